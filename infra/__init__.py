@@ -1,0 +1,1 @@
+"""The servers: one folder each with its configuration; native/ starts them without Docker."""

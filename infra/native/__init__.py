@@ -1,0 +1,1 @@
+"""Brings and starts the real servers on this machine: no Docker, no root."""

@@ -1,0 +1,57 @@
+"""What the lock files name (infra/*/jgo.lock.toml), and where it lies in the cache."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+from infra.native.paths import INFRA, cache
+
+JAVA_SERVERS = ("kafka", "cassandra", "registry")
+
+
+class Artifact(NamedTuple):
+    """One locked file of a Maven repository."""
+
+    group: str
+    name: str
+    version: str
+    packaging: str
+    classifier: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where the verified file lies in the cache."""
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        file = f"{self.name}-{self.version}{classifier}.{self.packaging}"
+        return cache() / "maven" / self.group.replace(".", "/") / self.name / self.version / file
+
+
+def locked(server: str) -> list[Artifact]:
+    """The artifacts of one Java server, as locked."""
+    lock = tomllib.loads((INFRA / server / "jgo.lock.toml").read_text())
+    return [
+        Artifact(
+            d["groupId"], d["artifactId"], d["version"], d["packaging"], d.get("classifier", ""), d["sha256"]
+        )
+        for d in lock["dependencies"]
+    ]
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether the file is there, whole and unchanged."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def class_path(server: str) -> str:
+    """The class path of one Java server."""
+    return ":".join(str(artifact.path) for artifact in locked(server))
+
+
+def registry_home() -> Path:
+    """Directory of the unpacked registry."""
+    return cache() / f"registry-{locked('registry')[0].version}"

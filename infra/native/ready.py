@@ -1,0 +1,52 @@
+"""Whether a process can do its work; all are asked at the same time, each within a second."""
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+
+from infra.native import probes
+from infra.native.ports import endpoints
+
+
+def is_ready(name: str) -> str | None:
+    """None when the process NAME is ready, else the reason in a few words."""
+    try:
+        return _ask(name)
+    except ConnectionRefusedError:
+        return "port refused"
+    except TimeoutError:
+        return "no answer"
+    except HTTPException:
+        return "does not speak HTTP"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+
+
+def all_ready(names: Iterable[str]) -> dict[str, str | None]:
+    """Process name -> None or the reason, for all at once."""
+    asked = list(names)
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+        return dict(zip(asked, pool.map(is_ready, asked), strict=True))
+
+
+def _ask(name: str) -> str | None:
+    kind = re.sub(r"-\d+$", "", name)
+    if kind == "generator":
+        return None  # it serves nobody: alive is enough
+    address = endpoints(name)
+    match kind:
+        case "kafka":
+            return probes.kafka(address[0])
+        case "cassandra":
+            return probes.cassandra(address[0])
+        case "redis":
+            return probes.redis(address[0])
+        case "antifraud":
+            return probes.grpc(address[0])
+        case "envoy":
+            return probes.http(address[1], "/ready")
+        case "registry":
+            return probes.http(address[0], "/apis/ccompat/v7/subjects")
+        case _:
+            return probes.http(address[0], "/health/ready")
