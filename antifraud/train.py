@@ -84,8 +84,9 @@ def evaluate(model: Model, columns: Columns, good: Labels, kept: int) -> dict[st
 
 def beats_the_others(report: dict[str, Any]) -> bool:
     """Return whether the model is best in both figures."""
-    judges = report["judges"].values()
-    return all(report["judges"]["model"][f] == max(judge[f] for judge in judges) for f in FIGURES)
+    judges = dict(report["judges"])
+    model = judges.pop("model")
+    return all(model[figure] > other[figure] for figure in FIGURES for other in judges.values())
 
 
 def as_markdown(report: dict[str, Any]) -> str:
