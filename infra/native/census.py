@@ -4,12 +4,16 @@ Only the ids that are given count, so strangers' transactions disturb nothing.
 """
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from infra.native import places
 from infra.native.places import Verdict
+
+Found = TypeVar("Found")
 
 PLACES = ("created", "told", "stored", "listed", "shown")
 
@@ -90,13 +94,35 @@ def compare(
 
 
 async def take(ids: Collection[str]) -> Census:
-    """Read every place and compare; raises what a place's own client raises when one cannot be read."""
+    """Read every place and compare."""
     wanted = frozenset(ids)
     created, told, stored, listed, shown = await asyncio.gather(
-        places.created(wanted),
-        places.told(wanted),
-        places.stored(wanted),
-        places.listed(wanted),
-        places.shown(wanted),
+        _read("the topic transaction_created", places.created(wanted)),
+        _read("the topic transaction_status", places.told(wanted)),
+        _read("Cassandra", places.stored(wanted)),
+        _read("GET's list", places.listed(wanted)),
+        _read("GET by id", places.shown(wanted)),
     )
     return compare(wanted, created, told, stored, listed, shown)
+
+
+async def settled(ids: Collection[str], within: float) -> Census:
+    """Taken again until all is right, for `within` seconds: GET may show a status before its row is in."""
+    deadline = time.monotonic() + within
+    census = await take(ids)
+    while not census.agrees and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        census = await take(ids)
+    return census
+
+
+class UnreadableError(Exception):
+    """A place that does not answer has not lost anything: nothing can be said of it."""
+
+
+async def _read(place: str, reading: Awaitable[Found]) -> Found:
+    try:
+        return await reading
+    except Exception as failure:
+        reason = f"{type(failure).__name__}: {failure}"
+        raise UnreadableError(f"{place} cannot be read: {reason}") from failure
