@@ -25,7 +25,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         try:
-            await consumer.commit({driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned})
+            await consumer.commit(
+                {driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned}
+            )
         except KafkaError as exc:
             self.log.warning("Offsets were not committed, tried again at the next interval: %r", exc)
             return False

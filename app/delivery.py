@@ -8,11 +8,12 @@ without end, and holds its place; an offset is finished after the last step only
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import Transient
@@ -20,18 +21,24 @@ from app.errors import Transient
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
+#: The generation while no partition is ours.
+NOBODYS = -1
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
 TRIES_BEFORE_ERROR = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one partition, in order, as one fetch brought them; `next_offset` follows the last."""
+    """Records of one partition, in order, as one fetch brought them; `next_offset` follows the last.
+
+    `generation` is the group's: a batch of an older one is not ours any more.
+    """
 
     topic: str
     partition: int
     records: Sequence[Any]
     next_offset: int
+    generation: int
 
 
 @dataclass(slots=True)
@@ -40,9 +47,10 @@ class Round:
 
     batches: list[Batch]
     generation: int
-    taken_at: float
+    first_of: frozenset[tuple[str, int]] = (
+        frozenset()
+    )  # partitions whose first batch since their assignment is here
     work: Any = None
-    first_of: frozenset[tuple[str, int]] = field(default_factory=frozenset)
 
 
 Step = Callable[[Round], Awaitable[None]]
@@ -64,16 +72,23 @@ class Delivery:
         self._pause_most = pause_most
         self._waiting: asyncio.Queue[Batch] = asyncio.Queue(maxsize=64)
         self._between: list[asyncio.Queue[Round]] = [asyncio.Queue(maxsize=1) for _ in self._steps[1:]]
-        self._generation = 0
+        self._generation = NOBODYS
+        self._moved = asyncio.Event()
         self._seen: set[tuple[str, int]] = set()
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._stopping = False
+        self._draining = False
 
     async def put(self, batch: Batch) -> None:
         """Hand over a batch; waits while too many do."""
         await self._waiting.put(batch)
+
+    def resume(self, generation: int) -> None:
+        """Partitions were assigned in this generation of the group: take its batches, and no others."""
+        self._seen.clear()
+        self._moved.clear()
+        self._generation = generation
 
     async def run(self) -> None:
         """Drive the rounds until cancelled."""
@@ -83,26 +98,22 @@ class Delivery:
                 tasks.create_task(self._pass_on(index))
 
     async def abandon(self, within: float) -> None:
-        """Drop what waits, let what is in a step end it (`within` seconds), forget whose partitions these were."""
-        self._generation += 1
-        self._seen.clear()
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
-        try:
-            await asyncio.wait_for(self._idle.wait(), within)
-        except asyncio.TimeoutError:
-            log.warning("A step was still at work %g s after its partitions were taken away", within)
+        """The partitions go: drop what waits or is tried again, let a step at work end it (`within` seconds)."""
+        self._generation = NOBODYS
+        self._moved.set()
+        await self._until_idle(within)
 
     async def drain(self, within: float) -> None:
-        """Take nothing more, finish what is in flight, or leave it uncommitted after `within` seconds."""
-        self._stopping = True
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+        """At a stop: finish what is in a step, or leave it uncommitted after `within` seconds; take nothing more."""
+        self._draining = True
+        await self._until_idle(within)
+        await self.abandon(0.1)
+
+    async def _until_idle(self, within: float) -> None:
         try:
             await asyncio.wait_for(self._idle.wait(), within)
-        except asyncio.TimeoutError:
-            log.warning("Work in flight did not end within %g s; it is taken up again after the start", within)
-        self._generation += 1
+        except TimeoutError:
+            log.warning("A step was still at work after %g s; its batch will be taken up again", within)
 
     async def _take_rounds(self) -> None:
         while True:
@@ -111,15 +122,16 @@ class Delivery:
             while size < self._most and not self._waiting.empty():
                 batches.append(self._waiting.get_nowait())
                 size += len(batches[-1].records)
-            if not self._stopping:
+            ours = [batch for batch in batches if batch.generation == self._generation]
+            if ours and not self._draining:
                 self._enter()
-                await self._step(0, self._round(batches))
+                await self._step(0, self._round(ours))
 
     def _round(self, batches: list[Batch]) -> Round:
         partitions = {(batch.topic, batch.partition) for batch in batches}
         new = frozenset(partitions - self._seen)
         self._seen |= new
-        return Round(batches, self._generation, time.monotonic(), first_of=new)
+        return Round(batches, self._generation, new)
 
     async def _pass_on(self, index: int) -> None:
         while True:
@@ -154,20 +166,20 @@ class Delivery:
                 raise Abandoned
             try:
                 await step(round_)
-            except Exception as exc:  # a bug too must hold the place: an exception out of an agent loses the batch
+            except Exception as exc:  # noqa: BLE001  # a bug too must hold its place: raising would lose the batch
                 tries += 1
                 _report(step, tries, exc)
-                await self._pause(tries, round_)
+                await self._pause(tries)
                 continue
             if tries:
-                log.info("%s works again after %.1f s and %d tries", step.__name__, time.monotonic() - began, tries)
+                took = time.monotonic() - began
+                log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
             return
 
-    async def _pause(self, tries: int, round_: Round) -> None:
+    async def _pause(self, tries: int) -> None:
         pause = min(self._pause_most, FIRST_PAUSE * 2 ** min(tries - 1, 20)) * random.uniform(0.5, 1.0)
-        until = time.monotonic() + pause
-        while (left := until - time.monotonic()) > 0 and round_.generation == self._generation:
-            await asyncio.sleep(min(left, 0.25))
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), pause)
 
 
 def _report(step: Step, tries: int, exc: Exception) -> None:
@@ -178,10 +190,15 @@ def _report(step: Step, tries: int, exc: Exception) -> None:
     elif tries == 1:
         log.warning("%s failed, nothing is lost, tried again until it works: %s", name, exc)
     elif tries == TRIES_BEFORE_ERROR + 1:
-        log.error("%s failed %d times more; is that part down? See `make ps`. Last: %s", name, TRIES_BEFORE_ERROR, exc)
+        log.error(
+            "%s failed %d times more; is that part down? See `make ps`. Last: %s",
+            name,
+            TRIES_BEFORE_ERROR,
+            exc,
+        )
 
 
 def batch_of(event: Any) -> Batch:
     """The batch that a Faust event of app.consumer carries."""
     message = event.message
-    return Batch(message.topic, message.partition, event.value, message.offset + 1)
+    return Batch(message.topic, message.partition, event.value, message.offset + 1, message.generation_id)

@@ -62,8 +62,9 @@ class RealDoors:
     async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
         """Into transaction_status, in the partition of the same number."""
         encode = self._resources.status.encode
-        records = [(status["transaction_id"], encode(status), ()) for status in statuses]
-        await self._resources.log.publish_batch(topics.STATUS, partition, records)
+        await self._resources.log.publish_batch(
+            topics.STATUS, partition, ((status["transaction_id"], encode(status), []) for status in statuses)
+        )
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic: the original bytes, and headers that say where from and why."""

@@ -1,11 +1,11 @@
 """The two words for failure; nothing else travels up.
 
-    PipelineError
-    ├── Transient              keep the work, wait, retry in place
-    │   ├── AntifraudUnavailable
-    │   ├── StoreUnavailable   (Cassandra, Redis)
-    │   └── LogUnavailable     (Kafka, the registry)
-    └── Poison                 this record can never be handled: dead letter, go on
+PipelineError
+├── Transient              keep the work, wait, retry in place
+│   ├── AntifraudUnavailable
+│   ├── StoreUnavailable   (Cassandra, Redis)
+│   └── LogUnavailable     (Kafka, the registry)
+└── Poison                 this record can never be handled: dead letter, go on
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class StoreUnavailable(Transient):
 
 class LogUnavailable(Transient):
     """Kafka or the registry did not answer in time; whether a record was written is not known."""
+
+
+class NotTaken(LogUnavailable):
+    """The record was never handed to Kafka: it is certainly not in the log."""
 
 
 class Poison(PipelineError):

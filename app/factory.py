@@ -18,6 +18,7 @@ from app.resources import Resources, waited_for
 from app.settings import described, settings
 from app.web import health
 from app.web import transactions as web_transactions
+from app.web.pending import PendingNotes
 from app.web.problems import as_problems
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ Role = Literal["bff", "transactions", "main"]
 PORTS = {"bff": 5001, "main": 5001, "transactions": 5002}
 
 
-class PaymentsApp(faust.App):  # type: ignore[misc]
+class PaymentsApp(faust.App):
     """A Faust app that serves HTTP first, then waits for its neighbours, then takes part in its group."""
 
     resources: Resources
@@ -66,7 +67,8 @@ def create_app(role: Role) -> PaymentsApp:
 
     if role in ("bff", "main"):
         reads = ReadModel(resources.recent, resources.table, values.recent_transactions)
-        pending = web_transactions.register(app, resources, narrator, reads)
+        pending = PendingNotes(resources.recent)
+        web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
         app.background += [pending.run, reads.keep_complete]
     if role in ("transactions", "main"):
         app.deliveries.append(transactions.register(app, resources, narrator))
@@ -75,6 +77,7 @@ def create_app(role: Role) -> PaymentsApp:
 
     app.background += [delivery.run for delivery in app.deliveries]
     health.register(app, resources, lambda: _is_consuming(app))
+    app.on_partitions_assigned.connect(_resume)
     app.on_partitions_revoked.connect(_abandon)
     log.info("Settings: %s", described(values))
     return app
@@ -108,6 +111,11 @@ def _faust_app(role: Role) -> PaymentsApp:
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app
+
+
+async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
+    for delivery in app.deliveries:
+        delivery.resume(app.consumer_generation_id)
 
 
 async def _abandon(app: PaymentsApp, revoked: Any, **_: Any) -> None:

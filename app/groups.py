@@ -56,12 +56,17 @@ async def _check_stopped(admin: AIOKafkaAdminClient, group: str, other: str) -> 
     for response in await admin.describe_consumer_groups([other]):
         for _, name, state, *_ in response.groups:
             if state not in ("Empty", "Dead"):
-                raise OtherFormRuns(f"group {name} is at work ({state}): stop `app.{name}` before `app.{group}` starts")
+                raise OtherFormRuns(
+                    f"group {name} is at work ({state}): stop `app.{name}` before `app.{group}` starts"
+                )
 
 
 async def _move(group: str, offsets: dict[TopicPartition, int], settings: Settings) -> None:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_brokers, group_id=group, enable_auto_commit=False, request_timeout_ms=10_000
+        bootstrap_servers=settings.kafka_brokers,
+        group_id=group,
+        enable_auto_commit=False,
+        request_timeout_ms=10_000,
     )
     try:
         await consumer.start()

@@ -1,4 +1,4 @@
-"""What the log tells of transactions: a line each while they are few, a line a batch (or a second) above 10 a second."""
+"""What the log tells of transactions: a line each while they are few, a line a batch above 10 a second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ class Narrator:
                 log.info("transaction %s %s%s", status["transaction_id"], status["status"], _why(status))
             return
         counts = Counter(status["status"] for status in statuses)
-        log.info("%d transactions: %s", len(statuses), ", ".join(f"{n} {name}" for name, n in sorted(counts.items())))
+        log.info(
+            "%d transactions: %s",
+            len(statuses),
+            ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
+        )
 
     def unassessed(self, count: int) -> None:
         """Antifraud could not be asked about these; one line an outage."""

@@ -1,8 +1,8 @@
 """What happens to a transaction, top to bottom: decode, recall, assess, tell, store. No Faust, no sockets.
 
-    transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
-                           decode, recall,        transaction_status  Cassandra
-                           assess                 (poison: dead letters)
+transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
+                       decode, recall,        transaction_status  Cassandra
+                       assess                 (poison: dead letters)
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Pipeline:
         self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
         round_.work = work
 
-    def _file(self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]) -> None:
+    def _file(
+        self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]
+    ) -> None:
         now_ms = int(time.time() * 1000)
         for (partition, offset, transaction), assessment in zip(fresh, said, strict=True):
             status = decided(transaction, assessment, partition, offset, now_ms)
@@ -109,7 +111,9 @@ class Pipeline:
         if work.letters:
             await self._doors.bury(work.letters)
             work.letters = []
-        results = await asyncio.gather(*(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True
+        )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -128,7 +132,9 @@ class Pipeline:
     async def _known(self, batch: Batch, *, new: bool) -> dict[int, TransactionStatus]:
         """What an earlier owner of the partition (or we, before a rebalance) told of these records already."""
         if new:
-            self._recalled[batch.partition] = await self._doors.recall(batch.partition, batch.records[0].offset)
+            self._recalled[batch.partition] = await self._doors.recall(
+                batch.partition, batch.records[0].offset
+            )
             if self._recalled[batch.partition]:
                 log.info("%d verdicts of partition %d are in the log already: repeated, not asked again",
                          len(self._recalled[batch.partition]), batch.partition)  # fmt: skip

@@ -56,7 +56,11 @@ class ReadModel:
         if found:
             return found
         row = await self._table.find(transaction_id)
-        return None if row is None else json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
+        return (
+            None
+            if row is None
+            else json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
+        )
 
     async def _from_redis(self, limit: int, before: str | None) -> Page | None:
         if time.monotonic() < self._redis_back_at:

@@ -17,7 +17,7 @@ from app.clients.kafka import Log, TailReader
 from app.clients.redis import RecentTransactions
 from app.clients.transactions_table import TransactionsTable
 from app.codec import Codec
-from app.errors import LogUnavailable, PipelineError, Transient
+from app.errors import LogUnavailable, PipelineError, StoreUnavailable, Transient
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,11 @@ class Resources:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(
-            self.recent.close(), self.antifraud.close(), self.cassandra.close(), self.tail.close(), self.log.close()
+            self.recent.close(),
+            self.antifraud.close(),
+            self.cassandra.close(),
+            self.tail.close(),
+            self.log.close(),
         )
 
     async def _open_kafka(self) -> None:
@@ -89,7 +93,7 @@ class Resources:
     async def parts(self) -> dict[str, str]:
         """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""
         pings: dict[str, Callable[[], Awaitable[Any]]] = {
-            "kafka": self._ping_log,
+            "kafka": self.log.ping,
             "cassandra": self._ping_table,
             "redis": self.recent.ping,
             "antifraud": self.antifraud.ping,
@@ -97,13 +101,9 @@ class Resources:
         answers = await asyncio.gather(*(_pinged(ping) for ping in pings.values()))
         return dict(zip(pings, answers, strict=True))
 
-    async def _ping_log(self) -> None:
-        if not self.is_open:
-            raise LogUnavailable("waiting for Kafka and the registry")
-
     async def _ping_table(self) -> None:
         if not await self.cassandra.has_tables():
-            raise LogUnavailable("no table yet: the transactions worker makes it")
+            raise StoreUnavailable("no table yet: the transactions worker makes it")
 
 
 async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
@@ -127,6 +127,6 @@ async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
 async def _pinged(ping: Callable[[], Awaitable[Any]]) -> str:
     try:
         await asyncio.wait_for(ping(), PING_TIMEOUT)
-    except (PipelineError, asyncio.TimeoutError) as exc:
+    except (TimeoutError, PipelineError) as exc:
         return str(exc) or f"no answer within {PING_TIMEOUT:g} s"
     return "ok"

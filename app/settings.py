@@ -19,11 +19,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     # Where the neighbours are
-    kafka_brokers: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated")
+    kafka_brokers: str = Field(
+        "127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated"
+    )
     schema_registry_url: str = Field(
         "http://127.0.0.1:8081/apis/ccompat/v7", description="Schema Registry, Confluent API"
     )
-    cassandra_hosts: str = Field("127.0.0.1,127.0.0.2,127.0.0.3", description="contact points, comma separated")
+    cassandra_hosts: str = Field(
+        "127.0.0.1,127.0.0.2,127.0.0.3", description="contact points, comma separated"
+    )
     cassandra_port: Port = Field(9042, description="CQL port of every node")
     cassandra_replication: int = Field(3, ge=1, le=9, description="replication factor of a keyspace we make")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the read model")
@@ -31,28 +35,50 @@ class Settings(BaseSettings):
 
     # What we listen on
     listen_host: str = Field("127.0.0.1", description="web server's address; 0.0.0.0 in containers")
-    web_port: Port | None = Field(None, description="web server's port; by default bff and main 5001, transactions 5002")
+    web_port: Port | None = Field(
+        None, description="web server's port; by default bff and main 5001, transactions 5002"
+    )
 
     # Topics
     topic_partitions: int = Field(4, ge=1, le=1000, description="partitions of topics we make")
-    topic_replication: int = Field(1, ge=1, le=9, description="replicas of topics we make; 3 on a real cluster")
+    topic_replication: int = Field(
+        1, ge=1, le=9, description="replicas of topics we make; 3 on a real cluster"
+    )
 
     # How long we wait
-    publish_timeout: Seconds = Field(2, description="seconds a POST waits for Kafka before 503: a client's patience")
-    assess_timeout: Seconds = Field(2, description="seconds for one assessment call, Envoy's retries included")
-    assess_patience: Seconds = Field(5, description="seconds of retries before antifraud counts as unavailable")
+    publish_timeout: Seconds = Field(
+        2, description="seconds a POST waits for Kafka before 503: a client's patience"
+    )
+    assess_timeout: Seconds = Field(
+        2, description="seconds for one assessment call, Envoy's retries included"
+    )
+    assess_patience: Seconds = Field(
+        5, description="seconds of retries before antifraud counts as unavailable"
+    )
     cassandra_timeout: Seconds = Field(5, description="seconds for one write or read of the worker")
     read_timeout: Seconds = Field(1, description="seconds a GET may wait for Cassandra")
-    redis_timeout: Seconds = Field(0.25, description="seconds a call of a GET may wait for Redis before Cassandra is asked")
-    drain_timeout: Seconds = Field(8, description="seconds for work in flight to end at a stop or a rebalance")
-    retry_most: Seconds = Field(5, description="most seconds between two tries of a step that fails; starts at 0.05")
+    redis_timeout: Seconds = Field(
+        0.25, description="seconds a call of a GET may wait for Redis before Cassandra is asked"
+    )
+    drain_timeout: Seconds = Field(
+        8, description="seconds for work in flight to end at a stop or a rebalance"
+    )
+    retry_most: Seconds = Field(
+        5, description="most seconds between two tries of a step that fails; starts at 0.05"
+    )
 
     # What is bounded
     batch_size: int = Field(2000, ge=1, le=5000, description="most transactions decided at a time")
-    posts_in_flight: int = Field(2000, ge=1, le=100_000, description="records waiting for Kafka's ack; beyond: 503")
-    body_limit: int = Field(16_384, ge=1024, le=1_048_576, description="bytes of a request's body; beyond: 413")
+    posts_in_flight: int = Field(
+        2000, ge=1, le=100_000, description="records waiting for Kafka's ack; beyond: 503"
+    )
+    body_limit: int = Field(
+        16_384, ge=1024, le=1_048_576, description="bytes of a request's body; beyond: 413"
+    )
     page_limit: int = Field(1000, ge=100, le=10_000, description="most transactions in one page of GET")
-    recent_transactions: int = Field(10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis")
+    recent_transactions: int = Field(
+        10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis"
+    )
 
     # What is decided when nobody can be asked, and what is logged
     when_antifraud_is_down: Literal["reject", "hold"] = Field(

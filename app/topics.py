@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,11 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) ->
 async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     described = {topic["topic"]: topic for topic in await admin.describe_topics(list(ALL))}
     partitions = {topic: len(described[topic]["partitions"]) for topic in ALL}
+    if 0 in partitions.values():
+        raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
     if partitions[CREATED] != partitions[STATUS]:
         raise WrongTopic(
-            f"{CREATED} has {partitions[CREATED]} partitions and {STATUS} {partitions[STATUS]}: they must be equal"
+            f"{CREATED} has {partitions[CREATED]} partitions, {STATUS} {partitions[STATUS]}: they must be equal"
         )
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
     for response in await admin.describe_configs(resources):
@@ -82,7 +85,7 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
             for name, wanted in CONFIG.items():
                 if found.get(name, wanted) != wanted:
                     raise WrongTopic(
-                        f"topic {topic} has {name}={found[name]}, needs {name}={wanted}: transactions would be forgotten"
+                        f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
                     )
 
 
@@ -92,12 +95,13 @@ async def register(settings: Settings, topic: str) -> Codec:
 
 
 def _register(settings: Settings, topic: str) -> Codec:
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request says nothing to our operators
     client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
 
     def fetch(schema_id: int) -> Mapping[str, Any] | None:
         found = _asked(settings, lambda: client.get_by_id(schema_id))
-        return None if found is None else found.raw_schema  # type: ignore[no-any-return]
+        return None if found is None else found.raw_schema
 
     async def fetch_in_thread(schema_id: int) -> Mapping[str, Any] | None:
         return await asyncio.to_thread(fetch, schema_id)
@@ -112,5 +116,9 @@ def _asked(settings: Settings, call: Any) -> Any:
         return call()
     except (ClientError, httpx.HTTPError, OSError) as exc:
         if getattr(exc, "http_code", None) in (409, 422):
-            raise WrongTopic(f"the registry refuses our schema as incompatible with an older one: {exc}") from exc
-        raise LogUnavailable(f"the schema registry at {settings.schema_registry_url} answered: {exc!r}") from exc
+            raise WrongTopic(
+                f"the registry refuses our schema as incompatible with an older one: {exc}"
+            ) from exc
+        raise LogUnavailable(
+            f"the schema registry at {settings.schema_registry_url} answered: {exc!r}"
+        ) from exc

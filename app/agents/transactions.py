@@ -19,7 +19,10 @@ def register(app: faust.App, resources: Resources, narrator: Narrator) -> Delive
     """Put the agent on the app; gives the delivery that drives its batches."""
     settings = resources.settings
     pipeline = Pipeline(
-        RealDoors(resources), narrator, when_down=settings.when_antifraud_is_down, patience=settings.assess_patience
+        RealDoors(resources),
+        narrator,
+        when_down=settings.when_antifraud_is_down,
+        patience=settings.assess_patience,
     )
     delivery = Delivery(
         [pipeline.decide, pipeline.tell, pipeline.store],

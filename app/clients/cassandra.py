@@ -49,7 +49,9 @@ class Cassandra:
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
-        logging.getLogger("cassandra").setLevel(logging.ERROR)  # it warns at every try of a dead node
+        logging.getLogger("cassandra").setLevel(
+            logging.CRITICAL
+        )  # what fails is raised, and logged once, by us
         await asyncio.to_thread(self._connect)
 
     def _connect(self) -> None:
@@ -75,7 +77,9 @@ class Cassandra:
             self._session = session
         except (NoHostAvailable, DriverException, OSError) as exc:
             cluster.shutdown()
-            raise StoreUnavailable(f"no Cassandra node of {self._settings.cassandra_hosts} answers: {exc}") from exc
+            raise StoreUnavailable(
+                f"no Cassandra node of {self._settings.cassandra_hosts} answers: {exc}"
+            ) from exc
 
     async def close(self) -> None:
         """Disconnect."""
@@ -147,11 +151,18 @@ class Cassandra:
         )
         try:
             return await answer
-        except (NoHostAvailable, OperationTimedOut, RequestExecutionException, DriverException, OSError) as exc:
+        except (
+            NoHostAvailable,
+            OperationTimedOut,
+            RequestExecutionException,
+            DriverException,
+            OSError,
+        ) as exc:
             raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
 
 
-def _bound(statement: Any, values: Sequence[Any], level: int) -> Any:
+def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:
+    """A prepared statement with its values, at a consistency level."""
     bound = statement.bind(values)
     bound.consistency_level = level
     return bound

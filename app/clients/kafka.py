@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
-from app.errors import LogUnavailable, Poison
+from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
 
 #: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
 MAX_BATCH_BYTES = 900_000
@@ -54,21 +54,30 @@ class Log:
         """Whether publish can work at all."""
         return self._producer is not None
 
+    async def ping(self) -> None:
+        """A broker answers, or LogUnavailable."""
+        if self._producer is None:
+            raise LogUnavailable("not reached since the start")
+        try:
+            await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError) as exc:
+            raise LogUnavailable(f"no broker answers: {exc!r}") from exc
+
     async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
-        """One record, acknowledged; LogUnavailable after `timeout` seconds: then it may still get there.
+        """One record, acknowledged; NotTaken; LogUnavailable after `timeout` seconds: then it may still get there.
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
         """
         if self._producer is None:
-            raise LogUnavailable("Kafka has not been reached since the start")
+            raise NotTaken("Kafka has not been reached since the start")
         if self._in_flight >= self._settings.posts_in_flight:
-            raise LogUnavailable(f"{self._in_flight} records wait for Kafka's answer already")
+            raise NotTaken(f"{self._in_flight} records wait for Kafka's answer already")
         self._in_flight += 1
         send = asyncio.ensure_future(self._producer.send_and_wait(topic, key=key.encode(), value=value))
         send.add_done_callback(self._answered)
         try:
             await asyncio.wait_for(asyncio.shield(send), timeout)
-        except asyncio.TimeoutError as exc:
+        except TimeoutError as exc:
             raise LogUnavailable(f"no answer of Kafka within {timeout:g} s") from exc
         except KafkaError as exc:
             raise LogUnavailable(f"Kafka did not take the record: {exc!r}") from exc
@@ -93,7 +102,9 @@ class Log:
         except KafkaError as exc:
             raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
 
-    def _batches(self, records: Iterable[tuple[str | bytes | None, bytes | None, Headers]]) -> Iterable[object]:
+    def _batches(
+        self, records: Iterable[tuple[str | bytes | None, bytes | None, Headers]]
+    ) -> Iterable[object]:
         assert self._producer is not None
         batch, now = self._producer.create_batch(), int(time.time() * 1000)
         for key, value, headers in records:
@@ -167,14 +178,18 @@ class TailReader:
         assert start <= end
         return records
 
-    async def _read(self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[ConsumerRecord]:
+    async def _read(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
+    ) -> list[ConsumerRecord]:
         consumer.seek(tp, start)
         records: list[ConsumerRecord] = []
         deadline = time.monotonic() + REQUEST_TIMEOUT
         # The position, not the last record's offset: the log may hold markers that are no records.
         while await consumer.position(tp) < end:
             if time.monotonic() > deadline:
-                raise LogUnavailable(f"{tp.topic}[{tp.partition}] gave no records within {REQUEST_TIMEOUT:g} s")
+                raise LogUnavailable(
+                    f"{tp.topic}[{tp.partition}] gave no records within {REQUEST_TIMEOUT:g} s"
+                )
             fetched = await consumer.getmany(tp, timeout_ms=500)
             records += [record for record in fetched.get(tp, []) if record.offset < end]
         return records

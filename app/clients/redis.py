@@ -127,7 +127,7 @@ def pending_entry(transaction: Transaction) -> Entry:
     """What `remember` keeps of a transaction that nobody has decided yet."""
     key = sort_key(transaction["transaction_id"], transaction["event_timestamp"])
     text = _json(shown(transaction, "pending"))
-    return key, PENDING, f"{PENDING}\n{text}\n{text[:-1]}, \"revision\": 0}}"
+    return key, PENDING, f'{PENDING}\n{text}\n{text[:-1]}, "revision": 0}}'
 
 
 def entries_of(statuses: Iterable[TransactionStatus]) -> list[Entry]:

@@ -84,7 +84,9 @@ class TransactionsTable:
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
         statement = await self._cassandra.prepare(FILE_BUCKET)
         for entry in entries:
-            await self._cassandra.at_strongest(lambda level, e=entry: bound_at(statement, e, level), self._write_timeout)
+            await self._cassandra.at_strongest(
+                lambda level, e=entry: bound_at(statement, e, level), self._write_timeout
+            )
         if len(self._filed) > 10_000:
             self._filed.clear()
         self._filed.update(new)
@@ -140,7 +142,9 @@ def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[
     partitions: dict[Partition, list[TransactionStatus]] = defaultdict(list)
     for status in statuses:
         transaction_id = status["transaction_id"]
-        partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(status)
+        partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(
+            status
+        )
     return partitions
 
 
@@ -162,4 +166,3 @@ def month_of(bucket: int) -> str:
 def first_minute(span: str) -> int:
     """The first minute of a month's span, since 1970."""
     return calendar.timegm(time.strptime(span, "%Y-%m")) // 60
-

@@ -50,7 +50,7 @@ def decided(
     transaction: Transaction, assessment: Assessment, partition: int, offset: int, now_ms: int
 ) -> TransactionStatus:
     """The status record of a first verdict on the record at (partition, offset) of transaction_created."""
-    return {  # type: ignore[typeddict-item]  # mypy cannot see through the unpacking
+    return {
         **transaction,
         "status": assessment.verdict,
         "revision": FIRST_VERDICT,

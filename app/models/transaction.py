@@ -97,7 +97,7 @@ def shard_of(transaction_id: str) -> int:
 def unstorable(transaction: Transaction) -> str | None:
     """Why no row can hold this record (another producer may have written it), or None."""
     for field in ("latitude", "longitude"):
-        if not math.isfinite(transaction[field]):  # type: ignore[literal-required]
+        if not math.isfinite(transaction[field]):
             return f"{field} is not a finite number"
     if not 1 <= len(transaction["transaction_id"]) <= 255:
         return "transaction_id must have 1 to 255 characters"

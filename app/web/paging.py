@@ -37,7 +37,9 @@ def key_of(cursor: str | None) -> str | None:
     except (binascii.Error, ValueError):
         key = ""
     if not _KEY.fullmatch(key) or cursor_of(key) != cursor:
-        raise InvalidRequest([{"field": "cursor", "reason": "is none of ours: pass a next_cursor as it was given"}])
+        raise InvalidRequest(
+            [{"field": "cursor", "reason": "is none of ours: pass a next_cursor as it was given"}]
+        )
     return key
 
 

@@ -27,7 +27,10 @@ def problem(
     if errors:
         body["errors"] = list(errors)
     return web.Response(
-        status=status, body=json.dumps(body).encode(), content_type="application/problem+json", headers=headers
+        status=status,
+        body=json.dumps(body).encode(),
+        content_type="application/problem+json",
+        headers=headers,
     )
 
 

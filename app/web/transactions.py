@@ -2,120 +2,107 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from typing import Any
-
 import faust
 from aiohttp import web
 from faust.web import View
 
 from app import topics
-from app.clients.redis import Entry, pending_entry
-from app.errors import LogUnavailable, StoreUnavailable
+from app.errors import LogUnavailable, NotTaken, StoreUnavailable
 from app.models.transaction import Transaction, new_transaction
 from app.narration import Narrator
 from app.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web.paging import cursor_of, key_of, limit_of
+from app.web.pending import PendingNotes
 from app.web.problems import problem
 from app.web.validation import INVALID, InvalidRequest, check_content_type, parse
 
-log = logging.getLogger(__name__)
-
 PATH = "/api/v1/transactions"
 RETRY_AFTER = {"Retry-After": "1"}
-PENDING_AT_MOST = 10_000
+UNKNOWN = "whether the transaction was taken is not known, it may still be"
 ID_AT_MOST = 255
 
 
-class PendingNotes:
-    """Transactions that Redis shall show as pending: best effort, in the background, bounded; never delays a POST."""
+class Calls:
+    """What the views do, a call a method; the views below only give them their paths."""
 
-    def __init__(self, resources: Resources):
-        self._recent = resources.recent
-        self._entries: deque[Entry] = deque(maxlen=PENDING_AT_MOST)
-        self._some = asyncio.Event()
+    def __init__(self, resources: Resources, narrator: Narrator, reads: ReadModel, pending: PendingNotes):
+        self._resources = resources
+        self._settings = resources.settings
+        self._narrator = narrator
+        self._reads = reads
+        self._pending = pending
 
-    def note(self, transaction: Transaction) -> None:
-        """Show it as pending, soon."""
-        self._entries.append(pending_entry(transaction))
-        self._some.set()
+    async def post(self, request: web.Request) -> web.Response:
+        """201 once Kafka has acknowledged the record; 400, 413, 503."""
+        try:
+            check_content_type(request)
+            transaction = new_transaction(parse(await request.read()))
+            await self._publish(transaction)
+        except InvalidRequest as exc:
+            return _invalid(exc)
+        except LogUnavailable as exc:
+            return _not_acknowledged(exc)
+        self._pending.note(transaction)
+        self._narrator.arrived(transaction["transaction_id"])
+        return _json(f'{{"transaction_id": "{transaction["transaction_id"]}"}}', 201)
 
-    async def run(self) -> None:
-        """Write what was noted, all at once, again and again; what Redis does not take is let go."""
-        while True:
-            await self._some.wait()
-            self._some.clear()
-            entries = list(self._entries)
-            self._entries.clear()
-            try:
-                await self._recent.remember(entries)
-            except StoreUnavailable:
-                await asyncio.sleep(1)  # their verdicts will come by the status topic
+    async def _publish(self, transaction: Transaction) -> None:
+        if not self._resources.is_open:
+            raise NotTaken("the bff waits for Kafka and the registry since its start")
+        value = self._resources.created.encode(transaction)
+        key, patience = transaction["transaction_id"], self._settings.publish_timeout
+        await self._resources.log.publish(topics.CREATED, key, value, patience)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """200 with a page, newest first; 400, 503."""
+        try:
+            limit = limit_of(request.query.get("limit"), self._settings.page_limit)
+            listing = await self._reads.newest(limit, key_of(request.query.get("cursor")))
+        except InvalidRequest as exc:
+            return _invalid(exc)
+        except StoreUnavailable as exc:
+            return _no_store(exc)
+        return _json(_page(listing))
+
+    async def find(self, transaction_id: str) -> web.Response:
+        """200 with the transaction and its assessment; 400, 404, 503."""
+        if len(transaction_id) > ID_AT_MOST or not transaction_id.isprintable():
+            reason = f"must be printable, with 1 to {ID_AT_MOST} characters"
+            return _invalid(InvalidRequest([{"field": "transaction_id", "reason": reason}]))
+        try:
+            found = await self._reads.find(transaction_id)
+        except StoreUnavailable as exc:
+            return _no_store(exc)
+        if found is None:
+            return problem(404, "Not found", f"no transaction has the id {transaction_id}")
+        return _json(found)
 
 
-def register(app: faust.App, resources: Resources, narrator: Narrator, reads: ReadModel) -> PendingNotes:
-    """Put the views on the app; gives the background writer that they feed."""
-    pending = PendingNotes(resources)
-    settings = resources.settings
+def register(app: faust.App, calls: Calls) -> None:
+    """Put the views on the app."""
 
     @app.page(PATH, name="transactions")
-    class Transactions(View):  # type: ignore[misc]
+    class Transactions(View):
         """POST one, GET the newest."""
 
         async def post(self, request: web.Request) -> web.Response:
-            """201 once Kafka has acknowledged the record; 400, 413, 503."""
-            try:
-                check_content_type(request)
-                wanted = parse(await request.read())
-            except InvalidRequest as exc:
-                return _invalid(exc)
-            if not resources.is_open:
-                return _unknown(LogUnavailable("the bff waits for Kafka and the registry since its start"))
-            transaction = new_transaction(wanted)
-            value = resources.created.encode(transaction)
-            try:
-                await resources.log.publish(
-                    topics.CREATED, transaction["transaction_id"], value, settings.publish_timeout
-                )
-            except LogUnavailable as exc:
-                return _unknown(exc)
-            pending.note(transaction)
-            narrator.arrived(transaction["transaction_id"])
-            return _json(f'{{"transaction_id": "{transaction["transaction_id"]}"}}', 201)
+            """See Calls.post."""
+            return await calls.post(request)
 
         async def get(self, request: web.Request) -> web.Response:
-            """200 with a page, newest first; 400, 503."""
-            try:
-                limit = limit_of(request.query.get("limit"), settings.page_limit)
-                listing = await reads.newest(limit, key_of(request.query.get("cursor")))
-            except InvalidRequest as exc:
-                return _invalid(exc)
-            except StoreUnavailable as exc:
-                return _no_store(exc)
-            return _json(_page(listing))
+            """See Calls.list."""
+            return await calls.list(request)
 
     @app.page(PATH + "/{transaction_id}", name="transaction")
-    class OneTransaction(View):  # type: ignore[misc]
+    class OneTransaction(View):
         """GET one by its id."""
 
         async def get(self, request: web.Request, transaction_id: str) -> web.Response:
-            """200 with the transaction and its assessment; 400, 404, 503."""
-            if len(transaction_id) > ID_AT_MOST or not transaction_id.isprintable():
-                reason = f"must be printable, with 1 to {ID_AT_MOST} characters"
-                return _invalid(InvalidRequest([{"field": "transaction_id", "reason": reason}]))
-            try:
-                found = await reads.find(transaction_id)
-            except StoreUnavailable as exc:
-                return _no_store(exc)
-            if found is None:
-                return problem(404, "Not found", f"no transaction has the id {transaction_id}")
-            return _json(found)
+            """See Calls.find."""
+            return await calls.find(transaction_id)
 
     del Transactions, OneTransaction  # the app holds them
-    return pending
 
 
 def _page(listing: Listing) -> str:
@@ -136,16 +123,12 @@ def _invalid(exc: InvalidRequest) -> web.Response:
     return problem(400, INVALID, str(exc), exc.errors)
 
 
-def _unknown(exc: LogUnavailable) -> web.Response:
-    log.debug("POST answered 503: %s", exc)
-    detail = (
-        f"{exc}; whether the transaction was taken is not known. "
-        "A retry with the same Idempotency-Key cannot be taken twice"
-    )
-    return problem(503, "Not acknowledged", detail, headers=RETRY_AFTER)
+def _not_acknowledged(exc: LogUnavailable) -> web.Response:
+    outcome = "the transaction was not taken" if isinstance(exc, NotTaken) else UNKNOWN
+    return problem(503, "Not acknowledged", f"{exc}; {outcome}", headers=RETRY_AFTER)
 
 
 def _no_store(exc: StoreUnavailable) -> web.Response:
-    return problem(503, "Not readable now", f"neither Redis nor Cassandra answers: {exc}", headers=RETRY_AFTER)
-
-
+    return problem(
+        503, "Not readable now", f"neither Redis nor Cassandra answers: {exc}", headers=RETRY_AFTER
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from app.models.transaction import TransactionRequest
 
@@ -33,11 +34,12 @@ def parse(body: bytes) -> TransactionRequest:
     try:
         return TransactionRequest.model_validate_json(body)
     except ValidationError as exc:
-        raise InvalidRequest([_named(error) for error in exc.errors(include_url=False, include_input=False)]) from exc
+        raise InvalidRequest(
+            [_named(error) for error in exc.errors(include_url=False, include_input=False)]
+        ) from exc
 
 
-def _named(error: dict[str, object] | object) -> dict[str, str]:
-    assert isinstance(error, dict)
+def _named(error: ErrorDetails) -> dict[str, str]:
     field = ".".join(str(part) for part in error["loc"]) or "body"
     reason = {
         "missing": "is missing",
