@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import faust
 
+from app import commands
 from app.agents import statuses, transactions
 from app.consumer import BatchTransport
 from app.delivery import Delivery
@@ -76,6 +77,7 @@ def create_app(role: Role) -> PaymentsApp:
         app.deliveries.append(statuses.register(app, resources))
 
     app.background += [delivery.run for delivery in app.deliveries]
+    commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app))
     app.on_partitions_assigned.connect(_resume)
     app.on_partitions_revoked.connect(_abandon)
@@ -114,6 +116,7 @@ def _faust_app(role: Role) -> PaymentsApp:
 
 
 async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
+    """Partitions are ours: their batches may come."""
     for delivery in app.deliveries:
         delivery.resume(app.consumer_generation_id)
 

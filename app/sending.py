@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,8 +26,7 @@ class TransactionSchema(BatchSchema):
         except ValidationError as exc:
             first = exc.errors()[0]
             raise SystemExit(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from exc
-        # The command's own loop waits for us: registering is one short call, made in a loop beside it.
-        codec = asyncio.run(topics.register(self._settings, topics.CREATED))
+        codec = topics.register_now(self._settings, topics.CREATED)
         return codec.encode(new_transaction(request)), headers
 
     def dumps_key(self, app: Any, key: Any, *, serializer: Any = None, headers: Any) -> tuple[Any, Any]:

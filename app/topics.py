@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -69,14 +70,22 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) ->
             raise error(*reason)
 
 
+async def partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+    """The topic's partitions, in order; none when it does not exist."""
+    (described,) = await admin.describe_topics([topic])
+    return [
+        TopicPartition(topic, number) for number in sorted(p["partition"] for p in described["partitions"])
+    ]
+
+
 async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     described = {topic["topic"]: topic for topic in await admin.describe_topics(list(ALL))}
-    partitions = {topic: len(described[topic]["partitions"]) for topic in ALL}
-    if 0 in partitions.values():
+    counts = {topic: len(described[topic]["partitions"]) for topic in ALL}
+    if 0 in counts.values():
         raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
-    if partitions[CREATED] != partitions[STATUS]:
+    if counts[CREATED] != counts[STATUS]:
         raise WrongTopic(
-            f"{CREATED} has {partitions[CREATED]} partitions, {STATUS} {partitions[STATUS]}: they must be equal"
+            f"{CREATED} has {counts[CREATED]} partitions, {STATUS} {counts[STATUS]}: they must be equal"
         )
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
     for response in await admin.describe_configs(resources):
@@ -91,10 +100,11 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
 
 async def register(settings: Settings, topic: str) -> Codec:
     """Register the topic's schema (again: no change) and give its codec; LogUnavailable."""
-    return await asyncio.to_thread(_register, settings, topic)
+    return await asyncio.to_thread(register_now, settings, topic)
 
 
-def _register(settings: Settings, topic: str) -> Codec:
+def register_now(settings: Settings, topic: str) -> Codec:
+    """The same, blocking: for a command that does nothing else."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request says nothing to our operators
     client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
