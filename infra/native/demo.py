@@ -1,7 +1,9 @@
 """`make demo`: 200 transactions through the whole system, each one followed and counted in every place."""
 
+import argparse
 import asyncio
 import io
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -12,7 +14,7 @@ from tqdm import tqdm
 
 from generator.client import Answer, open_session, send
 from generator.traffic import transactions
-from infra.native import census, parts, places, stack
+from infra.native import census, parts, places, procfile, stack
 from infra.native.folders import LOGS
 from infra.native.summary import Outcome, summary
 
@@ -127,3 +129,11 @@ async def seconds_to_final(session: aiohttp.ClientSession, id_: str, sent: float
             return age
         await asyncio.sleep(max(0.005, age / 10))
     return None
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="python -m infra.native.demo", description=__doc__)
+    options.add_argument(
+        "--form", choices=("", *procfile.FORMS), default="", help="two workers, or one process"
+    )
+    sys.exit(run(options.parse_args().form))
