@@ -121,7 +121,7 @@ async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]
         await consumer.stop()
 
 
-async def _start(consumer: AIOKafkaConsumer[bytes, bytes], topic: str) -> None:
+async def _start(consumer: AIOKafkaConsumer, topic: str) -> None:
     try:
         async with asyncio.timeout(START_WITHIN):  # it would wait for ever for a topic that is not there
             await consumer.start()
