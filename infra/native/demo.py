@@ -127,7 +127,8 @@ async def followed(waiting: deque[Answer], sending: "asyncio.Task[None]") -> Asy
                 took = time.monotonic() - answer.sent
                 if final:
                     yield took
-                elif took < FINAL_WITHIN:
+                    continue  # a batch becomes final at once: the others of it are not to wait for our pause
+                if took < FINAL_WITHIN:
                     waiting.append(answer)
             await asyncio.sleep(BETWEEN_GETS)
 
