@@ -110,7 +110,7 @@ def test_a_part_that_is_not_ready_is_named_before_anything_is_sent(monkeypatch: 
     assert around.told == []
 
 
-FINAL_AFTER = {"at-once": 0.0, "soon": 0.15, "never": 1e9}
+FINAL_AFTER = {"at-once": 0.0, "soon": 0.5, "never": 1e9}
 
 
 async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -135,11 +135,11 @@ async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_each_is_followed_until_final_and_given_up_after_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "FINAL_WITHIN", 0.5)
+    monkeypatch.setattr(demo, "FINAL_WITHIN", 2.0)
     began = time.monotonic()
     at_once, soon = asyncio.run(follow(monkeypatch))
-    assert at_once < 0.15 <= soon < 0.3
-    assert 0.5 <= time.monotonic() - began < 2
+    assert at_once < 0.5 <= soon < 1.4
+    assert 2 <= time.monotonic() - began < 6
 
 
 def test_a_get_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
