@@ -1,0 +1,77 @@
+# The one entrance. Each target is a line or two; the work is done in Python: infra/native/, app/commands/.
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+STACK = $(ready) && $(PYTHON) -m infra.native
+FAUST = $(ready) && .venv/bin/faust -A app.main
+# Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
+ready = { test -x $(PYTHON) || { echo "not set up yet; run: make setup"; exit 1; }; }
+TOPICS := transaction_created transaction_status transaction_created.dead_letter
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: ## the Python packages and the servers, into .venv and a cache; a second time it takes a moment
+	@sh infra/native/setup.sh
+
+demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=one]
+	@$(PYTHON) -m infra.native.demo $(if $(FORM),--form $(FORM))
+
+test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [FORM=one|two]
+	@$(STACK) up --only "$(ONLY)" --form "$(FORM)"
+
+down: ## end all of it, also what a crash left; the data stay
+	@$(STACK) down
+
+ps: ## one line a process: name, state, pid, port, ready
+	@$(STACK) ps
+
+stop: ## end a process as it likes to end: NAME=cassandra-2
+	@$(STACK) stop "$(NAME)"
+
+start: ## start it again and wait until it is ready: NAME=cassandra-2 [SETTING=value]
+	@$(STACK) start "$(NAME)"
+
+restart: ## stop, then start: NAME=bff
+	@$(STACK) restart "$(NAME)"
+
+kill: ## SIGKILL, as in a crash; nothing restarts it: NAME=redis
+	@$(STACK) kill "$(NAME)"
+
+pause: ## SIGSTOP, as when it hangs: NAME=redis
+	@$(STACK) pause "$(NAME)"
+
+resume: ## SIGCONT: NAME=redis
+	@$(STACK) resume "$(NAME)"
+
+scale: ## as many workers as N says: NAME=transactions N=2
+	@$(STACK) scale "$(NAME)" "$(N)"
+
+logs: ## the last 50 lines: NAME=transactions [FOLLOW=1]
+	@$(STACK) logs "$(NAME)" $(if $(FOLLOW),--follow)
+
+cqlsh: ## a prompt on a Cassandra node: NAME=cassandra-2 [CQL="SELECT …"]
+	@$(STACK) cqlsh "$(NAME)" --execute "$$CQL"
+
+topic: ## records as JSON lines, newest last: NAME=transaction_created [FOLLOW=1]
+	@test -n "$(NAME)" || { echo "which topic? say NAME=…; the topics are: $(TOPICS)"; exit 1; }
+	@$(FAUST) topic "$(NAME)" $(if $(FOLLOW),--follow)
+
+lag: ## a partition a line: end, committed, lag, age of the oldest
+	@$(FAUST) lag
+
+clean: ## down, then forget data and logs; downloads are kept
+	@$(STACK) clean
+
+train: setup ## train the model of antifraud anew
+	@$(PYTHON) -m antifraud.train
+
+bench: setup ## measure, write benchmarks/report.md [QUICK=1]
+	@$(PYTHON) -m benchmarks $(if $(QUICK),--quick)
+
+.PHONY: help setup demo test lint up down ps stop start restart kill pause resume scale logs cqlsh topic lag clean train bench

@@ -1,0 +1,83 @@
+"""The supervisor's configuration, made from the Procfile; and what it says, once written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from infra.native import procfile
+from infra.native.folders import CODE, LOGS, ROOT, SUPERVISOR, socket_dir
+
+CONFIG = SUPERVISOR / "supervisord.conf"
+
+
+def text(names: Iterable[str]) -> str:
+    """The configuration: nothing starts or restarts by itself, each part logs to a file of bounded size."""
+    sections: dict[str, dict[str, object]] = {
+        "unix_http_server": {"file": socket(), "chmod": "0600"},
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+        "supervisord": {
+            "logfile": LOGS / "supervisord.log",
+            "logfile_maxbytes": "1MB",
+            "logfile_backups": 1,
+            "pidfile": SUPERVISOR / "supervisord.pid",
+            "childlogdir": LOGS,
+        },
+    }
+    sections |= {f"program:{name}": _program(name) for name in names}
+    lines: list[str] = []
+    for section, values in sections.items():
+        lines += [f"[{section}]", *(f"{key} = {_literal(value)}" for key, value in values.items()), ""]
+    return "\n".join(lines)
+
+
+def _program(name: str) -> dict[str, object]:
+    launch = CODE / "infra" / "native" / "launch.py"
+    return {
+        "command": shlex.join([sys.executable, "-IS", str(launch), str(start_file(name))]),
+        "directory": ROOT,
+        "autostart": "false",
+        "autorestart": "false",
+        "startsecs": 0,  # running at once; whether it is ready is asked of the part itself
+        "startretries": 0,
+        "stopwaitsecs": 12,
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": LOGS / f"{name}.log",
+        "stdout_logfile_maxbytes": "10MB",
+        "stdout_logfile_backups": 2,
+    }
+
+
+def _literal(value: object) -> str:
+    return str(value).replace("%", "%%")  # a percent sign begins an expansion
+
+
+def start_file(name: str) -> Path:
+    """The command and the environment with which a part was last started; launch.py reads it."""
+    return SUPERVISOR / f"{name}.json"
+
+
+def socket() -> Path:
+    """The supervisor's door."""
+    return socket_dir() / "supervisor.sock"
+
+
+def write(names: Iterable[str]) -> None:
+    """Write the configuration for these parts."""
+    for folder in (SUPERVISOR, LOGS):
+        folder.mkdir(parents=True, exist_ok=True)
+    SUPERVISOR.chmod(0o700)
+    CONFIG.write_text(text(names))
+
+
+def names() -> list[str]:
+    """The parts the supervisor knows of, in order; those of the Procfile while there is none."""
+    if not CONFIG.exists():
+        return list(procfile.read())
+    return re.findall(r"^\[program:(.+)\]$", CONFIG.read_text(), re.MULTILINE)

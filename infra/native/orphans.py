@@ -1,0 +1,83 @@
+"""The processes of this stack, found by a mark in their environment, also after a crash of the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+import psutil
+
+from infra.native.folders import ROOT
+
+STACK, PART = "FAUST_PAYMENTS_STACK", "FAUST_PAYMENTS_PART"
+GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
+
+
+def ours() -> dict[psutil.Process, str]:
+    """Each process that this stack has started, and the part it belongs to ("" for the supervisor itself).
+
+    A command line proves nothing: somebody else's Kafka looks the same. The mark has our path in it.
+    """
+    above = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found: dict[psutil.Process, str] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(*GONE):
+            marks = process.environ() if process.pid not in above else {}
+            if marks.get(STACK) == str(ROOT) and alive(process):
+                found[process] = marks.get(PART, "")
+    return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """True until it has ended; a dead one that nobody has collected yet has ended."""
+    try:
+        # is_running compares the time of creation too: a pid given to another process is not ours any more
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def paused(pid: int) -> bool:
+    """True for a process that SIGSTOP holds."""
+    with contextlib.suppress(*GONE):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
+
+
+def describe(pid: int) -> str:
+    """A process in a few words, for a person who has to find it."""
+    with contextlib.suppress(*GONE):
+        process = psutil.Process(pid)
+        said = f"pid {pid} ({' '.join(process.cmdline())[:60] or process.name()})"
+        stack = process.environ().get(STACK)
+        return f"{said} of the stack in {stack}" if stack else said
+    return f"pid {pid}"
+
+
+def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to those that still are who they were (psutil checks the time of creation)."""
+    for process in processes:
+        with contextlib.suppress(*GONE):
+            process.send_signal(number)
+
+
+def end(processes: Iterable[psutil.Process], grace: float) -> int:
+    """Ask each to end, wait, then make the rest end; answers how many had to be made."""
+    living = list(processes)
+    send(living, signal.SIGTERM)
+    send(living, signal.SIGCONT)  # a paused one could not hear it
+    living = wait(living, grace)
+    send(living, signal.SIGKILL)
+    wait(living, 5)
+    return len(living)
+
+
+def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended or the time is over; answers who is left."""
+    deadline = time.monotonic() + seconds
+    while (living := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return living

@@ -1,0 +1,77 @@
+"""The Procfile: which parts there are, the command of each, in which order they start and stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from infra.native.folders import ROOT
+
+FORMS = ("two", "one")
+WORKERS = ("bff", "transactions")
+# Both workers in one process. Not a line of the Procfile, or `honcho start` would run it beside them.
+MAIN = "faust -A app.main worker --loglevel info"
+SCALABLE = "transactions"
+FIRST_WEB_PORT, WEB_PORT_STEP = 5002, 10
+
+# Servers first, those who send them work last; stopped the other way round.
+STAGES = {"antifraud": 1, "envoy": 1, "bff": 2, "transactions": 2, "main": 2, "generator": 3}
+
+
+def parse(text: str) -> dict[str, str]:
+    """Name and command of each line, in order."""
+    parts: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = re.fullmatch(r"([A-Za-z0-9_-]+):\s*(\S.*)", line.rstrip())
+        if not found or found[1] in parts:
+            raise SystemExit(f"Procfile, line {number}: expected a new 'name: command', found {line!r}")
+        parts[found[1]] = found[2]
+    return parts
+
+
+def read() -> dict[str, str]:
+    """The parts of this repository's Procfile."""
+    return parse((ROOT / "Procfile").read_text())
+
+
+def names(form: str = "two", scale: int = 1) -> list[str]:
+    """The parts of one form of the system, with as many transactions workers as asked."""
+    chosen: list[str] = []
+    for name in read():
+        if form == "one" and name in WORKERS:
+            chosen += ["main"] * (name == WORKERS[0])
+        elif name == SCALABLE:
+            chosen += [name, *(f"{name}-{n}" for n in range(2, scale + 1))]
+        else:
+            chosen.append(name)
+    return chosen
+
+
+def command(name: str) -> str:
+    """What a part runs; a further worker runs what the first does."""
+    lines = {"main": MAIN} | read()
+    return lines[SCALABLE if environment(name) else name]
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a further worker needs to differ from the first: a name and a port of its own."""
+    found = re.fullmatch(rf"{SCALABLE}-(\d+)", name)
+    if not found:
+        return {}
+    port = FIRST_WEB_PORT + WEB_PORT_STEP * (int(found[1]) - 1)
+    return {"WEB_PORT": str(port), "WORKER_INSTANCE": name}
+
+
+def stage(name: str) -> int:
+    """When a part starts: 0 servers, 1 antifraud and Envoy, 2 workers, 3 generator."""
+    return STAGES.get(re.sub(r"-\d+$", "", name), 0)
+
+
+def check(name: str, known: Iterable[str]) -> str:
+    """The name, or an end that lists the names there are."""
+    if name not in (known := list(known)):
+        said = f"no part is called {name}" if name else "which part? say NAME=…"
+        raise SystemExit(f"{said}; the parts are: {' '.join(known)}")
+    return name

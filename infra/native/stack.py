@@ -1,0 +1,169 @@
+"""The stack as people handle containers: up, down, and one part started, stopped, killed, paused by name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal as signals
+import time
+from collections.abc import Iterable
+
+import psutil
+
+from infra.native import config, mutex, orphans, parts, procfile, starting, supervisor
+from infra.native.folders import DATA, LOGS
+from infra.native.parts import Part
+
+GRACE = {3: 3.0, 2: 12.0, 1: 4.0, 0: 11.0}  # seconds to end by itself, by stage; 30 in all
+
+
+def is_up() -> bool:
+    """True if a supervisor runs (any of its parts may still be dead)."""
+    return supervisor.answers()
+
+
+def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
+    """Start what does not run yet and wait until all is ready; without a form, the one that is up."""
+    with mutex.held():
+        if not is_up() and (left := orphans.ours()):
+            print(f"a crashed supervisor left {len(left)} processes; ending them first")
+            _end_all(left)
+        known = procfile.names(form or current_form(), scale=current_scale())
+        names = [procfile.check(name, known) for name in only] if only else known
+        running = _running()
+        missing = [name for name in names if name not in running]
+        if is_up():
+            supervisor.reload(known)  # ends the other form's workers, whose port may be wanted
+        starting.check_ports(missing)
+        if not is_up():
+            supervisor.launch(known)
+        if running:
+            print(f"up already; starting {' '.join(missing)}" if missing else "up already; nothing to start")
+        starting.bring_up(names)
+
+
+def down() -> None:
+    """End every process of the stack, workers first, and leave no socket and no lock behind."""
+    with mutex.held(remove=True):
+        living = orphans.ours()
+        if not living:
+            print("nothing is up")
+        else:
+            began = time.monotonic()
+            forced = _end_all(living)
+            by_force = f", {forced} by force" if forced else ""
+            print(f"down: {len(living)} processes ended{by_force} in {time.monotonic() - began:.1f} s")
+        supervisor.forget()
+
+
+def _end_all(living: dict[psutil.Process, str]) -> int:
+    forced = 0
+    by_stage = {process: procfile.stage(name) for process, name in living.items() if name}
+    for stage, grace in GRACE.items():
+        forced += orphans.end([process for process in by_stage if by_stage[process] == stage], grace)
+    return forced + orphans.end([process for process in living if process not in by_stage], 3)
+
+
+def clean() -> None:
+    """Take the stack down and forget its data and logs; downloads are kept."""
+    down()
+    for folder in (DATA, LOGS):
+        shutil.rmtree(folder, ignore_errors=True)
+    print("data and logs are gone; the downloads are kept")
+
+
+def current_form() -> str:
+    """The form that is up; two workers if none is."""
+    return "one" if is_up() and "main" in config.names() else "two"
+
+
+def current_scale() -> int:
+    """How many transactions workers the stack has."""
+    names = config.names() if is_up() else []
+    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in names)
+
+
+def _running() -> dict[str, Part]:
+    if not is_up():
+        return {}
+    return {name: part for name, part in parts.states().items() if part.pid}
+
+
+def find(name: str) -> Part:
+    """The part of that name, as it is now."""
+    known = parts.states()
+    return known[procfile.check(name, known)]
+
+
+def pid(name: str) -> int | None:
+    """The process of a part, if it runs."""
+    return find(name).pid
+
+
+def start(name: str, environment: dict[str, str] | None = None) -> None:
+    """Start one part and wait until it is ready."""
+    part = find(name)
+    if not is_up():
+        raise SystemExit(f"nothing is up; start this part alone with: make up ONLY={name}")
+    if part.pid:
+        raise SystemExit(f"{name} is {part.state} already (pid {part.pid})")
+    starting.check_ports([name])
+    starting.start_and_wait(name, environment)
+
+
+def stop(name: str) -> None:
+    """Ask one part to end and wait until it has."""
+    part = find(name)
+    if not part.pid:
+        print(f"{name} does not run ({part.state})")
+        return
+    supervisor.stop(name)
+    print(f"{name} stopped (pid {part.pid}); start it again with: make start NAME={name}")
+
+
+def restart(name: str) -> None:
+    """Stop one part and start it again."""
+    stop(name)
+    start(name)
+
+
+def kill(name: str) -> None:
+    """SIGKILL: the part gets no chance to tidy up, as in a crash."""
+    number = signal(name, signals.SIGKILL)
+    while pid(name) == number:
+        time.sleep(0.02)
+    print(f"{name} killed (pid {number}); start it again with: make start NAME={name}")
+
+
+def pause(name: str) -> None:
+    """SIGSTOP: the part hangs; its connections stay open and nothing answers."""
+    number = signal(name, signals.SIGSTOP)
+    print(f"{name} paused (pid {number}); let it go on with: make resume NAME={name}")
+
+
+def resume(name: str) -> None:
+    """SIGCONT: a paused part goes on."""
+    print(f"{name} goes on (pid {signal(name, signals.SIGCONT)})")
+
+
+def signal(name: str, number: signals.Signals) -> int:
+    """Send a signal to a part that runs; answers its pid."""
+    part = find(name)
+    if not part.pid:
+        raise SystemExit(f"{name} does not run ({part.state}); start it with: make start NAME={name}")
+    # The supervisor gives each part a process group of its own, so what a part has started is hit with it.
+    os.killpg(part.pid, number)
+    return part.pid
+
+
+def scale(count: int) -> None:
+    """Run that many transactions workers; the others are not touched."""
+    if count < 1 or not is_up() or current_form() != "two":
+        raise SystemExit("scale needs N of 1 or more and a stack that is up with FORM=two")
+    with mutex.held():
+        known = procfile.names("two", count)
+        new = [name for name in known if name not in config.names()]
+        starting.check_ports(new)
+        supervisor.reload(known)
+        starting.bring_up(new)
+    print(f"{procfile.SCALABLE}: {count} running")
