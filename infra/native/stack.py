@@ -37,8 +37,8 @@ def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
         starting.check_ports(missing)
         if not is_up():
             supervisor.launch(known)
-        if running:
-            print(f"up already; starting {' '.join(missing)}" if missing else "up already; nothing to start")
+        if running and missing:
+            print(f"up already; starting {' '.join(missing)}")
         starting.bring_up(names)
 
 
@@ -105,8 +105,11 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
     part = find(name)
     if not is_up():
         raise SystemExit(f"nothing is up; start this part alone with: make up ONLY={name}")
+    if part.state == "paused":
+        raise SystemExit(starting.failure(part))
     if part.pid:
-        raise SystemExit(f"{name} is {part.state} already (pid {part.pid})")
+        print(f"{name} runs already (pid {part.pid})")
+        return
     starting.check_ports([name])
     starting.start_and_wait(name, environment)
 
@@ -123,7 +126,8 @@ def stop(name: str) -> None:
 
 def restart(name: str) -> None:
     """Stop one part and start it again."""
-    stop(name)
+    find(name)
+    supervisor.stop(name)
     start(name)
 
 
