@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from infra.native import config, orphans, ports, procfile, ready, supervisor
@@ -60,16 +59,20 @@ def _signalled(name: str) -> str:
 
 
 def asked(parts: Iterable[Part]) -> list[Part]:
-    """The same parts, each asked whether it is ready; side by side, since one that hangs takes its time."""
+    """The same parts, each that runs asked whether it is ready."""
     parts = list(parts)
-    with ThreadPoolExecutor(max_workers=max(len(parts), 1)) as pool:
-        return list(pool.map(_asked, parts))
+    running = [part.name for part in parts if part.state == "running"]
+    answers = ready.all_ready(name for name in running if has_port(name))
+    return [part._replace(why_not=_why_not(part, answers)) for part in parts]
 
 
-def _asked(part: Part) -> Part:
-    if part.state != "running":
-        return part._replace(why_not=part.state)
-    return part._replace(why_not=ready.why_not(part.name))
+def _why_not(part: Part, answers: dict[str, str | None]) -> str:
+    return (answers.get(part.name) or "") if part.state == "running" else part.state
+
+
+def has_port(name: str) -> bool:
+    """True for a part that ports.py knows; one that a user has added to the Procfile is ready when it runs."""
+    return name in ports.table() or bool(procfile.environment(name))
 
 
 def last_words(name: str, lines: int = 15) -> str:

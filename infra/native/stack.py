@@ -61,7 +61,7 @@ def _end_all(living: dict[psutil.Process, str]) -> int:
     by_stage = {process: procfile.stage(name) for process, name in living.items() if name}
     for stage, grace in GRACE.items():
         forced += orphans.end([process for process in by_stage if by_stage[process] == stage], grace)
-    return forced + orphans.end([process for process in living if process not in by_stage], 3)
+    return forced + orphans.end([process for process in living if process not in by_stage], 10)
 
 
 def clean() -> None:

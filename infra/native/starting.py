@@ -19,7 +19,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 def check_ports(names: Iterable[str]) -> None:
     """End with one line for each port that somebody else has."""
-    known = [name for name in names if name in ports.table() or procfile.environment(name)]
+    known = [name for name in names if parts.has_port(name)]
     lines = [
         f"port {endpoint.port} on {endpoint.host}, which {name} needs, is in use{_holder(endpoint)}"
         for name, taken in ports.ports_in_use(known).items()

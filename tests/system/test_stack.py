@@ -157,7 +157,7 @@ def test_a_paused_part_can_be_stopped_at_once(stack: Stack) -> None:
     stack.run("pause", "bff")
     began = time.monotonic()
     stack.run("stop", "bff")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10  # else it is killed after 12
     assert stack.states()["bff"] == "stopped"
     stack.run("pause", "transactions")
     assert "by force" not in stack.run("down")
@@ -218,7 +218,7 @@ def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(stack: Stack)
     stack.run("up", code=1)
     began = time.monotonic()
     said = stack.run("up", code=1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # and not after 180
     assert "transactions is not ready (exited 1); the end of its log" in said
     assert said.count("no luck today") == 1  # that of this start, not of the one before
     assert stack.states()["bff"] == "running"
