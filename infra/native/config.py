@@ -44,7 +44,7 @@ def _program(name: str) -> dict[str, object]:
         "autorestart": "false",
         "startsecs": 0,  # running at once; whether it is ready is asked of the part itself
         "startretries": 0,
-        "stopwaitsecs": 12,
+        "stopwaitsecs": int(procfile.GRACE[procfile.stage(name)]),
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": _from_root(LOGS / f"{name}.log"),

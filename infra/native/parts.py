@@ -71,7 +71,7 @@ def _why_not(part: Part, answers: dict[str, str | None]) -> str:
 
 
 def has_port(name: str) -> bool:
-    """True for a part that ports.py knows; one that a user has added to the Procfile is ready when it runs."""
+    """True for a part that ports.py knows; one that a user adds to the Procfile is ready when it runs."""
     return name in ports.table() or bool(procfile.environment(name))
 
 

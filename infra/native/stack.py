@@ -14,7 +14,7 @@ from infra.native import config, mutex, orphans, parts, procfile, starting, supe
 from infra.native.folders import DATA, LOGS
 from infra.native.parts import Part
 
-GRACE = {3: 3.0, 2: 12.0, 1: 4.0, 0: 11.0}  # seconds to end by itself, by stage; 30 in all
+DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
 
 
 def is_up() -> bool:
@@ -46,22 +46,25 @@ def down() -> None:
     """End every process of the stack, workers first, and leave no socket and no lock behind."""
     with mutex.held(remove=True):
         living = orphans.ours()
-        if not living:
-            print("nothing is up")
-        else:
+        if living:
             began = time.monotonic()
             forced = _end_all(living)
-            by_force = f", {forced} by force" if forced else ""
+            by_force = f" ({' '.join(sorted(forced))} by force)" if forced else ""
             print(f"down: {len(living)} processes ended{by_force} in {time.monotonic() - began:.1f} s")
+        else:
+            print("nothing is up")
         supervisor.forget()
 
 
-def _end_all(living: dict[psutil.Process, str]) -> int:
-    forced = 0
-    by_stage = {process: procfile.stage(name) for process, name in living.items() if name}
-    for stage, grace in GRACE.items():
-        forced += orphans.end([process for process in by_stage if by_stage[process] == stage], grace)
-    return forced + orphans.end([process for process in living if process not in by_stage], 10)
+def _end_all(living: dict[psutil.Process, str]) -> list[str]:
+    """End the parts, workers first, then the supervisor; answers which had to be killed."""
+    deadline = time.monotonic() + DOWN_BOUND
+    forced: list[psutil.Process] = []
+    for stage, grace in procfile.GRACE.items():
+        chosen = [process for process, name in living.items() if name and procfile.stage(name) == stage]
+        forced += orphans.end(chosen, min(grace, deadline - time.monotonic()))
+    forced += orphans.end([process for process, name in living.items() if not name], 10)
+    return [living[process] or "supervisord" for process in forced]
 
 
 def clean() -> None:

@@ -198,7 +198,7 @@ def test_a_part_that_does_not_end_by_itself_is_made_to(stack: Stack) -> None:
     stack.run("up")
     while "1" not in stack.run("logs", "generator").splitlines():
         time.sleep(0.05)
-    assert "1 by force" in stack.run("down")
+    assert "(generator by force)" in stack.run("down")
     assert stack.has_left() == []
 
 
