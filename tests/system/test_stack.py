@@ -132,6 +132,16 @@ def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(stack: Stack)
     assert after["transactions"] == before["transactions"]
 
 
+def test_a_part_killed_by_other_means_is_shown_at_once(stack: Stack) -> None:
+    # the child that outlives it holds its output open, so that the supervisor does not notice by itself
+    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    stack.run("up")
+    os.kill(stack.pid("bff"), signal.SIGKILL)
+    assert stack.states()["bff"] == "killed"
+    stack.run("down")
+    assert stack.has_left() == []
+
+
 def test_up_starts_what_is_missing_and_touches_nothing_else(stack: Stack) -> None:
     stack.run("up")
     kept = stack.pid("bff")
@@ -192,12 +202,15 @@ def test_up_after_a_crash_begins_anew(stack: Stack) -> None:
     assert len(stack.processes()) == 4
 
 
-def test_a_part_that_does_not_end_by_itself_is_made_to(stack: Stack) -> None:
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_part_that_does_not_end_by_itself_is_made_to(stack: Stack, crashed: bool) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(600)"
     stack.procfile(f'generator: python -c "{deaf}"\n')
     stack.run("up")
     while "1" not in stack.run("logs", "generator").splitlines():
         time.sleep(0.05)
+    if crashed:
+        stack.crash()
     assert "(generator by force)" in stack.run("down")
     assert stack.has_left() == []
 
