@@ -1,0 +1,1 @@
+"""The payments pipeline: one Faust app; app/main.py is its map."""

@@ -2,28 +2,103 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=600)]
 
 
 class Settings(BaseSettings):
-    """The app's settings; a wrong value ends the process at start with the variable's name."""
+    """The app's settings, from environment variables of the same names in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    # -- where the neighbours are
-    kafka_brokers: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated")
-    schema_registry_url: str = Field(
-        "http://127.0.0.1:8081/apis/ccompat/v7", description="Schema Registry with the Confluent API"
+    # Where the neighbours are
+    kafka_brokers: str = Field(
+        "127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated"
     )
-    cassandra_hosts: str = Field("127.0.0.1,127.0.0.2,127.0.0.3", description="Contact points, comma separated")
-    cassandra_port: int = Field(9042, ge=1, le=65535, description="CQL port of every Cassandra node")
+    schema_registry_url: str = Field(
+        "http://127.0.0.1:8081/apis/ccompat/v7", description="Schema Registry, Confluent API"
+    )
+    cassandra_hosts: str = Field(
+        "127.0.0.1,127.0.0.2,127.0.0.3", description="contact points, comma separated"
+    )
+    cassandra_port: Port = Field(9042, description="CQL port of every node")
+    cassandra_replication: int = Field(3, ge=1, le=9, description="replication factor of a keyspace we make")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the read model")
     antifraud_address: str = Field("127.0.0.1:5005", description="Envoy in front of the antifraud replicas")
 
-    # -- what we listen on
-    listen_host: str = Field("127.0.0.1", description="Address the web server listens on; 0.0.0.0 in containers")
-    web_port: int | None = Field(None, ge=1, le=65535, description="Default: bff and main 5001, transactions 5002")
+    # What we listen on
+    listen_host: str = Field("127.0.0.1", description="web server's address; 0.0.0.0 in containers")
+    web_port: Port | None = Field(
+        None, description="web server's port; by default bff and main 5001, transactions 5002"
+    )
+
+    # Topics
+    topic_partitions: int = Field(4, ge=1, le=1000, description="partitions of topics we make")
+    topic_replication: int = Field(
+        1, ge=1, le=9, description="replicas of topics we make; 3 on a real cluster"
+    )
+
+    # How long we wait
+    publish_timeout: Seconds = Field(
+        2, description="seconds a POST waits for Kafka before 503: a client's patience"
+    )
+    assess_timeout: Seconds = Field(
+        2, description="seconds for one assessment call, Envoy's retries included"
+    )
+    assess_patience: Seconds = Field(
+        5, description="seconds of retries before antifraud counts as unavailable"
+    )
+    cassandra_timeout: Seconds = Field(5, description="seconds for one write or read of the worker")
+    read_timeout: Seconds = Field(1, description="seconds a GET may wait for Cassandra")
+    redis_timeout: Seconds = Field(
+        0.25, description="seconds a call of a GET may wait for Redis before Cassandra is asked"
+    )
+    drain_timeout: Seconds = Field(
+        8, description="seconds for work in flight to end at a stop or a rebalance"
+    )
+    retry_most: Seconds = Field(
+        5, description="most seconds between two tries of a step that fails; starts at 0.05"
+    )
+
+    # What is bounded
+    batch_size: int = Field(2000, ge=1, le=5000, description="most transactions decided at a time")
+    posts_in_flight: int = Field(
+        2000, ge=1, le=100_000, description="records waiting for Kafka's ack; beyond: 503"
+    )
+    body_limit: int = Field(
+        16_384, ge=1024, le=1_048_576, description="bytes of a request's body; beyond: 413"
+    )
+    page_limit: int = Field(1000, ge=100, le=10_000, description="most transactions in one page of GET")
+    recent_transactions: int = Field(
+        10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis"
+    )
+
+    # What is decided when nobody can be asked, and what is logged
+    when_antifraud_is_down: Literal["reject", "hold"] = Field(
+        "reject", description="reject (reason antifraud_unavailable, as the old system) or hold as pending"
+    )
+    log_each_transaction: bool = Field(False, description="a log line a transaction even above 10 a second")
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings, read once; a wrong value ends the process with one line that names its variable."""
+    try:
+        return Settings()
+    except ValidationError as exc:
+        reasons = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors())
+        sys.exit(f"Wrong setting: {reasons} (see app/settings.py)")
+
+
+def described(values: Settings) -> str:
+    """One line with every setting that differs from its default, for the log at start."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
+    return ", ".join(f"{name.upper()}={value}" for name, value in changed.items()) or "all at their defaults"

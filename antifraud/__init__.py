@@ -1,0 +1,9 @@
+"""Antifraud: a process of its own that says how likely a transaction is to be good; it never imports app."""
+
+import os
+
+# Before TensorFlow is imported: no chatter on stderr (its failures are exceptions), one family of kernels.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# Before gRPC is: its failures arrive as exceptions, which we tell in our own words.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,0 +1,118 @@
+"""The trained network: loaded once, served from one concrete function, the same score for a row always."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from antifraud.features import LARGEST, NAMES, STEP, features, rounded
+
+TRAINED = Path(__file__).with_name("trained")
+FORM = "v1"  # of features and layers; a change of either makes other scores of the same weights: raise it
+
+_LOGIT_LIMIT, _LOGIT_STEPS = 16, 512  # the sigmoid's table: its end, and its entries for 1
+_LARGEST_EXACT = 2.0**53 * STEP * STEP
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights and biases as whole numbers of STEP: exact, and a file that people can compare."""
+
+    weights: NDArray[np.int64]  # inputs x outputs
+    biases: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layer as JSON's lists."""
+        return {"weights": self.weights.tolist(), "biases": self.biases.tolist()}
+
+    @classmethod
+    def from_json(cls, layer: dict[str, Any]) -> Layer:
+        """Return the layer of to_json."""
+        return cls(np.array(layer["weights"], dtype=np.int64), np.array(layer["biases"], dtype=np.int64))
+
+
+class Model:
+    """A network with its version."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        _check_exact(layers)
+        self.layers = layers
+        self.version = version_of(layers)
+        # One signature with an open number of rows: traced here, never again.
+        signature = [tf.TensorSpec([None], kind) for kind in (tf.int64, tf.int64, tf.float64, tf.float64)]
+        function = tf.function(lambda *columns: _scores(layers, features(*columns)))
+        self._function = function.get_concrete_function(*signature)
+
+    def score(
+        self,
+        value_in_cents: ArrayLike,
+        transaction_timestamp: ArrayLike,
+        latitude: ArrayLike,
+        longitude: ArrayLike,
+    ) -> NDArray[np.float64]:
+        """Return for each row the probability that the transaction is good; coordinates must be finite."""
+        scores: NDArray[np.float64] = self._function(
+            tf.constant(value_in_cents, tf.int64),
+            tf.constant(transaction_timestamp, tf.int64),
+            tf.constant(latitude, tf.float64),
+            tf.constant(longitude, tf.float64),
+        ).numpy()
+        return scores
+
+
+def load(folder: Path = TRAINED) -> Model:
+    """Return the model saved in the folder; a file that is not what its version says is refused."""
+    saved = json.loads((folder / "model.json").read_text())
+    model = Model([Layer.from_json(layer) for layer in saved["layers"]])
+    if model.version != saved["version"]:
+        raise ValueError(f"{folder / 'model.json'}: says {saved['version']}, its weights are {model.version}")
+    return model
+
+
+def save(model: Model, folder: Path) -> None:
+    """Write the model; the same model makes the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = ",\n".join(json.dumps(layer.to_json()) for layer in model.layers)
+    text = f'{{"version": "{model.version}", "inputs": {json.dumps(NAMES)}, "layers": [\n{layers}\n]}}\n'
+    (folder / "model.json").write_text(text)
+
+
+def version_of(layers: list[Layer]) -> str:
+    """Return the version that these weights have: made of their content, so no two models share one."""
+    content = json.dumps([layer.to_json() for layer in layers])
+    return f"{FORM}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _scores(layers: list[Layer], inputs: tf.Tensor) -> tf.Tensor:
+    for layer in layers[:-1]:
+        inputs = tf.nn.relu(rounded(_dense(layer, inputs)))
+    logits = _dense(layers[-1], inputs)[:, 0]
+    logits = tf.clip_by_value(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    entry = tf.cast(tf.round((logits + _LOGIT_LIMIT) * _LOGIT_STEPS), tf.int64)
+    return tf.gather(tf.constant(_sigmoid_table()), entry)
+
+
+def _dense(layer: Layer, inputs: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(inputs, tf.constant(layer.weights * STEP)) + tf.constant(layer.biases * STEP)
+
+
+def _sigmoid_table() -> NDArray[np.float64]:
+    logits = np.arange(-_LOGIT_LIMIT * _LOGIT_STEPS, _LOGIT_LIMIT * _LOGIT_STEPS + 1) / _LOGIT_STEPS
+    return np.round(1 / (1 + np.exp(-logits)), 6)
+
+
+def _check_exact(layers: list[Layer]) -> None:
+    """Refuse weights with which a sum of products might need more bits than a double has."""
+    largest = LARGEST
+    for layer in layers:
+        sums = (np.abs(layer.weights) * STEP).sum(axis=0) * largest + np.abs(layer.biases) * STEP
+        largest = float(sums.max())
+        if largest >= _LARGEST_EXACT:
+            raise ValueError(f"weights too large for exact sums: up to {largest:.3g}")

@@ -1,0 +1,49 @@
+"""A replica's settings, read once from the environment; a wrong value is told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class WrongSettingError(ValueError):
+    """A setting that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field is the environment variable of its name in capitals (listen_port: ANTIFRAUD_PORT)."""
+
+    listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
+    antifraud_port: int = 5004
+    antifraud_replica: str = "antifraud-1"  # told in every answer: who decided
+    # A transaction is rejected when its probability of being good is below this. The same for both replicas,
+    # so that the same transaction gets the same verdict from either. (0.7 and 0.4 were the old system's.)
+    approved_threshold: float = 0.5
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings; an empty variable counts as one that is not set."""
+    given = {name: environment[name.upper()] for name in vars(Settings()) if environment.get(name.upper())}
+    texts = {name: value for name, value in given.items() if name in ("listen_host", "antifraud_replica")}
+    return Settings(
+        antifraud_port=_port(given.get("antifraud_port", "5004")),
+        approved_threshold=_share(given.get("approved_threshold", "0.5")),
+        **texts,
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
+        raise WrongSettingError(f"ANTIFRAUD_PORT must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:  # false for NaN too
+        raise WrongSettingError(f"APPROVED_THRESHOLD must be a number from 0 to 1, not {text!r}")
+    return share

@@ -1,0 +1,1 @@
+"""Kafka in: a few lines each around delivery and pipeline."""

@@ -1,0 +1,40 @@
+"""transaction_created in: batches to delivery, which decides, tells, stores and then finishes their offsets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+
+from app import topics
+from app.delivery import Delivery, batch_of
+from app.doors import RealDoors
+from app.narration import Narrator
+from app.pipeline import Pipeline
+from app.resources import Resources
+from app.sending import TransactionSchema
+
+
+def register(app: faust.App, resources: Resources, narrator: Narrator) -> Delivery:
+    """Put the agent on the app; gives the delivery that drives its batches."""
+    settings = resources.settings
+    pipeline = Pipeline(
+        RealDoors(resources),
+        narrator,
+        when_down=settings.when_antifraud_is_down,
+        patience=settings.assess_patience,
+    )
+    delivery = Delivery(
+        [pipeline.decide, pipeline.tell, pipeline.store],
+        lambda *done: app.consumer.finish(*done),
+        most=settings.batch_size,
+        pause_most=settings.retry_most,
+    )
+
+    @app.agent(app.topic(topics.CREATED, schema=TransactionSchema(settings)), name="transactions")
+    async def transactions(stream: Any) -> None:
+        """Decide, tell and store every transaction of transaction_created."""
+        async for event in stream.noack().events():
+            await delivery.put(batch_of(event))
+
+    return delivery

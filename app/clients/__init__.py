@@ -1,0 +1,1 @@
+"""Doors out: each turns its library's errors into ours."""

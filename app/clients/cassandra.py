@@ -1,0 +1,178 @@
+"""Cassandra or Scylla: connect, run statements from asyncio, at the strongest consistency the living nodes allow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cassandra import (
+    ConsistencyLevel,
+    DriverException,
+    InvalidRequest,
+    OperationTimedOut,
+    RequestExecutionException,
+)
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    FallthroughRetryPolicy,
+    RoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import dict_factory
+
+from app.errors import StoreUnavailable
+from app.settings import Settings
+
+DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cql"
+
+#: Tried in this order; the second when the living replicas cannot make the first.
+CONSISTENCIES = (ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE)
+
+CONNECT_TIMEOUT = 5.0
+
+Rows = list[dict[str, Any]]
+
+
+class Cassandra:
+    """A session whose retries are off (ours are in one place) and whose every request has a deadline."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._session: Session | None = None
+        self._prepared: dict[str, Any] = {}
+        self._stepped_down = 0
+
+    async def open(self) -> None:
+        """Connect to whichever node answers; StoreUnavailable when none does."""
+        logging.getLogger("cassandra").setLevel(
+            logging.CRITICAL
+        )  # what fails is raised, and logged once, by us
+        await asyncio.to_thread(self._connect)
+
+    def _connect(self) -> None:
+        profile = ExecutionProfile(
+            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy()),
+            retry_policy=FallthroughRetryPolicy(),
+            request_timeout=self._settings.cassandra_timeout,
+            row_factory=dict_factory,
+        )
+        cluster = Cluster(
+            self._settings.cassandra_hosts.split(","),
+            port=self._settings.cassandra_port,
+            connection_class=LibevConnection,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            reconnection_policy=ConstantReconnectionPolicy(1.0, max_attempts=None),
+            connect_timeout=CONNECT_TIMEOUT,
+            control_connection_timeout=CONNECT_TIMEOUT,
+            protocol_version=4,  # the newest that Cassandra and Scylla share
+        )
+        try:
+            session = cluster.connect()
+            session.default_fetch_size = None  # every query of ours has a LIMIT: its first page is all of it
+            self._session = session
+        except (NoHostAvailable, DriverException, OSError) as exc:
+            cluster.shutdown()
+            raise StoreUnavailable(
+                f"no Cassandra node of {self._settings.cassandra_hosts} answers: {exc}"
+            ) from exc
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._session is not None:
+            await asyncio.to_thread(self._session.cluster.shutdown)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a node has answered since the start."""
+        return self._session is not None
+
+    async def make_tables(self) -> None:
+        """Make the keyspace and tables that are missing; StoreUnavailable."""
+        statements = DDL.read_text().format(replication=self._settings.cassandra_replication)
+        without_comments = "\n".join(line.split("--")[0] for line in statements.splitlines())
+        for statement in filter(str.strip, without_comments.split(";")):
+            await self._run(statement, None, 30.0)
+
+    async def has_tables(self) -> bool:
+        """Whether the transactions worker has made its tables; StoreUnavailable."""
+        rows = await self.read(
+            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'transactions'", (), 2.0
+        )
+        return {"transactions", "transaction_buckets"} <= {row["table_name"] for row in rows}
+
+    async def ping(self) -> None:
+        """A node answers, or StoreUnavailable."""
+        await self.read("SELECT release_version FROM system.local", (), 1.0)
+
+    async def prepare(self, cql: str) -> Any:
+        """The prepared statement, made once; safe to repeat, as all of ours are; StoreUnavailable."""
+        if cql not in self._prepared:
+            if self._session is None:
+                raise StoreUnavailable("no Cassandra node has answered since the start")
+            try:
+                statement = await asyncio.to_thread(self._session.prepare, cql)
+            except (NoHostAvailable, DriverException, InvalidRequest) as exc:
+                raise StoreUnavailable(f"Cassandra cannot prepare: {exc}") from exc
+            statement.is_idempotent = True
+            self._prepared[cql] = statement
+        return self._prepared[cql]
+
+    async def read(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
+        """The rows of a query; StoreUnavailable."""
+        statement = await self.prepare(cql)
+        return await self.at_strongest(lambda level: bound_at(statement, values, level), timeout)
+
+    async def at_strongest(self, statement_at: Any, timeout: float) -> Rows:
+        """Run `statement_at(level)` at LOCAL_QUORUM, or at LOCAL_ONE when too few replicas live; StoreUnavailable."""
+        strongest, weaker = CONSISTENCIES
+        try:
+            return await self._run(statement_at(strongest), None, timeout)
+        except StoreUnavailable:
+            self._stepped_down += 1
+            return await self._run(statement_at(weaker), None, timeout)
+
+    async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
+        if self._session is None:
+            raise StoreUnavailable("no Cassandra node has answered since the start")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Rows] = loop.create_future()
+        try:
+            request = self._session.execute_async(statement, values, timeout=timeout)
+        except (NoHostAvailable, DriverException) as exc:
+            raise StoreUnavailable(f"Cassandra: {exc}") from exc
+        request.add_callbacks(
+            lambda rows: loop.call_soon_threadsafe(_resolve, answer, rows),
+            lambda exc: loop.call_soon_threadsafe(_fail, answer, exc),
+        )
+        try:
+            return await answer
+        except (
+            NoHostAvailable,
+            OperationTimedOut,
+            RequestExecutionException,
+            DriverException,
+            OSError,
+        ) as exc:
+            raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
+
+
+def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:
+    """A prepared statement with its values, at a consistency level."""
+    bound = statement.bind(values)
+    bound.consistency_level = level
+    return bound
+
+
+def _resolve(answer: asyncio.Future[Rows], rows: Rows | None) -> None:
+    if not answer.done():
+        answer.set_result(rows or [])
+
+
+def _fail(answer: asyncio.Future[Rows], exc: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(exc)

@@ -1,0 +1,25 @@
+-- Remember statuses: of each transaction the highest revision, of all of them the newest `keep`.
+--
+-- KEYS: 1 the order (a sorted set of sort keys, all with score 0), 2 the entries (a hash: sort key -> entry), 3 trimmed
+-- ARGV: 1 keep, then for each status: sort key, revision, entry ("<revision>\n<json>\n<json>")
+-- One script, so that no reader or writer sees a half of it, and no late writer covers a newer revision.
+local order, entries, trimmed = KEYS[1], KEYS[2], KEYS[3]
+for i = 2, #ARGV, 3 do
+  local key, revision, entry = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local held = redis.call('HGET', entries, key)
+  if not held or tonumber(string.match(held, '^%d+')) < revision then
+    redis.call('HSET', entries, key, entry)
+    if not held then redis.call('ZADD', order, 0, key) end
+  end
+end
+local over = redis.call('ZCARD', order) - tonumber(ARGV[1])
+if over > 0 then
+  local oldest = redis.call('ZRANGE', order, 0, over - 1)
+  for i = 1, #oldest, 1000 do
+    local some = {unpack(oldest, i, math.min(i + 999, #oldest))}
+    redis.call('ZREM', order, unpack(some))
+    redis.call('HDEL', entries, unpack(some))
+  end
+  redis.call('SET', trimmed, 1)
+end
+return over

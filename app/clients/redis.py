@@ -1,0 +1,139 @@
+"""The read model in Redis: the newest transactions, with a sign whether they are all of the newest.
+
+Keys: transactions:order (sorted set), transactions:entries (hash), transactions:complete (present: nothing newer than
+the oldest entry is missing), transactions:trimmed (present: older ones exist, in Cassandra only).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.errors import StoreUnavailable
+from app.models.status import PENDING, TransactionStatus, assessed, shown, sort_key
+from app.models.transaction import Transaction
+from app.settings import Settings
+
+ORDER, ENTRIES = "transactions:order", "transactions:entries"
+COMPLETE, TRIMMED = "transactions:complete", "transactions:trimmed"
+SCRIPT = (Path(__file__).parent / "redis.lua").read_text()
+
+#: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
+SCRIPT_ENTRIES = 500
+
+Entry = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries newest first, as JSON texts; `last_key` is where the next page begins, None when all were given."""
+
+    entries: list[str]
+    last_key: str | None
+    complete: bool
+    trimmed: bool
+
+
+class RecentTransactions:
+    """The newest transactions in Redis; every call may raise StoreUnavailable within its deadline."""
+
+    def __init__(self, settings: Settings):
+        self._keep = settings.recent_transactions
+        self._url = settings.redis_url
+        self._timeout = settings.redis_timeout
+        self._redis: Any = None
+        self._remember: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; it connects by itself and again, so that nothing can fail here."""
+        self._redis = Redis.from_url(
+            self._url,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            decode_responses=True,
+            max_connections=100,
+            retry=None,
+        )
+        self._remember = self._redis.register_script(SCRIPT)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Redis answers, or StoreUnavailable."""
+        await self._asked(self._redis.ping())
+
+    async def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""
+        for start in range(0, len(entries), SCRIPT_ENTRIES):
+            arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
+            call = self._remember(keys=[ORDER, ENTRIES, TRIMMED], args=[self._keep, *arguments])
+            await self._asked(call)
+
+    async def newest(self, limit: int, before: str | None) -> Page:
+        """The newest `limit` entries, or those before a sort key."""
+        highest = f"({before}" if before else "+"
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zrevrangebylex(ORDER, highest, "-", start=0, num=limit)
+        pipe.exists(COMPLETE)
+        pipe.exists(TRIMMED)
+        keys, complete, trimmed = await self._asked(pipe.execute())
+        found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
+        entries = [entry.split("\n")[1] for entry in found if entry]
+        last = keys[-1] if len(keys) == limit else None
+        return Page(entries, last, bool(complete), bool(trimmed))
+
+    async def find(self, key: str) -> str | None:
+        """One transaction with its assessment, as JSON, by its sort key."""
+        entry = await self._asked(self._redis.hget(ENTRIES, key))
+        return entry.split("\n")[2] if entry else None
+
+    async def is_complete(self) -> bool:
+        """Whether the sign is there; it goes with the data when Redis comes back empty."""
+        return bool(await self._asked(self._redis.exists(COMPLETE)))
+
+    async def mark_complete(self, *, trimmed: bool) -> None:
+        """Set the sign, after a refill."""
+        pipe = self._redis.pipeline(transaction=True)
+        if trimmed:
+            pipe.set(TRIMMED, 1)
+        pipe.set(COMPLETE, 1)
+        await self._asked(pipe.execute())
+
+    async def _asked(self, call: Any) -> Any:
+        try:
+            return await call
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
+
+
+def entry_of(status: TransactionStatus) -> Entry:
+    """What `remember` keeps of a status."""
+    key = sort_key(status["transaction_id"], status["event_timestamp"])
+    listed = shown(status, status["status"])
+    detail = {**listed, **assessed(status)}
+    return key, status["revision"], f"{status['revision']}\n{_json(listed)}\n{_json(detail)}"
+
+
+def pending_entry(transaction: Transaction) -> Entry:
+    """What `remember` keeps of a transaction that nobody has decided yet."""
+    key = sort_key(transaction["transaction_id"], transaction["event_timestamp"])
+    text = _json(shown(transaction, "pending"))
+    return key, PENDING, f'{PENDING}\n{text}\n{text[:-1]}, "revision": 0}}'
+
+
+def entries_of(statuses: Iterable[TransactionStatus]) -> list[Entry]:
+    """The entries of a batch."""
+    return [entry_of(status) for status in statuses]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,168 @@
+"""The transactions in Cassandra: store statuses, list newest first, find one."""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cassandra.query import BatchStatement, BatchType
+
+from app.clients.cassandra import Cassandra, Rows, bound_at
+from app.models.status import TransactionStatus
+from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
+
+COLUMNS = tuple(TransactionStatus.__annotations__)
+_NAMES = ", ".join(COLUMNS)
+
+INSERT = (
+    f"INSERT INTO transactions.transactions (bucket, shard, {_NAMES}) "  # noqa: S608  # names of our own columns
+    f"VALUES (?, ?, {', '.join('?' * len(COLUMNS))}) USING TIMESTAMP ?"
+)
+FILE_BUCKET = "INSERT INTO transactions.transaction_buckets (span, bucket) VALUES (?, ?)"
+BUCKETS = "SELECT bucket FROM transactions.transaction_buckets WHERE span = ? AND bucket <= ? LIMIT ?"
+NEWEST = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? LIMIT ?"  # noqa: S608
+OLDER = (
+    f"SELECT {_NAMES} FROM transactions.transactions "  # noqa: S608
+    "WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT ?"
+)
+ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
+BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = ?"  # noqa: S608
+
+#: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
+BATCH_ROWS = 500
+#: Buckets read at once while a list is filled: at one transaction every 3 s a page of 100 takes five minutes' buckets.
+BUCKETS_AT_ONCE = 6
+
+Partition = tuple[int, int]
+
+
+class TransactionsTable:
+    """The one writer's and the readers' view of table transactions; every call may raise StoreUnavailable."""
+
+    def __init__(self, cassandra: Cassandra, write_timeout: float, read_timeout: float):
+        self._cassandra = cassandra
+        self._write_timeout = write_timeout
+        self._read_timeout = read_timeout
+        self._filed: set[int] = set()
+
+    async def store(self, statuses: Sequence[TransactionStatus]) -> None:
+        """Write the rows, all or (on StoreUnavailable) some: writing them again changes nothing."""
+        partitions = by_partition(statuses)
+        await self._file({bucket for bucket, _ in partitions})
+        insert = await self._cassandra.prepare(INSERT)
+        batches = [
+            (partition, rows[start : start + BATCH_ROWS])
+            for partition, rows in partitions.items()
+            for start in range(0, len(rows), BATCH_ROWS)
+        ]
+        writes = [self._write(insert, partition, rows) for partition, rows in batches]
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _write(self, insert: Any, partition: Partition, statuses: Sequence[TransactionStatus]) -> None:
+        rows = [row_of(partition, status) for status in statuses]
+
+        def statement_at(level: int) -> BatchStatement:
+            batch = BatchStatement(BatchType.UNLOGGED, consistency_level=level)
+            for row in rows:
+                batch.add(insert, row)
+            batch.is_idempotent = True
+            return batch
+
+        await self._cassandra.at_strongest(statement_at, self._write_timeout)
+
+    async def _file(self, buckets: Iterable[int]) -> None:
+        new = [bucket for bucket in buckets if bucket not in self._filed]
+        if not new:
+            return
+        entries = [(month_of(bucket), bucket) for bucket in new]
+        entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
+        statement = await self._cassandra.prepare(FILE_BUCKET)
+        for entry in entries:
+            await self._cassandra.at_strongest(
+                lambda level, e=entry: bound_at(statement, e, level), self._write_timeout
+            )
+        if len(self._filed) > 10_000:
+            self._filed.clear()
+        self._filed.update(new)
+
+    async def find(self, transaction_id: str) -> TransactionStatus | None:
+        """The row of an id: from its own bucket, or for a foreign id through the index."""
+        bucket = bucket_of_id(transaction_id)
+        if bucket is None:
+            rows = await self._cassandra.read(BY_ID, (transaction_id,), self._read_timeout)
+        else:
+            values = (bucket, shard_of(transaction_id), transaction_id)
+            rows = await self._cassandra.read(ONE, values, self._read_timeout)
+        return rows[0] if rows else None  # type: ignore[return-value]
+
+    async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
+        """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first."""
+        found: Rows = []
+        top = before[0] if before else int(time.time() // 60) + 60
+        while len(found) < limit:
+            buckets = await self._buckets_from(top, BUCKETS_AT_ONCE)
+            if not buckets:
+                break
+            for rows in await asyncio.gather(*(self._bucket(b, limit, before) for b in buckets)):
+                found += rows
+            top = buckets[-1] - 1
+        return found[:limit]  # type: ignore[return-value]
+
+    async def _bucket(self, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:
+        if before and bucket == before[0]:
+            reads = [self._read(OLDER, (bucket, shard, before[1], limit)) for shard in range(SHARDS)]
+        else:
+            reads = [self._read(NEWEST, (bucket, shard, limit)) for shard in range(SHARDS)]
+        rows = [row for shard in await asyncio.gather(*reads) for row in shard]
+        return sorted(rows, key=lambda row: row["transaction_id"], reverse=True)
+
+    async def _buckets_from(self, top: int, count: int) -> list[int]:
+        months = await self._read(BUCKETS, ("all", top, 1200))
+        buckets: list[int] = []
+        for month in months:
+            if len(buckets) >= count:
+                break
+            wanted = count - len(buckets)
+            rows = await self._read(BUCKETS, (month_of(month["bucket"]), top, wanted))
+            buckets += [row["bucket"] for row in rows]
+        return buckets
+
+    async def _read(self, cql: str, values: Sequence[Any]) -> Rows:
+        return await self._cassandra.read(cql, values, self._read_timeout)
+
+
+def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[TransactionStatus]]:
+    """Statuses by the Cassandra partition (bucket, shard) they are filed in."""
+    partitions: dict[Partition, list[TransactionStatus]] = defaultdict(list)
+    for status in statuses:
+        transaction_id = status["transaction_id"]
+        partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(
+            status
+        )
+    return partitions
+
+
+def row_of(partition: Partition, status: TransactionStatus) -> tuple[Any, ...]:
+    """The values of INSERT for one status."""
+    return (*partition, *(status[column] for column in COLUMNS), write_time(status))  # type: ignore[literal-required]
+
+
+def write_time(status: TransactionStatus) -> int:
+    """The row's write timestamp (microseconds): the same for a replay, higher for a higher revision."""
+    return status["event_timestamp"] * 1_000_000 + min(status["revision"], 999_999)
+
+
+def month_of(bucket: int) -> str:
+    """The span that lists this bucket, e.g. '2026-11'."""
+    return time.strftime("%Y-%m", time.gmtime(bucket * 60))
+
+
+def first_minute(span: str) -> int:
+    """The first minute of a month's span, since 1970."""
+    return calendar.timegm(time.strptime(span, "%Y-%m")) // 60

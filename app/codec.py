@@ -1,0 +1,82 @@
+"""Confluent-framed Avro to records and back: magic byte 0, schema id (4 bytes), Avro."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from io import BytesIO
+from typing import Any
+
+import fastavro
+
+from app.errors import Poison
+
+_HEADER = struct.Struct(">bI")
+
+#: Gives the schema of an id from the registry, or None for an id it does not know; raises LogUnavailable.
+Fetch = Callable[[int], Awaitable[Mapping[str, Any] | None]]
+
+
+class Codec:
+    """Encodes with one registered schema; decodes what any registered schema wrote, as our schema reads it."""
+
+    def __init__(self, schema: Mapping[str, Any], schema_id: int, fetch: Fetch):
+        self._schema = fastavro.parse_schema(dict(schema), named_schemas={})
+        self._header = _HEADER.pack(0, schema_id)
+        self._fetch = fetch
+        # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
+        self._readers: dict[int, tuple[Any, Any]] = {schema_id: (self._schema, None)}
+
+    def encode(self, record: Mapping[str, Any]) -> bytes:
+        """One framed record; Poison when a value does not fit the schema."""
+        out = BytesIO(self._header)
+        out.seek(len(self._header))
+        try:
+            fastavro.schemaless_writer(out, self._schema, record)
+        except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as exc:
+            raise Poison(f"the record does not fit the schema: {exc}") from exc
+        return out.getvalue()
+
+    async def decode(self, values: Iterable[bytes | None]) -> list[Any]:
+        """A record (dict) or the Poison it is, for each value, in order; LogUnavailable without the registry."""
+        return [await self._decode(value) for value in values]
+
+    async def _decode(self, value: bytes | None) -> dict[str, Any] | Poison:
+        try:
+            schema_id = _schema_id(value)
+            writer, reader = self._readers.get(schema_id) or await self._learn(schema_id)
+            body = BytesIO(value)  # type: ignore[arg-type]  # _schema_id refused None
+            body.seek(_HEADER.size)
+            record: dict[str, Any] = _read(body, writer, reader, schema_id)
+        except Poison as poison:
+            return poison
+        if body.tell() != len(value):  # type: ignore[arg-type]
+            return Poison(f"bytes left over after a record of schema {schema_id}")
+        return record
+
+    async def _learn(self, schema_id: int) -> tuple[Any, Any]:
+        written = await self._fetch(schema_id)
+        if written is None:
+            raise Poison(f"schema {schema_id} is not in the registry")
+        try:
+            reader = (fastavro.parse_schema(dict(written), named_schemas={}), self._schema)
+        except Exception as exc:  # what is in the registry may be no Avro at all
+            raise Poison(f"schema {schema_id} is no Avro schema we can read: {exc}") from exc
+        self._readers[schema_id] = reader
+        return reader
+
+
+def _schema_id(value: bytes | None) -> int:
+    if value is None or len(value) < _HEADER.size:
+        raise Poison("too short for a schema id: not Confluent-framed Avro")
+    magic, schema_id = _HEADER.unpack_from(value)
+    if magic != 0:
+        raise Poison(f"first byte is {magic}, not 0: not Confluent-framed Avro")
+    return int(schema_id)
+
+
+def _read(body: BytesIO, writer: Any, reader: Any, schema_id: int) -> dict[str, Any]:
+    try:
+        return fastavro.schemaless_reader(body, writer, reader)  # type: ignore[no-any-return]
+    except Exception as exc:  # fastavro raises what the bytes lead it to, from EOFError to IndexError
+        raise Poison(f"not a record of schema {schema_id}: {exc or type(exc).__name__}") from exc

@@ -1,0 +1,14 @@
+"""Commands of the faust CLI: `faust -A app.main NAME`."""
+
+from __future__ import annotations
+
+import faust
+
+from app.commands import lag, topic
+from app.settings import Settings
+
+
+def register(app: faust.App, settings: Settings) -> None:
+    """Put every command on the app."""
+    topic.register(app, settings)
+    lag.register(app, settings)

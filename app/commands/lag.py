@@ -1,0 +1,65 @@
+"""`faust -A app.main lag`: how far each partition's reader is behind."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app import topics
+from app.settings import Settings
+
+#: The groups that read a topic, one of each form (see app.groups): whoever is ahead tells what is done.
+READERS = {topics.CREATED: ("transactions", "main"), topics.STATUS: ("bff", "main")}
+ROW = "{:<20} {:>9}  {:<13} {:>10} {:>10} {:>8} {:>10}"
+
+
+def register(app: faust.App, settings: Settings) -> None:
+    """Put the command on the app."""
+
+    @app.command()
+    async def lag(self: Any) -> None:
+        """Show a partition a line: end, committed, lag, age of the oldest record not finished."""
+        try:
+            await show(settings)
+        except KafkaError as exc:
+            raise SystemExit(f"The groups could not be read: {exc!r}. Is Kafka up? See: make ps") from exc
+
+
+async def show(settings: Settings) -> None:
+    """Print the table."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
+    try:
+        await consumer.start()
+        await admin.start()
+        print(ROW.format("topic", "partition", "group", "end", "committed", "lag", "oldest"))
+        for topic, groups in READERS.items():
+            committed = {group: await admin.list_consumer_group_offsets(group) for group in groups}
+            await _show_topic(consumer, await topics.partitions(admin, topic), committed)
+    finally:
+        await admin.close()
+        await consumer.stop()
+
+
+async def _show_topic(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], committed: dict[str, Any]
+) -> None:
+    beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    for tp in partitions:
+        offsets = {group: found[tp].offset for group, found in committed.items() if tp in found}
+        group = max(offsets, key=lambda name: offsets[name], default="-")
+        done = max(offsets.get(group, -1), beginnings[tp])
+        age = await _age(consumer, tp, done) if done < ends[tp] else "-"
+        print(ROW.format(tp.topic, tp.partition, group, ends[tp], done, ends[tp] - done, age))
+
+
+async def _age(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> str:
+    consumer.assign([tp])
+    consumer.seek(tp, offset)
+    records = (await consumer.getmany(tp, timeout_ms=2000, max_records=1)).get(tp)
+    return f"{max(0.0, time.time() - records[0].timestamp / 1000):.1f} s" if records else "?"

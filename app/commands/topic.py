@@ -1,0 +1,78 @@
+"""`faust -A app.main topic NAME`: a topic's records, decoded, as JSON lines, newest last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from faust.cli import argument, option
+
+from app import topics
+from app.codec import Codec
+from app.errors import LogUnavailable, Poison
+from app.settings import Settings
+
+#: Which schema a topic's records have; a dead letter has whatever its bytes are, shown as text.
+SCHEMA_OF = {topics.CREATED: topics.CREATED, topics.STATUS: topics.STATUS}
+
+
+def register(app: faust.App, settings: Settings) -> None:
+    """Put the command on the app."""
+
+    @app.command(argument("name"), option("--follow/--no-follow", default=False, help="Keep going."))
+    async def topic(self: Any, name: str, follow: bool) -> None:
+        """Show a topic's records, decoded from Avro, as JSON lines."""
+        if name not in topics.ALL:
+            raise self.UsageError(f"no topic {name!r}; there are: {', '.join(topics.ALL)}")
+        try:
+            await show(settings, name, follow)
+        except (KafkaError, LogUnavailable) as exc:
+            raise SystemExit(f"The topic could not be read: {exc}. Is Kafka up? See: make ps") from exc
+
+
+async def show(settings: Settings, name: str, follow: bool) -> None:
+    """Print the records to the present end, by time, and with `follow` those that come after."""
+    codec = await topics.register(settings, SCHEMA_OF[name]) if name in SCHEMA_OF else None
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
+    try:
+        await consumer.start()
+        await admin.start()
+        partitions = await topics.partitions(admin, name)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(partitions)
+        for record in sorted(
+            await _until(consumer, ends), key=lambda r: (r.timestamp, r.partition, r.offset)
+        ):
+            await _print(codec, record)
+        while follow:
+            for batch in (await consumer.getmany(timeout_ms=500)).values():
+                for record in batch:
+                    await _print(codec, record)
+    finally:
+        await admin.close()
+        await consumer.stop()
+
+
+async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list[Any]:
+    records: list[Any] = []
+    for tp, end in ends.items():
+        while await consumer.position(tp) < end:
+            records += (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
+    return records
+
+
+async def _print(codec: Codec | None, record: Any) -> None:
+    where = {"partition": record.partition, "offset": record.offset}
+    if codec is None:
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        print(json.dumps({**where, **headers, "value": (record.value or b"").hex()}, ensure_ascii=False))
+        return
+    decoded = (await codec.decode([record.value]))[0]
+    shown = {"poison": str(decoded)} if isinstance(decoded, Poison) else decoded
+    print(json.dumps({**shown, **where}, ensure_ascii=False), flush=True)

@@ -1,0 +1,124 @@
+"""How batches reach an agent: what Faust fetched of a partition is one event, and progress is ours to tell.
+
+Faust hands an agent one record at a time, at 60-75 microseconds each, and commits from a list of acks that can pass an
+unfinished record (docs/decisions/0002). Here one event carries the list of records that one fetch brought of one
+partition, and the committed offset follows `finish` alone, which delivery calls in order. Agents, rebalancing, fetching
+and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread; a commit that fails is tried again at the next interval instead of ending the worker."""
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        try:
+            await consumer.commit(
+                {driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned}
+            )
+        except KafkaError as exc:
+            self.log.warning("Offsets were not committed, tried again at the next interval: %r", exc)
+            return False
+        return True
+
+
+class BatchConsumer(driver.Consumer):
+    """A Faust consumer whose messages are batches: value = records of one fetch, offset = the last one's."""
+
+    def on_init(self) -> None:
+        """Nothing is finished yet."""
+        self._finished: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """One message for each partition that the fetch brought records of."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()  # what was fetched is dropped: fetch it again
+            return
+        for tp, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # a rebalance has begun; it seeks to the committed offsets
+            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+                yield tp, _message(tp, batch, generation)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets between two messages are inside batches here, not gaps."""
+
+    def finish(self, topic: str, partition: int, next_offset: int) -> None:
+        """Everything of the partition before `next_offset` is done for good; called in order."""
+        tp = TP(topic, partition)
+        self._finished[tp] = max(next_offset, self._finished.get(tp, 0))
+
+    def finished(self, tp: TP) -> int | None:
+        """What `finish` was told last of an assigned partition."""
+        return self._finished.get(tp)
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is finished and not yet committed. Faust's acks do not count here."""
+        offsets = {tp: o for tp, o in self._finished.items() if o > (self._committed_offset[tp] or 0)}
+        if not offsets or not await self._commit(offsets):
+            return False
+        self._committed_offset.update(offsets)
+        self.app.monitor.on_tp_commit(offsets)
+        return True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let delivery end what it holds of them, commit, and forget them."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._finished.pop(tp, None)
+
+
+class BatchTransport(driver.Transport):
+    """Faust's aiokafka transport with our consumer."""
+
+    Consumer = BatchConsumer
+
+
+class BatchSchema(faust.Schema):
+    """Passes a batch through as it is: records are decoded by our codec, a batch at a time, poison told apart."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """The function that makes an event of a message."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
+    last = batch[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        (last.timestamp or 0) / 1000,
+        last.timestamp_type,
+        (),
+        None,
+        batch,
+        None,
+        0,
+        sum(record.serialized_value_size for record in batch),
+        tp,
+        generation_id=generation,
+    )

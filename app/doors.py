@@ -1,0 +1,90 @@
+"""The pipeline's doors on the real neighbours: codecs, log, antifraud, Cassandra."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from app import topics
+from app.errors import Poison
+from app.models.assessment import Assessment
+from app.models.status import FIRST_VERDICT, TransactionStatus
+from app.models.transaction import Transaction
+
+if TYPE_CHECKING:
+    from app.pipeline import DeadLetter
+    from app.resources import Resources
+
+
+class RealDoors:
+    """See app.pipeline.Doors."""
+
+    def __init__(self, resources: Resources):
+        self._resources = resources
+
+    async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
+        """Records of transaction_created, or what is wrong with them."""
+        return await self._resources.created.decode(values)
+
+    async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
+        """The tail of the status partition, back to the first verdict on a record before `from_offset`.
+
+        Verdicts are told in the order of their source offsets, so everything older is older work.
+        """
+        decode = self._resources.status.decode
+
+        async def first_verdicts(records: Sequence[Any]) -> list[TransactionStatus]:
+            decoded = await decode([record.value for record in records])
+            return [
+                status
+                for status in decoded
+                if not isinstance(status, Poison)
+                and status["revision"] == FIRST_VERDICT
+                and status["source_partition"] == partition
+            ]
+
+        async def far_enough(records: Sequence[Any]) -> bool:
+            return any(status["source_offset"] < from_offset for status in await first_verdicts(records))
+
+        records = await self._resources.tail.read_back(topics.STATUS, partition, far_enough)
+        verdicts = await first_verdicts(records)
+        known: dict[int, TransactionStatus] = {}
+        for status in verdicts:
+            if status["source_offset"] >= from_offset:
+                known.setdefault(status["source_offset"], status)  # the first one told is the verdict
+        return known
+
+    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        """Through Envoy."""
+        return await self._resources.antifraud.assess(transactions)
+
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+        """Into transaction_status, in the partition of the same number."""
+        encode = self._resources.status.encode
+        await self._resources.log.publish_batch(
+            topics.STATUS, partition, ((status["transaction_id"], encode(status), []) for status in statuses)
+        )
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Into the dead-letter topic: the original bytes, and headers that say where from and why."""
+        for letter in letters:
+            record: Any = letter.record
+            headers = [*record.headers, *_origin(record, letter.reason)]
+            await self._resources.log.publish_batch(
+                topics.DEAD_LETTER, letter.partition, [(record.key, record.value, headers)]
+            )
+
+    async def store(self, statuses: Sequence[TransactionStatus]) -> None:
+        """Into Cassandra."""
+        await self._resources.table.store(statuses)
+
+
+def _origin(record: Any, reason: str) -> list[tuple[str, bytes]]:
+    return [
+        ("dead_letter.topic", record.topic.encode()),
+        ("dead_letter.partition", str(record.partition).encode()),
+        ("dead_letter.offset", str(record.offset).encode()),
+        ("dead_letter.reason", reason[:500].encode()),
+        ("dead_letter.failed_at", str(int(time.time() * 1000)).encode()),
+    ]

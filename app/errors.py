@@ -1,0 +1,39 @@
+"""The two words for failure; nothing else travels up.
+
+PipelineError
+├── Transient              keep the work, wait, retry in place
+│   ├── AntifraudUnavailable
+│   ├── StoreUnavailable   (Cassandra, Redis)
+│   └── LogUnavailable     (Kafka, the registry)
+└── Poison                 this record can never be handled: dead letter, go on
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """What our doors raise; the text says what to do about it."""
+
+
+class Transient(PipelineError):
+    """A neighbour is down or slow: the same step may work later."""
+
+
+class AntifraudUnavailable(Transient):
+    """No antifraud replica answered in time."""
+
+
+class StoreUnavailable(Transient):
+    """Cassandra or Redis did not take or give the rows in time."""
+
+
+class LogUnavailable(Transient):
+    """Kafka or the registry did not answer in time; whether a record was written is not known."""
+
+
+class NotTaken(LogUnavailable):
+    """The record was never handed to Kafka: it is certainly not in the log."""
+
+
+class Poison(PipelineError):
+    """A record that no retry can help: not Avro, an unknown schema, a value no row can hold."""

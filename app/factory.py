@@ -1,0 +1,132 @@
+"""The map of the system: which rooms a role starts, in the order a transaction meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Literal
+
+import faust
+
+from app import commands
+from app.agents import statuses, transactions
+from app.consumer import BatchTransport
+from app.delivery import Delivery
+from app.groups import take_over
+from app.narration import Narrator
+from app.read_model import ReadModel
+from app.resources import Resources, waited_for
+from app.settings import described, settings
+from app.web import health
+from app.web import transactions as web_transactions
+from app.web.pending import PendingNotes
+from app.web.problems import as_problems
+
+log = logging.getLogger(__name__)
+
+Role = Literal["bff", "transactions", "main"]
+
+#: The web server's port by role; setting WEB_PORT.
+PORTS = {"bff": 5001, "main": 5001, "transactions": 5002}
+
+
+class PaymentsApp(faust.App):
+    """A Faust app that serves HTTP first, then waits for its neighbours, then takes part in its group."""
+
+    resources: Resources
+    deliveries: list[Delivery]
+    background: list[Any]
+
+    async def on_start(self) -> None:
+        """Serve, open everything, and only then let Faust start the consumer."""
+        await super().on_start()
+        await self.resources.open_stores(make_tables="transactions" in self.agents)
+        await self.web.maybe_start()
+        for job in self.background:
+            self.add_future(job())
+        await self.resources.open_log()
+        await waited_for("the other form to stop", lambda: take_over(self.conf.id, self.resources.settings))
+
+    async def on_stop(self) -> None:
+        """Finish what is in flight, commit, leave."""
+        within = self.resources.settings.drain_timeout
+        await asyncio.gather(*(delivery.drain(within) for delivery in self.deliveries))
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Close the neighbours last."""
+        await super().on_shutdown()
+        await self.resources.close()
+
+
+def create_app(role: Role) -> PaymentsApp:
+    """The app of a role: `bff` (web and status agent), `transactions` (transactions agent), `main` (both)."""
+    values = settings()
+    app = _faust_app(role)
+    resources, narrator = Resources(values), Narrator(values.log_each_transaction)
+    app.resources, app.deliveries, app.background = resources, [], []
+
+    if role in ("bff", "main"):
+        reads = ReadModel(resources.recent, resources.table, values.recent_transactions)
+        pending = PendingNotes(resources.recent)
+        web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
+        app.background += [pending.run, reads.keep_complete]
+    if role in ("transactions", "main"):
+        app.deliveries.append(transactions.register(app, resources, narrator))
+    if role in ("bff", "main"):
+        app.deliveries.append(statuses.register(app, resources))
+
+    app.background += [delivery.run for delivery in app.deliveries]
+    commands.register(app, values)
+    health.register(app, resources, lambda: _is_consuming(app))
+    app.on_partitions_assigned.connect(_resume)
+    app.on_partitions_revoked.connect(_abandon)
+    log.info("Settings: %s", described(values))
+    return app
+
+
+def _faust_app(role: Role) -> PaymentsApp:
+    values = settings()
+    app = PaymentsApp(
+        role,
+        broker=[f"kafka://{broker}" for broker in values.kafka_brokers.split(",")],
+        store="memory://",
+        origin="app.main",
+        autodiscover=False,
+        web_bind=values.listen_host,
+        web_port=values.web_port or PORTS[role],
+        web_application_options={"client_max_size": values.body_limit, "middlewares": [as_problems]},
+        web_router_enabled=False,
+        web_tables_enabled=False,
+        web_graph_enabled=False,
+        topic_allow_declare=False,  # app.topics makes and checks them
+        topic_disable_leader=True,  # no leader's work here
+        table_standby_replicas=0,  # no tables: the plain round-robin assignor serves
+        stream_buffer_maxsize=8 * values.topic_partitions,  # events are batches here
+        stream_wait_empty=False,  # a rebalance does not wait for a dead store; delivery.abandon ends what it can
+        broker_session_timeout=8.0,  # a killed worker's partitions are free after this; the default is a minute
+        broker_heartbeat_interval=2.0,
+        broker_commit_interval=0.25,
+        broker_max_poll_records=values.batch_size,
+        consumer_max_fetch_size=2 * 1024 * 1024,
+        consumer_auto_offset_reset="earliest",
+    )
+    app.transport = BatchTransport(app.conf.broker_consumer, app)
+    return app
+
+
+async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
+    """Partitions are ours: their batches may come."""
+    for delivery in app.deliveries:
+        delivery.resume(app.consumer_generation_id)
+
+
+async def _abandon(app: PaymentsApp, revoked: Any, **_: Any) -> None:
+    """Before a partition goes to another worker: end or drop our work on it, commit what is done."""
+    within = app.resources.settings.drain_timeout
+    await asyncio.gather(*(delivery.abandon(within) for delivery in app.deliveries))
+    await app.consumer.commit()
+
+
+def _is_consuming(app: PaymentsApp) -> bool:
+    return bool(app.started and not app.rebalancing and app.consumer_generation_id)

@@ -1,0 +1,1 @@
+"""Values: what travels through the pipeline. No I/O."""

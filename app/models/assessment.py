@@ -1,0 +1,29 @@
+"""What antifraud said of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["accepted", "rejected"]
+
+#: The reason on record when nobody could assess a transaction (setting WHEN_ANTIFRAUD_IS_DOWN=reject).
+ANTIFRAUD_UNAVAILABLE = "antifraud_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Verdict and score (probability that it is good, 0..1) of one transaction, and who decided it."""
+
+    verdict: Verdict
+    score: float | None
+    threshold: float | None = None
+    model_version: str | None = None
+    replica: str | None = None
+    reason: str | None = None
+
+
+def unassessed(count: int) -> Sequence[Assessment]:
+    """The assessments of `count` transactions that no antifraud replica could be asked about."""
+    return [Assessment("rejected", None, reason=ANTIFRAUD_UNAVAILABLE)] * count

@@ -1,0 +1,106 @@
+"""What was asked: the client's request, and the record of topic transaction_created."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import zlib
+from typing import Annotated, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+
+#: Shards of a Cassandra partition's minute: part of the stored data's layout, so not a setting.
+SHARDS = 4
+
+Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
+Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class TransactionRequest(BaseModel):
+    """The body of POST /api/v1/transactions; strict: no string, fraction or boolean is an integer."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    value_in_cents: Annotated[int, Field(ge=1, le=INT64_MAX)]
+    description: Annotated[str, Field(min_length=1, max_length=1000)]
+    customer_id: Identifier
+    merchant_id: Identifier
+    transaction_timestamp: Int64
+    latitude: float
+    longitude: float
+
+
+class Transaction(TypedDict):
+    """One record of transaction_created (schemas/avro/transaction_created.avsc)."""
+
+    transaction_id: str
+    value_in_cents: int
+    description: str
+    customer_id: str
+    merchant_id: str
+    transaction_timestamp: int
+    event_timestamp: int
+    latitude: float
+    longitude: float
+
+
+def new_transaction(request: TransactionRequest, now: float | None = None) -> Transaction:
+    """The record of an accepted request: a new id, and `now` (seconds since 1970) as its event time."""
+    now = time.time() if now is None else now
+    return Transaction(
+        transaction_id=uuid7(now),
+        event_timestamp=int(now),
+        value_in_cents=request.value_in_cents,
+        description=request.description,
+        customer_id=request.customer_id,
+        merchant_id=request.merchant_id,
+        transaction_timestamp=request.transaction_timestamp,
+        latitude=request.latitude,
+        longitude=request.longitude,
+    )
+
+
+def uuid7(now: float) -> str:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits; its text sorts by time."""
+    millis = int(now * 1000)
+    random = int.from_bytes(os.urandom(10), "big")
+    bits = (millis & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
+    text = f"{bits | 0b10 << 62 | random & (2**62 - 1):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def bucket_of(transaction_id: str, event_timestamp: int) -> int:
+    """The minute (since 1970) a transaction is filed under: its id's, or its event's for a foreign id."""
+    minute = bucket_of_id(transaction_id)
+    return event_timestamp // 60 if minute is None else minute
+
+
+def bucket_of_id(transaction_id: str) -> int | None:
+    """The minute in a UUIDv7, or None for an id of another form (as the old system's were)."""
+    if len(transaction_id) != 36 or transaction_id[14] != "7" or transaction_id[8] != "-":
+        return None
+    try:
+        return int(transaction_id[:8] + transaction_id[9:13], 16) // 60_000
+    except ValueError:
+        return None
+
+
+def shard_of(transaction_id: str) -> int:
+    """One of SHARDS, from the id alone, so that a busy minute is spread over several partitions."""
+    return zlib.crc32(transaction_id.encode()) % SHARDS
+
+
+def unstorable(transaction: Transaction) -> str | None:
+    """Why no row can hold this record (another producer may have written it), or None."""
+    for field in ("latitude", "longitude"):
+        if not math.isfinite(transaction[field]):
+            return f"{field} is not a finite number"
+    if not 1 <= len(transaction["transaction_id"]) <= 255:
+        return "transaction_id must have 1 to 255 characters"
+    if not 0 <= transaction["event_timestamp"] < 2**40:
+        return "event_timestamp is no time in seconds since 1970"
+    return None

@@ -1,0 +1,77 @@
+"""What the log tells of transactions: a line each while they are few, a line a batch above 10 a second."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from app.models.status import TransactionStatus
+
+log = logging.getLogger("transactions")
+
+EACH_UP_TO = 10
+OUTAGE_OVER_AFTER = 10.0
+
+
+class Narrator:
+    """Counts a second's transactions to choose between a line each and a summary; no customer's data in either."""
+
+    def __init__(self, each: bool):
+        """`each`: a line a transaction at any rate (setting LOG_EACH_TRANSACTION)."""
+        self._each = each
+        self._second = 0
+        self._in_second = 0
+        self._untold = 0
+        self._unassessed = 0
+        self._unassessed_at = 0.0
+
+    def arrived(self, transaction_id: str) -> None:
+        """The bff has acknowledged it."""
+        if self._few(1):
+            log.info("transaction %s arrived", transaction_id)
+        else:
+            self._untold += 1
+
+    def decided(self, statuses: Sequence[TransactionStatus]) -> None:
+        """The worker has told and stored these."""
+        if not statuses:
+            return
+        if self._few(len(statuses)):
+            for status in statuses:
+                log.info("transaction %s %s%s", status["transaction_id"], status["status"], _why(status))
+            return
+        counts = Counter(status["status"] for status in statuses)
+        log.info(
+            "%d transactions: %s",
+            len(statuses),
+            ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
+        )
+
+    def unassessed(self, count: int) -> None:
+        """Antifraud could not be asked about these; one line an outage."""
+        now = time.monotonic()
+        if now - self._unassessed_at > OUTAGE_OVER_AFTER:
+            self._unassessed = 0
+            log.error(
+                "No antifraud replica answers: transactions are rejected with reason antifraud_unavailable "
+                "until one does (setting WHEN_ANTIFRAUD_IS_DOWN); see `make ps`"
+            )
+        self._unassessed += count
+        self._unassessed_at = now
+
+    def _few(self, count: int) -> bool:
+        if self._each:
+            return True
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._untold:
+                log.info("%d more transactions arrived", self._untold)
+            self._second, self._in_second, self._untold = second, 0, 0
+        self._in_second += count
+        return self._in_second <= EACH_UP_TO
+
+
+def _why(status: TransactionStatus) -> str:
+    return f" ({status['reason']})" if status["reason"] else ""

@@ -1,0 +1,170 @@
+"""What happens to a transaction, top to bottom: decode, recall, assess, tell, store. No Faust, no sockets.
+
+transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
+                       decode, recall,        transaction_status  Cassandra
+                       assess                 (poison: dead letters)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from app.delivery import Batch, Round
+from app.errors import AntifraudUnavailable, Poison
+from app.models.assessment import Assessment, unassessed
+from app.models.status import TransactionStatus, decided
+from app.models.transaction import Transaction, unstorable
+from app.narration import Narrator
+
+log = logging.getLogger(__name__)
+
+
+class Doors(Protocol):
+    """What the pipeline asks of the world outside; each may raise Transient and is then asked again."""
+
+    async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
+        """Records of transaction_created."""
+
+    async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
+        """First verdicts in the log for records of the partition at `from_offset` and after, by source offset."""
+
+    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        """What antifraud says."""
+
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+        """Into the log."""
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Into the dead-letter topic."""
+
+    async def store(self, statuses: Sequence[TransactionStatus]) -> None:
+        """Into Cassandra."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record nobody can handle, with its origin and the reason."""
+
+    record: object
+    partition: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a round has come to; a step that is repeated goes on where it was."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
+    to_store: list[TransactionStatus] = field(default_factory=list)
+
+
+WhenDown = Literal["reject", "hold"]
+
+
+class Pipeline:
+    """The three steps of a round, in order, each safe to repeat."""
+
+    def __init__(self, doors: Doors, narrator: Narrator, *, when_down: WhenDown, patience: float):
+        """`when_down` and `patience` (seconds): what is decided when antifraud cannot be asked, and after how long."""
+        self._doors = doors
+        self._narrator = narrator
+        self._when_down = when_down
+        self._patience = patience
+        self._recalled: dict[int, dict[int, TransactionStatus]] = {}
+        self._down_since: float | None = None
+
+    async def decide(self, round_: Round) -> None:
+        """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
+        work = Decided()
+        fresh: list[tuple[int, int, Transaction]] = []
+        for batch in round_.batches:
+            known = await self._known(batch, new=(batch.topic, batch.partition) in round_.first_of)
+            records = await self._doors.decode([record.value for record in batch.records])
+            for record, transaction in zip(batch.records, records, strict=True):
+                if record.offset in known:
+                    work.to_store.append(known[record.offset])
+                elif poison := _poison(transaction):
+                    work.letters.append(DeadLetter(record, batch.partition, poison))
+                else:
+                    fresh.append((batch.partition, record.offset, transaction))  # type: ignore[arg-type]
+        self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
+        round_.work = work
+
+    def _file(
+        self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]
+    ) -> None:
+        now_ms = int(time.time() * 1000)
+        for (partition, offset, transaction), assessment in zip(fresh, said, strict=True):
+            status = decided(transaction, assessment, partition, offset, now_ms)
+            work.to_tell.setdefault(partition, []).append(status)
+            work.to_store.append(status)
+
+    async def tell(self, round_: Round) -> None:
+        """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
+        work: Decided = round_.work
+        if work.letters:
+            await self._doors.bury(work.letters)
+            work.letters = []
+        results = await asyncio.gather(
+            *(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _tell(self, work: Decided, partition: int) -> None:
+        await self._doors.tell(partition, work.to_tell[partition])
+        del work.to_tell[partition]
+
+    async def store(self, round_: Round) -> None:
+        """The rows, derived from what is in the log."""
+        work: Decided = round_.work
+        if work.to_store:
+            await self._doors.store(work.to_store)
+        self._narrator.decided(work.to_store)
+
+    async def _known(self, batch: Batch, *, new: bool) -> dict[int, TransactionStatus]:
+        """What an earlier owner of the partition (or we, before a rebalance) told of these records already."""
+        if new:
+            self._recalled[batch.partition] = await self._doors.recall(
+                batch.partition, batch.records[0].offset
+            )
+            if self._recalled[batch.partition]:
+                log.info("%d verdicts of partition %d are in the log already: repeated, not asked again",
+                         len(self._recalled[batch.partition]), batch.partition)  # fmt: skip
+        known = self._recalled.get(batch.partition)
+        if known and batch.records[0].offset > max(known):
+            known.clear()
+        return known or {}
+
+    async def _assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
+        pause = 0.05
+        while transactions:
+            try:
+                said = await self._doors.assess(transactions)
+            except AntifraudUnavailable:
+                self._down_since = self._down_since or time.monotonic()
+                if self._when_down == "hold":
+                    raise
+                if time.monotonic() + pause > self._down_since + self._patience:
+                    self._narrator.unassessed(len(transactions))
+                    return unassessed(len(transactions))
+            else:
+                self._down_since = None
+                return said
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        return []
+
+
+def _poison(transaction: Transaction | Poison) -> str | None:
+    if isinstance(transaction, Poison):
+        return str(transaction)
+    return unstorable(transaction)

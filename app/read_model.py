@@ -1,0 +1,108 @@
+"""What GET reads: Redis first; Cassandra when Redis is down, cold, or does not reach far enough back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass
+
+from app.clients.redis import Page, RecentTransactions, entries_of
+from app.clients.transactions_table import TransactionsTable
+from app.errors import StoreUnavailable, Transient
+from app.models.status import assessed, shown, sort_key
+
+log = logging.getLogger(__name__)
+
+#: After a failure Redis is left alone for this long, so that only the first call of an outage waits for it.
+LEAVE_ALONE = 1.0
+#: How often the sign is looked for: a Redis that came back empty is refilled within about this.
+CHECK_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries newest first, as JSON texts; `source` says which store gave them."""
+
+    entries: list[str]
+    last_key: str | None
+    source: str
+
+
+class ReadModel:
+    """The two stores as one list."""
+
+    def __init__(self, recent: RecentTransactions, table: TransactionsTable, keep: int):
+        self._recent = recent
+        self._table = table
+        self._keep = keep
+        self._redis_back_at = 0.0
+
+    async def newest(self, limit: int, before: str | None) -> Listing:
+        """A page; StoreUnavailable when neither store can give it."""
+        page = await self._from_redis(limit, before)
+        if page and page.complete and (page.last_key or not page.trimmed):
+            return Listing(page.entries, page.last_key, "redis")
+        rows = await self._table.newest(limit, _place(before) if before else None)
+        entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
+        last = rows[-1] if len(rows) == limit else None
+        key = sort_key(last["transaction_id"], last["event_timestamp"]) if last else None
+        return Listing(entries, key, "cassandra")
+
+    async def find(self, transaction_id: str) -> str | None:
+        """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
+        found = await self._find_recent(transaction_id)
+        if found:
+            return found
+        row = await self._table.find(transaction_id)
+        return (
+            None
+            if row is None
+            else json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
+        )
+
+    async def _from_redis(self, limit: int, before: str | None) -> Page | None:
+        if time.monotonic() < self._redis_back_at:
+            return None
+        try:
+            return await self._recent.newest(limit, before)
+        except StoreUnavailable:
+            self._redis_back_at = time.monotonic() + LEAVE_ALONE
+            return None
+
+    async def _find_recent(self, transaction_id: str) -> str | None:
+        if time.monotonic() < self._redis_back_at:
+            return None
+        try:
+            return await self._recent.find(sort_key(transaction_id, 0))
+        except StoreUnavailable:
+            self._redis_back_at = time.monotonic() + LEAVE_ALONE
+            return None
+
+    async def keep_complete(self) -> None:
+        """Refill Redis from Cassandra whenever the sign is missing; runs until cancelled."""
+        said = False
+        while True:
+            try:
+                if not await self._recent.is_complete():
+                    await self._refill()
+                if said:
+                    log.info("Redis is complete again")
+                said = False
+            except Transient as exc:
+                if not said:
+                    log.warning("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
+                said = True
+            await asyncio.sleep(CHECK_EVERY)
+
+    async def _refill(self) -> None:
+        rows = await self._table.newest(self._keep)
+        await self._recent.remember(entries_of(rows))
+        await self._recent.mark_complete(trimmed=len(rows) == self._keep)
+        log.info("Redis was filled with the newest %d transactions of Cassandra", len(rows))
+
+
+def _place(key: str) -> tuple[int, str]:
+    bucket, _, transaction_id = key.partition(":")
+    return int(bucket), transaction_id

@@ -1,0 +1,132 @@
+"""What is opened at start, closed at stop, pinged by readiness: one of each neighbour."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app import topics
+from app.clients.antifraud import Antifraud
+from app.clients.cassandra import Cassandra
+from app.clients.kafka import Log, TailReader
+from app.clients.redis import RecentTransactions
+from app.clients.transactions_table import TransactionsTable
+from app.codec import Codec
+from app.errors import LogUnavailable, PipelineError, StoreUnavailable, Transient
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+START_PAUSE = 0.2
+START_PAUSE_MOST = 2.0
+PING_TIMEOUT = 1.0
+
+
+class Resources:
+    """The neighbours of one worker. Codecs are there once `open` has returned."""
+
+    created: Codec
+    status: Codec
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.log = Log(settings)
+        self.tail = TailReader(settings)
+        self.antifraud = Antifraud(settings)
+        self.cassandra = Cassandra(settings)
+        self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
+        self.recent = RecentTransactions(settings)
+        self.is_open = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open_stores(self, *, make_tables: bool) -> None:
+        """Redis and antifraud connect by themselves; Cassandra is waited for in the background, GET says so."""
+        await self.recent.open()
+        await self.antifraud.open()
+        self._tasks.append(asyncio.create_task(self._open_cassandra(make_tables)))
+
+    async def open_log(self) -> None:
+        """Wait for Kafka and the registry, without end; make and check topics, register schemas; WrongTopic."""
+        await waited_for("Kafka", self._open_kafka)
+        await waited_for("the schema registry", self._register)
+        self.is_open = True
+
+    async def close(self) -> None:
+        """Close everything, the log last: it flushes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(
+            self.recent.close(),
+            self.antifraud.close(),
+            self.cassandra.close(),
+            self.tail.close(),
+            self.log.close(),
+        )
+
+    async def _open_kafka(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_brokers, request_timeout_ms=10_000)
+        try:
+            await admin.start()
+            await topics.ensure(admin, self.settings)
+        except (KafkaError, OSError) as exc:
+            raise LogUnavailable(f"no broker at {self.settings.kafka_brokers} answers: {exc!r}") from exc
+        finally:
+            await admin.close()
+        if not self.log.is_open:
+            await self.log.open()
+        await self.tail.open()
+
+    async def _register(self) -> None:
+        self.created = await topics.register(self.settings, topics.CREATED)
+        self.status = await topics.register(self.settings, topics.STATUS)
+
+    async def _open_cassandra(self, make_tables: bool) -> None:
+        await waited_for("Cassandra", self.cassandra.open)
+        if make_tables:
+            await waited_for("Cassandra's tables", self.cassandra.make_tables)
+
+    async def parts(self) -> dict[str, str]:
+        """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""
+        pings: dict[str, Callable[[], Awaitable[Any]]] = {
+            "kafka": self.log.ping,
+            "cassandra": self._ping_table,
+            "redis": self.recent.ping,
+            "antifraud": self.antifraud.ping,
+        }
+        answers = await asyncio.gather(*(_pinged(ping) for ping in pings.values()))
+        return dict(zip(pings, answers, strict=True))
+
+    async def _ping_table(self) -> None:
+        if not await self.cassandra.has_tables():
+            raise StoreUnavailable("no table yet: the transactions worker makes it")
+
+
+async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
+    """Try until it works, with a growing pause; two lines in the log however long it takes."""
+    pause, said = START_PAUSE, False
+    while True:
+        try:
+            await opening()
+        except Transient as exc:
+            if not said:
+                log.warning("Waiting for %s: %s", what, exc)
+            said = True
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, START_PAUSE_MOST)
+        else:
+            if said:
+                log.info("%s is there", what)
+            return
+
+
+async def _pinged(ping: Callable[[], Awaitable[Any]]) -> str:
+    try:
+        await asyncio.wait_for(ping(), PING_TIMEOUT)
+    except (TimeoutError, PipelineError) as exc:
+        return str(exc) or f"no answer within {PING_TIMEOUT:g} s"
+    return "ok"

@@ -1,0 +1,134 @@
+"""The topics with their schemas: what each is called, made like, checked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from schema_registry.client import SchemaRegistryClient, schema
+from schema_registry.client.errors import ClientError
+
+from app.codec import Codec
+from app.errors import LogUnavailable
+from app.settings import Settings
+
+CREATED = "transaction_created"
+STATUS = "transaction_status"
+DEAD_LETTER = "transaction_created.dead_letter"
+ALL = (CREATED, STATUS, DEAD_LETTER)
+
+SCHEMAS = Path(__file__).parent.parent / "schemas" / "avro"
+
+#: What is to be rebuilt from the log must be in it: kept for ever, never compacted.
+CONFIG = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+
+#: Beyond Kafka's default of 1 MiB: a status or a dead letter is its source record and more.
+MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
+
+#: A new schema must read every older one: a replay goes back to the first record.
+COMPATIBILITY = "BACKWARD_TRANSITIVE"
+
+_REGISTRY_TIMEOUT = 5.0
+
+
+class WrongTopic(Exception):
+    """A topic or schema that exists is not what we need; the text names what differs. No retry helps."""
+
+
+def load_schema(topic: str) -> dict[str, Any]:
+    """The Avro schema of a topic, from schemas/avro."""
+    loaded: dict[str, Any] = json.loads((SCHEMAS / f"{topic}.avsc").read_text())
+    return loaded
+
+
+async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    """Make the topics that are missing and check those that exist; WrongTopic, LogUnavailable."""
+    try:
+        for topic in ALL:
+            await _create(admin, topic, settings)
+        await _check(admin, settings)
+    except KafkaError as exc:
+        raise LogUnavailable(f"Kafka could not make or describe the topics: {exc!r}") from exc
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
+    config = CONFIG if topic == CREATED else CONFIG | MAX_MESSAGE
+    new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=config)
+    response = await admin.create_topics([new])
+    for _, code, *reason in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise error(*reason)
+
+
+async def partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+    """The topic's partitions, in order; none when it does not exist."""
+    (described,) = await admin.describe_topics([topic])
+    return [
+        TopicPartition(topic, number) for number in sorted(p["partition"] for p in described["partitions"])
+    ]
+
+
+async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    described = {topic["topic"]: topic for topic in await admin.describe_topics(list(ALL))}
+    counts = {topic: len(described[topic]["partitions"]) for topic in ALL}
+    if 0 in counts.values():
+        raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
+    if counts[CREATED] != counts[STATUS]:
+        raise WrongTopic(
+            f"{CREATED} has {counts[CREATED]} partitions, {STATUS} {counts[STATUS]}: they must be equal"
+        )
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
+    for response in await admin.describe_configs(resources):
+        for _, _, _, topic, entries in response.resources:
+            found = {entry[0]: entry[1] for entry in entries}
+            for name, wanted in CONFIG.items():
+                if found.get(name, wanted) != wanted:
+                    raise WrongTopic(
+                        f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
+                    )
+
+
+async def register(settings: Settings, topic: str) -> Codec:
+    """Register the topic's schema (again: no change) and give its codec; LogUnavailable."""
+    return await asyncio.to_thread(register_now, settings, topic)
+
+
+def register_now(settings: Settings, topic: str) -> Codec:
+    """The same, blocking: for a command that does nothing else."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request says nothing to our operators
+    client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
+    subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
+
+    def fetch(schema_id: int) -> Mapping[str, Any] | None:
+        found = _asked(settings, lambda: client.get_by_id(schema_id))
+        return None if found is None else found.raw_schema
+
+    async def fetch_in_thread(schema_id: int) -> Mapping[str, Any] | None:
+        return await asyncio.to_thread(fetch, schema_id)
+
+    schema_id = _asked(settings, lambda: client.register(subject, ours))
+    _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
+    return Codec(load_schema(topic), schema_id, fetch_in_thread)
+
+
+def _asked(settings: Settings, call: Any) -> Any:
+    try:
+        return call()
+    except (ClientError, httpx.HTTPError, OSError) as exc:
+        if getattr(exc, "http_code", None) in (409, 422):
+            raise WrongTopic(
+                f"the registry refuses our schema as incompatible with an older one: {exc}"
+            ) from exc
+        raise LogUnavailable(
+            f"the schema registry at {settings.schema_registry_url} answered: {exc!r}"
+        ) from exc

@@ -1,0 +1,1 @@
+"""HTTP in: Faust web views."""

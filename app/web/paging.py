@@ -1,0 +1,48 @@
+"""The query of GET: how many, and from where on; cursors are opaque to clients."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from app.models.status import sort_key
+from app.models.transaction import Transaction
+from app.web.validation import InvalidRequest
+
+DEFAULT_LIMIT = 100
+_KEY = re.compile(r"\d{10}:.{1,255}", re.DOTALL)
+
+
+def limit_of(text: str | None, most: int) -> int:
+    """The page's size, 1 to `most`; InvalidRequest."""
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
+        raise InvalidRequest([{"field": "limit", "reason": f"must be an integer from 1 to {most}"}])
+    return int(text)
+
+
+def cursor_of(key: str | None) -> str | None:
+    """The cursor for the page after a sort key."""
+    return None if key is None else base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def key_of(cursor: str | None) -> str | None:
+    """The sort key in a cursor of ours; InvalidRequest for any other text."""
+    if cursor is None:
+        return None
+    try:
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        key = ""
+    if not _KEY.fullmatch(key) or cursor_of(key) != cursor:
+        raise InvalidRequest(
+            [{"field": "cursor", "reason": "is none of ours: pass a next_cursor as it was given"}]
+        )
+    return key
+
+
+def key_of_row(row: Transaction) -> str:
+    """The sort key of a row of Cassandra."""
+    return sort_key(row["transaction_id"], row["event_timestamp"])

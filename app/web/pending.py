@@ -1,0 +1,39 @@
+"""Transactions that Redis shall show as pending: best effort, in the background, bounded; never delays a POST."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from app.clients.redis import Entry, RecentTransactions, pending_entry
+from app.errors import StoreUnavailable
+from app.models.transaction import Transaction
+
+AT_MOST = 10_000
+AFTER_A_FAILURE = 1.0
+
+
+class PendingNotes:
+    """Noted by POST, written together a moment later; what Redis does not take is let go."""
+
+    def __init__(self, recent: RecentTransactions):
+        self._recent = recent
+        self._entries: deque[Entry] = deque(maxlen=AT_MOST)
+        self._some = asyncio.Event()
+
+    def note(self, transaction: Transaction) -> None:
+        """Show it as pending, soon."""
+        self._entries.append(pending_entry(transaction))
+        self._some.set()
+
+    async def run(self) -> None:
+        """Write what was noted, all at once, again and again, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            entries = list(self._entries)
+            self._entries.clear()
+            try:
+                await self._recent.remember(entries)
+            except StoreUnavailable:
+                await asyncio.sleep(AFTER_A_FAILURE)  # their verdicts will come by the status topic

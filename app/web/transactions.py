@@ -1,0 +1,134 @@
+"""HTTP in: POST puts a transaction into the log, GET shows transactions and their status."""
+
+from __future__ import annotations
+
+import faust
+from aiohttp import web
+from faust.web import View
+
+from app import topics
+from app.errors import LogUnavailable, NotTaken, StoreUnavailable
+from app.models.transaction import Transaction, new_transaction
+from app.narration import Narrator
+from app.read_model import Listing, ReadModel
+from app.resources import Resources
+from app.web.paging import cursor_of, key_of, limit_of
+from app.web.pending import PendingNotes
+from app.web.problems import problem
+from app.web.validation import INVALID, InvalidRequest, check_content_type, parse
+
+PATH = "/api/v1/transactions"
+RETRY_AFTER = {"Retry-After": "1"}
+UNKNOWN = "whether the transaction was taken is not known, it may still be"
+ID_AT_MOST = 255
+
+
+class Calls:
+    """What the views do, a call a method; the views below only give them their paths."""
+
+    def __init__(self, resources: Resources, narrator: Narrator, reads: ReadModel, pending: PendingNotes):
+        self._resources = resources
+        self._settings = resources.settings
+        self._narrator = narrator
+        self._reads = reads
+        self._pending = pending
+
+    async def post(self, request: web.Request) -> web.Response:
+        """201 once Kafka has acknowledged the record; 400, 413, 503."""
+        try:
+            check_content_type(request)
+            transaction = new_transaction(parse(await request.read()))
+            await self._publish(transaction)
+        except InvalidRequest as exc:
+            return _invalid(exc)
+        except LogUnavailable as exc:
+            return _not_acknowledged(exc)
+        self._pending.note(transaction)
+        self._narrator.arrived(transaction["transaction_id"])
+        return _json(f'{{"transaction_id": "{transaction["transaction_id"]}"}}', 201)
+
+    async def _publish(self, transaction: Transaction) -> None:
+        if not self._resources.is_open:
+            raise NotTaken("the bff waits for Kafka and the registry since its start")
+        value = self._resources.created.encode(transaction)
+        key, patience = transaction["transaction_id"], self._settings.publish_timeout
+        await self._resources.log.publish(topics.CREATED, key, value, patience)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """200 with a page, newest first; 400, 503."""
+        try:
+            limit = limit_of(request.query.get("limit"), self._settings.page_limit)
+            listing = await self._reads.newest(limit, key_of(request.query.get("cursor")))
+        except InvalidRequest as exc:
+            return _invalid(exc)
+        except StoreUnavailable as exc:
+            return _no_store(exc)
+        return _json(_page(listing))
+
+    async def find(self, transaction_id: str) -> web.Response:
+        """200 with the transaction and its assessment; 400, 404, 503."""
+        if len(transaction_id) > ID_AT_MOST or not transaction_id.isprintable():
+            reason = f"must be printable, with 1 to {ID_AT_MOST} characters"
+            return _invalid(InvalidRequest([{"field": "transaction_id", "reason": reason}]))
+        try:
+            found = await self._reads.find(transaction_id)
+        except StoreUnavailable as exc:
+            return _no_store(exc)
+        if found is None:
+            return problem(404, "Not found", f"no transaction has the id {transaction_id}")
+        return _json(found)
+
+
+def register(app: faust.App, calls: Calls) -> None:
+    """Put the views on the app."""
+
+    @app.page(PATH, name="transactions")
+    class Transactions(View):
+        """POST one, GET the newest."""
+
+        async def post(self, request: web.Request) -> web.Response:
+            """See Calls.post."""
+            return await calls.post(request)
+
+        async def get(self, request: web.Request) -> web.Response:
+            """See Calls.list."""
+            return await calls.list(request)
+
+    @app.page(PATH + "/{transaction_id}", name="transaction")
+    class OneTransaction(View):
+        """GET one by its id."""
+
+        async def get(self, request: web.Request, transaction_id: str) -> web.Response:
+            """See Calls.find."""
+            return await calls.find(transaction_id)
+
+    del Transactions, OneTransaction  # the app holds them
+
+
+def _page(listing: Listing) -> str:
+    cursor = cursor_of(listing.last_key)
+    ends = f'"next_cursor": "{cursor}"' if cursor else '"next_cursor": null'
+    missing = "true" if listing.source == "cassandra" else "false"
+    return (
+        f'{{"transactions": [{", ".join(listing.entries)}], {ends}, '
+        f'"source": "{listing.source}", "pending_may_be_missing": {missing}}}'
+    )
+
+
+def _json(text: str, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=text.encode(), content_type="application/json")
+
+
+def _invalid(exc: InvalidRequest) -> web.Response:
+    return problem(400, INVALID, str(exc), exc.errors)
+
+
+def _not_acknowledged(exc: LogUnavailable) -> web.Response:
+    outcome = "the transaction was not taken" if isinstance(exc, NotTaken) else UNKNOWN
+    return problem(503, "Not acknowledged", f"{exc}; {outcome}", headers=RETRY_AFTER)
+
+
+def _no_store(exc: StoreUnavailable) -> web.Response:
+    return problem(
+        503, "Not readable now", f"neither Redis nor Cassandra answers: {exc}", headers=RETRY_AFTER
+    )

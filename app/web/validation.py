@@ -1,0 +1,54 @@
+"""A request's body to a TransactionRequest, or the fields that are wrong with it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.models.transaction import TransactionRequest
+
+INVALID = "Invalid request payload"
+
+
+class InvalidRequest(Exception):
+    """What is wrong: a list of {"field", "reason"}."""
+
+    def __init__(self, errors: list[dict[str, str]]):
+        super().__init__("; ".join(f"{error['field']}: {error['reason']}" for error in errors))
+        self.errors = errors
+
+
+def check_content_type(request: web.Request) -> None:
+    """No Content-Type is taken as JSON's; another than JSON's is refused."""
+    named = request.headers.get("Content-Type")
+    if named is None:
+        return
+    kind = named.split(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise InvalidRequest([{"field": "Content-Type", "reason": "must be application/json"}])
+
+
+def parse(body: bytes) -> TransactionRequest:
+    """The request in a body of JSON in UTF-8; InvalidRequest."""
+    try:
+        return TransactionRequest.model_validate_json(body)
+    except ValidationError as exc:
+        raise InvalidRequest(
+            [_named(error) for error in exc.errors(include_url=False, include_input=False)]
+        ) from exc
+
+
+def _named(error: ErrorDetails) -> dict[str, str]:
+    field = ".".join(str(part) for part in error["loc"]) or "body"
+    reason = {
+        "missing": "is missing",
+        "json_invalid": "is not JSON in UTF-8",
+        "model_type": "must be a JSON object",
+        "int_type": "must be an integer",
+        "int_from_float": "must be an integer",
+        "float_type": "must be a number",
+        "string_type": "must be a string",
+        "finite_number": "must be a finite number",
+    }.get(error["type"], str(error["msg"]).lower())
+    return {"field": field, "reason": reason}

@@ -1,0 +1,120 @@
+"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever, unless told otherwise."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+
+from generator.client import Answer, send
+from generator.traffic import transactions
+
+EACH_UP_TO = 10  # transactions a second that still get a line of their own
+
+log = logging.getLogger("generator")
+
+
+class Report:
+    """One line a transaction at a rate that people can read, one a second above it."""
+
+    def __init__(self, rate: float) -> None:
+        self.each = rate <= EACH_UP_TO
+        self.acknowledged = self.failed = 0
+        self._line = _new_second()
+
+    def told(self, answer: Answer) -> None:
+        """Count an answer, and write the line that is due."""
+        good = answer.status == 201
+        self.acknowledged += good
+        self.failed += not good
+        took = answer.answered - answer.sent
+        if self.each and good:
+            log.info("201 %s in %.0f ms", answer.transaction_id, took * 1000)
+        elif not good and not answer.unserved:  # who does not serve has one line an outage, from the client
+            log.error("refused: %s", answer.error)
+        self._line["good" if good else "bad"] += 1
+        self._line["slowest"] = max(self._line["slowest"], took)
+        if not self.each and time.monotonic() - self._line["since"] >= 1:
+            self.close_second()
+
+    def close_second(self) -> None:
+        """Write the second's line, if there is one to write, and begin the next."""
+        line, self._line = self._line, _new_second()
+        if not self.each and line["good"]:
+            bad = f", {line['bad']:.0f} failed" if line["bad"] else ""
+            log.info("%.0f acknowledged%s, slowest %.0f ms", line["good"], bad, line["slowest"] * 1000)
+
+
+def _new_second() -> dict[str, float]:
+    return {"since": time.monotonic(), "good": 0, "bad": 0, "slowest": 0}
+
+
+def positive_number(text: str) -> float:
+    """An option that must be a number above zero."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def positive_integer(text: str) -> int:
+    """An option that must be a whole number, one or more."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    """The command line, with its defaults."""
+    parser = argparse.ArgumentParser(prog="python -m generator", description=__doc__)
+    parser.add_argument(
+        "--rate", type=positive_number, default=1 / 3, help="transactions a second (default: 1/3)"
+    )
+    parser.add_argument("--count", type=positive_integer, help="stop after so many (default: never)")
+    parser.add_argument(
+        "--concurrency", type=positive_integer, default=64, help="POSTs at a time at most (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, help="the same transactions again for the same seed")
+    parser.add_argument(
+        "--url", default=os.environ.get("BFF_URL", "http://127.0.0.1:5001"), help="%(default)s"
+    )
+    parser.add_argument(
+        "--timeout", type=positive_number, default=5.0, help="seconds to wait for an answer (%(default)s)"
+    )
+    return parser.parse_args(arguments)
+
+
+async def run(chosen: argparse.Namespace) -> int:
+    """Send until the count is reached or SIGTERM comes; 1 if any transaction was not acknowledged."""
+    report = Report(chosen.rate)
+    sending = asyncio.create_task(
+        send(
+            transactions(chosen.count, chosen.seed),
+            report.told,
+            url=chosen.url,
+            rate=chosen.rate,
+            concurrency=chosen.concurrency,
+            timeout=chosen.timeout,
+        )
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, sending.cancel)
+    log.info("to %s, %.4g a second", chosen.url, chosen.rate)
+    stopped = (await asyncio.wait([sending])) and sending.cancelled()
+    report.close_second()
+    log.info("%d acknowledged, %d failed%s", report.acknowledged, report.failed, "; stopped" * stopped)
+    return 0 if stopped or (sending.result() is None and not report.failed) else 1
+
+
+def main() -> int:
+    """The process `generator` of the stack."""
+    chosen = options(sys.argv[1:])
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return asyncio.run(run(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

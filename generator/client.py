@@ -1,0 +1,137 @@
+"""Sending at a constant rate, whatever the answers are; what each answer was goes to a callback."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from generator.traffic import Transaction
+
+PATH = "/api/v1/transactions"
+FIRST_WAIT, LONGEST_WAIT = 0.25, 2.0  # seconds between attempts while nobody answers
+
+log = logging.getLogger("generator")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one POST came to. Times are time.monotonic(); status 0 means that no answer came."""
+
+    transaction_id: str | None
+    status: int
+    due: float  # when its turn was: later than this is our own delay, and counts in a fair latency
+    sent: float
+    answered: float
+    error: str = ""
+
+    @property
+    def unserved(self) -> bool:
+        """Nobody answered, or somebody who could not: the outcome is not known."""
+        return self.status == 0 or self.status >= 500
+
+
+class Outage:
+    """While the bff is down: ask less and less often, say so once, and once that it is back."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self.since = 0.0
+        self._wait = FIRST_WAIT
+
+    @property
+    def on(self) -> bool:
+        """Whether the last answer was none."""
+        return self.failed > 0
+
+    def note(self, answer: Answer) -> None:
+        """Begin, go on or end, by what an answer was."""
+        if answer.unserved:
+            if not self.on:
+                self.since = answer.sent
+                log.warning("bff does not serve (%s); asking again until it does", answer.error)
+            self.failed += 1
+        elif self.on and answer.sent >= self.since:  # an older answer that comes late says nothing new
+            lasted = answer.answered - self.since
+            log.warning("bff is back after %.1f s; %d transactions failed", lasted, self.failed)
+            self.failed, self._wait = 0, FIRST_WAIT
+
+    def next_wait(self) -> float:
+        """Seconds until the next attempt; jitter keeps many clients from coming back all at once."""
+        wait = self._wait * random.uniform(0.5, 1)
+        self._wait = min(self._wait * 2, LONGEST_WAIT)
+        return wait
+
+
+async def post(
+    session: aiohttp.ClientSession, url: str, body: Transaction, due: float | None = None
+) -> Answer:
+    """POST one transaction, once: without an Idempotency-Key a second try could be a second purchase."""
+    sent = time.monotonic()
+    status, transaction_id, error = 0, None, ""
+    try:
+        async with session.post(url + PATH, json=body) as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+            status = response.status
+            transaction_id = answer["transaction_id"] if status == 201 else None
+            error = "" if status == 201 else f"{status} {answer.get('error', '')}".strip()
+    except TimeoutError:
+        error = f"no answer within {session.timeout.total} s"
+    except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError) as failure:
+        # a body that is not the contract's is no acknowledgement, whatever its status
+        status, error = (status if status >= 400 else 0), f"{type(failure).__name__}: {failure}"
+    return Answer(transaction_id, status, due or sent, sent, time.monotonic(), error)
+
+
+def open_session(concurrency: int, timeout: float) -> aiohttp.ClientSession:
+    """Connections for `concurrency` calls at a time, each ended after `timeout` seconds."""
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout))
+
+
+async def send(
+    bodies: Iterable[Transaction],
+    told: Callable[[Answer], None],
+    *,
+    url: str,
+    rate: float,
+    concurrency: int = 64,
+    timeout: float = 5.0,
+    back_off: bool = True,
+) -> None:
+    """POST each body in its turn, `rate` a second, never more than `concurrency` at a time.
+
+    Open loop: a slow answer delays no other transaction until `concurrency` wait. With `back_off`, one
+    at a time is tried while nobody serves, and the rate begins anew afterwards. Cancel it to stop:
+    what is in flight is still waited for and told.
+    """
+    outage, slots, flying = Outage(), asyncio.Semaphore(concurrency), set[asyncio.Task[None]]()
+
+    async def one(body: Transaction, due: float) -> None:
+        try:
+            answer = await post(session, url, body, due)
+        finally:
+            slots.release()
+        if back_off:
+            outage.note(answer)
+        told(answer)
+
+    async with open_session(concurrency, timeout) as session:
+        try:
+            due = time.monotonic()
+            for body in bodies:
+                await asyncio.sleep(outage.next_wait() if outage.on else due - time.monotonic())
+                await slots.acquire()
+                task = asyncio.create_task(one(body, time.monotonic() if outage.on else due))
+                flying.add(task)
+                task.add_done_callback(flying.discard)
+                due += 1 / rate
+                if outage.on:
+                    await asyncio.wait([task])
+                    due = time.monotonic()
+        finally:
+            await asyncio.gather(*flying)

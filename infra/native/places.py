@@ -1,0 +1,177 @@
+"""Reading each place where a transaction can be, from outside: nothing here knows how the app does it."""
+
+import asyncio
+import io
+import json
+import os
+import struct
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Iterator
+from typing import Any, NamedTuple
+
+import aiohttp
+import fastavro
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from cassandra import ConsistencyLevel
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import RoundRobinPolicy
+from cassandra.query import SimpleStatement
+
+Ids = Collection[str]
+
+AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
+ONE_BY_ONE = 5_000  # more ids than that are found sooner by reading the whole table
+PAGE = 100
+PATH = "/api/v1/transactions"
+
+
+class Verdict(NamedTuple):
+    """What one status record says; records for one revision may repeat it, never differ from it."""
+
+    revision: int
+    status: str
+    score: float | None
+    reason: str | None
+    model_version: str | None
+
+
+def bff_url() -> str:
+    """Where the bff answers."""
+    return os.environ.get("BFF_URL", "http://127.0.0.1:5001")
+
+
+async def created(ids: Ids) -> dict[str, int]:
+    """How many records each id has on transaction_created."""
+    count = Counter([record["transaction_id"] async for record in _records("transaction_created", ids)])
+    return dict(count)
+
+
+async def told(ids: Ids) -> dict[str, list[Verdict]]:
+    """The verdicts of each id on transaction_status, oldest first."""
+    verdicts = defaultdict(list)
+    async for record in _records("transaction_status", ids):
+        said = Verdict(*(record[field] for field in Verdict._fields))
+        verdicts[record["transaction_id"]].append(said)
+    return dict(verdicts)
+
+
+async def stored(ids: Ids) -> dict[str, str]:
+    """The status of each id's row in Cassandra, found as the exercises find it: by its id alone."""
+    return await asyncio.to_thread(_stored, ids)
+
+
+async def listed(ids: Ids) -> dict[str, str]:
+    """The status of each id in the pages of GET, newest first, until all are found or the pages end."""
+    found: dict[str, str] = {}
+    query = {"limit": str(PAGE)}
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        while len(found) < len(ids):
+            async with session.get(bff_url() + PATH, params=query) as response:
+                page = await response.json()
+            found |= {
+                t["transaction_id"]: t["status"] for t in page["transactions"] if t["transaction_id"] in ids
+            }
+            if not page["next_cursor"]:
+                break
+            query["cursor"] = page["next_cursor"]
+    return found
+
+
+async def shown(ids: Ids) -> dict[str, str]:
+    """The status that GET shows for each id; one that it does not know is left out."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_A_TIME)) as session:
+        statuses = await asyncio.gather(*(status_of(session, id_) for id_ in ids))
+    return {id_: status for id_, status in zip(ids, statuses, strict=True) if status}
+
+
+async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
+    """The status in GET of one id, None where it answers 404."""
+    async with session.get(f"{bff_url()}{PATH}/{id_}") as response:
+        if response.status == 404:
+            return None
+        response.raise_for_status()
+        return str((await response.json())["status"])
+
+
+async def _records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
+    """The decoded records of these ids, from the topic's beginning to where it ends now."""
+    schemas: dict[int, Any] = {}
+    async with aiohttp.ClientSession(raise_for_status=True) as registry:
+        async for record in _raw_records(topic):
+            if (record.key or b"").decode(errors="replace") in ids:
+                yield await _decoded(record.value, schemas, registry)
+
+
+async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        numbers = consumer.partitions_for_topic(topic) or await _partitions_after_asking(consumer, topic)
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(partitions)
+        while left := [p for p in partitions if await consumer.position(p) < ends[p]]:
+            for records in (await consumer.getmany(*left, timeout_ms=1000)).values():
+                for record in records:
+                    yield record
+    finally:
+        await consumer.stop()
+
+
+async def _partitions_after_asking(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()  # a client without subscription has not asked for the topics yet
+    numbers: set[int] | None = consumer.partitions_for_topic(topic)
+    if not numbers:
+        raise LookupError(f"Kafka has no topic {topic}")
+    return numbers
+
+
+async def _decoded(value: bytes, schemas: dict[int, Any], registry: aiohttp.ClientSession) -> dict[str, Any]:
+    """Confluent's wire format: a zero byte, the schema's id in four, then Avro."""
+    magic, number = struct.unpack(">bI", value[:5])
+    if magic != 0:
+        raise ValueError(f"not Confluent's wire format: {value[:5]!r}")
+    if number not in schemas:
+        url = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+        async with registry.get(f"{url}/schemas/ids/{number}") as response:
+            answer = json.loads(await response.text())
+        schemas[number] = fastavro.parse_schema(json.loads(answer["schema"]))
+    record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[number], None)
+    return record
+
+
+def _stored(ids: Ids) -> dict[str, str]:
+    hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
+    profile = ExecutionProfile(
+        load_balancing_policy=RoundRobinPolicy(),
+        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+        request_timeout=20,
+    )
+    cluster = Cluster(
+        hosts,
+        port=int(os.environ.get("CASSANDRA_PORT", "9042")),
+        connection_class=LibevConnection,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+    )
+    try:
+        session = cluster.connect("transactions")
+        rows = _by_id(session, ids) if len(ids) <= ONE_BY_ONE else _whole_table(session)
+        return {id_: status for id_, status in rows if id_ in ids}
+    finally:
+        cluster.shutdown()
+
+
+def _by_id(session: Session, ids: Ids) -> Iterator[tuple[str, str]]:
+    query = session.prepare("SELECT transaction_id, status FROM transactions WHERE transaction_id = ?")
+    answers = execute_concurrent_with_args(session, query, [(id_,) for id_ in ids], concurrency=AT_A_TIME)
+    for _, rows in answers:
+        yield from rows
+
+
+def _whole_table(session: Session) -> Iterator[tuple[str, str]]:
+    query = SimpleStatement("SELECT transaction_id, status FROM transactions", fetch_size=5_000)
+    yield from session.execute(query)

@@ -1,0 +1,47 @@
+"""A replica's settings."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from antifraud.settings import Settings, WrongSettingError, read
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert read({}) == Settings() == Settings("127.0.0.1", 5004, "antifraud-1", 0.5)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read({"APPROVED_THRESHOLD": "", "ANTIFRAUD_PORT": ""}) == Settings()
+
+
+def test_everything_can_be_set() -> None:
+    environment = {"LISTEN_HOST": "0.0.0.0", "ANTIFRAUD_PORT": "5003", "ANTIFRAUD_REPLICA": "antifraud-2"}
+    assert read(environment | {"APPROVED_THRESHOLD": "0.4"}) == Settings("0.0.0.0", 5003, "antifraud-2", 0.4)
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.01", "nan", "inf", "half", "0,5"])
+def test_a_threshold_outside_0_to_1_is_refused(text: str) -> None:
+    with pytest.raises(WrongSettingError, match=r"^APPROVED_THRESHOLD must be a number from 0 to 1"):
+        read({"APPROVED_THRESHOLD": text})
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "5004.0", "port", "٣"])
+def test_a_port_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(WrongSettingError, match=r"^ANTIFRAUD_PORT must be a port"):
+        read({"ANTIFRAUD_PORT": text})
+
+
+def test_a_wrong_setting_ends_the_process_with_one_line_and_status_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "antifraud.server"],
+        env=os.environ | {"APPROVED_THRESHOLD": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "antifraud: APPROVED_THRESHOLD must be a number from 0 to 1, not '2'\n"
