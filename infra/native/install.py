@@ -1,4 +1,4 @@
-"""The setup itself: check the machine, fill .venv, fetch the servers. Standard library only: .venv is empty."""
+"""The setup itself: check the machine, fill .venv, fetch the servers. Standard library only."""
 
 import fcntl
 import subprocess
