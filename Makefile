@@ -15,7 +15,7 @@ setup: ## the Python packages and the servers, into .venv and a cache; a second 
 	@sh infra/native/setup.sh
 
 demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=one]
-	@$(PY) -m infra.native.demo $(if $(FORM),--form $(FORM))
+	@$(STACK) demo --form "$(FORM)"
 
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
 	@$(PY) -m pytest $(ARGS)

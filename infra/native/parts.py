@@ -75,10 +75,12 @@ def has_port(name: str) -> bool:
     return name in ports.table() or bool(procfile.environment(name))
 
 
-def last_words(name: str, lines: int = 15) -> str:
-    """The end of a part's log, since it was last started, to be shown to a person."""
+def last_words(name: str, count: int = 15) -> str:
+    """The end of a part's log, since it was last started; and what it called an error before that."""
     path = LOGS / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
-    since = text[text.rfind(MARK) :] if MARK in text else text
-    shown = since.splitlines()[1:][-lines:]
+    lines = text[text.rfind(MARK) :].splitlines()[1:] if MARK in text else text.splitlines()
+    # a worker that ends says so for each of its services, and the reason has long scrolled away
+    errors = [line for line in lines[:-count] if re.search(r"\b(ERROR|CRITICAL|FATAL)\b", line)]
+    shown = [*errors[-3:], "…"] * bool(errors) + lines[-count:]
     return "\n".join(f"    {line}" for line in shown or ["(it has written nothing)"])

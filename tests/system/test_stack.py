@@ -237,6 +237,14 @@ def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(stack: Stack)
     assert stack.states()["bff"] == "running"
 
 
+def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(stack: Stack) -> None:
+    stack.procfile('transactions: python -c \'print("ERROR: no disk"); print("bye\\n" * 100); exit(3)\'\n')
+    said = stack.run("up", code=1)
+    assert "(exited 3)" in said
+    assert "ERROR: no disk" in said
+    assert said.count("bye") < 20
+
+
 def test_a_command_that_does_not_exist_is_told(stack: Stack) -> None:
     stack.procfile("transactions: no-such-program\n")
     assert "cannot run no-such-program" in stack.run("up", code=1)
