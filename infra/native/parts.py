@@ -34,7 +34,7 @@ def states() -> dict[str, Part]:
         known = {part.name: part for part in (_part(info) for info in supervisor.infos())}
         return {name: known[name] for name in config.names() if name in known}
     left = {name: process.pid for process, name in orphans.ours().items() if name}
-    stopped = {name: Part(name, "stopped") for name in procfile.read()}
+    stopped = {name: Part(name, "stopped") for name in config.names()}
     return stopped | {name: Part(name, "left over", pid) for name, pid in left.items()}
 
 

@@ -173,4 +173,4 @@ def scale(count: int) -> None:
         starting.check_ports(new)
         supervisor.reload(known)
         starting.bring_up(new)
-    print(f"{procfile.SCALABLE}: {count} running")
+    print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")
