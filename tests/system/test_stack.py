@@ -138,14 +138,24 @@ def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(stack: Stack)
     assert after["transactions"] == before["transactions"]
 
 
-def test_a_part_killed_by_other_means_is_shown_at_once(stack: Stack) -> None:
-    # the child that outlives it holds its output open, so that the supervisor does not notice by itself
+def test_a_part_killed_by_other_means_is_shown_and_its_child_is_ended_too(stack: Stack) -> None:
     stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
     stack.run("up")
     os.kill(stack.pid("bff"), signal.SIGKILL)
     assert stack.states()["bff"] == "killed"
     stack.run("down")
     assert stack.has_left() == []
+
+
+def test_kill_pause_and_resume_reach_what_a_part_has_started(stack: Stack) -> None:
+    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    stack.run("up")
+    children = [process for process in stack.processes() if "sleep" in process.name()]
+    stack.run("pause", "bff")
+    assert [child.status() for child in children] == [psutil.STATUS_STOPPED]
+    stack.run("kill", "bff")
+    psutil.wait_procs(children, timeout=10)
+    assert len(stack.processes()) == 1
 
 
 def test_up_starts_what_is_missing_and_touches_nothing_else(stack: Stack) -> None:
