@@ -140,6 +140,7 @@ def test_the_end_of_a_replica_fails_no_call(
     replicas: Replicas, load_of: Load, name: str, end: signal.Signals
 ) -> None:
     outcomes = under_load(load_of, lambda: replicas.send(name, end))
+    assert replicas.processes[name].returncode == (0 if end is signal.SIGTERM else -end)
     assert all_answered_rightly(outcomes)
     assert worst(outcomes) < 2
     # Later calls find the other one at once.

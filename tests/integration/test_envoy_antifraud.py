@@ -77,7 +77,12 @@ def test_a_wrong_field_is_named(channel: grpc.Channel, fields: dict[str, Any], n
 
 def test_a_batch_of_the_largest_size_is_answered_and_a_larger_one_refused(channel: grpc.Channel) -> None:
     stub = AntifraudAPIStub(channel)
-    widest: dict[str, Any] = {"value_in_cents": -1, "transaction_timestamp": -(2**63), "latitude": 1e300, "longitude": -1e300}
+    widest: dict[str, Any] = {
+        "value_in_cents": -1,
+        "transaction_timestamp": -(2**63),
+        "latitude": 1e300,
+        "longitude": -1e300,
+    }
     full = {name: [value] * 5_000 for name, value in widest.items()}
     answer = stub.AntifraudAssesmentBatch(pb.AntifraudAssesmentBatchRequest(**full), timeout=5)
     assert len(answer.status) == len(answer.score) == 5_000
