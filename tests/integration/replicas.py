@@ -84,7 +84,7 @@ class Replicas:
         good = [host for host in hosts if host["health_status"] == {"eds_health_status": "HEALTHY"}]
         return {by_port[host["address"]["socket_address"]["port_value"]] for host in good}
 
-    def wait_healthy(self, names: tuple[str, ...] = NAMES, seconds: float = 90) -> float:
+    def wait_healthy(self, names: tuple[str, ...] = NAMES, seconds: float = 120) -> float:
         """Return how long it took until Envoy gives calls to exactly these."""
         began = time.monotonic()
         while time.monotonic() < began + seconds:
@@ -97,7 +97,7 @@ class Replicas:
         logs = "\n".join((self.folder / f"{name}.log").read_text()[-1_000:] for name in self.processes)
         raise AssertionError(f"not {names} but {self.healthy()} after {seconds} s:\n{logs}")
 
-    def wait_serving(self, name: str, seconds: float = 90) -> None:
+    def wait_serving(self, name: str, seconds: float = 120) -> None:
         """Wait until the replica itself says that it serves."""
         with grpc.insecure_channel(f"127.0.0.1:{self.ports[name]}") as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
