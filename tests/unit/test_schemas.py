@@ -87,7 +87,8 @@ package antifraud\.v1;
 service AntifraudAPI \{
 rpc AntifraudAssesment\(AntifraudAssesmentRequest\) returns \(AntifraudAssesmentResponse\);
 enum AntifraudAssesmentStatus \{ ACCEPTED = 0; REJECTED = 1;
-message AntifraudAssesmentRequest \{ int64 value_in_cents = 1; int64 transaction_timestamp = 2; .*double latitude = 3; double longitude = 4; \}
+message AntifraudAssesmentRequest \{ int64 value_in_cents = 1; int64 transaction_timestamp = 2;
+int64 transaction_timestamp = 2; double latitude = 3; double longitude = 4; \} message AntifraudAssesmentResponse
 message AntifraudAssesmentResponse \{ AntifraudAssesmentStatus status = 1;
 """
 

@@ -210,7 +210,7 @@ def test_no_content_type_is_taken_as_json() -> None:
     "kind", ["text/plain", "application/x-www-form-urlencoded", "", "json", "application/jsonx"]
 )
 def test_another_content_type_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(InvalidRequest, match="^Content-Type: must be application/json$"):
+    with pytest.raises(InvalidRequest, match=r"^Content-Type: must be application/json$"):
         content_type(kind)
 
 
