@@ -1,1 +1,1 @@
-"""The tests: unit (no I/O), integration (real servers), system (from outside)."""
+"""unit (no I/O), integration (one real neighbour each), system (black box, the whole stack)."""

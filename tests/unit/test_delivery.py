@@ -1,6 +1,7 @@
 """How batches survive: in order, held and retried in place, finished after the last step only."""
 
 import asyncio
+import itertools
 import logging
 import random
 import re
@@ -179,13 +180,13 @@ def times_of(tries: int) -> list[float]:
 @pytest.mark.usefixtures("whole_pauses")
 def test_the_pause_between_tries_doubles_up_to_its_bound() -> None:
     times = times_of(12)
-    pauses = [round(after - before, 6) for before, after in zip(times, times[1:], strict=False)]
+    pauses = [round(after - before, 6) for before, after in itertools.pairwise(times)]
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
 
 
 def test_pauses_are_shortened_at_random_by_up_to_a_half_so_that_workers_do_not_march_in_step() -> None:
     times = times_of(20)
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
     assert all(2.5 <= pause <= 5 for pause in pauses[8:])
     assert len({round(pause, 6) for pause in pauses[8:]}) > 5
 

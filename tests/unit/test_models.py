@@ -2,7 +2,7 @@
 
 import re
 import time
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 

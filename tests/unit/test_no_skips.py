@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+from tests import conftest, no_skips
 
 WAYS = """
 import unittest
@@ -46,8 +46,8 @@ FILE_IMPORTS = 'import pytest; pytest.importorskip("no_such_module")'
 
 
 def outcome_of(to: Path, **files: str) -> subprocess.CompletedProcess[str]:
-    """A run of pytest on files of tests under our conftest."""
-    shutil.copy(CONFTEST, to / "conftest.py")
+    """A run of pytest on files of tests under our hooks."""
+    shutil.copy(no_skips.__file__, to / "conftest.py")
     for name, text in files.items():
         (to / f"{name}.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(to)]
@@ -59,7 +59,7 @@ def outcome_of(to: Path, **files: str) -> subprocess.CompletedProcess[str]:
 def test_every_way_to_skip_or_to_expect_a_failure_fails_and_is_named(tmp_path: Path) -> None:
     run = outcome_of(tmp_path, test_ways=WAYS, test_file_skips=FILE_SKIPS, test_file_imports=FILE_IMPORTS)
     assert run.returncode == 1
-    names = re.findall(r"def (test_\w+)", WAYS) + ["test_file_skips.py", "test_file_imports.py"]
+    names = [*re.findall(r"def (test_\w+)", WAYS), "test_file_skips.py", "test_file_imports.py"]
     told = set(re.findall(r"(test_\w+(?:\.py)?)(?:\[\w+\])? was skipped", run.stdout))
     assert told == set(names) - {"test_good"}
     assert not re.search("skipped|xfailed|xpassed", run.stdout.splitlines()[-1])
@@ -67,3 +67,8 @@ def test_every_way_to_skip_or_to_expect_a_failure_fails_and_is_named(tmp_path: P
 
 def test_a_run_without_skips_is_green(tmp_path: Path) -> None:
     assert outcome_of(tmp_path, test_ways="def test_good(): pass").returncode == 0
+
+
+def test_every_test_of_ours_runs_under_these_hooks() -> None:
+    for hook in ("pytest_runtest_makereport", "pytest_make_collect_report"):
+        assert getattr(conftest, hook) is getattr(no_skips, hook)

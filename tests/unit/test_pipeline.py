@@ -1,6 +1,7 @@
 """What happens to a transaction: decided once, told, stored; poison aside; nobody asked twice."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -321,7 +322,7 @@ def test_a_store_that_fails_is_asked_again_with_the_same_rows() -> None:
 def test_too_few_answers_are_a_fault_and_no_transaction_is_passed_over() -> None:
     doors = FakeDoors()
 
-    async def one_answer(_: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def one_answer(transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         return [GOOD]
 
     doors.assess = one_answer  # type: ignore[method-assign]
@@ -364,7 +365,7 @@ def test_from_then_on_there_is_one_try_a_round_and_one_line_in_the_log(
             await asyncio.sleep(3)
 
     run(main())
-    assert [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)] == [1] * 4
+    assert [later - earlier for earlier, later in itertools.pairwise(tries)] == [1] * 4
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "antifraud_unavailable" in line.getMessage()
 
