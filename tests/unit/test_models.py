@@ -63,6 +63,7 @@ FOREIGN_IDS = [
     "7" * 36,
     FOREIGN.replace("-", "_"),
     "0197a4c2-3d10-7b1e-9c55-0f6f3a8c21d",  # short by one
+    "0197a4c2-3d10-7b1e-9c55-0f6f3a8c21d4-",
     "0197a4c2-3d10-7b1e-9c55-0f6f3a8c21dg",  # no hexadecimal digit
     "0197a4c2-3d10-7b1e-cc55-0f6f3a8c21d4",  # another variant
     "0197A4C2-3D10-7B1E-9C55-0F6F3A8C21D4",  # sorts elsewhere

@@ -72,3 +72,8 @@ def test_a_run_without_skips_is_green(tmp_path: Path) -> None:
 def test_every_test_of_ours_runs_under_these_hooks() -> None:
     for hook in ("pytest_runtest_makereport", "pytest_make_collect_report"):
         assert getattr(conftest, hook) is getattr(no_skips, hook)
+
+
+def test_one_expected_failure_alone_fails_the_run(tmp_path: Path) -> None:
+    alone = "import pytest\n@pytest.mark.xfail\ndef test_xfail(): assert False\n"
+    assert outcome_of(tmp_path, test_ways=alone).returncode == 1

@@ -63,8 +63,8 @@ class FakeDoors:
         return [self.says] * len(transactions)
 
     async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
-        await asyncio.sleep(0)
         self._called(f"tell {partition}")
+        await asyncio.sleep(partition)
         self.log.append((partition, [one["transaction_id"] for one in statuses]))
         self.told |= {one["transaction_id"]: one for one in statuses}
 
