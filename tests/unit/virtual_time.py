@@ -11,7 +11,7 @@ from unittest import mock
 T = TypeVar("T")
 
 
-class NeverWaits(selectors.SelectSelector):
+class NeverWaits(selectors.DefaultSelector):
     """What the loop would wait is added to the time instead."""
 
     passed = 0.0
