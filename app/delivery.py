@@ -124,8 +124,12 @@ class Delivery:
                 size += len(batches[-1].records)
             ours = [batch for batch in batches if batch.generation == self._generation]
             if ours and not self._draining:
+                round_ = self._round(ours)
+                if round_.first_of:
+                    # What a step of before the rebalance still tells must be in the log when the log is asked.
+                    await self._idle.wait()
                 self._enter()
-                await self._step(0, self._round(ours))
+                await self._step(0, round_)
 
     def _round(self, batches: list[Batch]) -> Round:
         partitions = {(batch.topic, batch.partition) for batch in batches}

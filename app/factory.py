@@ -16,8 +16,8 @@ from app.groups import take_over
 from app.narration import Narrator
 from app.read_model import ReadModel
 from app.resources import Resources, waited_for
-from app.topics import WrongTopic
 from app.settings import described, settings
+from app.topics import WrongTopic
 from app.web import health
 from app.web import transactions as web_transactions
 from app.web.pending import PendingNotes

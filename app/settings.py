@@ -17,7 +17,7 @@ Seconds = Annotated[float, Field(gt=0, le=600)]
 class Settings(BaseSettings):
     """The app's settings, from environment variables of the same names in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     # Where the neighbours are
     kafka_brokers: str = Field(

@@ -116,19 +116,25 @@ def register_now(settings: Settings, topic: str) -> Codec:
     async def fetch_in_thread(schema_id: int) -> Mapping[str, Any] | None:
         return await asyncio.to_thread(fetch, schema_id)
 
-    schema_id = _asked(settings, lambda: client.register(subject, ours))
+    schema_id = _asked(settings, lambda: _registered(client, subject, ours))
     _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
     return Codec(load_schema(topic), schema_id, fetch_in_thread)
+
+
+def _registered(client: SchemaRegistryClient, subject: str, ours: schema.AvroSchema) -> int:
+    try:
+        return int(client.register(subject, ours))
+    except ClientError as exc:
+        # A refusal may also be another worker's start at the same moment: only the check tells.
+        if exc.http_code in (409, 422) and not client.test_compatibility(subject, ours):
+            raise WrongTopic(f"the registry refuses our schema of {subject} as incompatible: {exc}") from exc
+        raise
 
 
 def _asked(settings: Settings, call: Any) -> Any:
     try:
         return call()
     except (ClientError, httpx.HTTPError, OSError) as exc:
-        if getattr(exc, "http_code", None) in (409, 422):
-            raise WrongTopic(
-                f"the registry refuses our schema as incompatible with an older one: {exc}"
-            ) from exc
         raise LogUnavailable(
             f"the schema registry at {settings.schema_registry_url} answered: {exc!r}"
         ) from exc

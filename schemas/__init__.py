@@ -1,0 +1,1 @@
+"""The wire formats, and the code generated from them."""

@@ -7,6 +7,7 @@ import calendar
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from cassandra.query import BatchStatement, BatchType
@@ -84,9 +85,7 @@ class TransactionsTable:
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
         statement = await self._cassandra.prepare(FILE_BUCKET)
         for entry in entries:
-            await self._cassandra.write(
-                lambda level, e=entry: bound_at(statement, e, level), self._write_timeout
-            )
+            await self._cassandra.write(partial(bound_at, statement, entry), self._write_timeout)
         if len(self._filed) > 10_000:
             self._filed.clear()
         self._filed.update(new)
