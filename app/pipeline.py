@@ -84,8 +84,10 @@ class Pipeline:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
         work = Decided()
         fresh: list[tuple[int, int, Transaction]] = []
+        to_recall = {partition for _, partition in round_.first_of}
         for batch in round_.batches:
-            known = await self._known(batch, new=(batch.topic, batch.partition) in round_.first_of)
+            known = await self._known(batch, new=batch.partition in to_recall)
+            to_recall.discard(batch.partition)  # one look reaches over the partition's later batches too
             records = await self._doors.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
                 if record.offset in known:

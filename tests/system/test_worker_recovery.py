@@ -1,0 +1,225 @@
+"""The transactions worker is killed, stopped, rebalanced, fed poison and given its work again: one verdict each.
+
+Every count reads transaction_status from its beginning. Telling the same again after a kill is allowed, and printed;
+two different verdicts for one transaction_id and revision never are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from infra.native import places, stack
+from infra.native.census import is_flipped
+from infra.native.places import Verdict
+from tests.support import http, log
+from tests.support.feed import Feed, lowest, new_id, spread
+
+WORKER, GROUP = "transactions", "transactions"
+BACKLOG = 5000
+DECIDED_WITHIN = 90.0  # seconds; a small machine that does other things meanwhile
+
+Told = Mapping[str, list[Verdict]]
+
+
+@pytest.fixture(autouse=True)
+def _one_worker_at_the_end() -> Iterator[None]:
+    """Each test begins and ends with the worker alone and running."""
+    if stack.current_form() != "two":
+        pytest.fail("these tests need the form of two workers: make down, make up")
+    yield
+    if stack.current_scale() > 1:
+        stack.scale(1)
+    if stack.pid(WORKER) is None:
+        stack.start(WORKER)
+
+
+def decided(ids: Mapping[str, log.Place]) -> Told:
+    """The verdicts of all of these, once nothing waits any more; each has one, and one alone."""
+    log.wait_until(lambda: log.lag(GROUP) == 0, DECIDED_WITHIN, f"group {GROUP} has caught up")
+    told = asyncio.run(places.told(ids))
+    assert [id_ for id_ in ids if id_ not in told] == [], "lost"
+    assert [id_ for id_ in ids if is_flipped(told[id_])] == [], "told with two verdicts"
+    stored = asyncio.run(places.stored(ids))
+    assert stored == {id_: told[id_][0].status for id_ in ids}
+    return told
+
+
+def repeats(told: Told) -> int:
+    """Records that say again what was said; printed, since they cost something."""
+    count = sum(len(verdicts) - 1 for verdicts in told.values())
+    print(f"{count} of {len(told)} verdicts were told again, the same")  # noqa: T201
+    return count
+
+
+class Backlog:
+    """Fed while the worker is at work; `caught` waits for the middle of it."""
+
+    def __init__(self, count: int = BACKLOG) -> None:
+        self.before = log.total(log.STATUS)
+        self.ids = Feed().send(count)
+
+    def told(self) -> int:
+        """How many status records there are since."""
+        return log.total(log.STATUS) - self.before
+
+    def caught_in_the_middle(self) -> None:
+        log.wait_until(lambda: self.told() > 0, 30, "the worker has begun")
+
+    def was_in_the_middle(self) -> None:
+        told = self.told()
+        assert 0 < told < len(self.ids), f"{told} of {len(self.ids)} were told: not the middle of the work"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4], ids=["as soon as it tells", "a moment later"])
+def test_killed_in_the_middle_of_a_backlog(pause: float) -> None:
+    backlog = Backlog()
+    backlog.caught_in_the_middle()
+    time.sleep(pause)
+    stack.kill(WORKER)
+    backlog.was_in_the_middle()
+    behind = log.lag(GROUP)
+    stack.start(WORKER)
+    again = repeats(decided(backlog.ids))
+    assert again <= behind
+
+
+def test_stopped_in_the_middle_of_a_backlog() -> None:
+    backlog = Backlog()
+    backlog.caught_in_the_middle()
+    began = time.monotonic()
+    stack.stop(WORKER)
+    assert time.monotonic() - began < 10
+    backlog.was_in_the_middle()
+    in_flight = backlog.told() - (len(backlog.ids) - log.lag(GROUP))
+    assert in_flight == 0, f"{in_flight} were told and not committed"
+    stack.start(WORKER)
+    assert repeats(decided(backlog.ids)) == 0
+
+
+@contextmanager
+def fed_all_the_time(ids: dict[str, log.Place]) -> Iterator[None]:
+    """Some hundred transactions a second, so that whatever happens happens in the middle of a batch."""
+    feed, enough = Feed(), threading.Event()
+
+    def go_on() -> None:
+        while not enough.wait(0.3):
+            ids.update(feed.send(200))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def test_rebalanced_in_the_middle_of_a_batch() -> None:
+    ids: dict[str, log.Place] = {}
+    with fed_all_the_time(ids):
+        stack.scale(2)
+        log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
+        time.sleep(1.5)  # both at work
+        stack.scale(1)
+        log.wait_until(lambda: list(map(len, log.members(GROUP))) == [4], 30, "one has all again")
+    assert set(spread(ids)) == {0, 1, 2, 3}
+    repeats(decided(ids))
+
+
+def test_killed_as_one_of_two() -> None:
+    stack.scale(2)
+    log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
+    ids: dict[str, log.Place] = {}
+    with fed_all_the_time(ids):
+        time.sleep(1)
+        stack.kill(f"{WORKER}-2")
+        log.wait_until(lambda: list(map(len, log.members(GROUP))) == [4], 30, "the other has all")
+    repeats(decided(ids))
+
+
+def test_shown_as_pending_until_somebody_decides() -> None:
+    stack.stop(WORKER)
+    id_ = http.taken()
+    log.wait_until(lambda: (http.shown(id_) or {}).get("status") == "pending", 5, "shown as pending")
+    assert id_ in [entry["transaction_id"] for entry in http.page()["transactions"]]
+    stack.start(WORKER)
+    assert http.final(id_, within=20)["revision"] == 1
+
+
+# Poison
+
+
+def poison_of(feed: Feed) -> list[tuple[bytes | None, str]]:
+    """Values that nobody can handle, and a word of the reason."""
+    whole = feed.value(new_id())
+    return [
+        (b"garbage", "first byte"),
+        (b"\0" + (2**31 - 1).to_bytes(4, "big") + whole[5:], "schema 2147483647 is not in the registry"),
+        (feed.value(new_id(), {"latitude": float("nan")}), "latitude"),
+        (feed.value(new_id(), {"longitude": float("inf")}), "longitude"),
+        (None, "too short"),
+        (whole + b"more", "left over"),
+        (whole[:20], "not a record"),
+    ]
+
+
+def test_poison_between_good_records() -> None:
+    feed, before = Feed(), log.ends(log.DEAD_LETTER)
+    poison = poison_of(feed)
+    good = [new_id() for _ in poison]
+    mixed: list[tuple[int, bytes | None, bytes | None]] = []
+    for id_, (value, _) in zip(good, poison, strict=True):
+        mixed += [(0, id_.encode(), feed.value(id_)), (0, b"poison", value)]
+    found = log.produce(mixed)  # good ones at the even places, poison at the odd
+    decided(dict(zip(good, found[0::2], strict=True)))
+    letters = log.read(log.DEAD_LETTER, before)
+    assert len(letters) == len(poison)
+    for letter, place, (value, reason) in zip(letters, found[1::2], poison, strict=True):
+        headers = {name: text.decode() for name, text in letter.headers}
+        assert (letter.key, letter.value) == (b"poison", value)
+        assert headers["dead_letter.topic"] == log.CREATED
+        assert (int(headers["dead_letter.partition"]), int(headers["dead_letter.offset"])) == place
+        assert reason in headers["dead_letter.reason"]
+
+
+# Redelivery
+
+
+@contextmanager
+def another_threshold(value: str) -> Iterator[None]:
+    """Both replicas decide otherwise for a while."""
+    replicas = ("antifraud-1", "antifraud-2")
+    for replica in replicas:
+        stack.stop(replica)
+        stack.start(replica, {"APPROVED_THRESHOLD": value})
+    try:
+        yield
+    finally:
+        for replica in replicas:
+            stack.restart(replica)
+
+
+def test_a_redelivery_repeats_the_recorded_verdict() -> None:
+    ids = Feed().send(300)
+    before = decided(ids)
+    assert {verdicts[0].status for verdicts in before.values()} == {"accepted", "rejected"}
+    stack.stop(WORKER)
+    log.rewind(GROUP, lowest(ids))
+    assert log.lag(GROUP) >= len(ids)
+    ends = log.ends(log.STATUS)
+    with another_threshold("0.99999"):
+        stack.start(WORKER)
+        assert decided(ids) == before
+        assert log.ends(log.STATUS) == ends, "told again"
+        # what is new is decided by the new threshold: a second assessment would have differed
+        fresh = Feed().send(50)
+        assert [v[0].status for v in decided(fresh).values()].count("rejected") > 40
+    assert {id_: http.final(id_)["status"] for id_ in list(ids)[:20]} == {
+        id_: before[id_][0].status for id_ in list(ids)[:20]
+    }
