@@ -27,8 +27,8 @@ def stack() -> Iterator[None]:
     """Every part ready, the generator stopped; what was up stays up, what was started here is taken down."""
     with ExitStack() as ends:
         try:
-            ends.enter_context(demo.running(""))
-            ends.enter_context(demo.no_other_traffic())
+            started = ends.enter_context(demo.running(""))
+            ends.enter_context(demo.no_other_traffic(stays_up=started is None))
         except SystemExit as why_not:  # names the part, with the last lines of its log
             pytest.exit(f"the stack is not ready for tests:\n{why_not}", returncode=1)
         yield

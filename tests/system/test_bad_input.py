@@ -22,7 +22,7 @@ WRONG_FIELDS: list[tuple[str, Any, str]] = [
     ("value_in_cents", 0, "greater than or equal to 1"),
     ("value_in_cents", -5, "greater than or equal to 1"),
     ("value_in_cents", INT64_MAX + 1, "less than or equal to"),
-    ("value_in_cents", 10**400, ""),
+    ("value_in_cents", 10**400, "less than or equal to"),
     ("value_in_cents", 5.5, "must be an integer"),
     ("value_in_cents", "5", "must be an integer"),
     ("value_in_cents", True, "must be an integer"),
@@ -54,10 +54,7 @@ WRONG_BODIES = {
     "a list": b"[]",
     "null": b"null",
     "a number too large for a double": json.dumps(http.EXAMPLE).replace("12.0445", "1e999").encode(),
-    "not UTF-8": json.dumps(http.EXAMPLE)
-    .replace("teste", "t\u00e9ste")
-    .encode()
-    .replace(b"\\u00e9", b"\xe9"),
+    "not UTF-8": json.dumps(http.EXAMPLE).replace("teste", "t\u00e9ste").encode("latin-1"),
     "UTF-16": json.dumps(http.EXAMPLE).encode("utf-16"),
     "half a surrogate pair": json.dumps(http.EXAMPLE).replace("teste", "\\ud800").encode(),
     "nested deeply": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
@@ -91,7 +88,7 @@ def named(answer: http.Answer, status: int, field: str, reason: str) -> None:
 
 @pytest.mark.parametrize(("field", "value", "reason"), WRONG_FIELDS, ids=lambda part: repr(part)[:30])
 def test_a_wrong_value_names_its_field_and_reason(field: str, value: Any, reason: str) -> None:
-    named(http.post({field: value}), 400, field if value != 10**400 else "", reason)
+    named(http.post({field: value}), 400, field, reason)
 
 
 @pytest.mark.parametrize("field", sorted(http.EXAMPLE))
@@ -145,7 +142,7 @@ def test_a_wrong_limit_is_a_400(limit: str) -> None:
     named(http.call("GET", f"{PATH}?limit={limit}"), 400, "limit", "must be an integer from 1 to")
 
 
-@pytest.mark.parametrize("id_", ["x" * 300, "%00", "%0A", "%FF"])
+@pytest.mark.parametrize("id_", ["x" * 300, "%00", "%0A"])
 def test_a_malformed_id_is_a_400(id_: str) -> None:
     named(http.call("GET", f"{PATH}/{id_}"), 400, "transaction_id", "must be printable")
 
@@ -163,12 +160,18 @@ def test_an_unknown_path_is_a_404() -> None:
     assert http.call("POST", "/api/v1/nothing", json.dumps(http.EXAMPLE).encode(), JSON).status == 404
 
 
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/01890000-0000-7000-8000-000000000000"])
 def test_another_method_is_a_405_that_names_the_allowed(method: str, path: str) -> None:
     answer = http.call(method, path, json.dumps(http.EXAMPLE).encode(), JSON)
     assert answer.status == 405, answer
     assert "GET" in answer.headers["Allow"]
+
+
+def test_head_is_get_without_a_body() -> None:
+    answer = http.call("HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert http.call("HEAD", f"{PATH}/01890000-0000-7000-8000-000000000000").status == 404
 
 
 def test_a_request_that_is_no_http_is_a_400() -> None:
