@@ -1,0 +1,34 @@
+"""Order of the tests, and the real stack: started once, or used as it is when it is up already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from infra.native import demo
+
+#: Quick ones first: a fault in a function need not be told by a stack that does not start.
+ROOMS = ("unit", "integration", "system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _room(item.path))
+
+
+def _room(path: Path) -> int:
+    return next((number for number, room in enumerate(ROOMS) if room in path.parts), len(ROOMS))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[None]:
+    """Every part ready, the generator stopped; what was up stays up, what was started here is taken down."""
+    with ExitStack() as ends:
+        try:
+            started = ends.enter_context(demo.running(""))
+            ends.enter_context(demo.no_other_traffic(stays_up=started is None))
+        except SystemExit as why_not:  # names the part, with the last lines of its log
+            pytest.exit(f"the stack is not ready for tests:\n{why_not}", returncode=1)
+        yield

@@ -1,0 +1,1 @@
+"""What the tests on the real stack share; black box, as tests/system is."""

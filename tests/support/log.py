@@ -1,0 +1,198 @@
+"""Kafka and the registry from outside: read topics, write records that the bff would not, move a group's offsets."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import struct
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import fastavro
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+CREATED, STATUS, DEAD_LETTER = "transaction_created", "transaction_status", "transaction_created.dead_letter"
+PARTITIONS = 4
+
+Offsets = dict[int, int]  # partition -> offset
+Record = Any  # aiokafka's ConsumerRecord: it has no types
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Where a record is."""
+
+    partition: int
+    offset: int
+
+
+def brokers() -> str:
+    return os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
+
+
+def registry(path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> tuple[int, Any]:
+    """A call to the schema registry: status and answer."""
+    base = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
+    try:
+        with urlopen(Request(base + path, data, headers, method=method), timeout=10) as response:  # noqa: S310
+            return response.status, json.loads(response.read() or b"null")
+    except HTTPError as error:
+        return error.code, json.loads(error.read() or b"null")
+
+
+def latest_schema(topic: str) -> tuple[int, dict[str, Any]]:
+    """Id and schema of the topic's newest version in the registry."""
+    status, answer = registry(f"/subjects/{topic}-value/versions/latest")
+    assert status == 200, answer
+    return int(answer["id"]), dict(json.loads(answer["schema"]))
+
+
+def framed(schema_id: int, schema: Any, record: Mapping[str, Any]) -> bytes:
+    """Confluent's wire format."""
+    out = io.BytesIO()
+    out.write(struct.pack(">bI", 0, schema_id))
+    fastavro.schemaless_writer(out, schema, record)
+    return out.getvalue()
+
+
+def decoded(value: bytes) -> dict[str, Any]:
+    """The record in a framed value, read with the schema that its id names."""
+    magic, schema_id = struct.unpack(">bI", value[:5])
+    assert magic == 0, value[:5]
+    status, answer = registry(f"/schemas/ids/{schema_id}")
+    assert status == 200, answer
+    schema = fastavro.parse_schema(json.loads(answer["schema"]))
+    record = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
+    return dict(record)
+
+
+def ends(topic: str) -> Offsets:
+    """Where each partition ends."""
+
+    async def ask(consumer: Any) -> Offsets:
+        found = await consumer.end_offsets(_partitions(topic))
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    return asyncio.run(_with_consumer(ask))
+
+
+def total(topic: str) -> int:
+    """How many records the topic has had."""
+    return sum(ends(topic).values())
+
+
+def read(topic: str, since: Offsets | None = None) -> list[Record]:
+    """The records from these offsets (else the beginning) to where the topic ends now."""
+
+    async def fetch(consumer: Any) -> list[Record]:
+        consumer.assign(_partitions(topic))
+        await consumer.seek_to_beginning()
+        for partition, offset in (since or {}).items():
+            consumer.seek(TopicPartition(topic, partition), offset)
+        last = await consumer.end_offsets(_partitions(topic))
+        records: list[Record] = []
+        while left := [tp for tp in last if await consumer.position(tp) < last[tp]]:
+            for found in (await consumer.getmany(*left, timeout_ms=500)).values():
+                records += found
+        return records
+
+    return asyncio.run(_with_consumer(fetch))
+
+
+def produce(records: Iterable[tuple[int, bytes | None, bytes | None]], topic: str = CREATED) -> list[Place]:
+    """Write (partition, key, value), each partition's in one go; gives where each is."""
+
+    async def send() -> list[Place]:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=brokers(), acks="all", linger_ms=20, max_batch_size=800_000
+        )
+        await producer.start()
+        try:
+            sent = [await producer.send(topic, value, key, partition) for partition, key, value in records]
+            return [Place(done.partition, done.offset) for done in await asyncio.gather(*sent)]
+        finally:
+            await producer.stop()
+
+    return asyncio.run(send())
+
+
+def committed(group: str, topic: str = CREATED) -> Offsets:
+    """Where the group stands."""
+
+    async def ask(admin: Any) -> Offsets:
+        found = await admin.list_consumer_group_offsets(group)
+        return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == topic}
+
+    return asyncio.run(_with_admin(ask))
+
+
+def lag(group: str, topic: str = CREATED) -> int:
+    """How far the group is behind."""
+    stands = committed(group, topic)
+    return sum(end - max(stands.get(partition, 0), 0) for partition, end in ends(topic).items())
+
+
+def rewind(group: str, offsets: Offsets, topic: str = CREATED) -> None:
+    """Commit these offsets for a group that nobody is in."""
+
+    async def commit() -> None:
+        consumer = AIOKafkaConsumer(bootstrap_servers=brokers(), group_id=group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic, partition) for partition in offsets])
+            await consumer.commit({TopicPartition(topic, p): offset for p, offset in offsets.items()})
+        finally:
+            await consumer.stop()
+
+    asyncio.run(commit())
+
+
+def members(group: str, topic: str = CREATED) -> list[list[int]]:
+    """The partitions of the topic that each member of the group has."""
+
+    async def ask(admin: Any) -> list[list[int]]:
+        (response,) = await admin.describe_consumer_groups([group])
+        ((_, _, _, _, _, found, *_),) = response.groups
+        assignments = [ConsumerProtocolMemberAssignment.decode(member[4]).assignment for member in found]
+        return [[p for name, ps in assignment if name == topic for p in ps] for assignment in assignments]
+
+    return asyncio.run(_with_admin(ask))
+
+
+def wait_until(holds: Callable[[], bool], within: float, what: str) -> None:
+    """Ask again until it holds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(0.05)
+
+
+def _partitions(topic: str) -> Sequence[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(PARTITIONS)]
+
+
+async def _with_consumer(ask: Callable[[Any], Awaitable[T]]) -> T:
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers(), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        return await ask(consumer)
+    finally:
+        await consumer.stop()
+
+
+async def _with_admin(ask: Callable[[Any], Awaitable[T]]) -> T:
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers())
+    await admin.start()
+    try:
+        return await ask(admin)
+    finally:
+        await admin.close()
