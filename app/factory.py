@@ -16,6 +16,7 @@ from app.groups import take_over
 from app.narration import Narrator
 from app.read_model import ReadModel
 from app.resources import Resources, waited_for
+from app.topics import WrongTopic
 from app.settings import described, settings
 from app.web import health
 from app.web import transactions as web_transactions
@@ -44,8 +45,15 @@ class PaymentsApp(faust.App):
         await self.web.maybe_start()
         for job in self.background:
             self.add_future(job())
-        await self.resources.open_log()
+        await self._open_log()
         await waited_for("the other form to stop", lambda: take_over(self.conf.id, self.resources.settings))
+
+    async def _open_log(self) -> None:
+        try:
+            await self.resources.open_log()
+        except WrongTopic as exc:
+            log.critical("Cannot start: %s", exc)
+            raise SystemExit(1) from exc
 
     async def on_stop(self) -> None:
         """Finish what is in flight, commit, leave."""

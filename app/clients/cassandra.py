@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from cassandra import (
     InvalidRequest,
     OperationTimedOut,
     RequestExecutionException,
+    Unavailable,
 )
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.io.libevreactor import LibevConnection
@@ -30,8 +31,8 @@ from app.settings import Settings
 
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cql"
 
-#: Tried in this order; the second when the living replicas cannot make the first.
-CONSISTENCIES = (ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE)
+#: The second when the living replicas cannot make the first.
+STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 
 CONNECT_TIMEOUT = 5.0
 
@@ -41,6 +42,10 @@ IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = '
 Rows = list[dict[str, Any]]
 
 
+class TooFewReplicas(StoreUnavailable):
+    """Fewer replicas live than the consistency level needs."""
+
+
 class Cassandra:
     """A session whose retries are off (ours are in one place) and whose every request has a deadline."""
 
@@ -48,7 +53,6 @@ class Cassandra:
         self._settings = settings
         self._session: Session | None = None
         self._prepared: dict[str, Any] = {}
-        self._stepped_down = 0
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
@@ -125,18 +129,22 @@ class Cassandra:
         return self._prepared[cql]
 
     async def read(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
-        """The rows of a query; StoreUnavailable."""
+        """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
-        return await self.at_strongest(lambda level: bound_at(statement, values, level), timeout)
-
-    async def at_strongest(self, statement_at: Any, timeout: float) -> Rows:
-        """Run `statement_at(level)` at LOCAL_QUORUM, or at LOCAL_ONE when too few replicas live; StoreUnavailable."""
-        strongest, weaker = CONSISTENCIES
         try:
-            return await self._run(statement_at(strongest), None, timeout)
+            return await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
         except StoreUnavailable:
-            self._stepped_down += 1
-            return await self._run(statement_at(weaker), None, timeout)
+            return await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+
+    async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
+        """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
+
+        A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
+        """
+        try:
+            await self._run(statement_at(STRONGEST), None, timeout)
+        except TooFewReplicas:
+            await self._run(statement_at(WEAKEST), None, timeout)
 
     async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
         if self._session is None:
@@ -157,6 +165,7 @@ class Cassandra:
             NoHostAvailable,
             OperationTimedOut,
             RequestExecutionException,
+            Unavailable,
             DriverException,
             OSError,
         ) as exc:

@@ -74,7 +74,7 @@ class TransactionsTable:
             batch.is_idempotent = True
             return batch
 
-        await self._cassandra.at_strongest(statement_at, self._write_timeout)
+        await self._cassandra.write(statement_at, self._write_timeout)
 
     async def _file(self, buckets: Iterable[int]) -> None:
         new = [bucket for bucket in buckets if bucket not in self._filed]
@@ -84,7 +84,7 @@ class TransactionsTable:
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
         statement = await self._cassandra.prepare(FILE_BUCKET)
         for entry in entries:
-            await self._cassandra.at_strongest(
+            await self._cassandra.write(
                 lambda level, e=entry: bound_at(statement, e, level), self._write_timeout
             )
         if len(self._filed) > 10_000:

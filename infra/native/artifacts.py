@@ -49,9 +49,20 @@ def is_intact(path: Path, sha256: str) -> bool:
 
 def class_path(server: str) -> str:
     """The class path of one Java server."""
-    return ":".join(str(artifact.path) for artifact in locked(server))
+    return ":".join(str(_fetched(server, artifact.path)) for artifact in locked(server))
 
 
 def registry_home() -> Path:
     """Directory of the unpacked registry."""
     return cache() / f"registry-{locked('registry')[0].version}"
+
+
+def registry_jar() -> Path:
+    """The jar that starts the registry."""
+    return _fetched("registry", registry_home() / "quarkus-run.jar")
+
+
+def _fetched(server: str, path: Path) -> Path:
+    if not path.exists():
+        raise SystemExit(f"{server}: {path.name} is not in the cache: run `make setup`")
+    return path

@@ -21,6 +21,7 @@ def command(number: int) -> list[str]:
         f"-javaagent:{agent}",
         f"-Dlogback.configurationFile={INFRA / 'cassandra' / 'logback.xml'}",
         f"-Dcassandra.config={config.as_uri()}",
+        f"-Dcassandra-rackdc.properties={(INFRA / 'cassandra' / 'cassandra-rackdc.properties').as_uri()}",
         f"-Dcassandra.storagedir={data(name)}",
         f"-Djava.io.tmpdir={data(name)}",
         "-Dcassandra-foreground=yes",

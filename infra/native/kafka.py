@@ -19,7 +19,7 @@ def command() -> list[str]:
     config = run() / "kafka.properties"
     config.write_text(properties(data("kafka")))
     _format_once(config, data("kafka"))
-    heap = ("-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=4")
+    heap = ("-Xms256m", "-Xmx512m")
     return java(*heap, LOGGING, "-cp", class_path("kafka"), "kafka.Kafka", str(config))
 
 

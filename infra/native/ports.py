@@ -1,5 +1,6 @@
 """The one table of process names, hosts and ports: servers, readiness probes, launcher and tests read it."""
 
+import errno
 import os
 import re
 import socket
@@ -83,6 +84,6 @@ def _in_use(endpoint: Endpoint) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(endpoint)
-        except OSError:
-            return True
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE  # an address that is missing is not one in use
     return False

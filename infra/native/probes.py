@@ -13,6 +13,7 @@ from infra.native.ports import Endpoint
 
 DEADLINE = 1.0  # seconds for the whole question
 
+
 def kafka(endpoint: Endpoint) -> str | None:
     """A metadata answer that names a broker."""
     with _Connection(endpoint) as connection:
