@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,7 @@ def shell_text(text: str) -> str:
     return text.replace("$$", "$")
 
 
-def schema_of(kind: str) -> Any:
-    """The published schema of a kind of file: compose-spec, github-workflows."""
+def check(kind: str, content: Any) -> None:
+    """Raise unless the content has the published form of that kind of file: compose-spec, github-workflows."""
     vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{kind}.json"
-    return yaml.safe_load(vendored.read_text())
+    jsonschema.validate(content, json.loads(vendored.read_text()))

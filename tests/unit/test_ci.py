@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -28,7 +27,7 @@ def lines(job: str) -> list[str]:
 def test_it_has_the_form_of_a_workflow() -> None:
     # YAML 1.1 reads the key `on` as true; the schema means the word.
     workflow = {"on" if key is True else key: value for key, value in WORKFLOW.items()}
-    jsonschema.Draft7Validator(compose.schema_of("github-workflows")).validate(workflow)
+    compose.check("github-workflows", workflow)
 
 
 def test_it_runs_what_a_change_must_pass() -> None:

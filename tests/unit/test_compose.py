@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 
-import jsonschema
 import pytest
 
 from antifraud.settings import Settings as AntifraudSettings
@@ -31,7 +30,7 @@ def published(service: str) -> list[tuple[str, int, int]]:
 
 
 def test_it_has_the_form_of_the_compose_specification() -> None:
-    jsonschema.Draft7Validator(compose.schema_of("compose-spec")).validate(compose.read())
+    compose.check("compose-spec", compose.read())
 
 
 def test_it_has_the_twelve_processes_of_the_procfile() -> None:
