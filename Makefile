@@ -1,10 +1,11 @@
 # The one entrance. Each target is a line or two; the work is done in Python: infra/native/, app/commands/.
 SHELL := /bin/sh
-PYTHON := .venv/bin/python
-STACK = $(ready) && $(PYTHON) -m infra.native
+# Not called PYTHON: that is how a user tells setup which Python to take.
+PY := .venv/bin/python
+STACK = $(ready) && $(PY) -m infra.native
 FAUST = $(ready) && .venv/bin/faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
-ready = { test -x $(PYTHON) || { echo "not set up yet; run: make setup"; exit 1; }; }
+ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
 TOPICS := transaction_created transaction_status transaction_created.dead_letter
 
 help: ## this list
@@ -14,10 +15,10 @@ setup: ## the Python packages and the servers, into .venv and a cache; a second 
 	@sh infra/native/setup.sh
 
 demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=one]
-	@$(PYTHON) -m infra.native.demo $(if $(FORM),--form $(FORM))
+	@$(STACK) demo --form "$(FORM)"
 
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PY) -m pytest $(ARGS)
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
@@ -69,9 +70,9 @@ clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
 
 train: setup ## train the model of antifraud anew
-	@$(PYTHON) -m antifraud.train
+	@$(PY) -m antifraud.train
 
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
-	@$(PYTHON) -m benchmarks $(if $(QUICK),--quick)
+	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: help setup demo test lint up down ps stop start restart kill pause resume scale logs cqlsh topic lag clean train bench

@@ -64,7 +64,6 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
         except columns.WrongFieldError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         rejected = scores < self._threshold
-        log.debug("assessed %d, rejected %d", len(scores), rejected.sum())
         # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
         return rejected.astype(int).tolist(), scores.tolist()
 
@@ -114,10 +113,11 @@ def main() -> int:
     except WrongSettingError as error:
         print(f"antifraud: {error}", file=sys.stderr)  # noqa: T201  # before the log has anything to say
         return 2
+    model = load_model()
     try:
-        asyncio.run(serve(load_model(), settings))
-    except RuntimeError as error:
-        log.error("cannot listen on %s:%d: %s", settings.listen_host, settings.antifraud_port, error)
+        asyncio.run(serve(model, settings))
+    except RuntimeError:  # what gRPC raises when it cannot bind
+        log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
         return 1
     return 0
 

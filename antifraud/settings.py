@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 class WrongSettingError(ValueError):
@@ -12,7 +13,7 @@ class WrongSettingError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Each field is the environment variable of its name in capitals (listen_port: ANTIFRAUD_PORT)."""
+    """Each field is the environment variable of its name in capitals."""
 
     listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
     antifraud_port: int = 5004
@@ -24,13 +25,9 @@ class Settings:
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings; an empty variable counts as one that is not set."""
-    given = {name: environment[name.upper()] for name in vars(Settings()) if environment.get(name.upper())}
-    texts = {name: value for name, value in given.items() if name in ("listen_host", "antifraud_replica")}
-    return Settings(
-        antifraud_port=_port(given.get("antifraud_port", "5004")),
-        approved_threshold=_share(given.get("approved_threshold", "0.5")),
-        **texts,
-    )
+    parsers: dict[str, Callable[[str], Any]] = {"antifraud_port": _port, "approved_threshold": _share}
+    given = {field.name: environment.get(field.name.upper()) for field in fields(Settings)}
+    return Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})
 
 
 def _port(text: str) -> int:

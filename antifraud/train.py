@@ -102,6 +102,9 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines += ["| APPROVED_THRESHOLD | rejected of the generator's traffic |", "| --- | --- |"]
     lines += [f"| {t} | {share:.1%} |" for t, share in report["rejected_of_generator_traffic"].items()]
     lines += ["\nMade with " + ", ".join(f"{name} {report[name]}" for name in _versions()) + "."]
+    lines += ["The same command on the same processor with the same versions makes the same bytes again;"]
+    lines += ["elsewhere training may end in other weights, as good as these. The scores of given weights"]
+    lines += ["are the same everywhere."]
     return "\n".join(lines) + "\n"
 
 

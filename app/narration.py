@@ -25,7 +25,7 @@ class Narrator:
         self._in_second = 0
         self._untold = 0
         self._unassessed = 0
-        self._unassessed_at = 0.0
+        self._unassessed_at = -OUTAGE_OVER_AFTER  # the clock may be that young
 
     def arrived(self, transaction_id: str) -> None:
         """The bff has acknowledged it."""
@@ -52,7 +52,7 @@ class Narrator:
     def unassessed(self, count: int) -> None:
         """Antifraud could not be asked about these; one line an outage."""
         now = time.monotonic()
-        if now - self._unassessed_at > OUTAGE_OVER_AFTER:
+        if now - self._unassessed_at >= OUTAGE_OVER_AFTER:
             self._unassessed = 0
             log.error(
                 "No antifraud replica answers: transactions are rejected with reason antifraud_unavailable "

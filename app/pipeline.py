@@ -19,7 +19,7 @@ from app.errors import AntifraudUnavailable, Poison
 from app.models.assessment import Assessment, unassessed
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction, unstorable
-from app.narration import Narrator
+from app.narration import OUTAGE_OVER_AFTER, Narrator
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class Pipeline:
         self._patience = patience
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
         self._down_since: float | None = None
+        self._failed_at = 0.0
 
     async def decide(self, round_: Round) -> None:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
@@ -147,13 +148,13 @@ class Pipeline:
         """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
         pause = 0.05
         while transactions:
+            began = time.monotonic()
             try:
                 said = await self._doors.assess(transactions)
             except AntifraudUnavailable:
-                self._down_since = self._down_since or time.monotonic()
                 if self._when_down == "hold":
                     raise
-                if time.monotonic() + pause > self._down_since + self._patience:
+                if time.monotonic() + pause > self._down_from(began) + self._patience:
                     self._narrator.unassessed(len(transactions))
                     return unassessed(len(transactions))
             else:
@@ -162,6 +163,14 @@ class Pipeline:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
         return []
+
+    def _down_from(self, began: float) -> float:
+        """When the outage of a failed call began; one that no call has met for long counts as over."""
+        now = time.monotonic()
+        if self._down_since is None or began - self._failed_at > OUTAGE_OVER_AFTER:
+            self._down_since = now
+        self._failed_at = now
+        return self._down_since
 
 
 def _poison(transaction: Transaction | Poison) -> str | None:

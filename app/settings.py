@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -98,7 +99,8 @@ def settings() -> Settings:
 
 
 def described(values: Settings) -> str:
-    """One line with every setting that differs from its default, for the log at start."""
+    """One line with every setting that differs from its default, for the log at start; no password of a URL."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
-    return ", ".join(f"{name.upper()}={value}" for name, value in changed.items()) or "all at their defaults"
+    text = ", ".join(f"{name.upper()}={value}" for name, value in changed.items())
+    return re.sub(r"//[^/,@]*@", "//***@", text) or "all at their defaults"

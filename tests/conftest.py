@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.native import demo
+from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 #: Quick ones first: a fault in a function need not be told by a stack that does not start.
 ROOMS = ("unit", "integration", "system")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 import zlib
 from typing import Annotated, TypedDict
@@ -15,6 +16,11 @@ INT64_MIN = -(2**63)
 
 #: Shards of a Cassandra partition's minute: part of the stored data's layout, so not a setting.
 SHARDS = 4
+
+#: The first minute after the year 9999: months beyond have no name of four digits, sort keys more than ten.
+MINUTES_END = 253_402_300_800 // 60
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
@@ -81,12 +87,9 @@ def bucket_of(transaction_id: str, event_timestamp: int) -> int:
 
 def bucket_of_id(transaction_id: str) -> int | None:
     """The minute in a UUIDv7, or None for an id of another form (as the old system's were)."""
-    if len(transaction_id) != 36 or transaction_id[14] != "7" or transaction_id[8] != "-":
+    if not _UUID7.fullmatch(transaction_id):
         return None
-    try:
-        return int(transaction_id[:8] + transaction_id[9:13], 16) // 60_000
-    except ValueError:
-        return None
+    return int(transaction_id[:8] + transaction_id[9:13], 16) // 60_000
 
 
 def shard_of(transaction_id: str) -> int:
@@ -101,6 +104,8 @@ def unstorable(transaction: Transaction) -> str | None:
             return f"{field} is not a finite number"
     if not 1 <= len(transaction["transaction_id"]) <= 255:
         return "transaction_id must have 1 to 255 characters"
-    if not 0 <= transaction["event_timestamp"] < 2**40:
-        return "event_timestamp is no time in seconds since 1970"
+    if not 0 <= transaction["event_timestamp"] < MINUTES_END * 60:
+        return "event_timestamp is no time in seconds from 1970 to 9999"
+    if (bucket_of_id(transaction["transaction_id"]) or 0) >= MINUTES_END:
+        return "transaction_id is a UUIDv7 of a time after 9999"
     return None

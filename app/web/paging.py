@@ -11,7 +11,7 @@ from app.models.transaction import Transaction
 from app.web.validation import InvalidRequest
 
 DEFAULT_LIMIT = 100
-_KEY = re.compile(r"\d{10}:.{1,255}", re.DOTALL)
+_KEY = re.compile(r"[0-9]{10}:.{1,255}", re.DOTALL)
 
 
 def limit_of(text: str | None, most: int) -> int:

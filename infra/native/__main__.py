@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from infra.native import procfile, showing, stack
 
@@ -21,13 +23,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m infra.native", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up")
+    up, demo = commands.add_parser("up"), commands.add_parser("demo")
     up.add_argument("--only", default="", help="parts to start, comma separated")
-    up.add_argument("--form", choices=("", *procfile.FORMS), default="", help="two workers, or one process")
-    for command in ("down", "ps", "clean"):
-        commands.add_parser(command)
-    for command in BY_NAME:
-        commands.add_parser(command).add_argument("name", nargs="?", default="")
+    for command in (up, demo):
+        command.add_argument("--form", choices=("", *procfile.FORMS), default="", help="workers, or one")
+    for name in ("down", "ps", "clean"):
+        commands.add_parser(name)
+    for name in BY_NAME:
+        commands.add_parser(name).add_argument("name", nargs="?", default="")
     scale = commands.add_parser("scale")
     scale.add_argument("name", nargs="?", default="")
     scale.add_argument("count", nargs="?", type=int, default=0)
@@ -40,26 +43,33 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def demo(form: str) -> NoReturn:
+    """The demo; imported here, since ps and kill need none of what it brings."""
+    from infra.native.demo import run as run_demo
+
+    sys.exit(run_demo(form))
+
+
+def scale(name: str, count: int) -> None:
+    """The workers of the one part that can be several."""
+    procfile.check(name, [procfile.SCALABLE])
+    stack.scale(count)
+
+
 def run(given: argparse.Namespace) -> None:
     """Do what the command line says."""
-    match given.command:
-        case "up":
-            stack.up(given.only.replace(",", " ").split(), given.form or None)
-        case "down":
-            stack.down()
-        case "clean":
-            stack.clean()
-        case "scale":
-            procfile.check(given.name, [procfile.SCALABLE])
-            stack.scale(given.count)
-        case "ps":
-            showing.ps()
-        case "logs":
-            showing.logs(given.name, given.follow)
-        case "cqlsh":
-            showing.cqlsh(given.name, given.execute)
-        case by_name:
-            BY_NAME[by_name](given.name)
+    commands: dict[str, Callable[[], object]] = {
+        "up": lambda: stack.up(given.only.replace(",", " ").split(), given.form or None),
+        "demo": lambda: demo(given.form),
+        "down": stack.down,
+        "clean": stack.clean,
+        "ps": showing.ps,
+        "scale": lambda: scale(given.name, given.count),
+        "logs": lambda: showing.logs(given.name, given.follow),
+        "cqlsh": lambda: showing.cqlsh(given.name, given.execute),
+    }
+    one = BY_NAME.get(given.command)
+    (commands[given.command] if one is None else lambda: one(given.name))()
 
 
 if __name__ == "__main__":

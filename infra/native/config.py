@@ -22,40 +22,40 @@ def text(names: Iterable[str]) -> str:
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
         "supervisord": {
-            "logfile": LOGS / "supervisord.log",
+            "logfile": _from_root(LOGS / "supervisord.log"),
             "logfile_maxbytes": "1MB",
             "logfile_backups": 1,
-            "pidfile": SUPERVISOR / "supervisord.pid",
-            "childlogdir": LOGS,
+            "pidfile": _from_root(SUPERVISOR / "supervisord.pid"),
+            "childlogdir": _from_root(LOGS),
         },
     }
     sections |= {f"program:{name}": _program(name) for name in names}
     lines: list[str] = []
     for section, values in sections.items():
-        lines += [f"[{section}]", *(f"{key} = {_literal(value)}" for key, value in values.items()), ""]
+        lines += [f"[{section}]", *(f"{key} = {value}" for key, value in values.items()), ""]
     return "\n".join(lines)
 
 
 def _program(name: str) -> dict[str, object]:
     launch = CODE / "infra" / "native" / "launch.py"
     return {
-        "command": shlex.join([sys.executable, "-IS", str(launch), str(start_file(name))]),
-        "directory": ROOT,
+        "command": shlex.join([sys.executable, "-IS", str(launch), str(start_file(name))]).replace("%", "%%"),
         "autostart": "false",
         "autorestart": "false",
         "startsecs": 0,  # running at once; whether it is ready is asked of the part itself
         "startretries": 0,
-        "stopwaitsecs": 12,
+        "stopwaitsecs": int(procfile.GRACE[procfile.stage(name)]),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": LOGS / f"{name}.log",
+        "stdout_logfile": _from_root(LOGS / f"{name}.log"),
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 2,
     }
 
 
-def _literal(value: object) -> str:
-    return str(value).replace("%", "%%")  # a percent sign begins an expansion
+def _from_root(path: Path) -> Path:
+    # supervisord runs in the repository's folder, whose own name may have signs that it would expand
+    return path.relative_to(ROOT)
 
 
 def start_file(name: str) -> Path:

@@ -64,15 +64,15 @@ def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def end(processes: Iterable[psutil.Process], grace: float) -> int:
-    """Ask each to end, wait, then make the rest end; answers how many had to be made."""
+def end(processes: Iterable[psutil.Process], grace: float) -> list[psutil.Process]:
+    """Ask each to end, wait, then make the rest end; answers those that had to be made."""
     living = list(processes)
     send(living, signal.SIGTERM)
     send(living, signal.SIGCONT)  # a paused one could not hear it
     living = wait(living, grace)
     send(living, signal.SIGKILL)
     wait(living, 5)
-    return len(living)
+    return living
 
 
 def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from infra.native import config, orphans, ports, procfile, ready, supervisor
@@ -35,7 +34,7 @@ def states() -> dict[str, Part]:
         known = {part.name: part for part in (_part(info) for info in supervisor.infos())}
         return {name: known[name] for name in config.names() if name in known}
     left = {name: process.pid for process, name in orphans.ours().items() if name}
-    stopped = {name: Part(name, "stopped") for name in procfile.read()}
+    stopped = {name: Part(name, "stopped") for name in config.names()}
     return stopped | {name: Part(name, "left over", pid) for name, pid in left.items()}
 
 
@@ -60,22 +59,28 @@ def _signalled(name: str) -> str:
 
 
 def asked(parts: Iterable[Part]) -> list[Part]:
-    """The same parts, each asked whether it is ready; side by side, since one that hangs takes its time."""
+    """The same parts, each that runs asked whether it is ready."""
     parts = list(parts)
-    with ThreadPoolExecutor(max_workers=max(len(parts), 1)) as pool:
-        return list(pool.map(_asked, parts))
+    running = [part.name for part in parts if part.state == "running"]
+    answers = ready.all_ready(name for name in running if has_port(name))
+    return [part._replace(why_not=_why_not(part, answers)) for part in parts]
 
 
-def _asked(part: Part) -> Part:
-    if part.state != "running":
-        return part._replace(why_not=part.state)
-    return part._replace(why_not=ready.why_not(part.name))
+def _why_not(part: Part, answers: dict[str, str | None]) -> str:
+    return (answers.get(part.name) or "") if part.state == "running" else part.state
 
 
-def last_words(name: str, lines: int = 15) -> str:
-    """The end of a part's log, since it was last started, to be shown to a person."""
+def has_port(name: str) -> bool:
+    """True for a part that ports.py knows; one that a user adds to the Procfile is ready when it runs."""
+    return name in ports.table() or bool(procfile.environment(name))
+
+
+def last_words(name: str, count: int = 15) -> str:
+    """The end of a part's log, since it was last started; and what it called an error before that."""
     path = LOGS / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
-    since = text[text.rfind(MARK) :] if MARK in text else text
-    shown = since.splitlines()[1:][-lines:]
+    lines = text[text.rfind(MARK) :].splitlines()[1:] if MARK in text else text.splitlines()
+    # a worker that ends says so for each of its services, and the reason has long scrolled away
+    errors = [line for line in lines[:-count] if re.search(r"\b(ERROR|CRITICAL|FATAL)\b", line)]
+    shown = [*errors[-3:], "…"] * bool(errors) + lines[-count:]
     return "\n".join(f"    {line}" for line in shown or ["(it has written nothing)"])

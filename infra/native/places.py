@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import fastavro
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.concurrent import execute_concurrent_with_args
@@ -22,7 +22,8 @@ from cassandra.query import SimpleStatement
 Ids = Collection[str]
 
 AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
-ONE_BY_ONE = 5_000  # more ids than that are found sooner by reading the whole table
+START_WITHIN = 15.0
+ONE_BY_ONE = 2_000  # more ids than that are found sooner by reading the whole table
 PAGE = 100
 PATH = "/api/v1/transactions"
 
@@ -106,13 +107,11 @@ async def _records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
 
 async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
-    await consumer.start()
+    # without a group all partitions are ours, and nothing is committed
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest")
     try:
-        numbers = consumer.partitions_for_topic(topic) or await _partitions_after_asking(consumer, topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
+        await _start(consumer, topic)
+        partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
         while left := [p for p in partitions if await consumer.position(p) < ends[p]]:
             for records in (await consumer.getmany(*left, timeout_ms=1000)).values():
@@ -122,12 +121,12 @@ async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]
         await consumer.stop()
 
 
-async def _partitions_after_asking(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()  # a client without subscription has not asked for the topics yet
-    numbers: set[int] | None = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise LookupError(f"Kafka has no topic {topic}")
-    return numbers
+async def _start(consumer: AIOKafkaConsumer, topic: str) -> None:
+    try:
+        async with asyncio.timeout(START_WITHIN):  # it would wait for ever for a topic that is not there
+            await consumer.start()
+    except TimeoutError:
+        raise LookupError(f"no topic {topic}, or none that leads it") from None
 
 
 async def _decoded(value: bytes, schemas: dict[int, Any], registry: aiohttp.ClientSession) -> dict[str, Any]:

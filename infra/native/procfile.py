@@ -16,6 +16,8 @@ FIRST_WEB_PORT, WEB_PORT_STEP = 5002, 10
 
 # Servers first, those who send them work last; stopped the other way round.
 STAGES = {"antifraud": 1, "envoy": 1, "bff": 2, "transactions": 2, "main": 2, "generator": 3}
+# Seconds to end by itself, by stage: a worker finishes what it has begun, a server writes its data.
+GRACE = {3: 3.0, 2: 12.0, 1: 4.0, 0: 25.0}
 
 
 def parse(text: str) -> dict[str, str]:

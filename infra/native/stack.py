@@ -14,7 +14,7 @@ from infra.native import config, mutex, orphans, parts, procfile, starting, supe
 from infra.native.folders import DATA, LOGS
 from infra.native.parts import Part
 
-GRACE = {3: 3.0, 2: 12.0, 1: 4.0, 0: 11.0}  # seconds to end by itself, by stage; 30 in all
+DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
 
 
 def is_up() -> bool:
@@ -37,8 +37,8 @@ def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
         starting.check_ports(missing)
         if not is_up():
             supervisor.launch(known)
-        if running:
-            print(f"up already; starting {' '.join(missing)}" if missing else "up already; nothing to start")
+        if running and missing:
+            print(f"up already; starting {' '.join(missing)}")
         starting.bring_up(names)
 
 
@@ -46,22 +46,25 @@ def down() -> None:
     """End every process of the stack, workers first, and leave no socket and no lock behind."""
     with mutex.held(remove=True):
         living = orphans.ours()
-        if not living:
-            print("nothing is up")
-        else:
+        if living:
             began = time.monotonic()
             forced = _end_all(living)
-            by_force = f", {forced} by force" if forced else ""
+            by_force = f" ({' '.join(sorted(forced))} by force)" if forced else ""
             print(f"down: {len(living)} processes ended{by_force} in {time.monotonic() - began:.1f} s")
+        else:
+            print("nothing is up")
         supervisor.forget()
 
 
-def _end_all(living: dict[psutil.Process, str]) -> int:
-    forced = 0
-    by_stage = {process: procfile.stage(name) for process, name in living.items() if name}
-    for stage, grace in GRACE.items():
-        forced += orphans.end([process for process in by_stage if by_stage[process] == stage], grace)
-    return forced + orphans.end([process for process in living if process not in by_stage], 3)
+def _end_all(living: dict[psutil.Process, str]) -> list[str]:
+    """End the parts, workers first, then the supervisor; answers which had to be killed."""
+    deadline = time.monotonic() + DOWN_BOUND
+    forced: list[psutil.Process] = []
+    for stage, grace in procfile.GRACE.items():
+        chosen = [process for process, name in living.items() if name and procfile.stage(name) == stage]
+        forced += orphans.end(chosen, min(grace, deadline - time.monotonic()))
+    forced += orphans.end([process for process, name in living.items() if not name], 10)
+    return [living[process] or "supervisord" for process in forced]
 
 
 def clean() -> None:
@@ -105,8 +108,11 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
     part = find(name)
     if not is_up():
         raise SystemExit(f"nothing is up; start this part alone with: make up ONLY={name}")
+    if part.state == "paused":
+        raise SystemExit(starting.failure(part))
     if part.pid:
-        raise SystemExit(f"{name} is {part.state} already (pid {part.pid})")
+        print(f"{name} runs already (pid {part.pid})")
+        return
     starting.check_ports([name])
     starting.start_and_wait(name, environment)
 
@@ -123,7 +129,8 @@ def stop(name: str) -> None:
 
 def restart(name: str) -> None:
     """Stop one part and start it again."""
-    stop(name)
+    find(name)
+    supervisor.stop(name)
     start(name)
 
 
@@ -166,4 +173,4 @@ def scale(count: int) -> None:
         starting.check_ports(new)
         supervisor.reload(known)
         starting.bring_up(new)
-    print(f"{procfile.SCALABLE}: {count} running")
+    print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")

@@ -19,7 +19,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 def check_ports(names: Iterable[str]) -> None:
     """End with one line for each port that somebody else has."""
-    known = [name for name in names if name in ports.table() or procfile.environment(name)]
+    known = [name for name in names if parts.has_port(name)]
     lines = [
         f"port {endpoint.port} on {endpoint.host}, which {name} needs, is in use{_holder(endpoint)}"
         for name, taken in ports.ports_in_use(known).items()
@@ -47,14 +47,18 @@ def _holder(endpoint: ports.Endpoint) -> str:
 
 def bring_up(names: Iterable[str]) -> None:
     """Start those that do not run, servers first, each batch when the one before is ready."""
-    began, names, before = time.monotonic(), sorted(names, key=procfile.stage), list[str]()
+    began, known, names = time.monotonic(), parts.states(), sorted(names, key=procfile.stage)
+    before = [part.name for part in parts.asked(known[name] for name in names) if not part.why_not]
+    if before:
+        print(f"ready already: {' '.join(before)}")
     for batch in BATCHES:
-        chosen = [name for name in names if procfile.stage(name) in batch]
+        chosen = [name for name in names if procfile.stage(name) in batch and name not in before]
         for name in chosen:
             if parts.states()[name].pid is None:
                 supervisor.start(name)
         _wait(chosen, began, BOUND, before)
         before += chosen
+    print(f"{len(names)} ready after {time.monotonic() - began:.1f} s; look: make ps, end: make down")
 
 
 def start_and_wait(name: str, environment: dict[str, str] | None = None) -> None:

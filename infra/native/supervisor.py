@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 
-import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from infra.native import config, orphans, procfile
@@ -38,20 +37,9 @@ def answers() -> bool:
 
 
 def infos() -> list[dict[str, Any]]:
-    """What the supervisor knows of each part; a part that died a moment ago is known to have died."""
-    while True:
-        found: list[dict[str, Any]] = server().getAllProcessInfo()
-        # It collects the dead between two calls, so its first answer after a kill may still say RUNNING.
-        if all(info["statename"] != "RUNNING" or _lives(info["pid"]) for info in found):
-            return found
-        time.sleep(0.02)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    """What the supervisor knows of each part."""
+    found: list[dict[str, Any]] = server().getAllProcessInfo()
+    return found
 
 
 def launch(parts: Iterable[str]) -> None:

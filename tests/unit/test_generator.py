@@ -114,7 +114,7 @@ def test_the_rate_is_not_exceeded_and_is_kept_although_answers_are_slow() -> Non
     bff = Bff(seconds=0.2)
     sent_to(bff, count=20, rate=100)
     lasted = bff.asked[-1] - bff.asked[0]
-    assert 0.17 <= lasted < 0.6  # 19 steps of 10 ms; one after the other would take 4 s
+    assert 0.17 <= lasted < 2  # 19 steps of 10 ms; one after the other would take 4 s
 
 
 def test_never_more_than_the_concurrency_is_in_flight() -> None:

@@ -1,0 +1,329 @@
+"""The stack's commands, from outside, on a small Procfile of stand-in processes: seconds, no real server."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# An address of its own, so that a stack that is up beside the tests is in nobody's way (macOS has only one).
+HOST = "127.77.0.1" if sys.platform == "linux" else "127.0.0.1"
+WEB = """
+import http.server, os, sys
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"ready": true}')
+print("greeting:", os.environ.get("GREETING"), flush=True)
+port = int(os.environ.get("WEB_PORT", sys.argv[1]))
+http.server.ThreadingHTTPServer((os.environ["LISTEN_HOST"], port), Ready).serve_forever()
+"""
+PROCFILE = """
+bff: python web.py 5001
+transactions: python web.py 5002
+generator: python -c 'import time; time.sleep(600)'
+"""
+
+
+class Stack:
+    """One stack in a folder of its own, and the commands on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.door = root  # the folder of the supervisor's socket, once there is one
+        self.environment = os.environ | {
+            "FAUST_PAYMENTS_ROOT": str(root),
+            "LISTEN_HOST": HOST,
+            "BFF_URL": f"http://{HOST}:5001",
+        }
+        (root / "web.py").write_text(WEB)
+        self.procfile(PROCFILE)
+
+    def procfile(self, text: str) -> None:
+        (self.root / "Procfile").write_text(text)
+
+    def begin(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "infra.native", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        started = self.begin(*arguments, **environment)
+        said, _ = started.communicate(timeout=60)
+        self.remember_door()
+        assert started.returncode == code, said
+        return said
+
+    def remember_door(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            written = (self.root / ".stack/run/supervisor/supervisord.conf").read_text()
+            self.door = Path(written.split("file = ")[1].splitlines()[0]).parent
+
+    def ps(self) -> dict[str, list[str]]:
+        """Name -> state, pid, port, ready."""
+        rows = [line.split() for line in self.run("ps").splitlines()[1:]]
+        return {row[0]: [" ".join(row[1:-3]), *row[-3:]] for row in rows}
+
+    def states(self) -> dict[str, str]:
+        return {name: row[0] for name, row in self.ps().items()}
+
+    def pid(self, name: str) -> int:
+        return int(self.ps()[name][1])
+
+    def crash(self) -> None:
+        """SIGKILL the supervisor: its parts go on without it."""
+        os.kill(int((self.root / ".stack/run/supervisor/supervisord.pid").read_text()), signal.SIGKILL)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process that carries this stack's mark."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                marked = process.environ().get("FAUST_PAYMENTS_STACK") == str(self.root)
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def has_left(self) -> list[object]:
+        """Processes, sockets, locks."""
+        run = self.root / ".stack" / "run"
+        assert self.door != self.root
+        return [*self.processes(), *([self.door] if self.door.exists() else []), *run.iterdir()]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    made = Stack(tmp_path.resolve())
+    yield made
+    for process in made.processes():  # not by `down`: it is what is tested
+        process.kill()
+    if made.door != made.root:
+        shutil.rmtree(made.door, ignore_errors=True)
+
+
+def test_up_returns_when_all_is_ready_and_down_leaves_nothing(stack: Stack) -> None:
+    said = stack.run("up")
+    assert {line.split()[0] for line in said.splitlines()} == {"bff", "transactions", "generator", "3"}
+    assert {(row[0], row[3]) for row in stack.ps().values()} == {("running", "yes")}
+    assert "down: 4 processes ended" in stack.run("down")  # the three and their supervisor
+    assert stack.has_left() == []
+    assert "nothing is up" in stack.run("down")
+    assert set(stack.states().values()) == {"stopped"}
+
+
+def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(stack: Stack) -> None:
+    stack.run("up")
+    before = stack.ps()
+    assert f"killed (pid {before['bff'][1]})" in stack.run("kill", "bff")
+    assert stack.states() == {"bff": "killed", "transactions": "running", "generator": "running"}
+    time.sleep(1.5)
+    assert stack.states()["bff"] == "killed"
+    assert "bff does not run (killed)" in stack.run("kill", "bff", code=1)
+    assert "bff ready after" in stack.run("start", "bff")
+    after = stack.ps()
+    assert after["bff"][1] != before["bff"][1]
+    assert after["transactions"] == before["transactions"]
+
+
+def test_a_part_killed_by_other_means_is_shown_and_its_child_is_ended_too(stack: Stack) -> None:
+    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    stack.run("up")
+    os.kill(stack.pid("bff"), signal.SIGKILL)
+    assert stack.states()["bff"] == "killed"
+    stack.run("down")
+    assert stack.has_left() == []
+
+
+def test_kill_pause_and_resume_reach_what_a_part_has_started(stack: Stack) -> None:
+    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    stack.run("up")
+    children = [process for process in stack.processes() if "sleep" in process.name()]
+    stack.run("pause", "bff")
+    assert [child.status() for child in children] == [psutil.STATUS_STOPPED]
+    stack.run("kill", "bff")
+    psutil.wait_procs(children, timeout=10)
+    assert len(stack.processes()) == 1
+
+
+def test_up_starts_what_is_missing_and_touches_nothing_else(stack: Stack) -> None:
+    stack.run("up")
+    kept = stack.pid("bff")
+    stack.run("kill", "transactions")
+    assert "starting transactions\n" in stack.run("up")
+    assert stack.pid("bff") == kept
+    assert set(stack.states().values()) == {"running"}
+
+
+def test_a_paused_part_hangs_and_goes_on(stack: Stack) -> None:
+    stack.run("up")
+    pid = stack.pid("bff")
+    stack.run("pause", "bff")
+    assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    assert stack.ps()["bff"] == ["paused", str(pid), "5001", "no"]
+    assert "make resume NAME=bff" in stack.run("up", code=1)
+    stack.run("resume", "bff")
+    assert stack.ps()["bff"] == ["running", str(pid), "5001", "yes"]
+
+
+def test_a_paused_part_can_be_stopped_at_once(stack: Stack) -> None:
+    stack.run("up")
+    stack.run("pause", "bff")
+    stack.run("stop", "bff")
+    assert "SIGKILL" not in (stack.root / ".stack" / "logs" / "supervisord.log").read_text()
+    assert stack.states()["bff"] == "stopped"
+    stack.run("pause", "transactions")
+    assert "by force" not in stack.run("down")
+
+
+def test_a_restarted_part_is_another_process(stack: Stack) -> None:
+    stack.run("up")
+    before = stack.pid("bff")
+    stack.run("restart", "bff")
+    assert stack.pid("bff") != before
+
+
+def test_down_after_a_crash_ends_what_is_ours_and_spares_a_stranger(stack: Stack) -> None:
+    stack.run("up")
+    foreign = {"FAUST_PAYMENTS_STACK": "/another/stack", "PATH": os.environ["PATH"]}
+    same = ["python", "-c", "import time; time.sleep(600)"]  # the generator's own command line
+    with subprocess.Popen(same, executable=sys.executable, env=foreign) as stranger:
+        try:
+            stack.crash()
+            assert "left over" in stack.run("ps")
+            assert "down: 3 processes ended" in stack.run("down")
+            assert stack.has_left() == []
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_up_after_a_crash_begins_anew(stack: Stack) -> None:
+    stack.run("up")
+    stack.crash()
+    assert "left 3 processes" in stack.run("up")
+    assert set(stack.states().values()) == {"running"}
+    assert len(stack.processes()) == 4
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_part_that_does_not_end_by_itself_is_made_to(stack: Stack, crashed: bool) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(600)"
+    stack.procfile(f'generator: python -c "{deaf}"\n')
+    stack.run("up")
+    while "1" not in stack.run("logs", "generator").splitlines():
+        time.sleep(0.05)
+    if crashed:
+        stack.crash()
+    assert "(generator by force)" in stack.run("down")
+    assert stack.has_left() == []
+
+
+def test_a_port_in_use_is_told_with_who_has_it_and_nothing_is_started(stack: Stack) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((HOST, 5002))
+        taken.listen()
+        said = stack.run("up", code=1)
+    assert f"port 5002 on {HOST}, which transactions needs, is in use by pid {os.getpid()}" in said
+    assert "5001" not in said
+    assert stack.processes() == []
+
+
+def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(stack: Stack) -> None:
+    stack.procfile("bff: python web.py 5001\ntransactions: python -c 'raise SystemExit(\"no luck today\")'\n")
+    stack.run("up", code=1)
+    began = time.monotonic()
+    said = stack.run("up", code=1)
+    assert time.monotonic() - began < 30  # and not after 180
+    assert "transactions is not ready (exited 1); the end of its log" in said
+    assert said.count("no luck today") == 1  # that of this start, not of the one before
+    assert stack.states()["bff"] == "running"
+
+
+def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(stack: Stack) -> None:
+    stack.procfile('transactions: python -c \'print("ERROR: no disk"); print("bye\\n" * 100); exit(3)\'\n')
+    said = stack.run("up", code=1)
+    assert "(exited 3)" in said
+    assert "ERROR: no disk" in said
+    assert said.count("bye") < 20
+
+
+def test_a_command_that_does_not_exist_is_told(stack: Stack) -> None:
+    stack.procfile("transactions: no-such-program\n")
+    assert "cannot run no-such-program" in stack.run("up", code=1)
+
+
+def test_scale_adds_and_ends_workers_and_touches_no_other(stack: Stack) -> None:
+    stack.run("up")
+    before = stack.ps()
+    stack.run("scale", "transactions", "2")
+    grown = stack.ps()
+    assert grown.pop("transactions-2")[2:] == ["5012", "yes"]
+    assert grown == before
+    stack.run("kill", "transactions-2")
+    assert "starting transactions-2\n" in stack.run("up")
+    assert "starts: transactions-2" in stack.run("logs", "transactions-2")
+    stack.run("scale", "transactions", "1")
+    assert stack.ps() == before
+
+
+def test_two_ups_at_once_start_each_part_once(stack: Stack) -> None:
+    both = [stack.begin("up"), stack.begin("up")]
+    said = [started.communicate(timeout=60)[0] for started in both]
+    stack.remember_door()
+    assert [started.returncode for started in both] == [0, 0], said
+    assert len(stack.processes()) == 4
+
+
+def test_only_the_named_parts_are_started(stack: Stack) -> None:
+    stack.run("up", "--only", "bff")
+    assert stack.states() == {"bff": "running", "transactions": "stopped", "generator": "stopped"}
+    assert "the parts are: bff transactions generator" in stack.run("up", "--only", "bbf", code=1)
+
+
+def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(stack: Stack) -> None:
+    # `faust -A app.main worker` imports this app.main, which never gives control back
+    (stack.root / "app").mkdir()
+    (stack.root / "app" / "main.py").write_text(f"import sys; sys.argv = ['', '5001']\n{WEB}")
+    stack.run("up", "--only", "bff,transactions")
+    said = stack.run("up", "--form", "one", "--only", "main")
+    assert "main ready" in said
+    assert stack.states() == {"main": "running", "generator": "stopped"}
+    assert "ready already: main" in stack.run("up")
+    stack.run("up", "--form", "two")
+    assert stack.states() == {"bff": "running", "transactions": "running", "generator": "running"}
+
+
+def test_a_part_is_started_with_the_environment_of_the_command_that_starts_it(stack: Stack) -> None:
+    stack.run("up", GREETING="first")
+    assert "greeting: first" in stack.run("logs", "bff")
+    stack.run("kill", "bff")
+    stack.run("start", "bff", GREETING="second")
+    assert "greeting: second" in stack.run("logs", "bff")
+
+
+def test_clean_forgets_data_and_logs(stack: Stack) -> None:
+    stack.run("up")
+    (stack.root / ".stack" / "data").mkdir()
+    stack.run("clean")
+    assert [path.name for path in (stack.root / ".stack").iterdir()] == ["run"]
+    assert stack.has_left() == []
+
+
+@pytest.mark.parametrize("command", ["stop", "start", "restart", "kill", "pause", "resume", "logs"])
+def test_an_unknown_or_missing_name_is_answered_with_the_names(stack: Stack, command: str) -> None:
+    for name in ("", "radis"):
+        assert stack.run(command, name, code=1).endswith("the parts are: bff transactions generator\n")

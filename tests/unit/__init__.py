@@ -1,0 +1,1 @@
+"""No I/O: values, functions, fakes; seconds in all."""

@@ -1,0 +1,181 @@
+"""The codec: Confluent-framed Avro; what cannot be read is a Poison with a reason, never another exception."""
+
+import asyncio
+import random
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from app import topics
+from app.codec import Codec
+from app.errors import LogUnavailable, Poison
+from tests.unit.samples import status, transaction
+
+CREATED = topics.load_schema(topics.CREATED)
+STATUS = topics.load_schema(topics.STATUS)
+
+
+def newer(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with a field added that has a default."""
+    return {**schema, "fields": [*schema["fields"], {"name": "currency", "type": "string", "default": "BRL"}]}
+
+
+def codec_of(
+    schema: Mapping[str, Any] = CREATED, number: int = 1, **registry: Mapping[str, Any] | Exception
+) -> Codec:
+    """A codec; `registry` holds the other schemas as n2=…, n3=…"""
+
+    async def fetch(wanted: int) -> Mapping[str, Any] | None:
+        found = registry.get(f"n{wanted}")
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return Codec(schema, number, fetch)
+
+
+def decoded(codec: Codec, *values: bytes | None) -> list[Any]:
+    return asyncio.run(codec.decode(values))
+
+
+def reason(codec: Codec, value: bytes | None) -> str:
+    """Why a value is poison."""
+    (poison,) = decoded(codec, value)
+    assert isinstance(poison, Poison)
+    return str(poison)
+
+
+def test_a_record_is_framed_with_a_zero_and_its_schemas_id() -> None:
+    framed = codec_of(number=0x01020304).encode(transaction())
+    assert framed[:5] == b"\x00\x01\x02\x03\x04"
+    assert framed[5:] == codec_of(number=9).encode(transaction())[5:]
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [(CREATED, transaction()), (STATUS, status()), (STATUS, status(score=None))]
+)
+def test_what_was_encoded_is_decoded_to_the_same(schema: dict[str, Any], record: Any) -> None:
+    codec = codec_of(schema)
+    assert decoded(codec, codec.encode(record)) == [record]
+
+
+@pytest.mark.parametrize("value", [1, 2**31, 1_345_454_553, 2**63 - 1, -(2**63)])
+def test_cents_and_times_have_64_bits(value: int) -> None:
+    codec, record = codec_of(), transaction(value_in_cents=value, transaction_timestamp=value)
+    assert decoded(codec, codec.encode(record)) == [record]
+
+
+def test_an_old_record_is_read_by_a_newer_schema_which_gives_the_new_field_its_default() -> None:
+    old = codec_of(number=1).encode(transaction())
+    codec = codec_of(newer(CREATED), 2, n1=CREATED)
+    assert decoded(codec, old) == [{**transaction(), "currency": "BRL"}]
+
+
+def test_a_newer_record_is_read_by_the_older_schema_without_what_it_does_not_know() -> None:
+    new = codec_of(newer(CREATED), 2).encode({**transaction(), "currency": "EUR"})
+    assert decoded(codec_of(number=1, n2=newer(CREATED)), new) == [transaction()]
+
+
+def test_old_and_new_records_stand_side_by_side_in_one_batch() -> None:
+    codec = codec_of(newer(CREATED), 2, n1=CREATED)
+    new = codec.encode({**transaction(), "currency": "EUR"})
+    currencies = [record["currency"] for record in decoded(codec, codec_of().encode(transaction()), new)]
+    assert currencies == ["BRL", "EUR"]
+
+
+def test_a_schema_is_asked_for_once() -> None:
+    asked: list[int] = []
+
+    async def fetch(wanted: int) -> Mapping[str, Any] | None:
+        asked.append(wanted)
+        return CREATED
+
+    old = codec_of(number=1).encode(transaction())
+    decoded(Codec(newer(CREATED), 2, fetch), old, old, old)
+    assert asked == [1]
+
+
+def test_an_unreachable_registry_is_no_poison_but_a_reason_to_wait() -> None:
+    codec = codec_of(n2=LogUnavailable("the registry is down"))
+    with pytest.raises(LogUnavailable):
+        decoded(codec, codec_of(number=2).encode(transaction()))
+
+
+GOOD = codec_of().encode(transaction())
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "too short"),
+        (b"", "too short"),
+        (GOOD[:4], "too short"),
+        (GOOD[:5], "not a record of schema 1"),
+        (GOOD[:-1], "not a record of schema 1"),
+        (b"\x01" + GOOD[1:], "first byte is 1"),
+        (b"\xff" + GOOD[1:], "first byte is -1"),
+        (b'{"transaction_id": "a"}', "first byte is 123"),
+        (GOOD + b"\x00", "bytes left over"),
+        (struct.pack(">bI", 0, 77) + GOOD[5:], "schema 77 is not in the registry"),
+        (struct.pack(">bI", 0, 2) + GOOD[5:], "schema 2 is no Avro schema"),
+        (struct.pack(">bI", 0, 3) + b"\x02", "not a record of schema 3"),
+        (GOOD.replace(b"some purchase", b"some \xff\xfe rchase"), "not a record of schema 1"),
+    ],
+)
+def test_what_cannot_be_read_is_poison_with_its_reason(value: bytes | None, says: str) -> None:
+    assert says in reason(codec_of(n2={"type": "no such type"}, n3={"type": "string"}), value)
+
+
+def test_poison_leaves_its_neighbours_in_their_places() -> None:
+    first, poison, last = decoded(codec_of(), GOOD, b"rubbish", GOOD)
+    assert first == last == transaction()
+    assert isinstance(poison, Poison)
+
+
+def spoiled(rng: random.Random, good: bytes) -> bytes:
+    """Random bytes, or a good record cut, lengthened, overwritten."""
+    where, some = rng.randrange(len(good)), rng.randbytes(rng.randrange(1, 40))
+    return rng.choice(
+        [some, good[:5] + some, good[:where], good + some, good[:where] + some + good[where + len(some) :]]
+    )
+
+
+def test_of_two_thousand_spoiled_values_each_is_a_record_or_poison() -> None:
+    rng = random.Random(1)
+    codec = codec_of(STATUS, n2=CREATED, n3={"type": "string"})
+    good = [codec.encode(status()), codec.encode(status(score=None, reason="antifraud_unavailable"))]
+    results = decoded(codec, *(spoiled(rng, rng.choice(good)) for _ in range(2_000)))
+    poison = [result for result in results if isinstance(result, Poison)]
+    assert all(set(result) == set(status()) for result in results if not isinstance(result, Poison))
+    assert len(poison) > 1_000
+    assert all(str(one) for one in poison)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value_in_cents": 2**63},
+        {"value_in_cents": "1"},
+        {"value_in_cents": None},
+        {"latitude": "north"},
+        {"latitude": None},
+        {"latitude": 10**400},
+        {"description": None},
+        {"description": 5},
+        {"description": b"bytes"},
+        {"description": "\ud800"},
+        {"status": "weird"},
+        {"score": "high"},
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_when_it_is_encoded(changes: dict[str, Any]) -> None:
+    with pytest.raises(Poison, match="does not fit the schema"):
+        codec_of(STATUS).encode(status(**changes))
+
+
+@pytest.mark.parametrize("record", [None, [], 5, {}, {"transaction_id": "a"}])
+def test_what_is_no_whole_record_is_refused_when_it_is_encoded(record: Any) -> None:
+    with pytest.raises(Poison, match="does not fit the schema"):
+        codec_of().encode(record)

@@ -1,0 +1,164 @@
+"""The demo: what it starts it ends, what was up stays up, and each transaction is followed to its end."""
+
+import asyncio
+import time
+from collections import deque
+
+import pytest
+from aiohttp import ClientError, web
+
+from generator.client import Answer
+from infra.native import demo, parts, stack
+from infra.native.parts import Part
+
+
+class Stack:
+    """A stand-in for the stack: keeps what it was told to do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, up: bool, generator: bool = True) -> None:
+        self.is_up, self.told = up, list[str]()
+        self.generator: int | None = 77 if generator else None
+        self.states = {
+            "bff": Part("bff", "running", 1),
+            "generator": Part("generator", "stopped", why_not="stopped"),
+        }
+        for name in ("up", "down", "start", "stop"):
+            monkeypatch.setattr(stack, name, getattr(self, name))
+        monkeypatch.setattr(stack, "is_up", lambda: self.is_up)
+        monkeypatch.setattr(stack, "pid", lambda _: self.generator)
+        monkeypatch.setattr(stack, "current_form", lambda: "two")
+        monkeypatch.setattr(parts, "states", lambda: self.states)
+        monkeypatch.setattr(parts, "asked", list)
+
+    def up(self, form: str | None = None) -> None:
+        self.is_up = True
+        self.told.append(f"up {form}")
+
+    def down(self) -> None:
+        self.is_up = False
+        self.told.append("down")
+
+    def start(self, name: str) -> None:
+        self.told.append(f"start {name}")
+
+    def stop(self, name: str) -> None:
+        print(f"{name} stopped, in words for somebody who has stopped it by hand")  # noqa: T201
+        self.told.append(f"stop {name}")
+
+
+def through(form: str = "") -> None:
+    """What the demo does around its traffic."""
+    with demo.running(form) as seconds, demo.no_other_traffic(stays_up=seconds is None):
+        pass
+
+
+def test_a_stack_that_is_up_is_used_and_goes_on_with_its_generator(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around = Stack(monkeypatch, up=True)
+    through()
+    assert around.told == ["stop generator", "start generator"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_generator_that_somebody_has_stopped_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Stack(monkeypatch, up=True, generator=False)
+    through()
+    assert "start generator" not in around.told
+
+
+@pytest.mark.parametrize("form", ["", "one"])
+def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    around = Stack(monkeypatch, up=False)
+    through(form)
+    assert around.told == [f"up {form or None}", "stop generator", "down"]
+
+
+def test_it_is_ended_also_when_the_traffic_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Stack(monkeypatch, up=False)
+    with pytest.raises(KeyboardInterrupt), demo.running(""):
+        raise KeyboardInterrupt
+    assert around.told[-1] == "down"
+
+
+def test_a_start_that_fails_says_where_the_logs_are_and_leaves_no_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    around = Stack(monkeypatch, up=False)
+
+    def fail(form: str | None) -> None:
+        raise SystemExit(f"kafka is not ready {form or ''}")
+
+    monkeypatch.setattr(stack, "up", fail)
+    with pytest.raises(SystemExit, match=r"(?s)kafka is not ready.*logs of all parts: .*logs"):
+        through()
+    assert around.told == ["down"]
+
+
+def test_a_stack_of_the_other_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Stack(monkeypatch, up=True)
+    with pytest.raises(SystemExit, match="FORM=two; make down"):
+        through("one")
+    assert around.told == []
+
+
+def test_a_part_that_is_not_ready_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Stack(monkeypatch, up=True)
+    around.states["bff"] = Part("bff", "paused", 1, why_not="paused")
+    with pytest.raises(SystemExit, match=r"bff is not ready \(paused\)"):
+        through()
+    assert around.told == []
+
+
+FINAL_AFTER = {"at-once": 0.0, "soon": 0.5, "never": 1e9}
+
+
+async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Follow three transactions, told at one moment, on a server that decides each after its time."""
+    began = time.monotonic()
+
+    async def get(request: web.Request) -> web.Response:
+        final = time.monotonic() - began >= FINAL_AFTER[request.match_info["id"]]
+        return web.json_response({"status": "accepted" if final else "pending"})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/transactions/{id}", get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setenv("BFF_URL", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    waiting = deque(Answer(id_, 201, began, began, began) for id_ in FINAL_AFTER)
+    try:
+        return [took async for took in demo.followed(waiting, asyncio.create_task(asyncio.sleep(0)))]
+    finally:
+        await runner.cleanup()
+
+
+def test_each_is_followed_until_final_and_given_up_after_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "FINAL_WITHIN", 2.0)
+    began = time.monotonic()
+    at_once, soon = asyncio.run(follow(monkeypatch))
+    assert at_once < 0.5 <= soon < 1.4
+    assert 2 <= time.monotonic() - began < 6
+
+
+def test_a_get_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = deque([503, 404, "pending", "rejected"])
+
+    async def status_of(*_: object) -> str | None:
+        match answers.popleft():
+            case str() as status:
+                return status
+            case 404:
+                return None
+            case _:
+                raise ClientError
+
+    monkeypatch.setattr("infra.native.places.status_of", status_of)
+
+    async def go() -> list[float]:
+        waiting = deque([Answer("a", 201, 0, time.monotonic(), 0)])
+        return [took async for took in demo.followed(waiting, asyncio.create_task(asyncio.sleep(0)))]
+
+    assert len(asyncio.run(go())) == 1
+    assert not answers

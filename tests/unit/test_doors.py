@@ -1,0 +1,71 @@
+"""What is read back of transaction_status: the first verdict on each record from an offset on, nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from app.doors import RealDoors
+from app.errors import Poison
+from app.models.status import TransactionStatus
+from tests.unit.samples import Record, status
+
+
+class Tail:
+    """The end of a status partition, given in chunks from its end backwards until it is far enough."""
+
+    def __init__(self, *values: Any, chunk: int = 2) -> None:
+        self.records = [Record(offset, value) for offset, value in enumerate(values)]
+        self.chunk = chunk
+        self.read = 0
+
+    async def read_back(
+        self, topic: str, partition: int, far_enough: Callable[[Sequence[Any]], Awaitable[bool]]
+    ) -> list[Record]:
+        assert (topic, partition) == ("transaction_status", 0)
+        for start in range(len(self.records) - self.chunk, -self.chunk, -self.chunk):
+            self.read = len(self.records) - max(start, 0)
+            if await far_enough(self.records[max(start, 0) :]):
+                break
+        return self.records[len(self.records) - self.read :]
+
+
+def recalled(tail: Tail, from_offset: int) -> dict[int, TransactionStatus]:
+    async def decode(values: Sequence[Any]) -> list[Any]:
+        return list(values)
+
+    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail)
+    return asyncio.run(RealDoors(resources).recall(0, from_offset))
+
+
+def test_verdicts_from_the_offset_on_are_recalled_by_their_source() -> None:
+    verdicts = [status(offset=n) for n in range(5, 10)]
+    assert recalled(Tail(*verdicts), 7) == {7: verdicts[2], 8: verdicts[3], 9: verdicts[4]}
+
+
+def test_no_more_is_read_than_back_to_the_first_older_verdict() -> None:
+    tail = Tail(*(status(offset=n) for n in range(100)))
+    assert sorted(recalled(tail, 97)) == [97, 98, 99]
+    assert tail.read == 4
+
+
+def test_of_two_verdicts_on_one_record_the_first_in_the_log_stands() -> None:
+    first, second = status(offset=7, status="accepted"), status(offset=7, status="rejected")
+    assert recalled(Tail(first, second), 7) == {7: first}
+
+
+def test_a_reassessment_is_no_first_verdict_and_does_not_end_the_search() -> None:
+    first, again = status(offset=7), status(offset=3, revision=2, status="rejected")
+    assert recalled(Tail(first, again, again, chunk=1), 7) == {7: first}
+
+
+def test_a_verdict_on_another_partitions_record_is_passed_over() -> None:
+    assert recalled(Tail(status(offset=7, source_partition=1), status(offset=3, source_partition=1)), 7) == {}
+
+
+def test_poison_in_the_status_topic_is_passed_over() -> None:
+    assert recalled(Tail(Poison("no Avro"), status(offset=7), Poison("no Avro")), 7) == {7: status(offset=7)}
+
+
+def test_an_empty_log_recalls_nothing() -> None:
+    assert recalled(Tail(), 0) == {}

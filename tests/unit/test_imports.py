@@ -1,0 +1,167 @@
+"""Who may import whom. A room that is not in the table, or an import that the table does not give, fails.
+
+The table says what is true of each room now; to widen a right, change it here, with a reason.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("app", "antifraud", "generator", "infra", "benchmarks", "schemas", "tests")
+
+#: Each room (the longest name that fits a module counts) and what of ours it may import; a name includes what is in it.
+RIGHTS: dict[str, set[str]] = {
+    # values and words
+    "app.models": {"app.models"},
+    "app.errors": set(),
+    "app.settings": set(),
+    # what happens to a transaction, and how it survives: no Faust, no sockets
+    "app.codec": {"app.errors"},
+    "app.narration": {"app.models"},
+    "app.delivery": {"app.errors"},
+    "app.pipeline": {"app.models", "app.errors", "app.delivery", "app.narration"},
+    # doors out
+    "app.clients": {"app.models", "app.errors", "app.settings"},
+    "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
+    "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
+    "app.topics": {"app.codec", "app.errors", "app.settings"},
+    "app.groups": {"app.topics", "app.errors", "app.settings"},
+    "app.read_model": {"app.clients", "app.models", "app.errors"},
+    "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
+    "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
+    # Faust, and doors in
+    "app.consumer": set(),
+    "app.sending": {"app.consumer", "app.topics", "app.models", "app.settings"},
+    "app.agents": set(),
+    "app.agents.statuses": {
+        "app.clients.redis", "app.consumer", "app.delivery", "app.errors", "app.resources", "app.topics",
+    },
+    "app.agents.transactions": {
+        "app.delivery", "app.doors", "app.narration", "app.pipeline", "app.resources", "app.sending", "app.topics",
+    },
+    "app.web": {
+        "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
+    },
+    "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
+    "app.commands": {"app.commands", "app.codec", "app.topics", "app.errors", "app.settings"},
+    # the map, and the forms: only they see all
+    "app.factory": {"app"},
+    "app.bff": {"app.factory"},
+    "app.transactions": {"app.factory"},
+    "app.main": {"app.factory"},
+    "app": set(),
+    # other processes
+    "antifraud": {"antifraud", "schemas.proto"},
+    "generator": {"generator"},
+    "infra": {"infra", "generator"},
+    "benchmarks": {"benchmarks", "generator", "infra", "schemas"},
+    "schemas": {"schemas"},
+    "tests.system": {"tests.system", "tests.support", "generator", "infra", "schemas"},
+    "tests.support": {"tests.support", "generator", "infra", "schemas"},
+}  # fmt: skip
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours that the table speaks of, by name."""
+    folders = (
+        "app",
+        "antifraud",
+        "generator",
+        "infra",
+        "benchmarks",
+        "schemas",
+        "tests/system",
+        "tests/support",
+    )
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {name_of(path): path for path in files}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = modules()
+
+
+def within(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+def room_of(name: str) -> str | None:
+    """The room of the table that a module is in. `app` itself is app/__init__.py alone."""
+    rooms = [room for room in RIGHTS if within(name, room) and (room != "app" or name == "app")]
+    return max(rooms, key=len, default=None)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a file imports of ours, wherever it stands in the file: at the top, in a function, for types only."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if not node.level
+                else ["a.relative.one"]
+            )
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            names = [
+                ast.literal_eval(node.args[0]) if isinstance(node.args[0], ast.Constant) else "a.computed.one"
+            ]
+        yield from (name for name in names if name.split(".")[0] in (*OURS, "a"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_what_its_room_has_a_right_to(name: str) -> None:
+    room = room_of(name)
+    assert room, f"{name} is in no room of the table"
+    wrong = [one for one in imported(MODULES[name]) if not any(within(one, right) for right in RIGHTS[room])]
+    assert wrong == [], f"{name} (room {room})"
+
+
+def test_no_other_process_has_a_right_to_app() -> None:
+    outside = {room: rights for room, rights in RIGHTS.items() if not within(room, "app")}
+    assert {"antifraud", "generator", "infra", "benchmarks", "tests.system"} <= set(outside)
+    assert not [room for room, rights in outside.items() if any(within(right, "app") for right in rights)]
+
+
+def test_app_has_no_right_to_another_process_or_to_tests() -> None:
+    foreign = {
+        r for room, rights in RIGHTS.items() if within(room, "app") for r in rights if not within(r, "app")
+    }
+    assert foreign == {"schemas.proto"}
+
+
+LIGHT = ["app.settings", "app.errors", "app.models.transaction", "app.models.status", "app.models.assessment"]
+LIGHT += ["app.delivery", "app.narration", "app.pipeline"]
+HEAVY = {
+    "faust",
+    "mode",
+    "tensorflow",
+    "aiokafka",
+    "cassandra",
+    "redis",
+    "grpc",
+    "aiohttp",
+    "httpx",
+    "schema_registry",
+}
+
+
+def test_settings_models_and_the_pipeline_bring_neither_faust_nor_a_client_of_any_server() -> None:
+    code = f"import sys, importlib\nfor name in {LIGHT}: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_a_replicas_settings_bring_no_tensorflow_and_the_generator_no_faust() -> None:
+    code = "import sys, antifraud.settings, generator.traffic, generator.client\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"tensorflow", "faust", "app"} & set(done.stdout.split()) == set()

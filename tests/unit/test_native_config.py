@@ -1,0 +1,63 @@
+"""The supervisor's configuration."""
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from infra.native import config, folders
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
+    """The written file as supervisord itself reads it; the repository lies in a folder of an awkward name."""
+    root = tmp_path / "50% of\ta repository"
+    for name, value in {"ROOT": root, "LOGS": root / "logs", "SUPERVISOR": root / "run"}.items():
+        monkeypatch.setattr(config, name, value)
+    monkeypatch.setattr(config, "CONFIG", root / "run" / "supervisord.conf")
+    root.mkdir()
+    monkeypatch.chdir(root)
+    config.write(["kafka", "transactions-2"])
+    options = ServerOptions()
+    options.realize(["-c", str(config.CONFIG)])
+    return options
+
+
+def test_supervisord_reads_the_parts(read: ServerOptions) -> None:
+    assert {group.name for group in read.process_group_configs} == {"kafka", "transactions-2"}
+    assert config.names() == ["kafka", "transactions-2"]
+
+
+def test_nothing_starts_or_restarts_by_itself(read: ServerOptions) -> None:
+    for group in read.process_group_configs:
+        (part,) = group.process_configs
+        assert (part.autostart, part.autorestart, part.startretries) == (False, False, 0)
+
+
+def test_a_log_has_a_bound(read: ServerOptions) -> None:
+    (part,) = read.process_group_configs[0].process_configs
+    assert part.stdout_logfile == "logs/kafka.log"
+    assert (part.stdout_logfile_maxbytes, part.stdout_logfile_backups) == (10 * 1024 * 1024, 2)
+
+
+def test_a_folder_with_a_percent_sign_and_blanks_is_one_word(read: ServerOptions) -> None:
+    (part,) = read.process_group_configs[0].process_configs
+    assert shlex.split(part.command)[-1] == str(Path.cwd() / "run" / "kafka.json")
+
+
+def test_the_sockets_path_is_short_however_deep_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "ROOT", Path("/" + "deep/" * 100))
+    assert len(str(config.socket())) < 90
+
+
+def test_a_socket_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
+    folders.make_private(tmp_path / "ours")
+    assert os.stat(tmp_path / "ours").st_mode & 0o777 == 0o700
+    (tmp_path / "open").mkdir(mode=0o755)
+    with pytest.raises(SystemExit, match="not a private folder"):
+        folders.make_private(tmp_path / "open")
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+    with pytest.raises(SystemExit, match="not a private folder"):
+        folders.make_private(tmp_path / "link")

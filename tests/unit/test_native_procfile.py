@@ -1,0 +1,61 @@
+"""The Procfile: parts, forms, scale, order."""
+
+import pytest
+
+from infra.native import procfile
+
+LINES = "# servers\nkafka: serve kafka\n\nenvoy: serve envoy\nbff: faust -A app.bff worker\n"
+
+
+def test_a_line_is_a_name_and_a_command() -> None:
+    assert procfile.parse(LINES) == {
+        "kafka": "serve kafka",
+        "envoy": "serve envoy",
+        "bff": "faust -A app.bff worker",
+    }
+
+
+@pytest.mark.parametrize("line", ["no colon", "name:", "two words: command", "kafka: again"])
+def test_a_line_that_is_none_is_told_with_its_number(line: str) -> None:
+    with pytest.raises(SystemExit, match="Procfile, line 6"):
+        procfile.parse(LINES + line)
+
+
+def test_our_procfile_has_the_twelve_parts() -> None:
+    assert " ".join(procfile.names()) == (
+        "kafka registry cassandra-1 cassandra-2 cassandra-3 redis "
+        "antifraud-1 antifraud-2 envoy bff transactions generator"
+    )
+
+
+def test_form_one_has_one_worker_in_place_of_two() -> None:
+    names = procfile.names("one")
+    assert set(procfile.names()) ^ set(names) == {"bff", "transactions", "main"}
+    assert procfile.command("main") == "faust -A app.main worker --loglevel info"
+
+
+def test_a_further_worker_runs_the_same_command_with_a_name_and_a_port_of_its_own() -> None:
+    names = procfile.names(scale=3)
+    assert names[names.index("transactions") :][:3] == ["transactions", "transactions-2", "transactions-3"]
+    assert procfile.command("transactions-3") == procfile.command("transactions")
+    assert procfile.environment("transactions-2") == {
+        "WEB_PORT": "5012",
+        "WORKER_INSTANCE": "transactions-2",
+    }
+    assert procfile.environment("transactions") == {}
+
+
+def test_servers_start_before_those_who_need_them_and_the_generator_last() -> None:
+    order = sorted(procfile.names(scale=2), key=procfile.stage)
+    assert order.index("cassandra-3") < order.index("antifraud-1") < order.index("bff")
+    assert order.index("transactions-2") < order.index("generator") == len(order) - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("", "say NAME="), ("casandra-2", "no part is called casandra-2")]
+)
+def test_a_missing_or_unknown_name_is_answered_with_the_names_in_one_line(name: str, said: str) -> None:
+    with pytest.raises(SystemExit, match=said) as told:
+        procfile.check(name, procfile.names())
+    assert str(told.value).endswith(" ".join(procfile.names()))
+    assert "\n" not in str(told.value)

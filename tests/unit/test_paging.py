@@ -1,0 +1,104 @@
+"""GET's query: a page's size is checked, a cursor is one that we gave."""
+
+import base64
+import random
+
+import pytest
+
+from app.models.status import sort_key
+from app.web.paging import DEFAULT_LIMIT, cursor_of, key_of, key_of_row, limit_of
+from app.web.validation import InvalidRequest
+from tests.unit.samples import MINUTE, status, transaction
+
+
+def test_a_page_has_a_hundred_unless_asked() -> None:
+    assert limit_of(None, most=1000) == DEFAULT_LIMIT == 100
+
+
+@pytest.mark.parametrize("text", ["1", "100", "1000", "0010"])
+def test_a_limit_from_one_to_the_most_is_taken(text: str) -> None:
+    assert limit_of(text, most=1000) == int(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "-1", "+1", "1001", "1.0", "1e2", " 1", "1_0", "ten", "\u0661", "9" * 5000, "0x10", "nan"],
+)
+def test_a_wrong_limit_is_told_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^limit: must be an integer from 1 to 1000$"):
+        limit_of(text, most=1000)
+
+
+KEYS = [
+    sort_key("0197a4c2-3d10-7b1e-9c55-0f6f3a8c21d4", 0),
+    sort_key("16f051bb-14e0-4fda-95e5-507d01ea37dc", 59),
+    sort_key("an id of another system: \u00e9\n/+?", 10**10),
+    sort_key("x" * 255, 0),
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_cursor_leads_back_to_its_place_and_needs_no_escaping(key: str) -> None:
+    cursor = cursor_of(key)
+    assert cursor is not None
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+    assert key_of(cursor) == key
+
+
+def test_without_a_cursor_the_list_begins_at_its_newest_and_the_last_page_has_none() -> None:
+    assert key_of(None) is None
+    assert cursor_of(None) is None
+
+
+def encoded(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "nonsense",
+        "!!!",
+        "a",
+        "\u00e9",
+        "\x00",
+        "A" * 10_000,
+        encoded(b""),
+        encoded(b"0000000001"),
+        encoded(b"0000000001:"),
+        encoded(b"000000001:x"),
+        encoded(b"-000000001:x"),
+        encoded(b"0000000001:" + b"x" * 256),
+        encoded(b"0000000001:\xff"),
+        encoded("\u0661".encode() * 10 + b":x"),
+        f"{cursor_of(KEYS[0])}=",
+        f"{cursor_of(KEYS[0])} ",
+        f" {cursor_of(KEYS[0])}",
+        base64.b64encode(b"0000000001:\xc3\xbf\xc3\xbf>").decode(),
+    ],
+)
+def test_an_unknown_cursor_is_told(cursor: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^cursor: is none of ours"):
+        key_of(cursor)
+
+
+def test_of_two_thousand_spoiled_cursors_each_is_refused_or_a_key() -> None:
+    rng = random.Random(1)
+    good = cursor_of(KEYS[0]) or ""
+    refused = 0
+    for _ in range(2_000):
+        where, letter = rng.randrange(len(good)), rng.choice("AQgw59-_=/+% \n\u00e9")
+        try:
+            key = key_of(good[:where] + letter + good[where + 1 :])
+        except InvalidRequest:
+            refused += 1
+        else:
+            assert key is not None
+            assert int(key[:10]) >= 0
+    assert refused > 200
+
+
+def test_a_row_has_the_key_that_its_entry_in_redis_has() -> None:
+    row = status(transaction(transaction_id="x"))
+    assert key_of_row(row) == f"{MINUTE:010d}:x"

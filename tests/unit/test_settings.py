@@ -1,0 +1,115 @@
+"""The app's settings: read from the environment, checked at start, told without secrets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, described, settings
+
+ROOT = Path(__file__).parents[2]
+NUMBERS = sorted(
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.default, int | float) and name[:4] != "log_"
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine that runs the tests."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def told(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    """What ends the process when these are set."""
+    for name, value in values.items():
+        monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(SystemExit) as caught:
+        settings.__wrapped__()
+    return str(caught.value.code)
+
+
+def test_without_any_variable_everything_is_on_this_machine() -> None:
+    values = Settings()
+    assert (values.kafka_brokers, values.antifraud_address) == ("127.0.0.1:9092", "127.0.0.1:5005")
+    assert (values.cassandra_hosts, values.cassandra_port) == ("127.0.0.1,127.0.0.2,127.0.0.3", 9042)
+    assert (values.redis_url, values.listen_host) == ("redis://127.0.0.1:6379/0", "127.0.0.1")
+    assert values.schema_registry_url == "http://127.0.0.1:8081/apis/ccompat/v7"
+    assert (values.topic_partitions, values.when_antifraud_is_down) == (4, "reject")
+
+
+def test_each_setting_is_read_from_the_variable_of_its_name_in_capitals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KAFKA_BROKERS", "kafka:19092")
+    monkeypatch.setenv("WEB_PORT", "5012")
+    monkeypatch.setenv("WHEN_ANTIFRAUD_IS_DOWN", "hold")
+    values = Settings()
+    assert (values.kafka_brokers, values.web_port) == ("kafka:19092", 5012)
+    assert values.when_antifraud_is_down == "hold"
+
+
+def test_each_setting_says_what_it_is_for() -> None:
+    assert not [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "web_port"])
+@pytest.mark.parametrize("value", ["many", "-1", "0", "1e18", "nan", "inf"])
+def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    assert told(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("when_antifraud_is_down", "guess"), ("log_each_transaction", "perhaps")]
+)
+def test_a_word_that_is_none_of_the_choices_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    assert told(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
+
+
+def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = told(monkeypatch, web_port="0", batch_size="none")
+    assert "WEB_PORT" in text
+    assert "BATCH_SIZE" in text
+
+
+def test_a_process_with_a_wrong_setting_ends_with_one_line() -> None:
+    code = "from app.settings import settings; settings()"
+    environment = {**os.environ, "BODY_LIMIT": "huge"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "BODY_LIMIT" in line
+
+
+def test_a_setting_does_not_change_while_the_process_runs() -> None:
+    with pytest.raises(ValidationError):
+        Settings().web_port = 1  # type: ignore[misc]
+
+
+def test_the_start_tells_what_differs_from_the_defaults() -> None:
+    assert described(Settings()) == "all at their defaults"
+    assert described(Settings(web_port=5012, batch_size=7)) == "WEB_PORT=5012, BATCH_SIZE=7"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@host/0", "rediss://user:hunter2@host:1/0", "redis://hunter2@host"]
+)
+def test_the_start_tells_no_password(url: str) -> None:
+    text = described(
+        Settings(redis_url=url, schema_registry_url="https://me:hunter2@registry/v7", batch_size=7)
+    )
+    assert "hunter2" not in text
+    assert "***@host" in text
+    assert "***@registry" in text
+    assert text.endswith("BATCH_SIZE=7")
