@@ -36,6 +36,9 @@ STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 
 CONNECT_TIMEOUT = 5.0
 
+#: A row in Scylla, none in Cassandra.
+IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
+
 Rows = list[dict[str, Any]]
 
 
@@ -97,9 +100,8 @@ class Cassandra:
 
     async def make_tables(self) -> None:
         """Make the keyspace and tables that are missing; StoreUnavailable."""
-        statements = DDL.read_text().format(replication=self._settings.cassandra_replication)
-        without_comments = "\n".join(line.split("--")[0] for line in statements.splitlines())
-        for statement in filter(str.strip, without_comments.split(";")):
+        scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
+        for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
             await self._run(statement, None, 30.0)
 
     async def has_tables(self) -> bool:
@@ -168,6 +170,15 @@ class Cassandra:
             OSError,
         ) as exc:
             raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
+
+
+def ddl(replication: int, *, scylla: bool) -> list[str]:
+    """The statements that make the keyspace and its tables, in order, for the server that there is."""
+    placement = "\n  AND tablets = {'enabled': false}" if scylla else ""
+    lines = DDL.read_text().splitlines()
+    without_comments = "\n".join(line.split("--")[0] for line in lines)
+    text = without_comments.format(replication=replication, placement=placement)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 
 def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:

@@ -1,0 +1,22 @@
+# One image for what is ours: antifraud, bff, transactions, generator (docker-compose.yml says which command each runs).
+FROM python:3.11.13-slim-bookworm
+
+# Logs appear line by line; Faust's data directory, which nothing of ours uses, lies where this user may write.
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 APP_DATADIR=/tmp/faust
+
+WORKDIR /payments
+
+# First what changes seldom, so that a change of the code does not install everything again.
+COPY requirements.lock .
+RUN python -m pip install --no-cache-dir --require-hashes -r requirements.lock
+
+COPY schemas schemas
+COPY antifraud antifraud
+COPY generator generator
+COPY app app
+# Of infra only the probes, for the health checks.
+COPY infra/__init__.py infra/__init__.py
+COPY infra/native infra/native
+RUN python -m compileall -q antifraud app generator infra schemas
+
+USER nobody

@@ -1,0 +1,59 @@
+"""docker-compose.yml, read for the tests; and a service's words put into this machine's."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Where each service of the file is when it runs natively; the longer words first.
+NATIVE = {
+    "kafka:19092": "127.0.0.1:9092",
+    "registry:8081": "127.0.0.1:8081",
+    "scylla-1,scylla-2,scylla-3": "127.0.0.1,127.0.0.2,127.0.0.3",
+    "redis:6379": "127.0.0.1:6379",
+    "envoy:5005": "127.0.0.1:5005",
+    "bff:5001": "127.0.0.1:5001",
+}
+
+Service = dict[str, Any]
+
+
+def read() -> dict[str, Any]:
+    """The whole file."""
+    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+
+
+def services() -> dict[str, Service]:
+    """Its services by name."""
+    return dict(read()["services"])
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a service is told; every value is text, or Compose would write it its own way."""
+    return dict(services()[name].get("environment", {}))
+
+
+def native_environment(name: str) -> dict[str, str]:
+    """The same, with loopback addresses in place of services."""
+    found = environment(name)
+    for there, here in NATIVE.items():
+        found = {key: value.replace(there, here) for key, value in found.items()}
+    return found
+
+
+def shell_text(text: str) -> str:
+    """A command as the container gets it: in the file a doubled dollar stands for one."""
+    return text.replace("$$", "$")
+
+
+def check(kind: str, content: Any) -> None:
+    """Raise unless the content has the published form of that kind of file: compose-spec, github-workflows."""
+    vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{kind}.json"
+    jsonschema.validate(content, json.loads(vendored.read_text()))

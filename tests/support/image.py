@@ -1,0 +1,29 @@
+"""The Dockerfile's steps, done without an engine: COPY into a folder, RUN as they stand."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.support.compose import ROOT
+
+NOT_COPIED = shutil.ignore_patterns("__pycache__")
+
+
+def steps(word: str) -> list[str]:
+    """What stands behind each instruction of that name, in order."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.removeprefix(word).strip() for line in text.splitlines() if line.startswith(word + " ")]
+
+
+def copy_into(folder: Path) -> None:
+    """Every COPY, in order."""
+    for step in steps("COPY"):
+        source, target = step.split()
+        place = folder / target
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, ignore=NOT_COPIED)
+        else:
+            place = place / source if target == "." else place
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, place)

@@ -1,0 +1,137 @@
+"""docker-compose.yml: of the specification's form, and of one mind with the Procfile, the ports and the settings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from antifraud.settings import Settings as AntifraudSettings
+from app.settings import Settings
+from infra.native import ports, procfile
+from tests.support import compose
+
+SERVICES = compose.services()
+OURS = ("antifraud-1", "antifraud-2", "bff", "transactions", "generator")
+
+#: Read by the launcher's probes and the generator; no setting of an app.
+ELSEWHERE = {"BFF_URL"}
+
+
+def native_name(service: str) -> str:
+    return service.replace("scylla-", "cassandra-")
+
+
+def published(service: str) -> list[tuple[str, int, int]]:
+    """Each published port: this machine's address and port, the container's port."""
+    found = [text.split(":") for text in SERVICES[service].get("ports", [])]
+    return [(host, int(outside), int(inside)) for host, outside, inside in found]
+
+
+def test_it_has_the_form_of_the_compose_specification() -> None:
+    compose.check("compose-spec", compose.read())
+
+
+def test_it_has_the_twelve_processes_of_the_procfile() -> None:
+    assert sorted(map(native_name, SERVICES)) == sorted(procfile.read())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_is_called_as_its_service_is(name: str) -> None:
+    assert SERVICES[name]["container_name"] == name
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_published_where_its_process_listens(name: str) -> None:
+    # Between servers only: the controller's port of Kafka, the storage port of a Cassandra node.
+    inside_only = {"kafka": 9093}.get(name, 7000)
+    expected = [e for e in ports.endpoints(native_name(name)) if e.port != inside_only]
+    assert [(host, outside) for host, outside, _ in published(name)] == expected
+    assert all(outside == inside for _, outside, inside in published(name))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_is_published_beyond_this_machine(name: str) -> None:
+    assert all(host.startswith("127.") for host, _, _ in published(name))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_checked_bounded_and_never_restarted(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "no"
+    assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
+def test_an_image_of_others_has_a_plain_name_and_one_version(name: str) -> None:
+    assert re.fullmatch(r"([a-z]+/)?[a-z-]+:v?\d+\.\d+\.\d+(-alpine)?", SERVICES[name]["image"])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_runs_the_procfiles_command(name: str) -> None:
+    words = shlex.split(procfile.read()[name])
+    told = dict(word.split("=", 1) for word in words[1:] if "=" in word) if words[0] == "env" else {}
+    command = words[1 + len(told) :] if told else words
+    assert shlex.split(SERVICES[name]["command"]) == command
+    assert told.items() <= compose.environment(name).items()
+    assert SERVICES[name]["build"] == "."
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_ours_is_told_are_settings_and_text(name: str) -> None:
+    fields = Settings.model_fields if name in ("bff", "transactions") else vars(AntifraudSettings())
+    told = compose.environment(name)
+    assert {key for key in told if key.lower() not in fields} <= ELSEWHERE
+    assert all(isinstance(value, str) for value in told.values())
+
+
+@pytest.mark.parametrize("name", ["bff", "transactions"])
+def test_the_settings_take_what_they_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = compose.environment(name)
+    for key, value in told.items():
+        monkeypatch.setenv(key, value)
+    taken = Settings()
+    assert {key: str(getattr(taken, key.lower())) for key in told} == told
+    # With the names of services put back to loopback nothing but the listener differs from the defaults.
+    assert {k: v for k, v in compose.native_environment(name).items() if k != "LISTEN_HOST"} == {
+        key: str(Settings.model_fields[key.lower()].default) for key in told if key != "LISTEN_HOST"
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_that_ours_is_sent_to_exists(name: str) -> None:
+    parts = [part for text in _addresses(name) for part in text.split(",")]
+    hosts = [re.sub(r"^\w+://", "", part).partition(":")[0] for part in parts]
+    assert set(hosts) <= set(SERVICES)
+    assert hosts or name.startswith("antifraud")
+
+
+def _addresses(name: str) -> list[str]:
+    parts = ("_BROKERS", "_URL", "_HOSTS", "_ADDRESS")
+    return [value for key, value in compose.environment(name).items() if key.endswith(parts)]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_starts_when_those_it_needs_are_healthy(name: str) -> None:
+    for needed, how in SERVICES[name].get("depends_on", {}).items():
+        assert needed in SERVICES
+        assert how == {"condition": "service_healthy"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_mounted_file_is_the_one_of_infra(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source, _, rest = volume.partition(":")
+        if source.startswith("."):
+            assert (compose.ROOT / source).is_file()
+            assert source.startswith("./infra/")
+            assert rest.endswith(":ro")
+        else:
+            assert source in compose.read()["volumes"]
+
+
+@pytest.mark.parametrize("name", ["kafka", "registry", "scylla-1", "scylla-2", "scylla-3", "redis"])
+def test_data_outlive_the_container(name: str) -> None:
+    assert any(volume.startswith(f"{name}:/") for volume in SERVICES[name]["volumes"])
