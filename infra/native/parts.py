@@ -69,7 +69,7 @@ def asked(parts: Iterable[Part]) -> list[Part]:
 def _asked(part: Part) -> Part:
     if part.state != "running":
         return part._replace(why_not=part.state)
-    return part._replace(why_not=ready.why_not(part.name))
+    return part._replace(why_not=ready.is_ready(part.name) or "")
 
 
 def last_words(name: str, lines: int = 15) -> str:
