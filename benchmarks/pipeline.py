@@ -80,18 +80,18 @@ async def drained(group: Group) -> None:
 
 async def _watched(group: Group) -> Run:
     before, end = await group.committed(), await group.end()
-    started, seen, looks = time.monotonic(), list[Seen](), list[cpu.Seconds]()
+    started, seen, at_first = time.monotonic(), list[Seen](), dict[str, float]()
     stage.start_at_once(stage.WORKER)
     try:
         async with asyncio.timeout(BOUND):
             async for now in group.until(end, more_than=before):
                 seen.append(now)
-                looks = [looks[0] if looks else cpu.used(), looks[0] if looks else {}]
-            looks[1] = cpu.used()
+                at_first = at_first or cpu.used()
+            spent = cpu.between(at_first, cpu.used())
     except TimeoutError:
         words = stage.last_words(stage.WORKER)
         raise SystemExit(f"not processed within {BOUND:.0f} s; the worker's log:\n{words}") from None
-    return Run(started, seen, cpu.between(looks[0], looks[1]), before)
+    return Run(started, seen, spent, before)
 
 
 def faults(ids: frozenset[str], stored: dict[str, str], told: dict[str, list[Any]]) -> list[str]:

@@ -36,10 +36,9 @@ class Group:
 
     async def end(self) -> int:
         """Records in the log."""
-        await self._consumer.topics()  # the client knows no topic before it has asked
-        numbers = self._consumer.partitions_for_topic(CREATED) or set()
-        ends = await self._consumer.end_offsets([TopicPartition(CREATED, number) for number in numbers])
-        return sum(ends.values())
+        (topic,) = await self._admin.describe_topics([CREATED])
+        partitions = [TopicPartition(CREATED, found["partition"]) for found in topic["partitions"]]
+        return sum((await self._consumer.end_offsets(partitions)).values())
 
     async def until(self, records: int, more_than: int = -1) -> AsyncIterator[Seen]:
         """Each change of what is committed beyond `more_than`, until it is `records`."""
