@@ -34,6 +34,11 @@ class Group:
         offsets = await self._admin.list_consumer_group_offsets(GROUP)
         return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == CREATED)
 
+    async def is_assigned(self) -> bool:
+        """Whether the worker has its partitions."""
+        (answer,) = await self._admin.describe_consumer_groups([GROUP])
+        return any(state == "Stable" for _, _, state, *_ in answer.groups)
+
     async def end(self) -> int:
         """Records in the log."""
         (topic,) = await self._admin.describe_topics([CREATED])

@@ -4,16 +4,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
-from infra.native import demo, parts, stack, supervisor
+from infra.native import parts, procfile, stack, supervisor
 
 WORKER = "transactions"
+GENERATOR = "generator"
 
 
 @contextmanager
 def ready() -> Iterator[None]:
     """The stack, quiet: started when it is not up, and then stopped again."""
-    with demo.running("two"), demo.no_other_traffic():
+    if stack.is_up():
+        _check()
+        with _without_generator():
+            yield
+        return
+    try:
+        stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
         yield
+    finally:
+        stack.down()
+
+
+def _check() -> None:
+    if stack.current_form() != "two":
+        raise SystemExit(
+            "the stack is up with FORM=one, benchmarks measure two workers: make down, then again"
+        )
+    if stack.current_scale() != 1:
+        raise SystemExit("the stack has several transactions workers: make scale NAME=transactions N=1")
+    for part in parts.asked(parts.states().values()):
+        if part.why_not and part.name != GENERATOR:
+            raise SystemExit(f"{part.name} is not ready ({part.why_not}); see make logs NAME={part.name}")
+
+
+@contextmanager
+def _without_generator() -> Iterator[None]:
+    """A stack that was up keeps its generator, but not meanwhile."""
+    if stack.pid(GENERATOR) is None:
+        yield
+        return
+    stop(GENERATOR)
+    try:
+        yield
+    finally:
+        start(GENERATOR)
 
 
 def stop(name: str) -> None:
