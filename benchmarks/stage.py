@@ -1,13 +1,16 @@
 """The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
 from infra.native import parts, procfile, stack, supervisor
+from infra.native.parts import Part
 
 WORKER = "transactions"
 GENERATOR = "generator"
+READY_WITHIN = 30.0  # one late answer on a busy machine is no fault
 
 
 @contextmanager
@@ -32,9 +35,17 @@ def _check() -> None:
         )
     if stack.current_scale() != 1:
         raise SystemExit("the stack has several transactions workers: make scale NAME=transactions N=1")
-    for part in parts.asked(parts.states().values()):
-        if part.why_not and part.name != GENERATOR:
-            raise SystemExit(f"{part.name} is not ready ({part.why_not}); see make logs NAME={part.name}")
+    deadline = time.monotonic() + READY_WITHIN
+    while (waited_for := _not_ready()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if waited_for:
+        names = ", ".join(f"{part.name} ({part.why_not})" for part in waited_for)
+        raise SystemExit(f"not ready: {names}; see make ps, make logs NAME={waited_for[0].name}")
+
+
+def _not_ready() -> list[Part]:
+    asked = parts.asked(part for part in parts.states().values() if part.name != GENERATOR)
+    return [part for part in asked if part.why_not]
 
 
 @contextmanager
