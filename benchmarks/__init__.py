@@ -1,0 +1,1 @@
+"""Measures the running system from outside: it imports nothing of app/."""

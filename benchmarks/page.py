@@ -1,0 +1,56 @@
+"""The page that a person reads: report.md from what report.json holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.result import number
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`; the raw figures stand in `report.json`. Each part says when, with which command, on which
+machine and versions it was measured: a benchmark that was run alone replaces its own part only. The figures of the old
+system were measured on 2 cores with its own packages, without its injected failures.
+"""
+COLUMNS = ("", "measured", "target", "", "beside it")
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """All benchmarks, one after another, then what they ran on."""
+    parts = [HEAD, *(_benchmark(result) for result in results.values()), "# Measured on"]
+    return "\n".join([*parts, *_contexts(results)])
+
+
+def _benchmark(result: Mapping[str, Any]) -> str:
+    lines = [f"## {result['title']}\n"]
+    lines += [f"**WRONG, so the figures below count for nothing:** {fault}\n" for fault in result["faults"]]
+    lines += [table(COLUMNS, [_figure(figure) for figure in result["figures"]]), result["method"]]
+    for found in result["tables"]:
+        lines += [f"{found['title']}:\n", table(found["header"], found["rows"])]
+    settings = ", ".join(f"{name}: {value}" for name, value in result["settings"].items())
+    lines.append(f"`{result['command']}`, {result['date']}; {settings}.\n")
+    return "\n".join(lines)
+
+
+def _figure(figure: Mapping[str, Any]) -> list[str]:
+    word = ("missed" if figure["missed"] else "reached") if figure["target"] else ""
+    value = f"**{number(figure['value'])}** {figure['unit']}".strip()
+    return [figure["name"], value, figure["target"], word, figure["peer"]]
+
+
+def _contexts(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Machine and versions; once for benchmarks that share them."""
+    told: dict[str, list[str]] = {}
+    for name, result in results.items():
+        rows = [[key, value] for key, value in {**result["machine"], **result["versions"]}.items()]
+        load = next((row for row in rows if row[0].startswith("load")), None)
+        told.setdefault(table(("", ""), [row for row in rows if row is not load]), []).append(
+            f"{name} (load average before: {load[1] if load else 'unknown'})"
+        )
+    return [f"\n{', '.join(names)}:\n\n{text}" for text, names in told.items()]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,66 @@
+"""What a benchmark hands back: figures, tables, how it was measured."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number beside its target and the figure of a peer."""
+
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+    peer: str = ""
+
+    @property
+    def target(self) -> str:
+        """In words; empty without one."""
+        if self.at_least is not None:
+            return f"at least {number(self.at_least)} {self.unit}"
+        return f"at most {number(self.at_most)} {self.unit}" if self.at_most is not None else ""
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a target and it was not reached."""
+        low = self.at_least is not None and self.value < self.at_least
+        return low or (self.at_most is not None and self.value > self.at_most)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """All of one benchmark. `faults`: what makes its figures worth nothing."""
+
+    title: str
+    method: str
+    settings: dict[str, Any]
+    figures: Sequence[Figure]
+    tables: Sequence[Table] = ()
+    faults: Sequence[str] = ()
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that so many per cent of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
+
+
+def number(value: float) -> str:
+    """As a person writes it: three digits that count, thousands apart."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -1,0 +1,83 @@
+"""The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+from infra.native import parts, procfile, stack, supervisor
+from infra.native.parts import Part
+
+WORKER = "transactions"
+GENERATOR = "generator"
+READY_WITHIN = 30.0  # one late answer on a busy machine is no fault
+
+
+@contextmanager
+def ready() -> Iterator[None]:
+    """The stack, quiet: started when it is not up, and then stopped again."""
+    if stack.is_up():
+        _check()
+        with _without_generator():
+            yield
+        return
+    try:
+        stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
+        yield
+    finally:
+        stack.down()
+
+
+def _check() -> None:
+    if stack.current_form() != "two":
+        raise SystemExit(
+            "the stack is up with FORM=one, benchmarks measure two workers: make down, then again"
+        )
+    if stack.current_scale() != 1:
+        raise SystemExit("the stack has several transactions workers: make scale NAME=transactions N=1")
+    deadline = time.monotonic() + READY_WITHIN
+    while (waited_for := _not_ready()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if waited_for:
+        names = ", ".join(f"{part.name} ({part.why_not})" for part in waited_for)
+        raise SystemExit(f"not ready: {names}; see make ps, make logs NAME={waited_for[0].name}")
+
+
+def _not_ready() -> list[Part]:
+    asked = parts.asked(part for part in parts.states().values() if part.name != GENERATOR)
+    return [part for part in asked if part.why_not]
+
+
+@contextmanager
+def _without_generator() -> Iterator[None]:
+    """A stack that was up keeps its generator, but not meanwhile."""
+    if stack.pid(GENERATOR) is None:
+        yield
+        return
+    stop(GENERATOR)
+    try:
+        yield
+    finally:
+        start(GENERATOR)
+
+
+def stop(name: str) -> None:
+    """Stop a part, without a word."""
+    with redirect_stdout(StringIO()):
+        stack.stop(name)
+
+
+def start(name: str) -> None:
+    """Start a part and wait until it is ready, without a word."""
+    with redirect_stdout(StringIO()):
+        stack.start(name)
+
+
+def start_at_once(name: str) -> None:
+    """Start a part and return at once: nothing asks it whether it is ready while it is measured."""
+    supervisor.start(name)
+
+
+def last_words(name: str) -> str:
+    """The end of a part's log, for a failure."""
+    return parts.last_words(name)
