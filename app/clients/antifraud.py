@@ -41,7 +41,7 @@ class Antifraud:
     async def open(self) -> None:
         """Make the channel; it connects by itself and again, so that nothing can fail here."""
         self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL)
-        self._stub = antifraud_pb2_grpc.AntifraudAPIStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = antifraud_pb2_grpc.AntifraudAPIStub(self._channel)
 
     async def close(self) -> None:
         """Close the channel."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 import pytest
-from replicas import NAMES, Replicas
+from tests.integration.replicas import NAMES, Replicas
 
 from antifraud.model import Model, load
 from antifraud.simulate import Columns, generator_traffic
