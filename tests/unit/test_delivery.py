@@ -372,6 +372,26 @@ def test_after_a_rebalance_work_goes_on_in_the_new_generation() -> None:
     assert happened == ["a 0:1", "finish 0:1", "a 0:2", "finish 0:2"]
 
 
+def test_after_a_rebalance_nothing_begins_before_a_step_still_at_work_has_ended() -> None:
+    """Else the log is asked what was told of the records while that step is still telling it."""
+    happened: Happened = []
+
+    async def main() -> None:
+        tell = step("tell", happened, sleeping(20))
+        async with at_work(happened, step("decide", happened), tell) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            one.resume(2)
+            await one.put(batch(0, 1, generation=2))
+            await asyncio.sleep(5)
+            assert happened == ["decide 0:1", "tell 0:1"]
+            await asyncio.sleep(7)
+            assert happened == ["decide 0:1", "tell 0:1", "finish 0:1", "decide 0:1", "tell 0:1"]
+
+    run(main())
+
+
 def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None:
     firsts: list[list[int]] = []
 
