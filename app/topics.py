@@ -116,16 +116,17 @@ def register_now(settings: Settings, topic: str) -> Codec:
     async def fetch_in_thread(schema_id: int) -> Mapping[str, Any] | None:
         return await asyncio.to_thread(fetch, schema_id)
 
-    schema_id = _asked(settings, lambda: client.register(subject, ours))
+    schema_id = _asked(settings, lambda: client.register(subject, ours), refusals=(409, 422))
+    # Two workers that set it at the same moment: the registry answers one of them 409, which tries again.
     _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
     return Codec(load_schema(topic), schema_id, fetch_in_thread)
 
 
-def _asked(settings: Settings, call: Any) -> Any:
+def _asked(settings: Settings, call: Any, refusals: tuple[int, ...] = ()) -> Any:
     try:
         return call()
     except (ClientError, httpx.HTTPError, OSError) as exc:
-        if getattr(exc, "http_code", None) in (409, 422):
+        if getattr(exc, "http_code", None) in refusals:
             raise WrongTopic(
                 f"the registry refuses our schema as incompatible with an older one: {exc}"
             ) from exc
