@@ -56,4 +56,4 @@ def shell_text(text: str) -> str:
 def check(kind: str, content: Any) -> None:
     """Raise unless the content has the published form of that kind of file: compose-spec, github-workflows."""
     vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{kind}.json"
-    jsonschema.validate(content, json.loads(vendored.read_text()))
+    jsonschema.Draft202012Validator(json.loads(vendored.read_text())).validate(content)
