@@ -117,8 +117,16 @@ def register_now(settings: Settings, topic: str) -> Codec:
         return await asyncio.to_thread(fetch, schema_id)
 
     schema_id = _asked(settings, lambda: client.register(subject, ours))
-    _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
+    _asked(settings, lambda: _set_compatibility(client, subject))
     return Codec(load_schema(topic), schema_id, fetch_in_thread)
+
+
+def _set_compatibility(client: SchemaRegistryClient, subject: str) -> None:
+    """Both workers do this at their first start; a clash with the other one is no refusal: try again."""
+    try:
+        client.update_compatibility(COMPATIBILITY, subject)
+    except ClientError as exc:
+        raise LogUnavailable(f"the registry did not set the compatibility of {subject}: {exc}") from exc
 
 
 def _asked(settings: Settings, call: Any) -> Any:
