@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cassandra.query import BatchStatement, BatchType
+from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.clients.cassandra import Cassandra, Rows, bound_at
-from app.models.status import TransactionStatus
+from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
@@ -154,8 +154,14 @@ def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[
 
 
 def row_of(partition: Partition, status: TransactionStatus) -> tuple[Any, ...]:
-    """The values of INSERT for one status."""
-    return (*partition, *(status[column] for column in COLUMNS), write_time(status))  # type: ignore[literal-required]
+    """The values of INSERT for one status.
+
+    Before a first verdict there is nothing that a null would have to cover, and a null is a tombstone that every
+    read of the row meets; so it is left unset.
+    """
+    null = UNSET_VALUE if status["revision"] == FIRST_VERDICT else None
+    values = (status[column] for column in COLUMNS)  # type: ignore[literal-required]
+    return (*partition, *(null if value is None else value for value in values), write_time(status))
 
 
 def write_time(status: TransactionStatus) -> int:
