@@ -9,6 +9,7 @@ and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from time import monotonic
 from typing import Any
 
 import faust
@@ -31,6 +32,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except KafkaError as exc:
             self.log.warning("Offsets were not committed, tried again at the next interval: %r", exc)
             return False
+        # Faust's watch for commits that are stuck looks here.
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, monotonic()))
         return True
 
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 LEAVE_ALONE = 1.0
 #: How often the sign is looked for: a Redis that came back empty is refilled within about this.
 CHECK_EVERY = 1.0
+#: Transactions a read of a refill: at most four times as many rows of one minute are in a node's memory at once.
+REFILL_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,17 @@ class ReadModel:
             await asyncio.sleep(CHECK_EVERY)
 
     async def _refill(self) -> None:
-        rows = await self._table.newest(self._keep)
-        await self._recent.remember(entries_of(rows))
-        await self._recent.mark_complete(trimmed=len(rows) == self._keep)
-        log.info("Redis was filled with the newest %d transactions of Cassandra", len(rows))
+        """In pages: all at once would take more memory than a small Cassandra node has."""
+        kept, before = 0, None
+        while kept < self._keep:
+            rows = await self._table.newest(REFILL_PAGE, before)
+            await self._recent.remember(entries_of(rows))
+            kept += len(rows)
+            if len(rows) < REFILL_PAGE:
+                break
+            before = _place(sort_key(rows[-1]["transaction_id"], rows[-1]["event_timestamp"]))
+        await self._recent.mark_complete(trimmed=kept >= self._keep)
+        log.info("Redis was filled with the newest %d transactions of Cassandra", kept)
 
 
 def _place(key: str) -> tuple[int, str]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from cassandra.query import BatchStatement, BatchType
+from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.clients.cassandra import Cassandra, Rows, bound_at
-from app.models.status import TransactionStatus
+from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
@@ -35,7 +35,8 @@ BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = 
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
 BATCH_ROWS = 500
-#: Buckets read at once while a list is filled: at one transaction every 3 s a page of 100 takes five minutes' buckets.
+#: Buckets read at once while a list is filled, after the newest alone: in a busy minute that one gives a whole page,
+#: at one transaction every 3 s a page of 100 takes five minutes' buckets.
 BUCKETS_AT_ONCE = 6
 
 Partition = tuple[int, int]
@@ -101,16 +102,20 @@ class TransactionsTable:
         return rows[0] if rows else None  # type: ignore[return-value]
 
     async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
-        """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first."""
+        """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
+
+        Reads several times as many, each shard may have them all: ask for pages, not for the table.
+        """
         found: Rows = []
-        top = before[0] if before else int(time.time() // 60) + 60
+        top, at_once = before[0] if before else int(time.time() // 60) + 60, 1
         while len(found) < limit:
-            buckets = await self._buckets_from(top, BUCKETS_AT_ONCE)
+            buckets = await self._buckets_from(top, at_once)
             if not buckets:
                 break
-            for rows in await asyncio.gather(*(self._bucket(b, limit, before) for b in buckets)):
+            missing = limit - len(found)
+            for rows in await asyncio.gather(*(self._bucket(b, missing, before) for b in buckets)):
                 found += rows
-            top = buckets[-1] - 1
+            top, at_once = buckets[-1] - 1, BUCKETS_AT_ONCE
         return found[:limit]  # type: ignore[return-value]
 
     async def _bucket(self, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:
@@ -148,8 +153,14 @@ def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[
 
 
 def row_of(partition: Partition, status: TransactionStatus) -> tuple[Any, ...]:
-    """The values of INSERT for one status."""
-    return (*partition, *(status[column] for column in COLUMNS), write_time(status))  # type: ignore[literal-required]
+    """The values of INSERT for one status.
+
+    Before a first verdict there is nothing that a null would have to cover, and a null is a tombstone that every
+    read of the row meets; so it is left unset.
+    """
+    null = UNSET_VALUE if status["revision"] == FIRST_VERDICT else None
+    values = (status[column] for column in COLUMNS)  # type: ignore[literal-required]
+    return (*partition, *(null if value is None else value for value in values), write_time(status))
 
 
 def write_time(status: TransactionStatus) -> int:
