@@ -18,6 +18,7 @@ from app.read_model import ReadModel
 from app.resources import Resources, waited_for
 from app.settings import described, settings
 from app.topics import WrongTopic
+from app.watch import Watch
 from app.web import health
 from app.web import transactions as web_transactions
 from app.web.pending import PendingNotes
@@ -29,6 +30,13 @@ Role = Literal["bff", "transactions", "main"]
 
 #: The web server's port by role; setting WEB_PORT.
 PORTS = {"bff": 5001, "main": 5001, "transactions": 5002}
+
+#: Whom a role has to do with.
+NEIGHBOURS = {
+    "bff": ("kafka", "cassandra", "redis"),
+    "transactions": ("kafka", "cassandra", "antifraud"),
+    "main": ("kafka", "cassandra", "redis", "antifraud"),
+}
 
 
 class PaymentsApp(faust.App):
@@ -71,7 +79,7 @@ def create_app(role: Role) -> PaymentsApp:
     """The app of a role: `bff` (web and status agent), `transactions` (transactions agent), `main` (both)."""
     values = settings()
     app = _faust_app(role)
-    resources, narrator = Resources(values), Narrator(values.log_each_transaction)
+    resources, narrator = Resources(values, NEIGHBOURS[role]), Narrator(values.log_each_transaction)
     app.resources, app.deliveries, app.background = resources, [], []
 
     if role in ("bff", "main"):
@@ -84,7 +92,7 @@ def create_app(role: Role) -> PaymentsApp:
     if role in ("bff", "main"):
         app.deliveries.append(statuses.register(app, resources))
 
-    app.background += [delivery.run for delivery in app.deliveries]
+    app.background += [Watch(resources).run, *(delivery.run for delivery in app.deliveries)]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app))
     app.on_partitions_assigned.connect(_resume)

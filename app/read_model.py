@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from dataclasses import dataclass
 
 from app.clients.redis import Page, RecentTransactions, entries_of
@@ -15,10 +14,8 @@ from app.models.status import assessed, shown, sort_key
 
 log = logging.getLogger(__name__)
 
-#: After a failure Redis is left alone for this long, so that only the first call of an outage waits for it.
-LEAVE_ALONE = 1.0
-#: How often the sign is looked for: a Redis that came back empty is refilled within about this.
-CHECK_EVERY = 1.0
+#: Seconds between two looks for the sign: a Redis that is back, or back but empty, is noticed within about this.
+CHECK_EVERY = 0.5
 #: Transactions a read of a refill: at most four times as many rows of one minute are in a node's memory at once.
 REFILL_PAGE = 500
 
@@ -39,7 +36,8 @@ class ReadModel:
         self._recent = recent
         self._table = table
         self._keep = keep
-        self._redis_back_at = 0.0
+        # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
+        self._redis_answers = True
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         """A page; StoreUnavailable when neither store can give it."""
@@ -65,21 +63,21 @@ class ReadModel:
         )
 
     async def _from_redis(self, limit: int, before: str | None) -> Page | None:
-        if time.monotonic() < self._redis_back_at:
+        if not self._redis_answers:
             return None
         try:
             return await self._recent.newest(limit, before)
         except StoreUnavailable:
-            self._redis_back_at = time.monotonic() + LEAVE_ALONE
+            self._redis_answers = False
             return None
 
     async def _find_recent(self, transaction_id: str) -> str | None:
-        if time.monotonic() < self._redis_back_at:
+        if not self._redis_answers:
             return None
         try:
             return await self._recent.find(sort_key(transaction_id, 0))
         except StoreUnavailable:
-            self._redis_back_at = time.monotonic() + LEAVE_ALONE
+            self._redis_answers = False
             return None
 
     async def keep_complete(self) -> None:
@@ -89,8 +87,9 @@ class ReadModel:
             try:
                 if not await self._recent.is_complete():
                     await self._refill()
+                self._redis_answers = True
                 if said:
-                    log.info("Redis is complete again")
+                    log.info("The read model in Redis is complete again")
                 said = False
             except Transient as exc:
                 if not said:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -33,8 +33,10 @@ class Resources:
     created: Codec
     status: Codec
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, neighbours: Sequence[str]):
+        """`neighbours`: the parts this worker has to do with, for readiness and the log."""
         self.settings = settings
+        self._neighbours = neighbours
         self.log = Log(settings)
         self.tail = TailReader(settings)
         self.antifraud = Antifraud(settings)
@@ -98,8 +100,8 @@ class Resources:
             "redis": self.recent.ping,
             "antifraud": self.antifraud.ping,
         }
-        answers = await asyncio.gather(*(_pinged(ping) for ping in pings.values()))
-        return dict(zip(pings, answers, strict=True))
+        answers = await asyncio.gather(*(_pinged(pings[name]) for name in self._neighbours))
+        return dict(zip(self._neighbours, answers, strict=True))
 
     async def _ping_table(self) -> None:
         if not await self.cassandra.has_tables():

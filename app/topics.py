@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,6 @@ async def register(settings: Settings, topic: str) -> Codec:
 
 def register_now(settings: Settings, topic: str) -> Codec:
     """The same, blocking: for a command that does nothing else."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request says nothing to our operators
     client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
 

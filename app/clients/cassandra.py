@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +55,6 @@ class Cassandra:
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
-        logging.getLogger("cassandra").setLevel(
-            logging.CRITICAL
-        )  # what fails is raised, and logged once, by us
         await asyncio.to_thread(self._connect)
 
     def _connect(self) -> None:

@@ -10,14 +10,14 @@ from faust.web import View
 
 from app.resources import Resources
 
-#: Which neighbours a role cannot do without. The bff can show what either store has.
+#: What a role cannot do without. The bff shows what either store has.
 NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra", "antifraud")}
 NEEDS["main"] = NEEDS["transactions"]
 
 
 def is_ready(role: str, parts: dict[str, str]) -> bool:
     """Whether a role can work, given a word ('ok' or what is wrong) about each part."""
-    a_store = "ok" in (parts["redis"], parts["cassandra"])
+    a_store = "ok" in (parts.get("redis"), parts["cassandra"])
     return a_store and all(parts[name] == "ok" for name in NEEDS[role])
 
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 import pytest
-from tests.integration.replicas import NAMES, Replicas
 
 from antifraud.model import Model, load
 from antifraud.simulate import Columns, generator_traffic
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto.antifraud_pb2_grpc import AntifraudAPIStub
+from tests.integration.replicas import NAMES, Replicas
 
 THRESHOLD = 0.5
 BATCH = 500

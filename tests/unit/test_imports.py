@@ -31,6 +31,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
+    "app.watch": {"app.resources"},
     "app.read_model": {"app.clients", "app.models", "app.errors"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
     "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},

@@ -1,0 +1,40 @@
+"""One line in the log when a neighbour stops answering, and one when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+
+
+class Watch:
+    """Asks the neighbours again and again, so that an outage is told once however many calls it fails."""
+
+    def __init__(self, resources: Resources):
+        self._resources = resources
+        self._down_since: dict[str, float] = {}
+        # The clients log each failed try of each connection, and each request; what fails is raised and told here.
+        for chatty in ("aiokafka", "cassandra", "httpx"):
+            logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            if self._resources.is_open:  # until then the start says what it waits for
+                self.tell(await self._resources.parts())
+            await asyncio.sleep(EVERY)
+
+    def tell(self, parts: dict[str, str]) -> None:
+        """Log what has changed since the last look."""
+        for name, word in parts.items():
+            if word == "ok" and name in self._down_since:
+                log.warning("%s is back after %.0f s", name, time.monotonic() - self._down_since.pop(name))
+            elif word != "ok" and name not in self._down_since:
+                self._down_since[name] = time.monotonic()
+                log.error("%s does not answer: %s. See `make ps`; nothing is lost meanwhile", name, word)
