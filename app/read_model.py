@@ -93,7 +93,7 @@ class ReadModel:
                 said = False
             except Transient as exc:
                 if not said:
-                    log.warning("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
+                    log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
                 said = True
             await asyncio.sleep(CHECK_EVERY)
 
