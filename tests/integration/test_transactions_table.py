@@ -96,7 +96,7 @@ def test_a_row_comes_back_as_it_was() -> None:
 )
 def test_a_lower_revision_written_later_does_not_win(id_: str) -> None:
     first = status(id_, revision=1, status="rejected", reason="antifraud_unavailable", score=None)
-    again = status(id_, **{**first, "revision": 2, "status": "accepted", "reason": None, "score": 0.9})
+    again = status(id_, revision=2, status="accepted", score=0.9, event_timestamp=first["event_timestamp"])
     for order in ([first, again], [again, first], [first, again, first]):
         found = after(*([said] for said in order), ask=lambda table: table.find(id_))
         assert found == again
