@@ -134,7 +134,7 @@ class TailReader:
             bootstrap_servers=self._settings.kafka_brokers,
             enable_auto_commit=False,
             request_timeout_ms=int(REQUEST_TIMEOUT * 1000),
-            fetch_max_wait_ms=10,  # a fetch at one partition's end must not hold up the next partition's first
+            fetch_max_wait_ms=50,  # a fetch at one partition's end must not hold up the next partition's first
         )
         try:
             await consumer.start()
@@ -159,8 +159,6 @@ class TailReader:
                 return await self._read_back(self._consumer, TopicPartition(topic, partition), far_enough)
             except KafkaError as exc:
                 raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
-            finally:
-                self._consumer.unsubscribe()  # or it would go on asking for what comes after
 
     async def _read_back(
         self,

@@ -1,0 +1,32 @@
+"""Records as the pipeline makes them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from app.models.status import TransactionStatus
+from app.models.transaction import Transaction
+from tests.support import feed
+
+
+def status(transaction_id: str, **changes: Any) -> TransactionStatus:
+    """A first verdict on a transaction of that id."""
+    record = {
+        **feed.record(transaction_id),
+        "status": "accepted",
+        "revision": 1,
+        "decided_at": 1_700_000_000_000,
+        "score": 0.75,
+        "reason": None,
+        "model_version": "a-model",
+        "threshold": 0.5,
+        "replica": "antifraud-1",
+        "source_partition": 2,
+        "source_offset": 7,
+    }
+    return cast(TransactionStatus, {**record, **changes})
+
+
+def transaction_of(of: TransactionStatus) -> Transaction:
+    """What was asked."""
+    return cast(Transaction, {name: of[name] for name in Transaction.__annotations__})  # type: ignore[literal-required]

@@ -1,0 +1,159 @@
+"""The log on a real broker, in topics of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app import topics
+from app.clients.kafka import Log, TailReader
+from app.errors import LogUnavailable
+from app.settings import Settings
+from app.topics import WrongTopic
+
+Do = Callable[[AIOKafkaAdminClient], Awaitable[Any]]
+
+
+def with_admin(do: Do) -> Any:
+    async def run() -> Any:
+        brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
+        admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+        await admin.start()
+        try:
+            return await do(admin)
+        finally:
+            await admin.close()
+
+    return asyncio.run(run())
+
+
+def make(name: str, config: dict[str, str] | None = None, partitions: int = 4) -> None:
+    new = NewTopic(name, partitions, 1, topic_configs=config or {})
+    with_admin(lambda admin: admin.create_topics([new]))
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str, str]]:
+    """Three topics of the app's kinds, under names of their own."""
+    mark = uuid.uuid4().hex[:8]
+    made = (f"test_{mark}", f"test_{mark}_status", f"test_{mark}_letters")
+    for constant, name in zip(("CREATED", "STATUS", "DEAD_LETTER"), made, strict=True):
+        monkeypatch.setattr(topics, constant, name)
+    monkeypatch.setattr(topics, "ALL", made)
+    yield made
+    with_admin(lambda admin: admin.delete_topics(list(made)))
+
+
+def ensure() -> None:
+    async def do(admin: AIOKafkaAdminClient) -> None:
+        for _ in range(20):  # as at a start: a topic made just now may not be listed yet
+            try:
+                return await topics.ensure(admin, Settings())
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+        raise AssertionError("the topics are not listed")
+
+    with_admin(do)
+
+
+def test_topics_are_made_once_with_four_partitions(names: tuple[str, str, str]) -> None:
+    ensure()
+    ensure()
+
+    async def counts(admin: AIOKafkaAdminClient) -> list[int]:
+        return [len(await topics.partitions(admin, name)) for name in names]
+
+    assert with_admin(counts) == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"retention.ms": "1000"}, "retention.ms=1000"),
+        ({"retention.bytes": "1000000"}, "retention.bytes=1000000"),
+        ({"cleanup.policy": "compact"}, "cleanup.policy=compact"),
+    ],
+)
+def test_a_topic_that_would_forget_is_refused_by_name(
+    names: tuple[str, str, str], config: dict[str, str], named: str
+) -> None:
+    make(names[1], config)
+    with pytest.raises(WrongTopic, match=f"topic {names[1]} has {named}"):
+        ensure()
+
+
+def test_topics_of_unequal_partitions_are_refused(names: tuple[str, str, str]) -> None:
+    make(names[1], partitions=3)
+    with pytest.raises(WrongTopic, match=r"4 partitions, .* 3: they must be equal"):
+        ensure()
+
+
+def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaitable[Any]]) -> Any:
+    """What `read` gives of the topic once `count` records are in its partition 1."""
+
+    async def run() -> Any:
+        log, tail = Log(Settings()), TailReader(Settings())
+        await log.open()
+        await tail.open()
+        try:
+            records = (
+                (f"key {n}", str(n).encode() * 300, [("number", str(n).encode())]) for n in range(count)
+            )
+            await log.publish_batch(topic, 1, records)
+            return await read(tail)
+        finally:
+            await tail.close()
+            await log.close()
+
+    return asyncio.run(run())
+
+
+def numbers(records: Sequence[Any]) -> list[int]:
+    return [int(dict(record.headers)["number"]) for record in records]
+
+
+async def never(_: Sequence[Any]) -> bool:
+    return False
+
+
+def test_a_batch_is_published_in_order_and_whole(names: tuple[str, str, str]) -> None:
+    ensure()  # 3,000 records of a KB and more: several batches of the producer
+    found = after_publishing(names[0], 3000, lambda tail: tail.read_back(names[0], 1, never))
+    assert numbers(found) == list(range(3000))
+    assert [record.offset for record in found] == list(range(3000))
+    assert found[7].key == b"key 7"
+
+
+def test_the_tail_is_read_back_only_as_far_as_needed(names: tuple[str, str, str]) -> None:
+    ensure()
+
+    async def far_enough(records: Sequence[Any]) -> bool:
+        return any(record.offset < 4000 for record in records)
+
+    found = after_publishing(names[0], 6000, lambda tail: tail.read_back(names[0], 1, far_enough))
+    assert numbers(found) == list(range(found[0].offset, 6000))
+    assert 0 < found[0].offset < 4000
+
+
+def test_the_tail_of_an_empty_partition_is_nothing(names: tuple[str, str, str]) -> None:
+    ensure()
+    assert after_publishing(names[0], 5, lambda tail: tail.read_back(names[0], 0, never)) == []
+
+
+def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str]) -> None:
+    ensure()
+
+    async def all_of_them(tail: TailReader) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number in (0, 1, 2, 3) * 2:
+            await tail.read_back(names[0], number, never)
+        return loop.time() - began
+
+    assert after_publishing(names[0], 5, all_of_them) < 2  # 8 looks; a worker that starts waits for 4

@@ -1,0 +1,134 @@
+"""The read model in a real Redis, in a database of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from app.clients.redis import Entry, RecentTransactions, entry_of, pending_entry
+from app.models.status import TransactionStatus, sort_key
+from app.settings import Settings
+from tests.integration.samples import status, transaction_of
+from tests.support.feed import new_id
+
+URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0").rsplit("/", 1)[0] + "/15"
+KEEP = 1000
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> Iterable[None]:
+    with Redis.from_url(URL) as redis:
+        redis.flushdb()
+        yield
+        redis.flushdb()
+
+
+def with_recent(do: Callable[[RecentTransactions], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        recent = RecentTransactions(Settings(redis_url=URL, recent_transactions=KEEP, redis_timeout=5))
+        await recent.open()
+        try:
+            return await do(recent)
+        finally:
+            await recent.close()
+
+    return asyncio.run(run())
+
+
+def kept(entries: list[Entry]) -> list[dict[str, Any]]:
+    """What the newest page shows after these, remembered one after another."""
+
+    async def do(recent: RecentTransactions) -> Any:
+        for entry in entries:
+            await recent.remember([entry])
+        return await recent.newest(KEEP, None)
+
+    return [json.loads(text) for text in with_recent(do).entries]
+
+
+def revision(id_: str, number: int, verdict: Any = "accepted") -> TransactionStatus:
+    return status(id_, revision=number, status=verdict)
+
+
+def test_the_higher_revision_wins_in_any_order() -> None:
+    id_ = new_id()
+    older, newer = entry_of(revision(id_, 2)), entry_of(revision(id_, 10, "rejected"))
+    for order in ([older, newer], [newer, older]):
+        assert [entry["status"] for entry in kept(order)] == ["rejected"]
+
+
+def test_of_the_same_revision_the_first_stays() -> None:
+    id_ = new_id()
+    said, again = entry_of(revision(id_, 1)), entry_of(revision(id_, 1, "rejected"))
+    assert [entry["status"] for entry in kept([said, again])] == ["accepted"]
+
+
+def test_a_late_pending_never_covers_a_verdict() -> None:
+    verdict = revision(new_id(), 1, "rejected")
+    pending = pending_entry(transaction_of(verdict))
+    assert [entry["status"] for entry in kept([entry_of(verdict), pending])] == ["rejected"]
+    assert [entry["status"] for entry in kept([pending, entry_of(verdict)])] == ["rejected"]
+
+
+def test_the_bound_keeps_the_newest_and_says_that_older_ones_exist() -> None:
+    ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 200))
+
+    async def do(recent: RecentTransactions) -> Any:
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[:KEEP]])
+        assert not (await recent.newest(1, None)).trimmed
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[KEEP:]])
+        return await recent.newest(KEEP + 200, None), await recent.find(sort_key(ids[0], 0))
+
+    page, trimmed_away = with_recent(do)
+    assert [json.loads(text)["transaction_id"] for text in page.entries] == ids[: -KEEP - 1 : -1]
+    assert page.trimmed
+    assert trimmed_away is None
+    with Redis.from_url(URL) as redis:  # both structures were trimmed
+        assert redis.zcard("transactions:order") == redis.hlen("transactions:entries") == KEEP
+
+
+def test_an_older_one_than_the_bound_does_not_push_a_newer_one_out() -> None:
+    ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 1))
+
+    async def do(recent: RecentTransactions) -> Any:
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[1:]])
+        await recent.remember([entry_of(revision(ids[0], 1))])
+        return await recent.newest(KEEP, None)
+
+    page = with_recent(do)
+    assert json.loads(page.entries[-1])["transaction_id"] == ids[1]
+    assert page.trimmed
+
+
+def test_the_sign_of_completeness_goes_with_the_data() -> None:
+    async def do(recent: RecentTransactions) -> Any:
+        before = await recent.is_complete()
+        await recent.mark_complete(trimmed=True)
+        marked = await recent.newest(1, None)
+        with Redis.from_url(URL) as redis:
+            redis.flushdb()  # as a Redis that comes back empty
+        return before, (marked.complete, marked.trimmed), await recent.is_complete()
+
+    assert with_recent(do) == (False, (True, True), False)
+
+
+def test_pages_join_without_gap_or_repeat() -> None:
+    ids = sorted((new_id(at=1_600_000_000 + number // 7) for number in range(95)), reverse=True)
+
+    async def do(recent: RecentTransactions) -> list[str]:
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids])
+        found: list[str] = []
+        key = None
+        while True:
+            page = await recent.newest(10, key)
+            found += page.entries
+            if (key := page.last_key) is None:
+                return found
+
+    assert [json.loads(text)["transaction_id"] for text in with_recent(do)] == ids

@@ -1,0 +1,94 @@
+"""Codec and registry: old records are read with a newer schema, and the registry holds new ones to that."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from app import topics
+from app.codec import Codec
+from app.errors import Poison
+from app.settings import Settings
+from app.topics import WrongTopic
+from tests.support import feed, log
+
+Schema = Mapping[str, Any]
+
+V1 = topics.load_schema(topics.CREATED)
+WITH_DEFAULT = {**V1, "fields": [*V1["fields"], {"name": "channel", "type": "string", "default": "web"}]}
+WITHOUT_DEFAULT = {**V1, "fields": [*V1["fields"], {"name": "channel", "type": "string"}]}
+WITHOUT_LATITUDE = {**V1, "fields": [f for f in V1["fields"] if f["name"] != "latitude"]}
+
+
+@pytest.fixture
+def topic() -> Iterator[str]:
+    """A subject of its own."""
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    yield name
+    log.registry(f"/subjects/{name}-value", method="DELETE")
+
+
+def codec(topic: str, schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Codec:
+    """As a worker gets it that brings this schema."""
+    monkeypatch.setattr(topics, "load_schema", lambda _: schema)
+    return asyncio.run(topics.register(Settings(), topic))
+
+
+def read(by: Codec, value: bytes) -> Any:
+    (found,) = asyncio.run(by.decode([value]))
+    return found
+
+
+def test_an_old_record_is_read_with_a_newer_schema(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = feed.record(feed.new_id())
+    old = codec(topic, V1, monkeypatch).encode(record)
+    newer = codec(topic, WITH_DEFAULT, monkeypatch)
+    assert read(newer, old) == {**record, "channel": "web"}
+    assert read(newer, newer.encode({**record, "channel": "shop"})) == {**record, "channel": "shop"}
+
+
+def test_a_worker_not_yet_updated_reads_newer_records(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = feed.record(feed.new_id())
+    old = codec(topic, V1, monkeypatch)
+    newer = codec(topic, WITH_DEFAULT, monkeypatch)
+    assert read(old, newer.encode({**record, "channel": "shop"})) == record
+
+
+def test_a_field_that_is_gone_is_no_obstacle(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = feed.record(feed.new_id())
+    old = codec(topic, V1, monkeypatch).encode(record)
+    found = read(codec(topic, WITHOUT_LATITUDE, monkeypatch), old)
+    assert found == {name: value for name, value in record.items() if name != "latitude"}
+
+
+def test_registering_again_gives_the_same_id(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = feed.record(feed.new_id())
+    values = {codec(topic, V1, monkeypatch).encode(record)[:5] for _ in range(2)}
+    assert len(values) == 1
+
+
+def test_a_schema_that_cannot_read_the_old_ones_is_refused(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec(topic, V1, monkeypatch)
+    with pytest.raises(WrongTopic, match="incompatible"):
+        codec(topic, WITHOUT_DEFAULT, monkeypatch)
+
+
+def test_every_older_version_counts_not_the_last_alone(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec(topic, WITHOUT_LATITUDE, monkeypatch)
+    with_default = [{**f, "default": 0.0} if f["name"] == "latitude" else f for f in V1["fields"]]
+    codec(topic, {**V1, "fields": with_default}, monkeypatch)
+    with pytest.raises(WrongTopic, match="incompatible"):
+        codec(topic, V1, monkeypatch)  # it reads the second, and not the first
+
+
+def test_an_id_that_the_registry_does_not_know_is_poison(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = codec(topic, V1, monkeypatch).encode(feed.record(feed.new_id()))
+    found = read(codec(topic, V1, monkeypatch), b"\0\x7f\xff\xff\xff" + value[5:])
+    assert isinstance(found, Poison)
+    assert "2147483647 is not in the registry" in str(found)

@@ -1,0 +1,169 @@
+"""The table on real Cassandra nodes, in a keyspace of its own: which write wins, where rows are found, how lists go."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.clients import cassandra, transactions_table
+from app.clients.transactions_table import TransactionsTable
+from app.models.status import TransactionStatus
+from app.settings import Settings
+from tests.integration.samples import status
+from tests.support import store
+from tests.support.feed import new_id
+
+KEYSPACE = "transactions_tests"
+STATEMENTS = ("INSERT", "FILE_BUCKET", "BUCKETS", "NEWEST", "OLDER", "ONE", "BY_ID")
+
+DAY = 86_400
+NOW = 1_750_000_000
+
+
+def ours(cql: str) -> str:
+    """The same statement on our keyspace."""
+    return re.sub(r"\btransactions\.(?=transaction)", f"{KEYSPACE}.", cql)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keyspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Made by the app's own DDL, under another name; gone at the end."""
+    ddl = tmp_path_factory.mktemp("cql") / "transactions.cql"
+    ddl.write_text(ours(cassandra.DDL.read_text()).replace("EXISTS transactions\n", f"EXISTS {KEYSPACE}\n"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cassandra, "DDL", ddl)
+        for name in STATEMENTS:
+            patch.setattr(transactions_table, name, ours(getattr(transactions_table, name)))
+        _drop()
+        with_table(lambda table: table._cassandra.make_tables())
+        yield
+        _drop()
+
+
+@pytest.fixture(autouse=True)
+def _empty(_keyspace: None) -> None:
+    with store.session() as session:
+        for table in ("transactions", "transaction_buckets"):
+            session.execute(f"TRUNCATE {KEYSPACE}.{table}", timeout=60)
+
+
+def _drop() -> None:
+    with store.session() as session:
+        session.execute(f"DROP KEYSPACE IF EXISTS {KEYSPACE}", timeout=60)
+
+
+def with_table(do: Callable[[TransactionsTable], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        settings = Settings()
+        doors = cassandra.Cassandra(settings)
+        await doors.open()
+        try:
+            return await do(TransactionsTable(doors, write_timeout=20, read_timeout=20))
+        finally:
+            await doors.close()
+
+    return asyncio.run(run())
+
+
+def after(*batches: list[TransactionStatus], ask: Callable[[TransactionsTable], Awaitable[Any]]) -> Any:
+    """What `ask` gives once these batches were stored, one after another."""
+
+    async def do(table: TransactionsTable) -> Any:
+        for batch in batches:
+            await table.store(batch)
+        return await ask(table)
+
+    return with_table(do)
+
+
+def finding(id_: str) -> Callable[[TransactionsTable], Awaitable[Any]]:
+    return lambda table: table.find(id_)
+
+
+def test_a_row_comes_back_as_it_was() -> None:
+    said = status(new_id(NOW), value_in_cents=2**63 - 1, reason="ünïcode", score=None)
+    assert after([said], ask=lambda table: table.find(said["transaction_id"])) == said
+    assert after([said], ask=lambda table: table.newest(10)) == [said]
+
+
+@pytest.mark.parametrize(
+    "id_", [new_id(NOW), "16f051bb-14e0-4fda-95e5-507d01ea37dc"], ids=["ours", "foreign"]
+)
+def test_a_lower_revision_written_later_does_not_win(id_: str) -> None:
+    first = status(id_, revision=1, status="rejected", reason="antifraud_unavailable", score=None)
+    again = status(id_, revision=2, status="accepted", score=0.9, event_timestamp=first["event_timestamp"])
+    for order in ([first, again], [again, first], [first, again, first]):
+        found = after(*([said] for said in order), ask=lambda table: table.find(id_))
+        assert found == again
+
+
+def test_writing_the_same_again_changes_nothing() -> None:
+    said = [status(new_id(NOW + number)) for number in range(20)]
+    assert sorted_ids(after(said, said, ask=lambda table: table.newest(100))) == sorted_ids(said)
+
+
+def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:
+    foreign = [
+        status(id_, event_timestamp=NOW - 90 * number)
+        for number, id_ in enumerate(["16f051bb-14e0-4fda-95e5-507d01ea37dc", "order 7", str(uuid.uuid4())])
+    ]
+    for said in foreign:
+        assert after(foreign, ask=finding(said["transaction_id"])) == said
+    assert after(foreign, ask=lambda table: table.newest(10)) == foreign
+
+
+def test_an_unknown_id_is_none() -> None:
+    assert with_table(lambda table: table.find(new_id(NOW))) is None
+    assert with_table(lambda table: table.find("16f051bb-14e0-4fda-95e5-507d01ea37dc")) is None
+
+
+def test_a_list_walks_over_quiet_months_without_guessing() -> None:
+    moments = [NOW, NOW - 1, NOW - 3 * DAY, NOW - 45 * DAY, NOW - 400 * DAY, NOW - 401 * DAY, 1_000_000_000]
+    said = [status(new_id(moment)) for moment in moments]
+    reads: list[str] = []
+
+    async def ask(table: TransactionsTable) -> Any:
+        read = table._read
+
+        async def counted(cql: str, values: Any) -> Any:
+            reads.append(cql)
+            return await read(cql, values)
+
+        table._read = counted  # type: ignore[method-assign]
+        return await table.newest(100)
+
+    assert after(said, ask=ask) == said
+    assert len(reads) < 60  # a read for each minute of these years would be millions
+
+
+def test_pages_join_over_minutes_and_shards() -> None:
+    said = sorted(
+        (status(new_id(NOW + 7 * number)) for number in range(130)),
+        key=lambda one: one["transaction_id"],
+        reverse=True,
+    )
+
+    async def ask(table: TransactionsTable) -> Any:
+        found: list[Any] = []
+        place = None
+        while page := await table.newest(9, place):
+            found += page
+            last = page[-1]["transaction_id"]
+            place = (int(last[:8] + last[9:13], 16) // 60_000, last)
+        return found
+
+    assert after(said, ask=ask) == said
+
+
+def test_a_large_batch_is_stored_whole() -> None:
+    said = [status(new_id(NOW + number // 500)) for number in range(2000)]
+    assert sorted_ids(after(said, ask=lambda table: table.newest(3000))) == sorted_ids(said)
+
+
+def sorted_ids(rows: list[TransactionStatus]) -> list[str]:
+    return sorted(row["transaction_id"] for row in rows)
