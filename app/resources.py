@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError
 from app import topics
 from app.clients.antifraud import Antifraud
 from app.clients.cassandra import Cassandra
-from app.clients.kafka import Log, TailReader
+from app.clients.kafka import Log
 from app.clients.redis import RecentTransactions
+from app.clients.tail import TailReader
 from app.clients.transactions_table import TransactionsTable
 from app.codec import Codec
 from app.errors import LogUnavailable, PipelineError, StoreUnavailable, Transient
@@ -66,7 +67,6 @@ class Resources:
             self.recent.close(),
             self.antifraud.close(),
             self.cassandra.close(),
-            self.tail.close(),
             self.log.close(),
         )
 
@@ -81,7 +81,6 @@ class Resources:
             await admin.close()
         if not self.log.is_open:
             await self.log.open()
-        await self.tail.open()
 
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)

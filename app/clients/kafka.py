@@ -1,14 +1,13 @@
-"""The log: publish a record, publish a batch to a partition, read a partition's tail."""
+"""Into the log: publish a record, publish a batch to a partition."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.structs import ConsumerRecord
 
 from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
@@ -116,81 +115,3 @@ class Log:
                 batch.append(timestamp=now, key=raw, value=value, headers=headers)
         batch.close()
         yield batch
-
-
-class TailReader:
-    """Reads a partition backward from its end, in growing steps, with one consumer of no group."""
-
-    FIRST_STEP = 500
-
-    def __init__(self, settings: Settings):
-        self._settings = settings
-        self._lock = asyncio.Lock()
-        self._consumer: AIOKafkaConsumer | None = None
-
-    async def open(self) -> None:
-        """Connect; LogUnavailable when no broker answers."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_brokers,
-            enable_auto_commit=False,
-            request_timeout_ms=int(REQUEST_TIMEOUT * 1000),
-            fetch_max_wait_ms=50,  # a fetch at one partition's end must not hold up the next partition's first
-        )
-        try:
-            await consumer.start()
-        except (KafkaError, OSError) as exc:
-            await consumer.stop()
-            raise LogUnavailable(f"Kafka at {self._settings.kafka_brokers} does not answer: {exc!r}") from exc
-        self._consumer = consumer
-
-    async def close(self) -> None:
-        """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
-
-    async def read_back(
-        self, topic: str, partition: int, far_enough: Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
-    ) -> list[ConsumerRecord]:
-        """The partition's newest records, oldest first, going back until `far_enough(them)` or the beginning."""
-        if self._consumer is None:
-            raise LogUnavailable("Kafka has not been reached since the start")
-        async with self._lock:
-            try:
-                return await self._read_back(self._consumer, TopicPartition(topic, partition), far_enough)
-            except KafkaError as exc:
-                raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
-
-    async def _read_back(
-        self,
-        consumer: AIOKafkaConsumer,
-        tp: TopicPartition,
-        far_enough: Callable[[Sequence[ConsumerRecord]], Awaitable[bool]],
-    ) -> list[ConsumerRecord]:
-        consumer.assign([tp])
-        beginning = (await consumer.beginning_offsets([tp]))[tp]
-        start = end = (await consumer.end_offsets([tp]))[tp]
-        records: list[ConsumerRecord] = []
-        step = self.FIRST_STEP
-        while start > beginning:
-            chunk_end, start, step = start, max(beginning, start - step), step * 4
-            records = await self._read(consumer, tp, start, chunk_end) + records
-            if await far_enough(records):
-                break
-        assert start <= end
-        return records
-
-    async def _read(
-        self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
-    ) -> list[ConsumerRecord]:
-        consumer.seek(tp, start)
-        records: list[ConsumerRecord] = []
-        deadline = time.monotonic() + REQUEST_TIMEOUT
-        # The position, not the last record's offset: the log may hold markers that are no records.
-        while await consumer.position(tp) < end:
-            if time.monotonic() > deadline:
-                raise LogUnavailable(
-                    f"{tp.topic}[{tp.partition}] gave no records within {REQUEST_TIMEOUT:g} s"
-                )
-            fetched = await consumer.getmany(tp, timeout_ms=500)
-            records += [record for record in fetched.get(tp, []) if record.offset < end]
-        return records

@@ -12,7 +12,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app import topics
-from app.clients.kafka import Log, TailReader
+from app.clients.kafka import Log
+from app.clients.tail import TailReader
 from app.errors import LogUnavailable
 from app.settings import Settings
 from app.topics import WrongTopic
@@ -100,7 +101,6 @@ def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaita
     async def run() -> Any:
         log, tail = Log(Settings()), TailReader(Settings())
         await log.open()
-        await tail.open()
         try:
             records = (
                 (f"key {n}", str(n).encode() * 300, [("number", str(n).encode())]) for n in range(count)
@@ -108,7 +108,6 @@ def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaita
             await log.publish_batch(topic, 1, records)
             return await read(tail)
         finally:
-            await tail.close()
             await log.close()
 
     return asyncio.run(run())

@@ -1,0 +1,63 @@
+"""Out of the log: a partition read backward from its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from app.errors import LogUnavailable
+from app.settings import Settings
+
+FIRST_STEP = 500
+TIMEOUT = 30.0
+
+FarEnough = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
+
+
+class TailReader:
+    """Reads with a consumer of no group that lives as long as one look: looks are rare, one an assignment."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+
+    async def read_back(self, topic: str, partition: int, far_enough: FarEnough) -> list[ConsumerRecord]:
+        """The partition's newest records, oldest first, going back until `far_enough(them)` or the beginning."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_brokers, enable_auto_commit=False)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await consumer.start()
+                return await _read_back(consumer, TopicPartition(topic, partition), far_enough)
+        except (KafkaError, OSError, TimeoutError) as exc:
+            raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
+        finally:
+            await consumer.stop()
+
+
+async def _read_back(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, far_enough: FarEnough
+) -> list[ConsumerRecord]:
+    consumer.assign([tp])
+    beginning = (await consumer.beginning_offsets([tp]))[tp]
+    start = (await consumer.end_offsets([tp]))[tp]
+    records: list[ConsumerRecord] = []
+    step = FIRST_STEP
+    while start > beginning:
+        end, start, step = start, max(beginning, start - step), step * 4
+        records = await _read(consumer, tp, start, end) + records
+        if await far_enough(records):
+            break
+    return records
+
+
+async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[ConsumerRecord]:
+    consumer.seek(tp, start)
+    records: list[ConsumerRecord] = []
+    # The position, not the last record's offset: the log may hold markers that are no records.
+    while await consumer.position(tp) < end:
+        fetched = await consumer.getmany(tp, timeout_ms=500)
+        records += [record for record in fetched.get(tp, []) if record.offset < end]
+    return records
