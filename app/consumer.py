@@ -20,7 +20,17 @@ from faust.types.tuples import ConsumerMessage
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread; a commit that fails is tried again at the next interval instead of ending the worker."""
+    """Faust's consumer thread, reading what is committed.
+
+    A commit that fails is tried again at the next interval instead of ending the worker.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = (
+            "read_committed"  # Faust sets it for exactly_once only, aiokafka reads it at start
+        )
+        return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()

@@ -28,10 +28,12 @@ class RealDoors:
         return await self._resources.created.decode(values)
 
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
-        """The tail of the status partition, back to the first verdict on a record before `from_offset`.
+        """Take the status partition, then read its tail back to the first verdict on a record before `from_offset`.
 
+        Taken first, so that nobody else can add to what is read.
         Verdicts are told in the order of their source offsets, so everything older is older work.
         """
+        await self._resources.teller.take(partition)
         decode = self._resources.status.decode
 
         async def first_verdicts(records: Sequence[Any]) -> list[TransactionStatus]:
@@ -62,8 +64,8 @@ class RealDoors:
     async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
         """Into transaction_status, in the partition of the same number."""
         encode = self._resources.status.encode
-        await self._resources.log.publish_batch(
-            topics.STATUS, partition, ((status["transaction_id"], encode(status), []) for status in statuses)
+        await self._resources.teller.tell(
+            partition, ((status["transaction_id"], encode(status), []) for status in statuses)
         )
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:

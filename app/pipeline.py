@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from app.delivery import Batch, Round
-from app.errors import AntifraudUnavailable, Poison
+from app.delivery import Round
+from app.errors import AntifraudUnavailable, Poison, Transient
 from app.models.assessment import Assessment, unassessed
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction, unstorable
@@ -31,13 +31,13 @@ class Doors(Protocol):
         """Records of transaction_created."""
 
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
-        """First verdicts in the log for records of the partition at `from_offset` and after, by source offset."""
+        """Own the partition from now on; first verdicts on its records from `from_offset` on, by source offset."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """What antifraud says."""
 
     async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
-        """Into the log."""
+        """Into the log, all or none; after a failure only `recall` can say which."""
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic."""
@@ -77,6 +77,7 @@ class Pipeline:
         self._when_down = when_down
         self._patience = patience
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
+        self._unsure: set[int] = set()  # partitions whose last tell failed
         self._down_since: float | None = None
         self._failed_at = 0.0
 
@@ -84,10 +85,9 @@ class Pipeline:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
         work = Decided()
         fresh: list[tuple[int, int, Transaction]] = []
-        to_recall = {partition for _, partition in round_.first_of}
+        await self._recall_new(round_)
         for batch in round_.batches:
-            known = await self._known(batch, new=batch.partition in to_recall)
-            to_recall.discard(batch.partition)  # one look reaches over the partition's later batches too
+            known = self._recalled.get(batch.partition, {})
             records = await self._doors.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
                 if record.offset in known:
@@ -98,6 +98,22 @@ class Pipeline:
                     fresh.append((batch.partition, record.offset, transaction))  # type: ignore[arg-type]
         self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
         round_.work = work
+
+    async def _recall_new(self, round_: Round) -> None:
+        """What an earlier owner of a partition (or we, before a rebalance) told of these records already."""
+        firsts: dict[int, int] = {}
+        for batch in round_.batches:
+            if (batch.topic, batch.partition) in round_.first_of:
+                firsts.setdefault(batch.partition, batch.records[0].offset)
+        await asyncio.gather(*(self._recall(partition, offset) for partition, offset in firsts.items()))
+
+    async def _recall(self, partition: int, from_offset: int) -> None:
+        known = self._recalled[partition] = await self._doors.recall(partition, from_offset)
+        self._unsure.discard(partition)
+        if known:
+            log.info(
+                "%d verdicts of partition %d are in the log already: not asked again", len(known), partition
+            )
 
     def _file(
         self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]
@@ -122,8 +138,28 @@ class Pipeline:
                 raise result
 
     async def _tell(self, work: Decided, partition: int) -> None:
-        await self._doors.tell(partition, work.to_tell[partition])
+        if partition in self._unsure:
+            await self._recall(partition, work.to_tell[partition][0]["source_offset"])
+        self._repeat_known(work, partition)
+        if work.to_tell[partition]:
+            try:
+                await self._doors.tell(partition, work.to_tell[partition])
+            except Transient:
+                # It may be in the log, and somebody else may own the partition: look before the next try.
+                self._unsure.add(partition)
+                raise
         del work.to_tell[partition]
+
+    def _repeat_known(self, work: Decided, partition: int) -> None:
+        """Where the log has a verdict by now, that one is stored, and ours is dropped untold."""
+        known = self._recalled.get(partition)
+        if not known or all(status["source_offset"] not in known for status in work.to_tell[partition]):
+            return
+        work.to_tell[partition] = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
+        work.to_store = [
+            known.get(s["source_offset"], s) if s["source_partition"] == partition else s
+            for s in work.to_store
+        ]
 
     async def store(self, round_: Round) -> None:
         """The rows, derived from what is in the log."""
@@ -131,20 +167,6 @@ class Pipeline:
         if work.to_store:
             await self._doors.store(work.to_store)
         self._narrator.decided(work.to_store)
-
-    async def _known(self, batch: Batch, *, new: bool) -> dict[int, TransactionStatus]:
-        """What an earlier owner of the partition (or we, before a rebalance) told of these records already."""
-        if new:
-            self._recalled[batch.partition] = await self._doors.recall(
-                batch.partition, batch.records[0].offset
-            )
-            if self._recalled[batch.partition]:
-                log.info("%d verdicts of partition %d are in the log already: repeated, not asked again",
-                         len(self._recalled[batch.partition]), batch.partition)  # fmt: skip
-        known = self._recalled.get(batch.partition)
-        if known and batch.records[0].offset > max(known):
-            known.clear()
-        return known or {}
 
     async def _assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""

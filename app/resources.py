@@ -16,6 +16,7 @@ from app.clients.cassandra import Cassandra
 from app.clients.kafka import Log
 from app.clients.redis import RecentTransactions
 from app.clients.tail import TailReader
+from app.clients.teller import Teller
 from app.clients.transactions_table import TransactionsTable
 from app.codec import Codec
 from app.errors import LogUnavailable, PipelineError, StoreUnavailable, Transient
@@ -40,6 +41,7 @@ class Resources:
         self._neighbours = neighbours
         self.log = Log(settings)
         self.tail = TailReader(settings)
+        self.teller = Teller(settings, topics.STATUS)
         self.antifraud = Antifraud(settings)
         self.cassandra = Cassandra(settings)
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
@@ -67,6 +69,7 @@ class Resources:
             self.recent.close(),
             self.antifraud.close(),
             self.cassandra.close(),
+            self.teller.close(),
             self.log.close(),
         )
 

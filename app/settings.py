@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     publish_timeout: Seconds = Field(
         2, description="seconds a POST waits for Kafka before 503: a client's patience"
     )
+    tell_timeout: Seconds = Field(5, description="seconds for one try to tell a batch of statuses")
     assess_timeout: Seconds = Field(
         2, description="seconds for one assessment call, Envoy's retries included"
     )

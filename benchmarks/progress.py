@@ -62,7 +62,9 @@ async def group() -> AsyncIterator[Group]:
     """Connected, for a while."""
     brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers, enable_auto_commit=False, isolation_level="read_committed"
+    )
     await admin.start()
     await consumer.start()
     try:

@@ -13,6 +13,7 @@ from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
 
 Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
+Record = tuple[str | bytes | None, bytes | None, Headers]
 
 #: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
 MAX_BATCH_BYTES = 900_000
@@ -86,14 +87,12 @@ class Log:
         if not send.cancelled():
             send.exception()  # seen: the caller has been answered already
 
-    async def publish_batch(
-        self, topic: str, partition: int, records: Iterable[tuple[str | bytes | None, bytes | None, Headers]]
-    ) -> None:
+    async def publish_batch(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Records (key, value, headers) to one partition, in order; returns when all are acknowledged."""
         if self._producer is None:
             raise LogUnavailable("Kafka has not been reached since the start")
         try:
-            for batch in self._batches(records):
+            for batch in batches(self._producer, records):
                 future = await self._producer.send_batch(batch, topic, partition=partition)
                 await future
         except MessageSizeTooLargeError as exc:
@@ -101,17 +100,16 @@ class Log:
         except KafkaError as exc:
             raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
 
-    def _batches(
-        self, records: Iterable[tuple[str | bytes | None, bytes | None, Headers]]
-    ) -> Iterable[object]:
-        assert self._producer is not None
-        batch, now = self._producer.create_batch(), int(time.time() * 1000)
-        for key, value, headers in records:
-            raw = key.encode() if isinstance(key, str) else key
-            if batch.append(timestamp=now, key=raw, value=value, headers=headers) is None:
-                batch.close()
-                yield batch
-                batch = self._producer.create_batch()
-                batch.append(timestamp=now, key=raw, value=value, headers=headers)
-        batch.close()
-        yield batch
+
+def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[object]:
+    """The records as aiokafka's batches: a future a batch, not a future a record."""
+    batch, now = producer.create_batch(), int(time.time() * 1000)
+    for key, value, headers in records:
+        raw = key.encode() if isinstance(key, str) else key
+        if batch.append(timestamp=now, key=raw, value=value, headers=headers) is None:
+            batch.close()
+            yield batch
+            batch = producer.create_batch()
+            batch.append(timestamp=now, key=raw, value=value, headers=headers)
+    batch.close()
+    yield batch

@@ -26,7 +26,11 @@ class TailReader:
 
     async def read_back(self, topic: str, partition: int, far_enough: FarEnough) -> list[ConsumerRecord]:
         """The partition's newest records, oldest first, going back until `far_enough(them)` or the beginning."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_brokers, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_brokers,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
         try:
             async with asyncio.timeout(TIMEOUT):
                 await consumer.start()

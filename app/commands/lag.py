@@ -32,7 +32,9 @@ def register(app: faust.App, settings: Settings) -> None:
 
 async def show(settings: Settings) -> None:
     """Print the table."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
+    )
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
     try:
         await consumer.start()

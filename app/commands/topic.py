@@ -37,7 +37,9 @@ def register(app: faust.App, settings: Settings) -> None:
 async def show(settings: Settings, name: str, follow: bool) -> None:
     """Print the records to the present end, by time, and with `follow` those that come after."""
     codec = await topics.register(settings, SCHEMA_OF[name]) if name in SCHEMA_OF else None
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
+    )
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
     try:
         await consumer.start()

@@ -181,7 +181,9 @@ def _partitions(topic: str) -> Sequence[TopicPartition]:
 
 
 async def _with_consumer(ask: Callable[[Any], Awaitable[T]]) -> T:
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers(), enable_auto_commit=False, isolation_level="read_committed"
+    )
     await consumer.start()
     try:
         return await ask(consumer)

@@ -18,11 +18,13 @@ class Tail:
         self.records = [Record(offset, value) for offset, value in enumerate(values)]
         self.chunk = chunk
         self.read = 0
+        self.happened: list[str] = []
 
     async def read_back(
         self, topic: str, partition: int, far_enough: Callable[[Sequence[Any]], Awaitable[bool]]
     ) -> list[Record]:
         assert (topic, partition) == ("transaction_status", 0)
+        self.happened.append("read")
         for start in range(len(self.records) - self.chunk, -self.chunk, -self.chunk):
             self.read = len(self.records) - max(start, 0)
             if await far_enough(self.records[max(start, 0) :]):
@@ -34,13 +36,23 @@ def recalled(tail: Tail, from_offset: int) -> dict[int, TransactionStatus]:
     async def decode(values: Sequence[Any]) -> list[Any]:
         return list(values)
 
-    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail)
+    async def take(partition: int) -> None:
+        tail.happened.append(f"take {partition}")
+
+    teller = SimpleNamespace(take=take)
+    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail, teller=teller)
     return asyncio.run(RealDoors(resources).recall(0, from_offset))
 
 
 def test_verdicts_from_the_offset_on_are_recalled_by_their_source() -> None:
     verdicts = [status(offset=n) for n in range(5, 10)]
     assert recalled(Tail(*verdicts), 7) == {7: verdicts[2], 8: verdicts[3], 9: verdicts[4]}
+
+
+def test_the_partition_is_taken_before_it_is_read_so_that_nobody_adds_to_it_meanwhile() -> None:
+    tail = Tail(status(offset=5))
+    recalled(tail, 5)
+    assert tail.happened == ["take 0", "read"]
 
 
 def test_no_more_is_read_than_back_to_the_first_older_verdict() -> None:

@@ -29,6 +29,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.clients": {"app.models", "app.errors", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
+    "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
     "app.watch": {"app.resources"},

@@ -289,6 +289,50 @@ def test_a_repeated_tell_says_the_same() -> None:
     run(main())
 
 
+def test_after_a_failed_tell_the_log_is_asked_and_what_it_has_stands() -> None:
+    """The try may have reached the log after all, or a worker that had the partition meanwhile decided otherwise."""
+    doors = FakeDoors()
+    doors.fails("tell 0", DOWN)
+    in_the_log = recorded(0, 1)
+
+    async def main() -> None:
+        one, round_ = pipeline(doors), round_of(batch(0, 1, 2))
+        await one.decide(round_)
+        with pytest.raises(LogUnavailable):
+            await one.tell(round_)
+        doors.recorded = {0: in_the_log}
+        await one.tell(round_)
+        await one.store(round_)
+
+    run(main())
+    assert doors.log == [(0, ["p0o2"])]
+    assert doors.stored[0] == in_the_log[1]
+    assert ids(doors.stored) == ["p0o1", "p0o2"]
+
+
+def test_a_worker_that_slept_past_its_session_tells_nothing_that_another_has_told() -> None:
+    """Also of the next round, which it had decided already when it fell asleep."""
+    doors = FakeDoors()
+    doors.fails("tell 0", LogUnavailable("fenced"))
+    by_the_other = recorded(0, 1, 2, 3)
+
+    async def main() -> None:
+        one = pipeline(doors)
+        first, second = round_of(batch(0, 1)), round_of(batch(0, 2, 3), first=False)
+        await one.decide(first)
+        await one.decide(second)
+        doors.recorded = {0: by_the_other}
+        with pytest.raises(LogUnavailable):
+            await one.tell(first)
+        for round_ in (first, second):
+            await one.tell(round_)
+            await one.store(round_)
+
+    run(main())
+    assert doors.log == []
+    assert doors.stored == list(by_the_other.values())
+
+
 def test_a_dead_letter_is_not_buried_twice_when_the_tell_is_repeated() -> None:
     doors = FakeDoors()
     doors.fails("tell 0", DOWN)

@@ -1,0 +1,78 @@
+"""The status topic's one writer a partition: whoever takes a partition shuts out whoever had it.
+
+A worker that was paused past its session wakes up with verdicts in its hands that somebody else has decided meanwhile.
+Kafka's transactional producer fences it: taking a partition ends the transaction and the rights of its last owner
+(docs/decisions/0001). A batch is told as a whole or not at all; readers of the topic read what is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from app.clients.kafka import MAX_BATCH_BYTES, Record, batches
+from app.errors import LogUnavailable, Poison
+from app.settings import Settings
+
+#: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
+TRANSACTION_TIMEOUT = 10.0
+STOP_WITHIN = 1.0
+
+
+class Teller:
+    """Transactional producers, one a partition that was taken."""
+
+    def __init__(self, settings: Settings, topic: str):
+        self._settings = settings
+        self._topic = topic
+        self._producers: dict[int, AIOKafkaProducer] = {}
+
+    async def take(self, partition: int) -> None:
+        """Become the partition's writer; what the last one had not finished is undone. LogUnavailable."""
+        await self._drop(partition)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_brokers,
+            transactional_id=f"{self._topic}-{partition}",
+            transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
+            max_batch_size=MAX_BATCH_BYTES,
+        )
+        self._producers[partition] = producer
+        try:
+            async with asyncio.timeout(self._settings.tell_timeout):
+                await producer.start()
+        except (KafkaError, OSError, TimeoutError) as exc:
+            await self._drop(partition)
+            raise LogUnavailable(f"{self._topic}[{partition}] could not be taken: {exc!r}") from exc
+
+    async def tell(self, partition: int, records: Iterable[Record]) -> None:
+        """Write the records (key, value, headers), all or none; take the partition again after LogUnavailable.
+
+        After LogUnavailable it is not known which: the producer is gone, and only the log itself can tell.
+        """
+        producer = self._producers.get(partition)
+        if producer is None:
+            raise LogUnavailable(f"{self._topic}[{partition}] is to be taken first")
+        try:
+            async with asyncio.timeout(self._settings.tell_timeout), producer.transaction():
+                for batch in batches(producer, records):
+                    await (await producer.send_batch(batch, self._topic, partition=partition))
+        except MessageSizeTooLargeError as exc:
+            raise Poison(f"larger than {self._topic} takes (its max.message.bytes): {exc}") from exc
+        except (KafkaError, OSError, TimeoutError) as exc:
+            await self._drop(partition)
+            raise LogUnavailable(f"{self._topic}[{partition}] could not be told: {exc!r}") from exc
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await asyncio.gather(*(self._drop(partition) for partition in list(self._producers)))
+
+    async def _drop(self, partition: int) -> None:
+        producer = self._producers.pop(partition, None)
+        if producer is not None:
+            # What it might still send is refused once the partition is taken again.
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), STOP_WITHIN)
