@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from app import metrics
 from app.delivery import Round
 from app.errors import AntifraudUnavailable, Poison, Transient
 from app.models.assessment import Assessment, unassessed
@@ -96,7 +98,9 @@ class Pipeline:
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
                     fresh.append((batch.partition, record.offset, transaction))  # type: ignore[arg-type]
+        repeated = len(work.to_store)
         self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
+        metrics.REPEATED.inc(repeated)
         round_.work = work
 
     async def _recall_new(self, round_: Round) -> None:
@@ -129,6 +133,7 @@ class Pipeline:
         work: Decided = round_.work
         if work.letters:
             await self._doors.bury(work.letters)
+            metrics.DEAD_LETTERS.inc(len(work.letters))
             work.letters = []
         results = await asyncio.gather(
             *(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True
@@ -148,6 +153,7 @@ class Pipeline:
                 # It may be in the log, and somebody else may own the partition: look before the next try.
                 self._unsure.add(partition)
                 raise
+            _count(work.to_tell[partition])
         del work.to_tell[partition]
 
     def _repeat_known(self, work: Decided, partition: int) -> None:
@@ -155,7 +161,9 @@ class Pipeline:
         known = self._recalled.get(partition)
         if not known or all(status["source_offset"] not in known for status in work.to_tell[partition]):
             return
-        work.to_tell[partition] = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
+        untold = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
+        metrics.REPEATED.inc(len(work.to_tell[partition]) - len(untold))
+        work.to_tell[partition] = untold
         work.to_store = [
             known.get(s["source_offset"], s) if s["source_partition"] == partition else s
             for s in work.to_store
@@ -195,6 +203,11 @@ class Pipeline:
             self._down_since = now
         self._failed_at = now
         return self._down_since
+
+
+def _count(told: Sequence[TransactionStatus]) -> None:
+    for (status, reason), count in Counter((s["status"], s["reason"]) for s in told).items():
+        metrics.VERDICTS.labels(status, reason or "").inc(count)
 
 
 def _poison(transaction: Transaction | Poison) -> str | None:

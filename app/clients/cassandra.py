@@ -25,6 +25,7 @@ from cassandra.policies import (
 )
 from cassandra.query import dict_factory
 
+from app import metrics
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -128,9 +129,12 @@ class Cassandra:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
         try:
-            return await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
+            rows = await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
+            _reached("read", STRONGEST)
         except StoreUnavailable:
-            return await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+            rows = await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+            _reached("read", WEAKEST)
+        return rows
 
     async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
         """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
@@ -139,8 +143,10 @@ class Cassandra:
         """
         try:
             await self._run(statement_at(STRONGEST), None, timeout)
+            _reached("write", STRONGEST)
         except TooFewReplicas:
             await self._run(statement_at(WEAKEST), None, timeout)
+            _reached("write", WEAKEST)
 
     async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
         if self._session is None:
@@ -182,6 +188,10 @@ def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:
     bound = statement.bind(values)
     bound.consistency_level = level
     return bound
+
+
+def _reached(request: str, level: int) -> None:
+    metrics.CASSANDRA_REQUESTS.labels(request, ConsistencyLevel.value_to_name[level]).inc()
 
 
 def _resolve(answer: asyncio.Future[Rows], rows: Rows | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import faust
 from aiohttp import web
 from faust.web import View
@@ -34,10 +36,10 @@ class Calls:
         self._pending = pending
 
     async def post(self, request: web.Request) -> web.Response:
-        """201 once Kafka has acknowledged the record; 400, 413, 503."""
+        """201 once Kafka has acknowledged the record; 400, 408, 413, 503."""
         try:
             check_content_type(request)
-            transaction = new_transaction(parse(await request.read()))
+            transaction = new_transaction(parse(await self._body(request)))
             await self._publish(transaction)
         except InvalidRequest as exc:
             return _invalid(exc)
@@ -46,6 +48,13 @@ class Calls:
         self._pending.note(transaction)
         self._narrator.arrived(transaction["transaction_id"])
         return _json(f'{{"transaction_id": "{transaction["transaction_id"]}"}}', 201)
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await request.read()
+        except TimeoutError as exc:
+            raise web.HTTPRequestTimeout from exc
 
     async def _publish(self, transaction: Transaction) -> None:
         if not self._resources.is_open:

@@ -23,17 +23,19 @@ RIGHTS: dict[str, set[str]] = {
     # what happens to a transaction, and how it survives: no Faust, no sockets
     "app.codec": {"app.errors"},
     "app.narration": {"app.models"},
-    "app.delivery": {"app.errors"},
-    "app.pipeline": {"app.models", "app.errors", "app.delivery", "app.narration"},
+    "app.metrics": set(),
+    "app.delivery": {"app.errors", "app.metrics"},
+    "app.pipeline": {"app.models", "app.errors", "app.metrics", "app.delivery", "app.narration"},
     # doors out
-    "app.clients": {"app.models", "app.errors", "app.settings"},
+    "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
     "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
     "app.watch": {"app.resources"},
-    "app.read_model": {"app.clients", "app.models", "app.errors"},
+    "app.watchdog": {"app.delivery"},
+    "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
     "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     # Faust, and doors in
@@ -49,6 +51,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.web": {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
     },
+    "app.web.metrics": {"app.metrics", "app.web.problems"},
+    "app.web.server": {"app.settings", "app.web.problems"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     "app.commands": {"app.commands", "app.codec", "app.topics", "app.errors", "app.settings"},
     # the map, and the forms: only they see all
@@ -142,7 +146,7 @@ def test_app_has_no_right_to_another_process_or_to_tests() -> None:
 
 
 LIGHT = ["app.settings", "app.errors", "app.models.transaction", "app.models.status", "app.models.assessment"]
-LIGHT += ["app.delivery", "app.narration", "app.pipeline"]
+LIGHT += ["app.delivery", "app.metrics", "app.narration", "app.pipeline"]
 HEAVY = {
     "faust",
     "mode",
