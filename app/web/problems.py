@@ -46,8 +46,6 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
         return problem(exc.status, exc.reason, _detail(exc, request), headers=allow)
     except web.RequestPayloadError:
         return problem(400, "Bad request", "the body is not what its headers say")
-    except ConnectionError:
-        raise  # the client has gone
     except Exception:
         log.exception("%s %s failed by a fault of ours", request.method, request.path)
         return problem(500, "Internal error", "a fault of ours; it is in the log")

@@ -37,6 +37,8 @@ class Protocol(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is no HTTP, or over its bounds: 400 without the client's bytes in the answer or the log."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has gone, aiohttp lets it
         if status >= 500:
             self.log_exception("A request failed by a fault of ours", exc_info=exc)
             answer = problem(status, "Internal error", "a fault of ours; it is in the log")
@@ -100,4 +102,5 @@ class BoundedWeb(Web):
             access_log=None,
             keepalive_timeout=settings.idle_timeout,
             lingering_time=LINGER,
+            auto_decompress=False,  # a body of 16 KB needs none, and a small one may unpack to a large one
         )

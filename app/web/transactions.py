@@ -55,6 +55,8 @@ class Calls:
                 return await request.read()
         except TimeoutError as exc:
             raise web.HTTPRequestTimeout from exc
+        except ConnectionError as exc:  # nobody will read it
+            raise web.HTTPBadRequest(text="the connection ended before the body did") from exc
 
     async def _publish(self, transaction: Transaction) -> None:
         if not self._resources.is_open:
