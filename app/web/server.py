@@ -76,7 +76,7 @@ class Server(web.Server):
         """One more; beyond the bound it is closed at once: files are needed for Kafka and Cassandra too."""
         super().connection_made(handler, transport)
         if len(self._connections) > self._most:
-            transport.abort()
+            self._loop.call_soon(handler.force_close)  # not now: the handler's task is about to be made
 
 
 class Runner(web.AppRunner):

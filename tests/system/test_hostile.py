@@ -161,7 +161,7 @@ def test_headers_that_do_not_end_are_cut_off_however_steadily_they_come() -> Non
         assert time.monotonic() - began > 20
 
 
-def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker() -> None:
+def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(written: Written) -> None:
     held: list[socket.socket] = []
     try:
         held += [opened() for _ in range(850)]
@@ -172,6 +172,7 @@ def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker() 
         for one in held:
             one.close()
     time.sleep(0.5)
+    assert "Traceback" not in written.since(form())
     assert http.call("GET").status == 200
     assert http.post().status == 201
 
