@@ -39,7 +39,9 @@ REQUEST_SECONDS = _histogram(
 IN_FLIGHT = _gauge("kafka_records_in_flight", "Records of POSTs that wait for Kafka's acknowledgement")
 READS = _counter("reads_total", "GETs by the store that answered (redis, cassandra)", "store")
 READ_MODEL_COMPLETE = _gauge(
-    "read_model_complete", "1 while Redis has all of the newest transactions, else GET asks Cassandra"
+    "read_model_complete",
+    "1 while Redis has all of the newest transactions, else GET asks Cassandra",
+    "store",  # so that a worker without a read model does not say 0
 )
 
 # Batches

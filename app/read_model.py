@@ -91,15 +91,15 @@ class ReadModel:
         while True:
             try:
                 if not await self._recent.is_complete():
-                    metrics.READ_MODEL_COMPLETE.set(0)
+                    metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
                     await self._refill()
                 self._redis_answers = True
-                metrics.READ_MODEL_COMPLETE.set(1)
+                metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
                 if said:
                     log.info("The read model in Redis is complete again")
                 said = False
             except Transient as exc:
-                metrics.READ_MODEL_COMPLETE.set(0)
+                metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
                 if not said:
                     log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
                 said = True
