@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import time
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from app.clients.kafka import Headers
+from app.clients.kafka import MAX_BATCH_BYTES, Headers
 from app.settings import Settings
 
 
@@ -33,7 +35,7 @@ class OneWriter:
             bootstrap_servers=settings.kafka_brokers,
             transactional_id=command,
             transaction_timeout_ms=10_000,
-            max_request_size=2 * 1024 * 1024,
+            max_batch_size=MAX_BATCH_BYTES,
         )
 
     async def __aenter__(self) -> OneWriter:
@@ -46,9 +48,17 @@ class OneWriter:
     async def write(self, records: Iterable[Outgoing]) -> None:
         """All of them or none."""
         async with self._producer.transaction():
-            sent = [
-                await self._producer.send(r.topic, r.value, r.key, r.partition, headers=r.headers)
-                for r in records
-            ]
-            for acknowledged in sent:
-                await acknowledged
+            for (topic, partition), those in groupby(records, key=lambda record: record[:2]):
+                for batch in self._batches(those):
+                    await (await self._producer.send_batch(batch, topic, partition=partition))
+
+    def _batches(self, records: Iterable[Outgoing]) -> Iterator[Any]:
+        # As batches, since `send` refuses a record that has neither key nor value: poison may be that.
+        batch, now = self._producer.create_batch(), int(time.time() * 1000)
+        for record in records:
+            content = {"key": record.key, "value": record.value, "headers": record.headers}
+            if batch.append(timestamp=now, **content) is None:
+                yield batch
+                batch = self._producer.create_batch()
+                batch.append(timestamp=now, **content)
+        yield batch
