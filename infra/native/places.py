@@ -108,7 +108,9 @@ async def _records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
 async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
     # without a group all partitions are ours, and nothing is committed
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=brokers, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
     try:
         await _start(consumer, topic)
         partitions = consumer.assignment()
