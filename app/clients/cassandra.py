@@ -33,6 +33,10 @@ DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cq
 #: The second when the living replicas cannot make the first.
 STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 
+#: From the first on: the next when too few replicas live for it. A repair begins at all of them.
+LEVELS = (STRONGEST, WEAKEST)
+REPAIR_LEVELS = (ConsistencyLevel.ALL, *LEVELS)
+
 CONNECT_TIMEOUT = 5.0
 
 #: A row in Scylla, none in Cassandra.
@@ -132,15 +136,22 @@ class Cassandra:
         except StoreUnavailable:
             return await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
 
-    async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
-        """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
+    async def write(
+        self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
+    ) -> int:
+        """Run `statement_at(level)` at the first of `levels` that enough replicas live for, and give it.
 
-        A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
+        StoreUnavailable. A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
         """
-        try:
-            await self._run(statement_at(STRONGEST), None, timeout)
-        except TooFewReplicas:
-            await self._run(statement_at(WEAKEST), None, timeout)
+        *stronger, weakest = levels
+        for level in stronger:
+            try:
+                await self._run(statement_at(level), None, timeout)
+            except TooFewReplicas:
+                continue
+            return level
+        await self._run(statement_at(weakest), None, timeout)
+        return weakest
 
     async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
         if self._session is None:
@@ -157,11 +168,12 @@ class Cassandra:
         )
         try:
             return await answer
+        except Unavailable as exc:
+            raise TooFewReplicas(f"Cassandra: {exc}") from exc
         except (
             NoHostAvailable,
             OperationTimedOut,
             RequestExecutionException,
-            Unavailable,
             DriverException,
             OSError,
         ) as exc:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import calendar
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from app.clients.cassandra import Cassandra, Rows, bound_at
+from app.clients.cassandra import LEVELS, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
 
@@ -45,8 +45,17 @@ Partition = tuple[int, int]
 class TransactionsTable:
     """The one writer's and the readers' view of table transactions; every call may raise StoreUnavailable."""
 
-    def __init__(self, cassandra: Cassandra, write_timeout: float, read_timeout: float):
+    def __init__(
+        self,
+        cassandra: Cassandra,
+        write_timeout: float,
+        read_timeout: float,
+        levels: Sequence[int] = LEVELS,
+    ):
+        """Each write or read has so many seconds; `levels`: at which consistency to write, the strongest first."""
         self._cassandra = cassandra
+        self._levels = levels
+        self.reached: Counter[int] = Counter()
         self._write_timeout = write_timeout
         self._read_timeout = read_timeout
         self._filed: set[int] = set()
@@ -76,7 +85,8 @@ class TransactionsTable:
             batch.is_idempotent = True
             return batch
 
-        await self._cassandra.write(statement_at, self._write_timeout)
+        level = await self._cassandra.write(statement_at, self._write_timeout, self._levels)
+        self.reached[level] += len(rows)
 
     async def _file(self, buckets: Iterable[int]) -> None:
         new = [bucket for bucket in buckets if bucket not in self._filed]
@@ -86,7 +96,9 @@ class TransactionsTable:
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
         statement = await self._cassandra.prepare(FILE_BUCKET)
         for entry in entries:
-            await self._cassandra.write(partial(bound_at, statement, entry), self._write_timeout)
+            await self._cassandra.write(
+                partial(bound_at, statement, entry), self._write_timeout, self._levels
+            )
         if len(self._filed) > 10_000:
             self._filed.clear()
         self._filed.update(new)

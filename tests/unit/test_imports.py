@@ -50,7 +50,10 @@ RIGHTS: dict[str, set[str]] = {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
     },
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
-    "app.commands": {"app.commands", "app.codec", "app.topics", "app.errors", "app.settings"},
+    # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
+    "app.commands": {
+        "app.commands", "app.clients", "app.codec", "app.models", "app.topics", "app.errors", "app.settings",
+    },
     # the map, and the forms: only they see all
     "app.factory": {"app"},
     "app.bff": {"app.factory"},
