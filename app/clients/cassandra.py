@@ -98,7 +98,7 @@ class Cassandra:
         """Make the keyspace and tables that are missing; StoreUnavailable."""
         scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
         for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
-            await self._run(statement, None, 30.0)
+            await self.run(statement, 30.0)
 
     async def has_tables(self) -> bool:
         """Whether the transactions worker has made its tables; StoreUnavailable."""
@@ -128,9 +128,9 @@ class Cassandra:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
         try:
-            return await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
+            return await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
         except StoreUnavailable:
-            return await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+            return await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
 
     async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
         """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
@@ -138,17 +138,18 @@ class Cassandra:
         A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
         """
         try:
-            await self._run(statement_at(STRONGEST), None, timeout)
+            await self.run(statement_at(STRONGEST), timeout)
         except TooFewReplicas:
-            await self._run(statement_at(WEAKEST), None, timeout)
+            await self.run(statement_at(WEAKEST), timeout)
 
-    async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
+    async def run(self, statement: Any, timeout: float) -> Rows:
+        """One statement, once, as it is; StoreUnavailable after `timeout` seconds."""
         if self._session is None:
             raise StoreUnavailable("no Cassandra node has answered since the start")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Rows] = loop.create_future()
         try:
-            request = self._session.execute_async(statement, values, timeout=timeout)
+            request = self._session.execute_async(statement, timeout=timeout)
         except (NoHostAvailable, DriverException) as exc:
             raise StoreUnavailable(f"Cassandra: {exc}") from exc
         request.add_callbacks(
