@@ -132,6 +132,10 @@ class Cassandra:
         except StoreUnavailable:
             return await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
 
+    async def read_strictly(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
+        """The rows of a query at LOCAL_QUORUM, or StoreUnavailable."""
+        return await self.run(bound_at(await self.prepare(cql), values, STRONGEST), timeout)
+
     async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
         """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
 

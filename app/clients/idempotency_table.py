@@ -18,7 +18,7 @@ DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "idempotency.cql
 KEPT = 24 * 3600
 
 TAKE = (
-    "INSERT INTO transactions.idempotency_keys "
+    "INSERT INTO transactions.idempotency_keys "  # noqa: S608  # a number of ours
     "(key, body_hash, transaction_id, holder, lease_until, acknowledged) VALUES (?, ?, ?, ?, ?, ?) "
     f"IF NOT EXISTS USING TTL {KEPT}"
 )
@@ -54,7 +54,7 @@ class IdempotencyTable:
         self._is_made = False
 
     async def make(self) -> None:
-        """Make the table if it is missing; StoreUnavailable also before the transactions worker has made the keyspace."""
+        """Make the table if it is missing; StoreUnavailable also while the keyspace is: the transactions worker makes it."""
         await self._cassandra.run(DDL.read_text(), 30.0)
         for cql in (TAKE, TAKE_OVER, ACKNOWLEDGE):
             await self._cassandra.prepare(cql)

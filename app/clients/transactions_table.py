@@ -31,6 +31,7 @@ OLDER = (
     "WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT ?"
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
+WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
 BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = ?"  # noqa: S608
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
@@ -100,6 +101,17 @@ class TransactionsTable:
             values = (bucket, shard_of(transaction_id), transaction_id)
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
+
+    async def having_rows(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
+        partitions: dict[Partition, list[str]] = defaultdict(list)
+        for transaction_id in ids:
+            partitions[bucket_of_id(transaction_id) or 0, shard_of(transaction_id)].append(transaction_id)
+        reads = [
+            self._cassandra.read_strictly(WHICH, (*partition, some), self._read_timeout)
+            for partition, some in partitions.items()
+        ]
+        return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 
     async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.

@@ -20,7 +20,7 @@ SHARDS = 4
 #: The first minute after the year 9999: months beyond have no name of four digits, sort keys more than ten.
 MINUTES_END = 253_402_300_800 // 60
 
-#: Header of a record of transaction_created whose POST carried an Idempotency-Key: a retry may have put it there before.
+#: Kafka header of a record whose POST carried an Idempotency-Key: a retry may have put it into the log before.
 MAY_BE_TWICE = ("idempotent", b"1")
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

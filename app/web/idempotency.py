@@ -67,7 +67,9 @@ class Keys:
         self._holder = str(uuid.uuid4())  # a process that is started again is another one
         self._at_work: dict[str, str] = {}
 
-    async def once(self, request: web.Request, body: bytes, transaction: Transaction, publish: Publish) -> str:
+    async def once(
+        self, request: web.Request, body: bytes, transaction: Transaction, publish: Publish
+    ) -> str:
         """The key's transaction_id, its record in the log; InvalidRequest, Refused, and what `publish` raises."""
         key, body_hash = key_of(request), hashlib.sha256(body).hexdigest()
         if key in self._at_work:
@@ -122,7 +124,9 @@ def key_of(request: web.Request) -> str:
 
 
 def _another_body() -> Refused:
-    return Refused(422, "Idempotency-Key was used before", "the same key came with another body; use a new key")
+    return Refused(
+        422, "Idempotency-Key was used before", "the same key came with another body; use a new key"
+    )
 
 
 def _in_progress(retry_after: int) -> Refused:
@@ -130,5 +134,7 @@ def _in_progress(retry_after: int) -> Refused:
 
 
 def _nobody_knows(exc: StoreUnavailable) -> Refused:
-    detail = f"whether this Idempotency-Key was used before cannot be told; nothing was taken by this call: {exc}"
+    detail = (
+        f"whether this Idempotency-Key was used before cannot be told; nothing was taken by this call: {exc}"
+    )
     return Refused(503, "Not decidable now", detail, 1)

@@ -45,3 +45,4 @@ class Record:
 
     offset: int
     value: Any = None
+    headers: tuple[tuple[str, bytes], ...] = ()
