@@ -54,7 +54,7 @@ class IdempotencyTable:
         self._is_made = False
 
     async def make(self) -> None:
-        """Make the table if it is missing; StoreUnavailable also while the keyspace is: the transactions worker makes it."""
+        """Make the table if it is missing; StoreUnavailable until the transactions worker has made the keyspace."""
         await self._cassandra.run(DDL.read_text(), 30.0)
         for cql in (TAKE, TAKE_OVER, ACKNOWLEDGE):
             await self._cassandra.prepare(cql)

@@ -95,7 +95,7 @@ class Keys:
             found = await self._table.take(key, ours)
             if found.body_hash != body_hash:
                 raise _another_body()
-            if found is ours or found.acknowledged:
+            if found == ours or found.acknowledged:
                 return found
             if found.holder != self._holder and found.lease_until > now:
                 raise _in_progress(math.ceil((found.lease_until - now) / 1000))
