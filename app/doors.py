@@ -10,7 +10,7 @@ from app import topics
 from app.errors import Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import Transaction, bucket_of_id
+from app.models.transaction import Transaction
 
 if TYPE_CHECKING:
     from app.pipeline import DeadLetter
@@ -60,16 +60,17 @@ class RealDoors:
                 known.setdefault(status["source_offset"], status)  # the first one told is the verdict
         return known
 
-    async def decided_before(self, partition: int, ids: Sequence[str]) -> set[str]:
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
         """Those that have a row; when no quorum of replicas can tell, those that have a verdict in the log."""
         try:
-            return await self._resources.table.having_rows(ids)
+            return await self._resources.table.having_rows(transactions)
         except StoreUnavailable:
-            return await self._told_before(partition, set(ids))
+            return await self._told_before(partition, transactions)
 
-    async def _told_before(self, partition: int, ids: set[str]) -> set[str]:
-        """Reads the status partition back to before the oldest of the ids was made."""
-        oldest = min((bucket_of_id(id_) or 0) for id_ in ids) * 60_000 - CLOCKS_APART
+    async def _told_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """Reads the status partition back to before the oldest of the transactions was asked."""
+        oldest = min(one["event_timestamp"] for one in transactions) * 1000 - CLOCKS_APART
+        ids = {one["transaction_id"] for one in transactions}
         decode = self._resources.status.decode
 
         async def far_enough(records: Sequence[Any]) -> bool:

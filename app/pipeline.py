@@ -34,8 +34,8 @@ class Doors(Protocol):
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
         """Own the partition from now on; first verdicts on its records from `from_offset` on, by source offset."""
 
-    async def decided_before(self, partition: int, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that have a verdict in the partition's past."""
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a verdict in the partition's past."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """What antifraud says."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from app.models.transaction import Transaction
 
-#: Those of the ids that have a verdict in the partition's past; may raise Transient.
-DecidedBefore = Callable[[int, Sequence[str]], Awaitable[set[str]]]
+#: The ids of those that have a verdict in the partition's past; may raise Transient.
+DecidedBefore = Callable[[int, Sequence[Transaction]], Awaitable[set[str]]]
 
 
 class Fresh(NamedTuple):
@@ -48,13 +48,13 @@ class Twins:
         return firsts
 
     async def _decided(self, fresh: Sequence[Fresh], seen: set[str]) -> set[str]:
-        asked: dict[int, set[str]] = {}
+        asked: dict[int, list[Transaction]] = {}
         for one in fresh:
             if one.may_be_twice and one.transaction["transaction_id"] not in seen:
-                asked.setdefault(one.partition, set()).add(one.transaction["transaction_id"])
+                asked.setdefault(one.partition, []).append(one.transaction)
         found: set[str] = set()
-        for partition, ids in asked.items():
-            found |= await self._decided_before(partition, sorted(ids))
+        for partition, transactions in asked.items():
+            found |= await self._decided_before(partition, transactions)
         return found
 
     def decided(self, marked: Iterable[tuple[int, str]]) -> None:

@@ -8,13 +8,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.clients.cassandra import Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
+from app.models.transaction import SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -41,6 +41,7 @@ BATCH_ROWS = 500
 BUCKETS_AT_ONCE = 6
 
 Partition = tuple[int, int]
+T = TypeVar("T", Transaction, TransactionStatus)
 
 
 class TransactionsTable:
@@ -102,14 +103,13 @@ class TransactionsTable:
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
 
-    async def having_rows(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
-        partitions: dict[Partition, list[str]] = defaultdict(list)
-        for transaction_id in ids:
-            partitions[bucket_of_id(transaction_id) or 0, shard_of(transaction_id)].append(transaction_id)
+    async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
         reads = [
-            self._cassandra.read_strictly(WHICH, (*partition, some), self._read_timeout)
-            for partition, some in partitions.items()
+            self._cassandra.read_strictly(
+                WHICH, (*partition, [one["transaction_id"] for one in some]), self._read_timeout
+            )
+            for partition, some in by_partition(transactions).items()
         ]
         return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 
@@ -153,9 +153,9 @@ class TransactionsTable:
         return await self._cassandra.read(cql, values, self._read_timeout)
 
 
-def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[TransactionStatus]]:
-    """Statuses by the Cassandra partition (bucket, shard) they are filed in."""
-    partitions: dict[Partition, list[TransactionStatus]] = defaultdict(list)
+def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:
+    """Transactions or their statuses by the Cassandra partition (bucket, shard) they are filed in."""
+    partitions: dict[Partition, list[T]] = defaultdict(list)
     for status in statuses:
         transaction_id = status["transaction_id"]
         partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(

@@ -46,3 +46,4 @@ class Record:
     offset: int
     value: Any = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 0

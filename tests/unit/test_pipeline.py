@@ -54,9 +54,10 @@ class FakeDoors:
         known = self.recorded.get(partition, {})
         return {offset: verdict for offset, verdict in known.items() if offset >= from_offset}
 
-    async def decided_before(self, partition: int, ids: Sequence[str]) -> set[str]:
-        self._called(f"look up {' '.join(ids)}")
-        return {one["transaction_id"] for one in self.stored} & set(ids)
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        ids = {one["transaction_id"] for one in transactions}
+        self._called(f"look up {' '.join(sorted(ids))} in {partition}")
+        return {one["transaction_id"] for one in self.stored} & ids
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         self.tries.append(now())
