@@ -1,7 +1,7 @@
-"""What happens to a transaction, top to bottom: decode, recall, assess, tell, store. No Faust, no sockets.
+"""What happens to a transaction, top to bottom: decode, recall, twins, assess, tell, store. No Faust, no sockets.
 
 transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
-                       decode, recall,        transaction_status  Cassandra
+                       decode, recall, twins, transaction_status  Cassandra
                        assess                 (poison: dead letters)
 """
 
@@ -18,8 +18,9 @@ from app.delivery import Round
 from app.errors import AntifraudUnavailable, Poison, Transient
 from app.models.assessment import Assessment, unassessed
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import Transaction, unstorable
+from app.models.transaction import MAY_BE_TWICE, Transaction, unstorable
 from app.narration import OUTAGE_OVER_AFTER, Narrator
+from app.twins import Fresh, Twins
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ class Doors(Protocol):
 
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
         """Own the partition from now on; first verdicts on its records from `from_offset` on, by source offset."""
+
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a verdict in the partition's past."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """What antifraud says."""
@@ -62,6 +66,7 @@ class Decided:
     letters: list[DeadLetter] = field(default_factory=list)
     to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
+    marked: list[tuple[int, str]] = field(default_factory=list)  # of these, what may be in the log twice
 
 
 WhenDown = Literal["reject", "hold"]
@@ -77,6 +82,7 @@ class Pipeline:
         self._when_down = when_down
         self._patience = patience
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
+        self._twins = Twins(doors.decided_before)
         self._unsure: set[int] = set()  # partitions whose last tell failed
         self._down_since: float | None = None
         self._failed_at = 0.0
@@ -84,19 +90,24 @@ class Pipeline:
     async def decide(self, round_: Round) -> None:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
         work = Decided()
-        fresh: list[tuple[int, int, Transaction]] = []
+        fresh: list[Fresh] = []
         await self._recall_new(round_)
         for batch in round_.batches:
             known = self._recalled.get(batch.partition, {})
             records = await self._doors.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
+                twice = MAY_BE_TWICE in record.headers
                 if record.offset in known:
                     work.to_store.append(known[record.offset])
+                    work.marked += (
+                        [(batch.partition, known[record.offset]["transaction_id"])] if twice else []
+                    )
                 elif poison := _poison(transaction):
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
-                    fresh.append((batch.partition, record.offset, transaction))  # type: ignore[arg-type]
-        self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
+                    fresh.append(Fresh(batch.partition, record.offset, transaction, twice))  # type: ignore[arg-type]
+        firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
+        self._file(work, firsts, await self._assess([one.transaction for one in firsts]))
         round_.work = work
 
     async def _recall_new(self, round_: Round) -> None:
@@ -105,6 +116,7 @@ class Pipeline:
         for batch in round_.batches:
             if (batch.topic, batch.partition) in round_.first_of:
                 firsts.setdefault(batch.partition, batch.records[0].offset)
+                self._twins.forget(batch.partition)
         await asyncio.gather(*(self._recall(partition, offset) for partition, offset in firsts.items()))
 
     async def _recall(self, partition: int, from_offset: int) -> None:
@@ -115,14 +127,15 @@ class Pipeline:
                 "%d verdicts of partition %d are in the log already: not asked again", len(known), partition
             )
 
-    def _file(
-        self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]
-    ) -> None:
+    def _file(self, work: Decided, fresh: Sequence[Fresh], said: Sequence[Assessment]) -> None:
         now_ms = int(time.time() * 1000)
-        for (partition, offset, transaction), assessment in zip(fresh, said, strict=True):
+        for (partition, offset, transaction, twice), assessment in zip(fresh, said, strict=True):
             status = decided(transaction, assessment, partition, offset, now_ms)
             work.to_tell.setdefault(partition, []).append(status)
             work.to_store.append(status)
+            if twice:
+                work.marked.append((partition, transaction["transaction_id"]))
+        self._twins.decided(work.marked)
 
     async def tell(self, round_: Round) -> None:
         """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
@@ -166,6 +179,7 @@ class Pipeline:
         work: Decided = round_.work
         if work.to_store:
             await self._doors.store(work.to_store)
+        self._twins.stored(work.marked)
         self._narrator.decided(work.to_store)
 
     async def _assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:

@@ -102,7 +102,7 @@ class Cassandra:
         """Make the keyspace and tables that are missing; StoreUnavailable."""
         scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
         for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
-            await self._run(statement, None, 30.0)
+            await self.run(statement, 30.0)
 
     async def has_tables(self) -> bool:
         """Whether the transactions worker has made its tables; StoreUnavailable."""
@@ -132,9 +132,13 @@ class Cassandra:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
         try:
-            return await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
+            return await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
         except StoreUnavailable:
-            return await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+            return await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
+
+    async def read_strictly(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
+        """The rows of a query at LOCAL_QUORUM, or StoreUnavailable."""
+        return await self.run(bound_at(await self.prepare(cql), values, STRONGEST), timeout)
 
     async def write(
         self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
@@ -146,20 +150,21 @@ class Cassandra:
         *stronger, weakest = levels
         for level in stronger:
             try:
-                await self._run(statement_at(level), None, timeout)
+                await self.run(statement_at(level), timeout)
             except TooFewReplicas:
                 continue
             return level
-        await self._run(statement_at(weakest), None, timeout)
+        await self.run(statement_at(weakest), timeout)
         return weakest
 
-    async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
+    async def run(self, statement: Any, timeout: float) -> Rows:
+        """One statement, once, as it is; StoreUnavailable after `timeout` seconds."""
         if self._session is None:
             raise StoreUnavailable("no Cassandra node has answered since the start")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Rows] = loop.create_future()
         try:
-            request = self._session.execute_async(statement, values, timeout=timeout)
+            request = self._session.execute_async(statement, timeout=timeout)
         except (NoHostAvailable, DriverException) as exc:
             raise StoreUnavailable(f"Cassandra: {exc}") from exc
         request.add_callbacks(

@@ -8,13 +8,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.clients.cassandra import LEVELS, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
+from app.models.transaction import SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -31,6 +31,7 @@ OLDER = (
     "WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT ?"
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
+WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
 BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = ?"  # noqa: S608
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
@@ -40,6 +41,7 @@ BATCH_ROWS = 500
 BUCKETS_AT_ONCE = 6
 
 Partition = tuple[int, int]
+T = TypeVar("T", Transaction, TransactionStatus)
 
 
 class TransactionsTable:
@@ -113,6 +115,16 @@ class TransactionsTable:
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
 
+    async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
+        reads = [
+            self._cassandra.read_strictly(
+                WHICH, (*partition, [one["transaction_id"] for one in some]), self._read_timeout
+            )
+            for partition, some in by_partition(transactions).items()
+        ]
+        return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
+
     async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
 
@@ -153,9 +165,9 @@ class TransactionsTable:
         return await self._cassandra.read(cql, values, self._read_timeout)
 
 
-def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[TransactionStatus]]:
-    """Statuses by the Cassandra partition (bucket, shard) they are filed in."""
-    partitions: dict[Partition, list[TransactionStatus]] = defaultdict(list)
+def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:
+    """Transactions or their statuses by the Cassandra partition (bucket, shard) they are filed in."""
+    partitions: dict[Partition, list[T]] = defaultdict(list)
     for status in statuses:
         transaction_id = status["transaction_id"]
         partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(

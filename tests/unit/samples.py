@@ -46,6 +46,8 @@ class Record:
 
     offset: int
     value: Any = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,13 @@ RIGHTS: dict[str, set[str]] = {
     "app.codec": {"app.errors"},
     "app.narration": {"app.models"},
     "app.delivery": {"app.errors"},
-    "app.pipeline": {"app.models", "app.errors", "app.delivery", "app.narration"},
+    "app.twins": {"app.models"},
+    "app.pipeline": {"app.models", "app.errors", "app.delivery", "app.narration", "app.twins"},
     # doors out
     "app.clients": {"app.models", "app.errors", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
+    "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
     "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
@@ -49,6 +51,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.web": {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
     },
+    "app.web.idempotency": {"app.clients.idempotency_table", "app.models", "app.errors", "app.web"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {

@@ -54,6 +54,11 @@ class FakeDoors:
         known = self.recorded.get(partition, {})
         return {offset: verdict for offset, verdict in known.items() if offset >= from_offset}
 
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        ids = {one["transaction_id"] for one in transactions}
+        self._called(f"look up {' '.join(sorted(ids))} in {partition}")
+        return {one["transaction_id"] for one in self.stored} & ids
+
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         self.tries.append(now())
         self._called("assess")
