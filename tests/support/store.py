@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, Timeout, Unavailable
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import RoundRobinPolicy
@@ -68,7 +69,12 @@ def at_one(ids: Collection[str]) -> dict[str, str]:
         consistency_level=ConsistencyLevel.ONE,
         fetch_size=2000,
     )
+    deadline = time.monotonic() + 90
     with session() as connected:
-        return {
-            r["transaction_id"]: r["status"] for r in connected.execute(every) if r["transaction_id"] in ids
-        }
+        while True:
+            try:
+                rows = list(connected.execute(every))
+            except (Timeout, Unavailable):  # it has not noticed yet that the others are dead
+                assert time.monotonic() < deadline
+            else:
+                return {row["transaction_id"]: row["status"] for row in rows if row["transaction_id"] in ids}
