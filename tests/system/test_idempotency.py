@@ -190,6 +190,29 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
     assert len(verdicts_of(id_)) == 1
 
 
+def test_where_no_quorum_can_tell_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
+    if bff() == "main":
+        pytest.fail("this test needs the form of two workers")
+    with paused("kafka"):
+        assert purchase.post().status == 503
+    log.wait_until(lambda: len(purchase.records()) == 1, 20, "it landed after all")
+    http.final(purchase.records()[0]["transaction_id"], within=30)
+    stack.pause("transactions")
+    try:
+        id_ = purchase.taken(within=15)
+        stack.pause("cassandra-2")
+        stack.pause("cassandra-3")
+        stack.resume("transactions")
+        log.wait_until(
+            lambda: log.lag("transactions") == 0, 40, "the worker has passed over the second record"
+        )
+    finally:
+        for name in ("transactions", "cassandra-2", "cassandra-3"):
+            stack.resume(name)
+    assert [record["transaction_id"] for record in purchase.records()] == [id_, id_]
+    assert len(verdicts_of(id_)) == 1
+
+
 @pytest.mark.parametrize("key", ["", "with space", "a" * 256, "ключ".encode().decode("latin-1"), "tab\tbed"])
 def test_a_key_that_is_none(key: str) -> None:
     body = json.dumps(http.EXAMPLE).encode()
