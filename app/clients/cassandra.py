@@ -63,7 +63,8 @@ class Cassandra:
 
     def _connect(self) -> None:
         profile = ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy()),
+            # shuffled: else every try for one partition goes to the same node, also while that one hangs
+            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy(), shuffle_replicas=True),
             retry_policy=FallthroughRetryPolicy(),
             request_timeout=self._settings.cassandra_timeout,
             row_factory=dict_factory,
