@@ -298,13 +298,18 @@ class FakeCassandra:
     def __init__(self, failures: int) -> None:
         self.failures = failures
         self.bounds: list[float] = []
+        self.hosts: list[str] = []
 
     async def prepare(self, cql: str) -> Any:
         return type("Statement", (), {"bind": lambda self, values: self})()
 
-    async def run(self, statement: Any, timeout: float) -> list[dict[str, Any]]:
+    def living_hosts(self) -> list[str]:
+        return ["node-1", "node-2", "node-3"]
+
+    async def run(self, statement: Any, timeout: float, host: str | None = None) -> list[dict[str, Any]]:
         if timeout < 10:  # not the making of the table
             self.bounds.append(timeout)
+            self.hosts.append(str(host))
             self.failures -= 1
             if self.failures >= 0:
                 raise DOWN
@@ -325,6 +330,20 @@ def test_a_node_that_hangs_fails_no_call() -> None:
     cassandra = FakeCassandra(failures=1)
     assert on_table(cassandra).transaction_id == FIRST
     assert cassandra.bounds == [1.0, 1.0]
+    assert cassandra.hosts == ["node-1", "node-2"]
+
+
+def test_later_calls_begin_at_the_node_that_answered() -> None:
+    cassandra = FakeCassandra(failures=1)
+
+    async def main() -> None:
+        table = IdempotencyTable(cassandra, 2.0)  # type: ignore[arg-type]
+        await table.make()
+        for _ in range(3):
+            await table.take("k", Entry("hash", FIRST, "holder", 0))
+
+    asyncio.run(main())
+    assert cassandra.hosts == ["node-1", "node-2", "node-2", "node-2"]
 
 
 def test_a_store_that_does_not_answer_is_told_within_the_bound() -> None:
