@@ -12,14 +12,15 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
+from app.asking import Asking, WhenDown
 from app.delivery import Round
-from app.errors import AntifraudUnavailable, Poison, Transient
-from app.models.assessment import Assessment, unassessed
+from app.errors import Poison, Transient
+from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import MAY_BE_TWICE, Transaction, unstorable
-from app.narration import OUTAGE_OVER_AFTER, Narrator
+from app.narration import Narrator
 from app.twins import Fresh, Twins
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,6 @@ class Decided:
     marked: list[tuple[int, str]] = field(default_factory=list)  # of these, what may be in the log twice
 
 
-WhenDown = Literal["reject", "hold"]
-
-
 class Pipeline:
     """The three steps of a round, in order, each safe to repeat."""
 
@@ -79,13 +77,10 @@ class Pipeline:
         """`when_down` and `patience` (seconds): what is decided when antifraud cannot be asked, and after how long."""
         self._doors = doors
         self._narrator = narrator
-        self._when_down = when_down
-        self._patience = patience
+        self._asking = Asking(doors.assess, narrator, when_down=when_down, patience=patience)
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
         self._twins = Twins(doors.decided_before)
         self._unsure: set[int] = set()  # partitions whose last tell failed
-        self._down_since: float | None = None
-        self._failed_at = 0.0
 
     async def decide(self, round_: Round) -> None:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
@@ -99,15 +94,14 @@ class Pipeline:
                 twice = MAY_BE_TWICE in record.headers
                 if record.offset in known:
                     work.to_store.append(known[record.offset])
-                    work.marked += (
-                        [(batch.partition, known[record.offset]["transaction_id"])] if twice else []
-                    )
+                    if twice:
+                        work.marked.append((batch.partition, known[record.offset]["transaction_id"]))
                 elif poison := _poison(transaction):
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
                     fresh.append(Fresh(batch.partition, record.offset, transaction, twice))  # type: ignore[arg-type]
         firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
-        self._file(work, firsts, await self._assess([one.transaction for one in firsts]))
+        self._file(work, firsts, await self._asking.assess([one.transaction for one in firsts]))
         round_.work = work
 
     async def _recall_new(self, round_: Round) -> None:
@@ -181,34 +175,6 @@ class Pipeline:
             await self._doors.store(work.to_store)
         self._twins.stored(work.marked)
         self._narrator.decided(work.to_store)
-
-    async def _assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
-        pause = 0.05
-        while transactions:
-            began = time.monotonic()
-            try:
-                said = await self._doors.assess(transactions)
-            except AntifraudUnavailable:
-                if self._when_down == "hold":
-                    raise
-                if time.monotonic() + pause > self._down_from(began) + self._patience:
-                    self._narrator.unassessed(len(transactions))
-                    return unassessed(len(transactions))
-            else:
-                self._down_since = None
-                return said
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
-        return []
-
-    def _down_from(self, began: float) -> float:
-        """When the outage of a failed call began; one that no call has met for long counts as over."""
-        now = time.monotonic()
-        if self._down_since is None or began - self._failed_at > OUTAGE_OVER_AFTER:
-            self._down_since = now
-        self._failed_at = now
-        return self._down_since
 
 
 def _poison(transaction: Transaction | Poison) -> str | None:

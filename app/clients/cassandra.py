@@ -63,7 +63,8 @@ class Cassandra:
 
     def _connect(self) -> None:
         profile = ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy()),
+            # shuffled: else every try for one partition goes to the same node, also while that one hangs
+            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy(), shuffle_replicas=True),
             retry_policy=FallthroughRetryPolicy(),
             request_timeout=self._settings.cassandra_timeout,
             row_factory=dict_factory,
@@ -157,14 +158,19 @@ class Cassandra:
         await self.run(statement_at(weakest), timeout)
         return weakest
 
-    async def run(self, statement: Any, timeout: float) -> Rows:
-        """One statement, once, as it is; StoreUnavailable after `timeout` seconds."""
+    def living_hosts(self) -> list[Any]:
+        """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""
+        hosts = self._session.cluster.metadata.all_hosts() if self._session else []
+        return sorted((host for host in hosts if host.is_up), key=lambda host: str(host.endpoint))
+
+    async def run(self, statement: Any, timeout: float, host: Any = None) -> Rows:
+        """One statement, once, as it is, on `host` if one is given; StoreUnavailable after `timeout` seconds."""
         if self._session is None:
             raise StoreUnavailable("no Cassandra node has answered since the start")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Rows] = loop.create_future()
         try:
-            request = self._session.execute_async(statement, timeout=timeout)
+            request = self._session.execute_async(statement, timeout=timeout, host=host)
         except (NoHostAvailable, DriverException) as exc:
             raise StoreUnavailable(f"Cassandra: {exc}") from exc
         request.add_callbacks(

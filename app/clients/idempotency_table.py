@@ -44,13 +44,14 @@ class Entry:
 class IdempotencyTable:
     """The bff's view of table idempotency_keys; every call may raise StoreUnavailable: then nobody knows.
 
-    `timeout` bounds a call. A node that hangs must not fail it, so it is tried twice, each time on another node if
-    chance will: what a first try may have written all the same is found by the second.
+    `timeout` bounds a call. A node that hangs must not fail it, so it is tried on two nodes, each for half the time:
+    what the first may have written all the same is found by the second. Later calls begin at the one that answered.
     """
 
     def __init__(self, cassandra: Cassandra, timeout: float):
         self._cassandra = cassandra
         self._timeout = timeout
+        self._turn = 0
         self._is_made = False
 
     async def make(self) -> None:
@@ -82,13 +83,17 @@ class IdempotencyTable:
     async def _run(self, cql: str, values: Sequence[Any]) -> Rows:
         if not self._is_made:
             raise StoreUnavailable("the table of Idempotency-Keys has not been reached since the start")
+        turn = self._turn
         try:
-            return await self._once(cql, values)
+            return await self._on_host(turn, cql, values)
         except StoreUnavailable:
-            return await self._once(cql, values)
+            self._turn = turn + 1
+            return await self._on_host(turn + 1, cql, values)
 
-    async def _once(self, cql: str, values: Sequence[Any]) -> Rows:
+    async def _on_host(self, turn: int, cql: str, values: Sequence[Any]) -> Rows:
+        hosts = self._cassandra.living_hosts()
+        host = hosts[turn % len(hosts)] if hosts else None
         statement = (await self._cassandra.prepare(cql)).bind(values)
         statement.consistency_level = ConsistencyLevel.LOCAL_QUORUM
         statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
-        return await self._cassandra.run(statement, self._timeout / 2)
+        return await self._cassandra.run(statement, self._timeout / 2, host)

@@ -36,6 +36,8 @@ BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = 
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
 BATCH_ROWS = 500
+#: Ids in one query: Scylla takes no more (its max_clustering_key_restrictions_per_query).
+IDS_AT_ONCE = 100
 #: Buckets read at once while a list is filled, after the newest alone: in a busy minute that one gives a whole page,
 #: at one transaction every 3 s a page of 100 takes five minutes' buckets.
 BUCKETS_AT_ONCE = 6
@@ -117,11 +119,16 @@ class TransactionsTable:
 
     async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
         """The ids of those that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
+        asked = {
+            partition: [one["transaction_id"] for one in some]
+            for partition, some in by_partition(transactions).items()
+        }
         reads = [
             self._cassandra.read_strictly(
-                WHICH, (*partition, [one["transaction_id"] for one in some]), self._read_timeout
+                WHICH, (*partition, ids[start : start + IDS_AT_ONCE]), self._read_timeout
             )
-            for partition, some in by_partition(transactions).items()
+            for partition, ids in asked.items()
+            for start in range(0, len(ids), IDS_AT_ONCE)
         ]
         return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 

@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any
 
 import pytest
 
 from infra.native import places, stack
+from infra.native.census import is_flipped
 from tests.support import http, log
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
@@ -22,9 +24,9 @@ NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 class Purchase:
     """A request with a key of its own, told from all others by its description."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: log.Offsets | None = None) -> None:
         self.key = str(uuid.uuid4())
-        self.before = log.ends(log.CREATED)
+        self.before = before or log.ends(log.CREATED)
 
     def post(self, **changes: Any) -> http.Answer:
         body = {"description": f"purchase {self.key}", **changes}
@@ -126,10 +128,11 @@ def test_without_redis(purchase: Purchase) -> None:
 
 
 def test_with_one_cassandra_node_that_hangs() -> None:
-    with paused("cassandra-2"):
-        for _ in range(5):
-            purchase = Purchase()
-            assert purchase.taken(within=10) == purchase.taken(within=10)
+    for node in NODES:
+        with paused(node):
+            for _ in range(4):
+                purchase = Purchase()
+                assert purchase.taken() == purchase.taken()
 
 
 def test_without_cassandra_nobody_guesses(purchase: Purchase) -> None:
@@ -190,6 +193,29 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
     assert len(verdicts_of(id_)) == 1
 
 
+def test_where_no_quorum_can_tell_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
+    if bff() == "main":
+        pytest.fail("this test needs the form of two workers")
+    with paused("kafka"):
+        assert purchase.post().status == 503
+    log.wait_until(lambda: len(purchase.records()) == 1, 20, "it landed after all")
+    http.final(purchase.records()[0]["transaction_id"], within=30)
+    stack.pause("transactions")
+    try:
+        id_ = purchase.taken(within=15)
+        stack.pause("cassandra-2")
+        stack.pause("cassandra-3")
+        stack.resume("transactions")
+        log.wait_until(
+            lambda: log.lag("transactions") == 0, 40, "the worker has passed over the second record"
+        )
+    finally:
+        for name in ("transactions", "cassandra-2", "cassandra-3"):
+            stack.resume(name)
+    assert [record["transaction_id"] for record in purchase.records()] == [id_, id_]
+    assert len(verdicts_of(id_)) == 1
+
+
 @pytest.mark.parametrize("key", ["", "with space", "a" * 256, "ключ".encode().decode("latin-1"), "tab\tbed"])
 def test_a_key_that_is_none(key: str) -> None:
     body = json.dumps(http.EXAMPLE).encode()
@@ -201,3 +227,53 @@ def test_a_key_that_is_none(key: str) -> None:
 def test_a_request_that_is_invalid_takes_no_key(purchase: Purchase) -> None:
     assert purchase.post(latitude="north").status == 400
     purchase.taken()
+
+
+# Under load
+
+KEYS = 400
+
+
+def taken_whatever_dies(purchase: Purchase, deadline: float) -> str:
+    """As a patient client does it: the same call again until it is taken."""
+    time.sleep(0.15)  # so that there are calls as long as parts die
+    while time.monotonic() < deadline:
+        try:
+            answer = purchase.post()
+        except (OSError, HTTPException):
+            time.sleep(0.2)
+            continue
+        if answer.status == 201:
+            return str(answer.json["transaction_id"])
+        assert answer.status in (409, 503), answer
+        time.sleep(0.2)
+    raise AssertionError(f"key {purchase.key} was never taken")
+
+
+def test_clients_that_try_again_while_everything_dies() -> None:
+    before = log.ends(log.CREATED)
+    purchases = [Purchase(before) for _ in range(KEYS)]
+    deadline = time.monotonic() + 90
+    with ThreadPoolExecutor(8) as threads:
+        first = threads.map(lambda one: taken_whatever_dies(one, deadline), purchases)
+        again = threads.map(lambda one: taken_whatever_dies(one, deadline), purchases)
+        restarted()
+        with paused("kafka"):
+            time.sleep(3)
+        stack.kill("transactions")
+        stack.start("transactions")
+        restarted()
+        ids = list(first)
+        assert list(again) == ids
+    assert len(set(ids)) == KEYS
+    keys = {one.key for one in purchases}
+    found = [log.decoded(record.value) for record in log.read(log.CREATED, before)]
+    ours = [one["transaction_id"] for one in found if one["description"].removeprefix("purchase ") in keys]
+    assert set(ours) == set(ids), "a second id for a key"
+    log.wait_until(lambda: log.lag("transactions") == 0, 60, "the worker has caught up")
+    told = asyncio.run(places.told(ids))
+    assert set(told) == set(ids), "lost"
+    assert not [id_ for id_ in ids if is_flipped(told[id_])], "told with two verdicts"
+    twice, again_told = len(ours) - KEYS, sum(len(verdicts) - 1 for verdicts in told.values())
+    print(f"{twice} records are in the log twice, {again_told} verdicts were told again")  # noqa: T201
+    assert again_told == 0, "a twin was decided"

@@ -25,7 +25,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.narration": {"app.models"},
     "app.delivery": {"app.errors"},
     "app.twins": {"app.models"},
-    "app.pipeline": {"app.models", "app.errors", "app.delivery", "app.narration", "app.twins"},
+    "app.asking": {"app.models", "app.errors", "app.narration"},
+    "app.pipeline": {"app.models", "app.errors", "app.asking", "app.delivery", "app.narration", "app.twins"},
     # doors out
     "app.clients": {"app.models", "app.errors", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from app.asking import WhenDown
 from app.delivery import Batch, Round
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.narration import Narrator
-from app.pipeline import DeadLetter, Pipeline, WhenDown
+from app.pipeline import DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
 
