@@ -9,7 +9,7 @@ ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; 
 TOPICS := transaction_created transaction_status transaction_created.dead_letter
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the Python packages and the servers, into .venv and a cache; a second time it takes a moment
 	@sh infra/native/setup.sh
@@ -69,6 +69,15 @@ topic: ## records as JSON lines, newest last: NAME=transaction_created [FOLLOW=1
 lag: ## a partition a line: end, committed, lag, age of the oldest
 	@$(FAUST) lag
 
+dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=partition:offset|all]
+	@$(FAUST) dead-letters $(if $(SHOW),--show "$(SHOW)") $(if $(SEND),--send-back "$(SEND)")
+
+reassess: ## ask antifraud about what was rejected for want of it [DRY=1]
+	@$(FAUST) reassess $(if $(DRY),--dry-run)
+
+replay: ## write Cassandra's rows again from the log, for a node that missed them [SINCE=seconds]
+	@$(FAUST) replay --into cassandra $(if $(SINCE),--since "$(SINCE)")
+
 clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
 
@@ -78,4 +87,4 @@ train: setup ## train the model of antifraud anew
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay clean train bench

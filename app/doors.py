@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app import topics
-from app.errors import Poison
+from app.errors import Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import Transaction
@@ -15,6 +15,9 @@ from app.models.transaction import Transaction
 if TYPE_CHECKING:
     from app.pipeline import DeadLetter
     from app.resources import Resources
+
+#: Milliseconds that the clocks of Kafka and of a bff may differ.
+CLOCKS_APART = 60_000
 
 
 class RealDoors:
@@ -56,6 +59,26 @@ class RealDoors:
             if status["source_offset"] >= from_offset:
                 known.setdefault(status["source_offset"], status)  # the first one told is the verdict
         return known
+
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """Those that have a row; when no quorum of replicas can tell, those that have a verdict in the log."""
+        try:
+            return await self._resources.table.having_rows(transactions)
+        except StoreUnavailable:
+            return await self._told_before(partition, transactions)
+
+    async def _told_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """Reads the status partition back to before the oldest of the transactions was asked."""
+        oldest = min(one["event_timestamp"] for one in transactions) * 1000 - CLOCKS_APART
+        ids = {one["transaction_id"] for one in transactions}
+        decode = self._resources.status.decode
+
+        async def far_enough(records: Sequence[Any]) -> bool:
+            return any(record.timestamp < oldest for record in records)
+
+        records = await self._resources.tail.read_back(topics.STATUS, partition, far_enough)
+        statuses = await decode([record.value for record in records])
+        return ids & {status["transaction_id"] for status in statuses if not isinstance(status, Poison)}
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Through Envoy."""

@@ -57,7 +57,9 @@ class PaymentsApp(faust.App):
     async def on_start(self) -> None:
         """Serve, open everything, and only then let Faust start the consumer."""
         await super().on_start()
-        await self.resources.open_stores(make_tables="transactions" in self.agents)
+        await self.resources.open_stores(
+            make_tables="transactions" in self.agents, make_keys="statuses" in self.agents
+        )
         await self.web.maybe_start()
         for job in self.background:
             self.add_future(job())

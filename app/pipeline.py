@@ -1,7 +1,7 @@
-"""What happens to a transaction, top to bottom: decode, recall, assess, tell, store. No Faust, no sockets.
+"""What happens to a transaction, top to bottom: decode, recall, twins, assess, tell, store. No Faust, no sockets.
 
 transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
-                       decode, recall,        transaction_status  Cassandra
+                       decode, recall, twins, transaction_status  Cassandra
                        assess                 (poison: dead letters)
 """
 
@@ -13,15 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from app import metrics
+from app.asking import Asking, WhenDown
 from app.delivery import Round
-from app.errors import AntifraudUnavailable, Poison, Transient
-from app.models.assessment import Assessment, unassessed
+from app.errors import Poison, Transient
+from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import Transaction, unstorable
-from app.narration import OUTAGE_OVER_AFTER, Narrator
+from app.models.transaction import MAY_BE_TWICE, Transaction, unstorable
+from app.narration import Narrator
+from app.twins import Fresh, Twins
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ class Doors(Protocol):
 
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
         """Own the partition from now on; first verdicts on its records from `from_offset` on, by source offset."""
+
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a verdict in the partition's past."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """What antifraud says."""
@@ -64,9 +69,7 @@ class Decided:
     letters: list[DeadLetter] = field(default_factory=list)
     to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
-
-
-WhenDown = Literal["reject", "hold"]
+    marked: list[tuple[int, str]] = field(default_factory=list)  # of these, what may be in the log twice
 
 
 class Pipeline:
@@ -76,30 +79,32 @@ class Pipeline:
         """`when_down` and `patience` (seconds): what is decided when antifraud cannot be asked, and after how long."""
         self._doors = doors
         self._narrator = narrator
-        self._when_down = when_down
-        self._patience = patience
+        self._asking = Asking(doors.assess, narrator, when_down=when_down, patience=patience)
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
+        self._twins = Twins(doors.decided_before)
         self._unsure: set[int] = set()  # partitions whose last tell failed
-        self._down_since: float | None = None
-        self._failed_at = 0.0
 
     async def decide(self, round_: Round) -> None:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
         work = Decided()
-        fresh: list[tuple[int, int, Transaction]] = []
+        fresh: list[Fresh] = []
         await self._recall_new(round_)
         for batch in round_.batches:
             known = self._recalled.get(batch.partition, {})
             records = await self._doors.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
+                twice = MAY_BE_TWICE in record.headers
                 if record.offset in known:
                     work.to_store.append(known[record.offset])
+                    if twice:
+                        work.marked.append((batch.partition, known[record.offset]["transaction_id"]))
                 elif poison := _poison(transaction):
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
-                    fresh.append((batch.partition, record.offset, transaction))  # type: ignore[arg-type]
+                    fresh.append(Fresh(batch.partition, record.offset, transaction, twice))  # type: ignore[arg-type]
         repeated = len(work.to_store)
-        self._file(work, fresh, await self._assess([transaction for _, _, transaction in fresh]))
+        firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
+        self._file(work, firsts, await self._asking.assess([one.transaction for one in firsts]))
         metrics.REPEATED.inc(repeated)
         round_.work = work
 
@@ -109,6 +114,7 @@ class Pipeline:
         for batch in round_.batches:
             if (batch.topic, batch.partition) in round_.first_of:
                 firsts.setdefault(batch.partition, batch.records[0].offset)
+                self._twins.forget(batch.partition)
         await asyncio.gather(*(self._recall(partition, offset) for partition, offset in firsts.items()))
 
     async def _recall(self, partition: int, from_offset: int) -> None:
@@ -119,14 +125,15 @@ class Pipeline:
                 "%d verdicts of partition %d are in the log already: not asked again", len(known), partition
             )
 
-    def _file(
-        self, work: Decided, fresh: Sequence[tuple[int, int, Transaction]], said: Sequence[Assessment]
-    ) -> None:
+    def _file(self, work: Decided, fresh: Sequence[Fresh], said: Sequence[Assessment]) -> None:
         now_ms = int(time.time() * 1000)
-        for (partition, offset, transaction), assessment in zip(fresh, said, strict=True):
+        for (partition, offset, transaction, twice), assessment in zip(fresh, said, strict=True):
             status = decided(transaction, assessment, partition, offset, now_ms)
             work.to_tell.setdefault(partition, []).append(status)
             work.to_store.append(status)
+            if twice:
+                work.marked.append((partition, transaction["transaction_id"]))
+        self._twins.decided(work.marked)
 
     async def tell(self, round_: Round) -> None:
         """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
@@ -174,35 +181,8 @@ class Pipeline:
         work: Decided = round_.work
         if work.to_store:
             await self._doors.store(work.to_store)
+        self._twins.stored(work.marked)
         self._narrator.decided(work.to_store)
-
-    async def _assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
-        pause = 0.05
-        while transactions:
-            began = time.monotonic()
-            try:
-                said = await self._doors.assess(transactions)
-            except AntifraudUnavailable:
-                if self._when_down == "hold":
-                    raise
-                if time.monotonic() + pause > self._down_from(began) + self._patience:
-                    self._narrator.unassessed(len(transactions))
-                    return unassessed(len(transactions))
-            else:
-                self._down_since = None
-                return said
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
-        return []
-
-    def _down_from(self, began: float) -> float:
-        """When the outage of a failed call began; one that no call has met for long counts as over."""
-        now = time.monotonic()
-        if self._down_since is None or began - self._failed_at > OUTAGE_OVER_AFTER:
-            self._down_since = now
-        self._failed_at = now
-        return self._down_since
 
 
 def _count(told: Sequence[TransactionStatus]) -> None:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from app import topics
 from app.clients.antifraud import Antifraud
 from app.clients.cassandra import Cassandra
+from app.clients.idempotency_table import IdempotencyTable
 from app.clients.kafka import Log
 from app.clients.redis import RecentTransactions
 from app.clients.tail import TailReader
@@ -45,15 +46,16 @@ class Resources:
         self.antifraud = Antifraud(settings)
         self.cassandra = Cassandra(settings)
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
+        self.idempotency = IdempotencyTable(self.cassandra, settings.idempotency_timeout)
         self.recent = RecentTransactions(settings)
         self.is_open = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open_stores(self, *, make_tables: bool) -> None:
+    async def open_stores(self, *, make_tables: bool, make_keys: bool) -> None:
         """Redis and antifraud connect by themselves; Cassandra is waited for in the background, GET says so."""
         await self.recent.open()
         await self.antifraud.open()
-        self._tasks.append(asyncio.create_task(self._open_cassandra(make_tables)))
+        self._tasks.append(asyncio.create_task(self._open_cassandra(make_tables, make_keys)))
 
     async def open_log(self) -> None:
         """Wait for Kafka and the registry, without end; make and check topics, register schemas; WrongTopic."""
@@ -89,10 +91,12 @@ class Resources:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
 
-    async def _open_cassandra(self, make_tables: bool) -> None:
+    async def _open_cassandra(self, make_tables: bool, make_keys: bool) -> None:
         await waited_for("Cassandra", self.cassandra.open)
         if make_tables:
             await waited_for("Cassandra's tables", self.cassandra.make_tables)
+        if make_keys:
+            await waited_for("the table of Idempotency-Keys", self.idempotency.make)
 
     async def parts(self) -> dict[str, str]:
         """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""

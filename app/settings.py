@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     redis_timeout: Seconds = Field(
         0.25, description="seconds a call of a GET may wait for Redis before Cassandra is asked"
     )
+    idempotency_timeout: Seconds = Field(
+        2, description="seconds a POST with an Idempotency-Key waits for Cassandra before 503"
+    )
+    idempotency_lease: Seconds = Field(
+        10,
+        description="seconds until another bff finishes what one that died began; more than a POST may take",
+    )
     drain_timeout: Seconds = Field(
         8, description="seconds for work in flight to end at a stop or a rebalance"
     )

@@ -124,9 +124,14 @@ def _registered(client: SchemaRegistryClient, subject: str, ours: schema.AvroSch
         return int(client.register(subject, ours))
     except ClientError as exc:
         # A refusal may also be another worker's start at the same moment: only the check tells.
-        if exc.http_code in (409, 422) and not client.test_compatibility(subject, ours):
+        if exc.http_code in (409, 422) and not _is_compatible(client, subject, ours):
             raise WrongTopic(f"the registry refuses our schema of {subject} as incompatible: {exc}") from exc
         raise
+
+
+def _is_compatible(client: SchemaRegistryClient, subject: str, ours: schema.AvroSchema) -> bool:
+    versions = client.get_versions(subject)
+    return all(client.test_compatibility(subject, ours, version=str(version)) for version in versions)
 
 
 def _asked(settings: Settings, call: Any) -> Any:

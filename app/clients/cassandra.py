@@ -34,6 +34,10 @@ DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cq
 #: The second when the living replicas cannot make the first.
 STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 
+#: From the first on: the next when too few replicas live for it. A repair begins at all of them.
+LEVELS = (STRONGEST, WEAKEST)
+REPAIR_LEVELS = (ConsistencyLevel.ALL, *LEVELS)
+
 CONNECT_TIMEOUT = 5.0
 
 #: A row in Scylla, none in Cassandra.
@@ -60,7 +64,8 @@ class Cassandra:
 
     def _connect(self) -> None:
         profile = ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy()),
+            # shuffled: else every try for one partition goes to the same node, also while that one hangs
+            load_balancing_policy=TokenAwarePolicy(RoundRobinPolicy(), shuffle_replicas=True),
             retry_policy=FallthroughRetryPolicy(),
             request_timeout=self._settings.cassandra_timeout,
             row_factory=dict_factory,
@@ -99,7 +104,7 @@ class Cassandra:
         """Make the keyspace and tables that are missing; StoreUnavailable."""
         scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
         for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
-            await self._run(statement, None, 30.0)
+            await self.run(statement, 30.0)
 
     async def has_tables(self) -> bool:
         """Whether the transactions worker has made its tables; StoreUnavailable."""
@@ -129,32 +134,49 @@ class Cassandra:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
         try:
-            rows = await self._run(bound_at(statement, values, STRONGEST), None, timeout / 2)
+            rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
             _reached("read", STRONGEST)
         except StoreUnavailable:
-            rows = await self._run(bound_at(statement, values, WEAKEST), None, timeout / 2)
+            rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
             _reached("read", WEAKEST)
         return rows
 
-    async def write(self, statement_at: Callable[[int], Any], timeout: float) -> None:
-        """Run `statement_at(level)` at LOCAL_QUORUM, at LOCAL_ONE when too few replicas live; StoreUnavailable.
+    async def read_strictly(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
+        """The rows of a query at LOCAL_QUORUM, or StoreUnavailable."""
+        return await self.run(bound_at(await self.prepare(cql), values, STRONGEST), timeout)
 
-        A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
+    async def write(
+        self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
+    ) -> int:
+        """Run `statement_at(level)` at the first of `levels` that enough replicas live for, and give it.
+
+        StoreUnavailable. A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
         """
-        try:
-            await self._run(statement_at(STRONGEST), None, timeout)
-            _reached("write", STRONGEST)
-        except TooFewReplicas:
-            await self._run(statement_at(WEAKEST), None, timeout)
-            _reached("write", WEAKEST)
+        *stronger, weakest = levels
+        for level in stronger:
+            try:
+                await self.run(statement_at(level), timeout)
+            except TooFewReplicas:
+                continue
+            _reached("write", level)
+            return level
+        await self.run(statement_at(weakest), timeout)
+        _reached("write", weakest)
+        return weakest
 
-    async def _run(self, statement: Any, values: Any, timeout: float) -> Rows:
+    def living_hosts(self) -> list[Any]:
+        """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""
+        hosts = self._session.cluster.metadata.all_hosts() if self._session else []
+        return sorted((host for host in hosts if host.is_up), key=lambda host: str(host.endpoint))
+
+    async def run(self, statement: Any, timeout: float, host: Any = None) -> Rows:
+        """One statement, once, as it is, on `host` if one is given; StoreUnavailable after `timeout` seconds."""
         if self._session is None:
             raise StoreUnavailable("no Cassandra node has answered since the start")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Rows] = loop.create_future()
         try:
-            request = self._session.execute_async(statement, values, timeout=timeout)
+            request = self._session.execute_async(statement, timeout=timeout, host=host)
         except (NoHostAvailable, DriverException) as exc:
             raise StoreUnavailable(f"Cassandra: {exc}") from exc
         request.add_callbacks(
@@ -163,11 +185,12 @@ class Cassandra:
         )
         try:
             return await answer
+        except Unavailable as exc:
+            raise TooFewReplicas(f"Cassandra: {exc}") from exc
         except (
             NoHostAvailable,
             OperationTimedOut,
             RequestExecutionException,
-            Unavailable,
             DriverException,
             OSError,
         ) as exc:

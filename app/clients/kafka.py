@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -65,7 +65,9 @@ class Log:
         except (KafkaError, OSError) as exc:
             raise LogUnavailable(f"no broker answers: {exc!r}") from exc
 
-    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+    async def publish(
+        self, topic: str, key: str, value: bytes, timeout: float, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
         """One record, acknowledged; NotTaken; LogUnavailable after `timeout` seconds: then it may still get there.
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
@@ -75,7 +77,9 @@ class Log:
         if self._in_flight >= self._settings.posts_in_flight:
             raise NotTaken(f"{self._in_flight} records wait for Kafka's answer already")
         self._in_flight += 1
-        send = asyncio.ensure_future(self._producer.send_and_wait(topic, key=key.encode(), value=value))
+        send = asyncio.ensure_future(
+            self._producer.send_and_wait(topic, value, key.encode(), headers=list(headers) or None)
+        )
         send.add_done_callback(self._answered)
         try:
             await asyncio.wait_for(asyncio.shield(send), timeout)

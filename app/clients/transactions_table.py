@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import calendar
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from app.clients.cassandra import Cassandra, Rows, bound_at
+from app.clients.cassandra import LEVELS, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import SHARDS, bucket_of, bucket_of_id, shard_of
+from app.models.transaction import SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -31,22 +31,35 @@ OLDER = (
     "WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT ?"
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
+WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
 BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = ?"  # noqa: S608
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
 BATCH_ROWS = 500
+#: Ids in one query: Scylla takes no more (its max_clustering_key_restrictions_per_query).
+IDS_AT_ONCE = 100
 #: Buckets read at once while a list is filled, after the newest alone: in a busy minute that one gives a whole page,
 #: at one transaction every 3 s a page of 100 takes five minutes' buckets.
 BUCKETS_AT_ONCE = 6
 
 Partition = tuple[int, int]
+T = TypeVar("T", Transaction, TransactionStatus)
 
 
 class TransactionsTable:
     """The one writer's and the readers' view of table transactions; every call may raise StoreUnavailable."""
 
-    def __init__(self, cassandra: Cassandra, write_timeout: float, read_timeout: float):
+    def __init__(
+        self,
+        cassandra: Cassandra,
+        write_timeout: float,
+        read_timeout: float,
+        levels: Sequence[int] = LEVELS,
+    ):
+        """Each write or read has so many seconds; `levels`: at which consistency to write, the strongest first."""
         self._cassandra = cassandra
+        self._levels = levels
+        self.reached: Counter[int] = Counter()
         self._write_timeout = write_timeout
         self._read_timeout = read_timeout
         self._filed: set[int] = set()
@@ -76,7 +89,8 @@ class TransactionsTable:
             batch.is_idempotent = True
             return batch
 
-        await self._cassandra.write(statement_at, self._write_timeout)
+        level = await self._cassandra.write(statement_at, self._write_timeout, self._levels)
+        self.reached[level] += len(rows)
 
     async def _file(self, buckets: Iterable[int]) -> None:
         new = [bucket for bucket in buckets if bucket not in self._filed]
@@ -86,7 +100,9 @@ class TransactionsTable:
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
         statement = await self._cassandra.prepare(FILE_BUCKET)
         for entry in entries:
-            await self._cassandra.write(partial(bound_at, statement, entry), self._write_timeout)
+            await self._cassandra.write(
+                partial(bound_at, statement, entry), self._write_timeout, self._levels
+            )
         if len(self._filed) > 10_000:
             self._filed.clear()
         self._filed.update(new)
@@ -100,6 +116,21 @@ class TransactionsTable:
             values = (bucket, shard_of(transaction_id), transaction_id)
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
+
+    async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
+        asked = {
+            partition: [one["transaction_id"] for one in some]
+            for partition, some in by_partition(transactions).items()
+        }
+        reads = [
+            self._cassandra.read_strictly(
+                WHICH, (*partition, ids[start : start + IDS_AT_ONCE]), self._read_timeout
+            )
+            for partition, ids in asked.items()
+            for start in range(0, len(ids), IDS_AT_ONCE)
+        ]
+        return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 
     async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
@@ -141,9 +172,9 @@ class TransactionsTable:
         return await self._cassandra.read(cql, values, self._read_timeout)
 
 
-def by_partition(statuses: Iterable[TransactionStatus]) -> dict[Partition, list[TransactionStatus]]:
-    """Statuses by the Cassandra partition (bucket, shard) they are filed in."""
-    partitions: dict[Partition, list[TransactionStatus]] = defaultdict(list)
+def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:
+    """Transactions or their statuses by the Cassandra partition (bucket, shard) they are filed in."""
+    partitions: dict[Partition, list[T]] = defaultdict(list)
     for status in statuses:
         transaction_id = status["transaction_id"]
         partitions[bucket_of(transaction_id, status["event_timestamp"]), shard_of(transaction_id)].append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faust
 
-from app.commands import lag, topic
+from app.commands import dead_letters, lag, reassess, replay, topic
 from app.settings import Settings
 
 
@@ -12,3 +12,6 @@ def register(app: faust.App, settings: Settings) -> None:
     """Put every command on the app."""
     topic.register(app, settings)
     lag.register(app, settings)
+    dead_letters.register(app, settings)
+    reassess.register(app, settings)
+    replay.register(app, settings)

@@ -56,12 +56,17 @@ async def _show_topic(
         offsets = {group: found[tp].offset for group, found in committed.items() if tp in found}
         group = max(offsets, key=lambda name: offsets[name], default="-")
         done = max(offsets.get(group, -1), beginnings[tp])
-        age = await _age(consumer, tp, done) if done < ends[tp] else "-"
-        print(ROW.format(tp.topic, tp.partition, group, ends[tp], done, ends[tp] - done, age))
+        age = await _age(consumer, tp, done, ends[tp]) if done < ends[tp] else None
+        behind = 0 if age is None else ends[tp] - done
+        print(ROW.format(tp.topic, tp.partition, group, ends[tp], done, behind, age or "-"))
 
 
-async def _age(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> str:
+async def _age(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int) -> str | None:
+    """How old the oldest record is; None when there are only marks of transactions, which have offsets too."""
     consumer.assign([tp])
     consumer.seek(tp, offset)
-    records = (await consumer.getmany(tp, timeout_ms=2000, max_records=1)).get(tp)
-    return f"{max(0.0, time.time() - records[0].timestamp / 1000):.1f} s" if records else "?"
+    deadline = time.monotonic() + 2
+    while await consumer.position(tp) < end and time.monotonic() < deadline:
+        if records := (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp):
+            return f"{max(0.0, time.time() - records[0].timestamp / 1000):.1f} s"
+    return None if await consumer.position(tp) >= end else "?"

@@ -20,6 +20,9 @@ SHARDS = 4
 #: The first minute after the year 9999: months beyond have no name of four digits, sort keys more than ten.
 MINUTES_END = 253_402_300_800 // 60
 
+#: Kafka header of a record whose POST carried an Idempotency-Key: a retry may have put it into the log before.
+MAY_BE_TWICE = ("idempotent", b"1")
+
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
@@ -59,7 +62,7 @@ def new_transaction(request: TransactionRequest, now: float | None = None) -> Tr
     now = time.time() if now is None else now
     return Transaction(
         transaction_id=uuid7(now),
-        event_timestamp=int(now),
+        event_timestamp=int(now * 1000) // 1000,  # as with_id finds it again in the id
         value_in_cents=request.value_in_cents,
         description=request.description,
         customer_id=request.customer_id,
@@ -68,6 +71,12 @@ def new_transaction(request: TransactionRequest, now: float | None = None) -> Tr
         latitude=request.latitude,
         longitude=request.longitude,
     )
+
+
+def with_id(transaction: Transaction, transaction_id: str) -> Transaction:
+    """The record of the same request under a UUIDv7 given to it before, with the event time it had then."""
+    seconds = _millis_of(transaction_id) // 1000
+    return {**transaction, "transaction_id": transaction_id, "event_timestamp": seconds}
 
 
 def uuid7(now: float) -> str:
@@ -89,7 +98,11 @@ def bucket_of_id(transaction_id: str) -> int | None:
     """The minute in a UUIDv7, or None for an id of another form (as the old system's were)."""
     if not _UUID7.fullmatch(transaction_id):
         return None
-    return int(transaction_id[:8] + transaction_id[9:13], 16) // 60_000
+    return _millis_of(transaction_id) // 60_000
+
+
+def _millis_of(uuid7_text: str) -> int:
+    return int(uuid7_text[:8] + uuid7_text[9:13], 16)
 
 
 def shard_of(transaction_id: str) -> int:

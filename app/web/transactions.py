@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
 import faust
 from aiohttp import web
@@ -10,19 +10,22 @@ from faust.web import View
 
 from app import topics
 from app.errors import LogUnavailable, NotTaken, StoreUnavailable
-from app.models.transaction import Transaction, new_transaction
+from app.models.transaction import MAY_BE_TWICE, Transaction, new_transaction
 from app.narration import Narrator
 from app.read_model import Listing, ReadModel
 from app.resources import Resources
+from app.web import idempotency
 from app.web.paging import cursor_of, key_of, limit_of
 from app.web.pending import PendingNotes
 from app.web.problems import problem
-from app.web.validation import INVALID, InvalidRequest, check_content_type, parse
+from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, parse
 
 PATH = "/api/v1/transactions"
 RETRY_AFTER = {"Retry-After": "1"}
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
 ID_AT_MOST = 255
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Calls:
@@ -34,36 +37,42 @@ class Calls:
         self._narrator = narrator
         self._reads = reads
         self._pending = pending
+        self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
 
     async def post(self, request: web.Request) -> web.Response:
-        """201 once Kafka has acknowledged the record; 400, 408, 413, 503."""
+        """201 once Kafka has acknowledged the record; 400, 408, 413, 503; with an Idempotency-Key also 409, 422."""
         try:
             check_content_type(request)
-            transaction = new_transaction(parse(await self._body(request)))
-            await self._publish(transaction)
+            body = await body_of(request, self._settings.body_timeout)
+            transaction = new_transaction(parse(body))
+            transaction_id = transaction["transaction_id"]
+            if idempotency.HEADER in request.headers:
+                transaction_id = await self._keys.once(request, body, transaction, self._take_perhaps_again)
+            else:
+                await self._take(transaction)
         except InvalidRequest as exc:
             return _invalid(exc)
+        except idempotency.Refused as exc:
+            return exc.answer
         except LogUnavailable as exc:
             return _not_acknowledged(exc)
+        return _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
+
+    async def _take(self, transaction: Transaction, headers: Headers = ()) -> None:
+        """Into the log; then show it as pending."""
+        await self._publish(transaction, headers)
         self._pending.note(transaction)
         self._narrator.arrived(transaction["transaction_id"])
-        return _json(f'{{"transaction_id": "{transaction["transaction_id"]}"}}', 201)
 
-    async def _body(self, request: web.Request) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_timeout):
-                return await request.read()
-        except TimeoutError as exc:
-            raise web.HTTPRequestTimeout from exc
-        except ConnectionError as exc:  # nobody will read it
-            raise web.HTTPBadRequest(text="the connection ended before the body did") from exc
+    async def _take_perhaps_again(self, transaction: Transaction) -> None:
+        await self._take(transaction, [MAY_BE_TWICE])
 
-    async def _publish(self, transaction: Transaction) -> None:
+    async def _publish(self, transaction: Transaction, headers: Headers) -> None:
         if not self._resources.is_open:
             raise NotTaken("the bff waits for Kafka and the registry since its start")
         value = self._resources.created.encode(transaction)
         key, patience = transaction["transaction_id"], self._settings.publish_timeout
-        await self._resources.log.publish(topics.CREATED, key, value, patience)
+        await self._resources.log.publish(topics.CREATED, key, value, patience, headers)
 
     async def list(self, request: web.Request) -> web.Response:
         """200 with a page, newest first; 400, 503."""

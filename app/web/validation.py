@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -31,6 +33,17 @@ def check_content_type(request: web.Request) -> None:
     kind = named.split(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise InvalidRequest([{"field": "Content-Type", "reason": "must be application/json"}])
+
+
+async def body_of(request: web.Request, timeout: float) -> bytes:
+    """The body, if it arrives within `timeout` seconds; else 408."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await request.read()
+    except TimeoutError as exc:
+        raise web.HTTPRequestTimeout from exc
+    except ConnectionError as exc:  # nobody will read the answer
+        raise web.HTTPBadRequest(text="the connection ended before the body did") from exc
 
 
 def parse(body: bytes) -> TransactionRequest:

@@ -19,7 +19,7 @@ from tests.support import store
 from tests.support.feed import new_id
 
 KEYSPACE = "transactions_tests"
-STATEMENTS = ("INSERT", "FILE_BUCKET", "BUCKETS", "NEWEST", "OLDER", "ONE", "BY_ID")
+STATEMENTS = ("INSERT", "FILE_BUCKET", "BUCKETS", "NEWEST", "OLDER", "ONE", "BY_ID", "WHICH")
 
 DAY = 86_400
 NOW = 1_750_000_000
@@ -105,6 +105,13 @@ def test_a_lower_revision_written_later_does_not_win(id_: str) -> None:
 def test_writing_the_same_again_changes_nothing() -> None:
     said = [status(new_id(NOW + number)) for number in range(20)]
     assert sorted_ids(after(said, said, ask=lambda table: table.newest(100))) == sorted_ids(said)
+
+
+def test_which_of_many_have_a_row() -> None:
+    said = [status(new_id(NOW)) for _ in range(600)] + [status("16f051bb-14e0-4fda-95e5-507d01ea37dc")]
+    stored, missing = said[::2], said[1::2]
+    found = after(stored, ask=lambda table: table.having_rows([*missing, *stored]))
+    assert found == {one["transaction_id"] for one in stored}
 
 
 def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:

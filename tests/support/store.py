@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, Timeout, Unavailable
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import RoundRobinPolicy
-from cassandra.query import dict_factory
+from cassandra.query import SimpleStatement, dict_factory
 
 
 def hosts() -> list[str]:
@@ -59,3 +60,21 @@ def has(transaction_id: str) -> bool:
     """Whether the row is there."""
     found = query("SELECT status FROM transactions.transactions WHERE transaction_id = %s", (transaction_id,))
     return bool(found)
+
+
+def at_one(ids: Collection[str]) -> dict[str, str]:
+    """Id and status of those rows of these ids that a node alone knows; all others of CASSANDRA_HOSTS are dead."""
+    every = SimpleStatement(
+        "SELECT transaction_id, status FROM transactions.transactions",
+        consistency_level=ConsistencyLevel.ONE,
+        fetch_size=2000,
+    )
+    deadline = time.monotonic() + 90
+    with session() as connected:
+        while True:
+            try:
+                rows = list(connected.execute(every))
+            except (Timeout, Unavailable):  # it has not noticed yet that the others are dead
+                assert time.monotonic() < deadline
+            else:
+                return {row["transaction_id"]: row["status"] for row in rows if row["transaction_id"] in ids}

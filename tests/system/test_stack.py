@@ -105,7 +105,7 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def small(tmp_path: Path) -> Iterator[Stack]:
     made = Stack(tmp_path.resolve())
     yield made
     for process in made.processes():  # not by `down`: it is what is tested
@@ -114,216 +114,216 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         shutil.rmtree(made.door, ignore_errors=True)
 
 
-def test_up_returns_when_all_is_ready_and_down_leaves_nothing(stack: Stack) -> None:
-    said = stack.run("up")
+def test_up_returns_when_all_is_ready_and_down_leaves_nothing(small: Stack) -> None:
+    said = small.run("up")
     assert {line.split()[0] for line in said.splitlines()} == {"bff", "transactions", "generator", "3"}
-    assert {(row[0], row[3]) for row in stack.ps().values()} == {("running", "yes")}
-    assert "down: 4 processes ended" in stack.run("down")  # the three and their supervisor
-    assert stack.has_left() == []
-    assert "nothing is up" in stack.run("down")
-    assert set(stack.states().values()) == {"stopped"}
+    assert {(row[0], row[3]) for row in small.ps().values()} == {("running", "yes")}
+    assert "down: 4 processes ended" in small.run("down")  # the three and their supervisor
+    assert small.has_left() == []
+    assert "nothing is up" in small.run("down")
+    assert set(small.states().values()) == {"stopped"}
 
 
-def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(stack: Stack) -> None:
-    stack.run("up")
-    before = stack.ps()
-    assert f"killed (pid {before['bff'][1]})" in stack.run("kill", "bff")
-    assert stack.states() == {"bff": "killed", "transactions": "running", "generator": "running"}
+def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(small: Stack) -> None:
+    small.run("up")
+    before = small.ps()
+    assert f"killed (pid {before['bff'][1]})" in small.run("kill", "bff")
+    assert small.states() == {"bff": "killed", "transactions": "running", "generator": "running"}
     time.sleep(1.5)
-    assert stack.states()["bff"] == "killed"
-    assert "bff does not run (killed)" in stack.run("kill", "bff", code=1)
-    assert "bff ready after" in stack.run("start", "bff")
-    after = stack.ps()
+    assert small.states()["bff"] == "killed"
+    assert "bff does not run (killed)" in small.run("kill", "bff", code=1)
+    assert "bff ready after" in small.run("start", "bff")
+    after = small.ps()
     assert after["bff"][1] != before["bff"][1]
     assert after["transactions"] == before["transactions"]
 
 
-def test_a_part_killed_by_other_means_is_shown_and_its_child_is_ended_too(stack: Stack) -> None:
-    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
-    stack.run("up")
-    os.kill(stack.pid("bff"), signal.SIGKILL)
-    assert stack.states()["bff"] == "killed"
-    stack.run("down")
-    assert stack.has_left() == []
+def test_a_part_killed_by_other_means_is_shown_and_its_child_is_ended_too(small: Stack) -> None:
+    small.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    small.run("up")
+    os.kill(small.pid("bff"), signal.SIGKILL)
+    assert small.states()["bff"] == "killed"
+    small.run("down")
+    assert small.has_left() == []
 
 
-def test_kill_pause_and_resume_reach_what_a_part_has_started(stack: Stack) -> None:
-    stack.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
-    stack.run("up")
-    children = [process for process in stack.processes() if "sleep" in process.name()]
-    stack.run("pause", "bff")
+def test_kill_pause_and_resume_reach_what_a_part_has_started(small: Stack) -> None:
+    small.procfile("bff: sh -c 'sleep 600 & exec python web.py 5001'\n")
+    small.run("up")
+    children = [process for process in small.processes() if "sleep" in process.name()]
+    small.run("pause", "bff")
     assert [child.status() for child in children] == [psutil.STATUS_STOPPED]
-    stack.run("kill", "bff")
+    small.run("kill", "bff")
     psutil.wait_procs(children, timeout=10)
-    assert len(stack.processes()) == 1
+    assert len(small.processes()) == 1
 
 
-def test_up_starts_what_is_missing_and_touches_nothing_else(stack: Stack) -> None:
-    stack.run("up")
-    kept = stack.pid("bff")
-    stack.run("kill", "transactions")
-    assert "starting transactions\n" in stack.run("up")
-    assert stack.pid("bff") == kept
-    assert set(stack.states().values()) == {"running"}
+def test_up_starts_what_is_missing_and_touches_nothing_else(small: Stack) -> None:
+    small.run("up")
+    kept = small.pid("bff")
+    small.run("kill", "transactions")
+    assert "starting transactions\n" in small.run("up")
+    assert small.pid("bff") == kept
+    assert set(small.states().values()) == {"running"}
 
 
-def test_a_paused_part_hangs_and_goes_on(stack: Stack) -> None:
-    stack.run("up")
-    pid = stack.pid("bff")
-    stack.run("pause", "bff")
+def test_a_paused_part_hangs_and_goes_on(small: Stack) -> None:
+    small.run("up")
+    pid = small.pid("bff")
+    small.run("pause", "bff")
     assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    assert stack.ps()["bff"] == ["paused", str(pid), "5001", "no"]
-    assert "make resume NAME=bff" in stack.run("up", code=1)
-    stack.run("resume", "bff")
-    assert stack.ps()["bff"] == ["running", str(pid), "5001", "yes"]
+    assert small.ps()["bff"] == ["paused", str(pid), "5001", "no"]
+    assert "make resume NAME=bff" in small.run("up", code=1)
+    small.run("resume", "bff")
+    assert small.ps()["bff"] == ["running", str(pid), "5001", "yes"]
 
 
-def test_a_paused_part_can_be_stopped_at_once(stack: Stack) -> None:
-    stack.run("up")
-    stack.run("pause", "bff")
-    stack.run("stop", "bff")
-    assert "SIGKILL" not in (stack.root / ".stack" / "logs" / "supervisord.log").read_text()
-    assert stack.states()["bff"] == "stopped"
-    stack.run("pause", "transactions")
-    assert "by force" not in stack.run("down")
+def test_a_paused_part_can_be_stopped_at_once(small: Stack) -> None:
+    small.run("up")
+    small.run("pause", "bff")
+    small.run("stop", "bff")
+    assert "SIGKILL" not in (small.root / ".stack" / "logs" / "supervisord.log").read_text()
+    assert small.states()["bff"] == "stopped"
+    small.run("pause", "transactions")
+    assert "by force" not in small.run("down")
 
 
-def test_a_restarted_part_is_another_process(stack: Stack) -> None:
-    stack.run("up")
-    before = stack.pid("bff")
-    stack.run("restart", "bff")
-    assert stack.pid("bff") != before
+def test_a_restarted_part_is_another_process(small: Stack) -> None:
+    small.run("up")
+    before = small.pid("bff")
+    small.run("restart", "bff")
+    assert small.pid("bff") != before
 
 
-def test_down_after_a_crash_ends_what_is_ours_and_spares_a_stranger(stack: Stack) -> None:
-    stack.run("up")
+def test_down_after_a_crash_ends_what_is_ours_and_spares_a_stranger(small: Stack) -> None:
+    small.run("up")
     foreign = {"FAUST_PAYMENTS_STACK": "/another/stack", "PATH": os.environ["PATH"]}
     same = ["python", "-c", "import time; time.sleep(600)"]  # the generator's own command line
     with subprocess.Popen(same, executable=sys.executable, env=foreign) as stranger:
         try:
-            stack.crash()
-            assert "left over" in stack.run("ps")
-            assert "down: 3 processes ended" in stack.run("down")
-            assert stack.has_left() == []
+            small.crash()
+            assert "left over" in small.run("ps")
+            assert "down: 3 processes ended" in small.run("down")
+            assert small.has_left() == []
             assert stranger.poll() is None
         finally:
             stranger.kill()
 
 
-def test_up_after_a_crash_begins_anew(stack: Stack) -> None:
-    stack.run("up")
-    stack.crash()
-    assert "left 3 processes" in stack.run("up")
-    assert set(stack.states().values()) == {"running"}
-    assert len(stack.processes()) == 4
+def test_up_after_a_crash_begins_anew(small: Stack) -> None:
+    small.run("up")
+    small.crash()
+    assert "left 3 processes" in small.run("up")
+    assert set(small.states().values()) == {"running"}
+    assert len(small.processes()) == 4
 
 
 @pytest.mark.parametrize("crashed", [False, True])
-def test_a_part_that_does_not_end_by_itself_is_made_to(stack: Stack, crashed: bool) -> None:
+def test_a_part_that_does_not_end_by_itself_is_made_to(small: Stack, crashed: bool) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(600)"
-    stack.procfile(f'generator: python -c "{deaf}"\n')
-    stack.run("up")
-    while "1" not in stack.run("logs", "generator").splitlines():
+    small.procfile(f'generator: python -c "{deaf}"\n')
+    small.run("up")
+    while "1" not in small.run("logs", "generator").splitlines():
         time.sleep(0.05)
     if crashed:
-        stack.crash()
-    assert "(generator by force)" in stack.run("down")
-    assert stack.has_left() == []
+        small.crash()
+    assert "(generator by force)" in small.run("down")
+    assert small.has_left() == []
 
 
-def test_a_port_in_use_is_told_with_who_has_it_and_nothing_is_started(stack: Stack) -> None:
+def test_a_port_in_use_is_told_with_who_has_it_and_nothing_is_started(small: Stack) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((HOST, 5002))
         taken.listen()
-        said = stack.run("up", code=1)
+        said = small.run("up", code=1)
     assert f"port 5002 on {HOST}, which transactions needs, is in use by pid {os.getpid()}" in said
     assert "5001" not in said
-    assert stack.processes() == []
+    assert small.processes() == []
 
 
-def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(stack: Stack) -> None:
-    stack.procfile("bff: python web.py 5001\ntransactions: python -c 'raise SystemExit(\"no luck today\")'\n")
-    stack.run("up", code=1)
+def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(small: Stack) -> None:
+    small.procfile("bff: python web.py 5001\ntransactions: python -c 'raise SystemExit(\"no luck today\")'\n")
+    small.run("up", code=1)
     began = time.monotonic()
-    said = stack.run("up", code=1)
+    said = small.run("up", code=1)
     assert time.monotonic() - began < 30  # and not after 180
     assert "transactions is not ready (exited 1); the end of its log" in said
     assert said.count("no luck today") == 1  # that of this start, not of the one before
-    assert stack.states()["bff"] == "running"
+    assert small.states()["bff"] == "running"
 
 
-def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(stack: Stack) -> None:
-    stack.procfile('transactions: python -c \'print("ERROR: no disk"); print("bye\\n" * 100); exit(3)\'\n')
-    said = stack.run("up", code=1)
+def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(small: Stack) -> None:
+    small.procfile('transactions: python -c \'print("ERROR: no disk"); print("bye\\n" * 100); exit(3)\'\n')
+    said = small.run("up", code=1)
     assert "(exited 3)" in said
     assert "ERROR: no disk" in said
     assert said.count("bye") < 20
 
 
-def test_a_command_that_does_not_exist_is_told(stack: Stack) -> None:
-    stack.procfile("transactions: no-such-program\n")
-    assert "cannot run no-such-program" in stack.run("up", code=1)
+def test_a_command_that_does_not_exist_is_told(small: Stack) -> None:
+    small.procfile("transactions: no-such-program\n")
+    assert "cannot run no-such-program" in small.run("up", code=1)
 
 
-def test_scale_adds_and_ends_workers_and_touches_no_other(stack: Stack) -> None:
-    stack.run("up")
-    before = stack.ps()
-    stack.run("scale", "transactions", "2")
-    grown = stack.ps()
+def test_scale_adds_and_ends_workers_and_touches_no_other(small: Stack) -> None:
+    small.run("up")
+    before = small.ps()
+    small.run("scale", "transactions", "2")
+    grown = small.ps()
     assert grown.pop("transactions-2")[2:] == ["5012", "yes"]
     assert grown == before
-    stack.run("kill", "transactions-2")
-    assert "starting transactions-2\n" in stack.run("up")
-    assert "starts: transactions-2" in stack.run("logs", "transactions-2")
-    stack.run("scale", "transactions", "1")
-    assert stack.ps() == before
+    small.run("kill", "transactions-2")
+    assert "starting transactions-2\n" in small.run("up")
+    assert "starts: transactions-2" in small.run("logs", "transactions-2")
+    small.run("scale", "transactions", "1")
+    assert small.ps() == before
 
 
-def test_two_ups_at_once_start_each_part_once(stack: Stack) -> None:
-    both = [stack.begin("up"), stack.begin("up")]
+def test_two_ups_at_once_start_each_part_once(small: Stack) -> None:
+    both = [small.begin("up"), small.begin("up")]
     said = [started.communicate(timeout=60)[0] for started in both]
-    stack.remember_door()
+    small.remember_door()
     assert [started.returncode for started in both] == [0, 0], said
-    assert len(stack.processes()) == 4
+    assert len(small.processes()) == 4
 
 
-def test_only_the_named_parts_are_started(stack: Stack) -> None:
-    stack.run("up", "--only", "bff")
-    assert stack.states() == {"bff": "running", "transactions": "stopped", "generator": "stopped"}
-    assert "the parts are: bff transactions generator" in stack.run("up", "--only", "bbf", code=1)
+def test_only_the_named_parts_are_started(small: Stack) -> None:
+    small.run("up", "--only", "bff")
+    assert small.states() == {"bff": "running", "transactions": "stopped", "generator": "stopped"}
+    assert "the parts are: bff transactions generator" in small.run("up", "--only", "bbf", code=1)
 
 
-def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(stack: Stack) -> None:
+def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(small: Stack) -> None:
     # `faust -A app.main worker` imports this app.main, which never gives control back
-    (stack.root / "app").mkdir()
-    (stack.root / "app" / "main.py").write_text(f"import sys; sys.argv = ['', '5001']\n{WEB}")
-    stack.run("up", "--only", "bff,transactions")
-    said = stack.run("up", "--form", "one", "--only", "main")
+    (small.root / "app").mkdir()
+    (small.root / "app" / "main.py").write_text(f"import sys; sys.argv = ['', '5001']\n{WEB}")
+    small.run("up", "--only", "bff,transactions")
+    said = small.run("up", "--form", "one", "--only", "main")
     assert "main ready" in said
-    assert stack.states() == {"main": "running", "generator": "stopped"}
-    assert "ready already: main" in stack.run("up")
-    stack.run("up", "--form", "two")
-    assert stack.states() == {"bff": "running", "transactions": "running", "generator": "running"}
+    assert small.states() == {"main": "running", "generator": "stopped"}
+    assert "ready already: main" in small.run("up")
+    small.run("up", "--form", "two")
+    assert small.states() == {"bff": "running", "transactions": "running", "generator": "running"}
 
 
-def test_a_part_is_started_with_the_environment_of_the_command_that_starts_it(stack: Stack) -> None:
-    stack.run("up", GREETING="first")
-    assert "greeting: first" in stack.run("logs", "bff")
-    stack.run("kill", "bff")
-    stack.run("start", "bff", GREETING="second")
-    assert "greeting: second" in stack.run("logs", "bff")
+def test_a_part_is_started_with_the_environment_of_the_command_that_starts_it(small: Stack) -> None:
+    small.run("up", GREETING="first")
+    assert "greeting: first" in small.run("logs", "bff")
+    small.run("kill", "bff")
+    small.run("start", "bff", GREETING="second")
+    assert "greeting: second" in small.run("logs", "bff")
 
 
-def test_clean_forgets_data_and_logs(stack: Stack) -> None:
-    stack.run("up")
-    (stack.root / ".stack" / "data").mkdir()
-    stack.run("clean")
-    assert [path.name for path in (stack.root / ".stack").iterdir()] == ["run"]
-    assert stack.has_left() == []
+def test_clean_forgets_data_and_logs(small: Stack) -> None:
+    small.run("up")
+    (small.root / ".stack" / "data").mkdir()
+    small.run("clean")
+    assert [path.name for path in (small.root / ".stack").iterdir()] == ["run"]
+    assert small.has_left() == []
 
 
 @pytest.mark.parametrize("command", ["stop", "start", "restart", "kill", "pause", "resume", "logs"])
-def test_an_unknown_or_missing_name_is_answered_with_the_names(stack: Stack, command: str) -> None:
+def test_an_unknown_or_missing_name_is_answered_with_the_names(small: Stack, command: str) -> None:
     for name in ("", "radis"):
-        assert stack.run(command, name, code=1).endswith("the parts are: bff transactions generator\n")
+        assert small.run(command, name, code=1).endswith("the parts are: bff transactions generator\n")

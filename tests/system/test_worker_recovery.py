@@ -21,7 +21,7 @@ from tests.support import http, log
 from tests.support.feed import Feed, lowest, new_id, spread
 
 WORKER, GROUP = "transactions", "transactions"
-BACKLOG = 5000
+BACKLOG = 20_000  # several seconds of work, so that its middle can be met
 DECIDED_WITHIN = 90.0  # seconds; a small machine that does other things meanwhile
 
 Told = Mapping[str, list[Verdict]]
@@ -61,12 +61,12 @@ class Backlog:
     """Fed while the worker is at work; `caught` waits for the middle of it."""
 
     def __init__(self, count: int = BACKLOG) -> None:
-        self.before = log.total(log.STATUS)
+        self.before = log.ends(log.STATUS)
         self.ids = Feed().send(count)
 
     def told(self) -> int:
         """How many status records there are since."""
-        return log.total(log.STATUS) - self.before
+        return len(log.read(log.STATUS, self.before))
 
     def caught_in_the_middle(self) -> None:
         log.wait_until(lambda: self.told() > 0, 30, "the worker has begun")

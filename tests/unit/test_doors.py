@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from app.doors import RealDoors
-from app.errors import Poison
+from app.errors import Poison, StoreUnavailable
 from app.models.status import TransactionStatus
-from tests.unit.samples import Record, status
+from tests.unit.samples import NOW, Record, status, transaction
 
 
 class Tail:
@@ -81,3 +82,48 @@ def test_poison_in_the_status_topic_is_passed_over() -> None:
 
 def test_an_empty_log_recalls_nothing() -> None:
     assert recalled(Tail(), 0) == {}
+
+
+# Whether a transaction that may be in the log twice was decided before
+
+
+class Rows:
+    """Table transactions, or no quorum of it."""
+
+    def __init__(self, *ids: str, fails: bool = False) -> None:
+        self.ids, self.fails = set(ids), fails
+
+    async def having_rows(self, transactions: Sequence[Any]) -> set[str]:
+        if self.fails:
+            raise StoreUnavailable("too few replicas")
+        return self.ids & {one["transaction_id"] for one in transactions}
+
+
+def decided_before(tail: Tail, rows: Rows, *ids: str) -> set[str]:
+    async def decode(values: Sequence[Any]) -> list[Any]:
+        return list(values)
+
+    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail, table=rows)
+    asked = [transaction(transaction_id=id_) for id_ in ids]
+    return asyncio.run(RealDoors(resources).decided_before(0, asked))
+
+
+def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:
+    tail = Tail()
+    assert decided_before(tail, Rows("a", "x"), "a", "b") == {"a"}
+    assert tail.happened == []
+
+
+def test_without_a_quorum_the_log_tells() -> None:
+    tail = Tail(
+        Poison("bytes"), status(transaction(transaction_id="a")), status(transaction(transaction_id="x"))
+    )
+    assert decided_before(tail, Rows(fails=True), "a", "b") == {"a"}
+
+
+def test_the_log_is_read_back_to_well_before_the_oldest_was_asked() -> None:
+    tail = Tail(*(status(transaction(transaction_id=f"t{n}")) for n in range(10)))
+    since = (NOW - 120) * 1000  # two minutes before, then every 20 s
+    tail.records = [replace(record, timestamp=since + n * 20_000) for n, record in enumerate(tail.records)]
+    assert decided_before(tail, Rows(fails=True), "t3", "t0", "late") == {"t3"}
+    assert tail.read == 8

@@ -25,11 +25,16 @@ RIGHTS: dict[str, set[str]] = {
     "app.narration": {"app.models"},
     "app.metrics": set(),
     "app.delivery": {"app.errors", "app.metrics"},
-    "app.pipeline": {"app.models", "app.errors", "app.metrics", "app.delivery", "app.narration"},
+    "app.twins": {"app.models"},
+    "app.asking": {"app.models", "app.errors", "app.narration"},
+    "app.pipeline": {
+        "app.models", "app.errors", "app.metrics", "app.asking", "app.delivery", "app.narration", "app.twins",
+    },
     # doors out
     "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
+    "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
     "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
@@ -51,10 +56,14 @@ RIGHTS: dict[str, set[str]] = {
     "app.web": {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
     },
+    "app.web.idempotency": {"app.clients.idempotency_table", "app.models", "app.errors", "app.web"},
     "app.web.metrics": {"app.metrics", "app.web.problems"},
     "app.web.server": {"app.settings", "app.web.problems"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
-    "app.commands": {"app.commands", "app.codec", "app.topics", "app.errors", "app.settings"},
+    # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
+    "app.commands": {
+        "app.commands", "app.clients", "app.codec", "app.models", "app.topics", "app.errors", "app.settings",
+    },
     # the map, and the forms: only they see all
     "app.factory": {"app"},
     "app.bff": {"app.factory"},

@@ -18,6 +18,7 @@ from app.models.transaction import (
     shard_of,
     unstorable,
     uuid7,
+    with_id,
 )
 from tests.unit.samples import GOOD, MINUTE, NOW, status, transaction
 
@@ -96,6 +97,14 @@ def test_a_new_transaction_has_the_requests_fields_an_id_and_the_time_it_came() 
     made = new_transaction(TransactionRequest.model_validate(fields), now=NOW + 0.9)
     assert made == transaction(transaction_id=made["transaction_id"], event_timestamp=NOW)
     assert bucket_of_id(made["transaction_id"]) == MINUTE
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + 0.9, NOW + 0.9999999, 1.9999999999999998])
+def test_the_same_request_under_the_same_id_is_the_same_record(now: float) -> None:
+    fields = {k: v for k, v in transaction().items() if k not in ("transaction_id", "event_timestamp")}
+    request = TransactionRequest.model_validate(fields)
+    first, again = new_transaction(request, now), new_transaction(request, now + 3600)
+    assert with_id(again, first["transaction_id"]) == first
 
 
 def test_without_a_time_it_is_now() -> None:

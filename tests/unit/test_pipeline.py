@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from app.asking import WhenDown
 from app.delivery import Batch, Round
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.narration import Narrator
-from app.pipeline import DeadLetter, Pipeline, WhenDown
+from app.pipeline import DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
 
@@ -53,6 +54,11 @@ class FakeDoors:
         self._called(f"recall {partition} from {from_offset}")
         known = self.recorded.get(partition, {})
         return {offset: verdict for offset, verdict in known.items() if offset >= from_offset}
+
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        ids = {one["transaction_id"] for one in transactions}
+        self._called(f"look up {' '.join(sorted(ids))} in {partition}")
+        return {one["transaction_id"] for one in self.stored} & ids
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         self.tries.append(now())

@@ -43,7 +43,7 @@ def test_the_server_says_which_it_is(
         ran.append(statement)
 
     monkeypatch.setattr(Cassandra, "read", read)
-    monkeypatch.setattr(Cassandra, "_run", run)
+    monkeypatch.setattr(Cassandra, "run", run)
     asyncio.run(Cassandra(Settings()).make_tables())
 
     assert asked == [IS_SCYLLA]

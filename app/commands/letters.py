@@ -1,0 +1,118 @@
+"""What the dead-letter topic holds: the letters, each of one source record, and which were sent back. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.clients.kafka import Headers
+
+PREFIX = "dead_letter."
+#: A record with this header is no letter: it says that the letter of that source was sent back.
+SENT_BACK = f"{PREFIX}sent_back"
+#: Bytes a line of the dump.
+WIDTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter and what is told of it; `source` is topic, partition and offset of the original."""
+
+    record: Any
+    source: tuple[str, int, int]
+    reason: str
+    failed_at: int
+    sent_back: bool
+
+    @property
+    def place(self) -> str:
+        """How the commands name it."""
+        return f"{self.record.partition}:{self.record.offset}"
+
+    @property
+    def line(self) -> str:
+        """One line of the list."""
+        topic, partition, offset = self.source
+        size = len(self.record.value or b"")
+        mark = "sent back" if self.sent_back else "-"
+        where = f"{topic}[{partition}]@{offset}"
+        return f"{self.place:<9} {mark:<10} {where:<32} {_time(self.failed_at)} {size:>8} B  {_safe(self.reason)}"
+
+    @property
+    def original_headers(self) -> Headers:
+        """The headers that the original had."""
+        return [(name, value) for name, value in self.record.headers if not name.startswith(PREFIX)]
+
+
+def letters_of(records: Iterable[Any]) -> list[Letter]:
+    """One a source, though a retry may have written it twice: the first; oldest first."""
+    firsts: dict[tuple[str, int, int], tuple[Any, dict[str, str]]] = {}
+    sent: set[str] = set()
+    for record in records:
+        told = {
+            name: value.decode(errors="replace") for name, value in record.headers if name.startswith(PREFIX)
+        }
+        if SENT_BACK in told:
+            sent.add(told[SENT_BACK])
+        elif source := _source(told):
+            firsts.setdefault(source, (record, told))
+    letters = [
+        Letter(
+            record,
+            source,
+            told.get(f"{PREFIX}reason", ""),
+            _number(told, "failed_at"),
+            name_of(source) in sent,
+        )
+        for source, (record, told) in firsts.items()
+    ]
+    return sorted(letters, key=lambda letter: (letter.failed_at, letter.source))
+
+
+def name_of(source: tuple[str, int, int]) -> str:
+    """A source in one word, as the sent-back mark has it."""
+    return "{}:{}:{}".format(*source)
+
+
+def dump(value: bytes | None) -> str:
+    """Hex and text beside it, 16 bytes a line."""
+    if value is None:
+        return "(no value)"
+    lines = []
+    for start in range(0, len(value), WIDTH):
+        part = value[start : start + WIDTH]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{start:08x}  {part.hex(' '):<{3 * WIDTH}} {text}")
+    return "\n".join(lines) or "(empty)"
+
+
+def shown(letter: Letter) -> str:
+    """Everything of one letter."""
+    headers = "\n".join(
+        f"  {name}: {_safe(value.decode(errors='replace'))}" for name, value in letter.record.headers
+    )
+    key = _safe((letter.record.key or b"").decode(errors="replace"))
+    return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.record.value)}"
+
+
+def _source(told: dict[str, str]) -> tuple[str, int, int] | None:
+    try:
+        return told[f"{PREFIX}topic"], int(told[f"{PREFIX}partition"]), int(told[f"{PREFIX}offset"])
+    except (KeyError, ValueError):
+        return None  # not written by us
+
+
+def _number(told: dict[str, str], name: str) -> int:
+    text = told.get(PREFIX + name, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _time(millis: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(min(millis, 10**14) / 1000))
+
+
+def _safe(text: str) -> str:
+    """No control character of a foreign record reaches the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,88 @@
+"""What the commands read and write, on a real broker: all or none, by one instance, to the present end."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
+
+from app.commands.reading import Reader
+from app.commands.writing import OneWriter, Outgoing
+from app.settings import Settings
+from tests.integration.test_kafka import make, with_admin
+
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def topic() -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    make(name)
+    yield name
+    with_admin(lambda admin: admin.delete_topics([name]))
+
+
+def some(topic: str, *values: bytes | None, partition: int = 1) -> list[Outgoing]:
+    return [Outgoing(topic, partition, None, value, [("name", b"x")]) for value in values]
+
+
+async def values(topic: str, since: float | None = None) -> list[bytes | None]:
+    async with Reader(SETTINGS, topic) as reader:
+        await reader.seek(since)
+        return [record.value async for chunk in reader.chunks(100) for record in chunk]
+
+
+def test_written_as_given_also_without_key_and_value(topic: str) -> None:
+    async def run() -> None:
+        async with OneWriter(SETTINGS, topic) as writer:
+            await writer.write([*some(topic, b"a", None), *some(topic, b"b", partition=3)])
+        async with Reader(SETTINGS, topic) as reader:
+            await reader.seek()
+            found = [
+                (r.partition, r.key, r.value, r.headers) async for chunk in reader.chunks(100) for r in chunk
+            ]
+        headers = (("name", b"x"),)
+        assert sorted(found, key=str) == sorted(
+            [(1, None, b"a", headers), (1, None, None, headers), (3, None, b"b", headers)], key=str
+        )
+
+    asyncio.run(run())
+
+
+def test_whoever_starts_last_shuts_the_others_out_and_sees_all_they_wrote(topic: str) -> None:
+    async def run() -> None:
+        async with OneWriter(SETTINGS, topic) as first:
+            await first.write(some(topic, b"first"))
+            async with OneWriter(SETTINGS, topic) as second:
+                assert await values(topic) == [b"first"]
+                with pytest.raises(ProducerFenced):
+                    await first.write(some(topic, b"of one that was shut out"))
+                await second.write(some(topic, b"second"))
+        assert await values(topic) == [b"first", b"second"]
+
+    asyncio.run(run())
+
+
+def test_a_write_that_fails_leaves_nothing(topic: str) -> None:
+    async def run() -> None:
+        async with OneWriter(SETTINGS, topic) as writer:
+            with pytest.raises(MessageSizeTooLargeError):
+                await writer.write([*some(topic, b"a"), *some(topic, b"x" * 5_000_000)])
+            assert await values(topic) == []
+
+    asyncio.run(run())
+
+
+def test_only_what_is_young_enough(topic: str) -> None:
+    async def run() -> None:
+        async with OneWriter(SETTINGS, topic) as writer:
+            await writer.write(some(topic, b"old"))
+            await asyncio.sleep(2)
+            await writer.write(some(topic, b"young", partition=2))
+        assert await values(topic, since=1.5) == [b"young"]
+        assert set(await values(topic, since=3600)) == {b"old", b"young"}
+
+    asyncio.run(run())

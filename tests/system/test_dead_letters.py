@@ -1,0 +1,117 @@
+"""Dead letters are listed, shown and sent back: once, as they were, and decided when what was wrong is mended."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import fastavro
+import pytest
+
+from tests.support import commands, http, log
+from tests.support.feed import Feed, new_id, record
+
+FAULTY = b"garbage of a dead letter"
+
+
+@pytest.fixture(autouse=True)
+def _good_records_at_the_end() -> Iterator[None]:
+    """A sent-back record may be a partition's last: a reader at its end stands before the transaction's marker."""
+    yield
+    feed = Feed()
+    ids = [new_id() for _ in range(log.PARTITIONS)]
+    log.produce((partition, id_.encode(), feed.value(id_)) for partition, id_ in enumerate(ids))
+    for id_ in ids:
+        http.final(id_, within=30)
+
+
+def buried(value: bytes | None, key: bytes | None, partition: int = 0) -> tuple[str, log.Record]:
+    """Feed it, wait for its dead letter, give that one's place and record."""
+    before = log.ends(log.DEAD_LETTER)
+    log.produce([(partition, key, value)])
+    return next_letter(before)
+
+
+def next_letter(before: log.Offsets) -> tuple[str, log.Record]:
+    """The first letter after these offsets."""
+
+    def new() -> list[log.Record]:
+        return [r for r in log.read(log.DEAD_LETTER, before) if "dead_letter.topic" in dict(r.headers)]
+
+    log.wait_until(lambda: bool(new()), 30, "the dead letter")
+    (letter,) = new()
+    return f"{letter.partition}:{letter.offset}", letter
+
+
+def line_of(place: str) -> str:
+    found = re.search(rf"^{place} .*$", commands.done("dead-letters"), re.MULTILINE)
+    assert found, place
+    return found[0]
+
+
+def test_listed_and_shown() -> None:
+    place, letter = buried(FAULTY, b"a key")
+    line = line_of(place)
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert f"{log.CREATED}[0]@{headers['dead_letter.offset']}" in line
+    assert headers["dead_letter.reason"] in line
+    assert f"{len(FAULTY)} B" in line
+    shown = commands.done("dead-letters", "--show", place)
+    assert "key: a key" in shown
+    assert FAULTY[:16].hex(" ") in shown
+    assert "garbage of a dea" in shown
+    code, said = commands.run("dead-letters", "--show", "3:999999")
+    assert (code, "no dead letter at 3:999999" in said) == (1, True)
+
+
+@pytest.mark.parametrize(("value", "key"), [(FAULTY, b"a key"), (b"", None)])
+def test_sent_back_once_and_what_is_still_poison_is_a_new_letter(
+    value: bytes | None, key: bytes | None
+) -> None:
+    place, first = buried(value, key)
+    ends, letters = log.ends(log.CREATED), log.ends(log.DEAD_LETTER)
+    assert "1 sent back, 0 had been before" in commands.done("dead-letters", "--send-back", place)
+    assert "0 sent back, 1 had been before" in commands.done("dead-letters", "--send-back", place)
+    (again,) = [r for r in log.read(log.CREATED, ends) if (r.value, r.key) == (value, key)]
+    assert (again.partition, list(again.headers)) == (first.partition, [])
+    new_place, new_letter = next_letter(letters)
+    assert new_place != place
+    assert (new_letter.value, new_letter.key) == (first.value, first.key)
+    assert dict(new_letter.headers)["dead_letter.offset"] == str(again.offset).encode()
+    assert "sent back" in line_of(place)
+    assert "sent back" not in line_of(new_place)
+
+
+def test_decided_once_the_schema_that_was_missing_is_registered() -> None:
+    number, schema = unregistered()
+    id_ = new_id()
+    value = log.framed(number, fastavro.parse_schema(schema), record(id_))
+    place, letter = buried(value, id_.encode())
+    assert f"schema {number} is not in the registry" in dict(letter.headers)["dead_letter.reason"].decode()
+    assert registered(schema) == number
+    commands.done("dead-letters", "--send-back", place)
+    assert http.final(id_, within=30)["revision"] == 1
+    assert "0 sent back, 1 had been before" in commands.done("dead-letters", "--send-back", place)
+
+
+def unregistered() -> tuple[int, Mapping[str, Any]]:
+    """A schema that the registry does not have, and the number it will get there: the one after the newest."""
+    return registered(later_schema()) + 1, later_schema()
+
+
+def later_schema() -> dict[str, Any]:
+    """Ours with a field more, of a name that was never used; the registry sees no difference in a `doc`."""
+    _, ours = log.latest_schema(log.CREATED)
+    more = {"name": f"more_{new_id().replace('-', '')}", "type": ["null", "string"], "default": None}
+    return {**ours, "fields": [*ours["fields"], more]}
+
+
+def registered(schema: Mapping[str, Any]) -> int:
+    """Its number, in a subject of nobody's."""
+    status, answer = log.registry(
+        "/subjects/dead-letters-test/versions", {"schema": json.dumps(schema)}, "POST"
+    )
+    assert status == 200, answer
+    return int(answer["id"])
