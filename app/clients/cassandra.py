@@ -23,6 +23,7 @@ from cassandra.policies import (
     RoundRobinPolicy,
     TokenAwarePolicy,
 )
+from cassandra.protocol import ErrorMessage
 from cassandra.query import dict_factory
 
 from app import metrics
@@ -189,6 +190,7 @@ class Cassandra:
             raise TooFewReplicas(f"Cassandra: {exc}") from exc
         except (
             NoHostAvailable,
+            ErrorMessage,  # ServerError: a node that knows a new table not yet
             OperationTimedOut,
             RequestExecutionException,
             DriverException,
