@@ -23,6 +23,9 @@ test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k na
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
 
+audit: setup ## advisories about the locked Python packages; asks the package index
+	@$(PY) -m infra.audit
+
 up: setup ## start in the background, return when ready [ONLY=bff,transactions] [FORM=one|two]
 	@$(STACK) up --only "$(ONLY)" --form "$(FORM)"
 
@@ -84,4 +87,4 @@ train: setup ## train the model of antifraud anew
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
-.PHONY: help setup demo test lint up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay clean train bench

@@ -8,7 +8,8 @@ and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -53,6 +54,8 @@ class BatchConsumer(driver.Consumer):
     def on_init(self) -> None:
         """Nothing is finished yet."""
         self._finished: dict[TP, int] = {}
+        # What was handed out and is not finished: where it ends, when it was written (its oldest record).
+        self._in_hand: dict[TP, deque[tuple[int, float]]] = {}
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -70,6 +73,8 @@ class BatchConsumer(driver.Consumer):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance has begun; it seeks to the committed offsets
             if batch and (active is None or tp in active or tp in self._buffered_partitions):
+                in_hand = self._in_hand.setdefault(tp, deque())
+                in_hand.append((batch[-1].offset + 1, (batch[0].timestamp or 0) / 1000))
                 yield tp, _message(tp, batch, generation)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -79,6 +84,23 @@ class BatchConsumer(driver.Consumer):
         """Everything of the partition before `next_offset` is done for good; called in order."""
         tp = TP(topic, partition)
         self._finished[tp] = max(next_offset, self._finished.get(tp, 0))
+        in_hand = self._in_hand.get(tp)
+        while in_hand and in_hand[0][0] <= next_offset:
+            in_hand.popleft()
+
+    def progress(self) -> Iterator[tuple[TP, int, float | None]]:
+        """Each assigned partition's records that are not finished, and when the oldest in hand was written.
+
+        From what the last fetch brought: nobody is asked. A partition that no fetch has brought yet is left out.
+        """
+        for tp in self.assignment():
+            state = self._thread._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
+            if state is None or state.highwater is None or not state.has_valid_position:
+                continue
+            in_hand = self._in_hand.get(tp)
+            # With nothing in hand all before the position is done: the marks that end transactions count as well.
+            done = self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
+            yield tp, max(0, state.highwater - done), in_hand[0][1] if in_hand else None
 
     def finished(self, tp: TP) -> int | None:
         """What `finish` was told last of an assigned partition."""
@@ -98,6 +120,7 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._finished.pop(tp, None)
+            self._in_hand.pop(tp, None)
 
 
 class BatchTransport(driver.Transport):

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app import metrics
 from app.errors import Transient
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,20 @@ class Delivery:
         self._moved = asyncio.Event()
         self._seen: set[tuple[str, int]] = set()
         self._busy = 0
+        self._moves = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
+
+    @property
+    def moves(self) -> int:
+        """Grows whenever a step begins, ends or fails: while there is work, a worker that lives moves."""
+        return self._moves
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a batch waits or is in a step."""
+        return self._busy > 0 or not self._waiting.empty()
 
     async def put(self, batch: Batch) -> None:
         """Hand over a batch; waits while too many do."""
@@ -129,6 +141,7 @@ class Delivery:
                     # What a step of before the rebalance still tells must be in the log when the log is asked.
                     await self._idle.wait()
                 self._enter()
+                metrics.ROUND_RECORDS.labels(ours[0].topic).observe(sum(len(b.records) for b in ours))
                 await self._step(0, round_)
 
     def _round(self, batches: list[Batch]) -> Round:
@@ -169,9 +182,10 @@ class Delivery:
             if round_.generation != self._generation:
                 raise Abandoned
             try:
-                await step(round_)
+                await self._tried(step, round_)
             except Exception as exc:  # noqa: BLE001  # a bug too must hold its place: raising would lose the batch
                 tries += 1
+                metrics.RETRIES.labels(step.__name__).inc()
                 _report(step, tries, exc)
                 await self._pause(tries)
                 continue
@@ -179,6 +193,15 @@ class Delivery:
                 took = time.monotonic() - began
                 log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
             return
+
+    async def _tried(self, step: Step, round_: Round) -> None:
+        began = time.monotonic()
+        self._moves += 1
+        try:
+            await step(round_)
+        finally:
+            self._moves += 1
+        metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)
 
     async def _pause(self, tries: int) -> None:
         pause = min(self._pause_most, FIRST_PAUSE * 2 ** min(tries - 1, 20)) * random.uniform(0.5, 1.0)

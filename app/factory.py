@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Literal
 
 import faust
 
-from app import commands
+from app import commands, metrics, topics
 from app.agents import statuses, transactions
 from app.consumer import BatchTransport
 from app.delivery import Delivery
@@ -19,10 +20,14 @@ from app.resources import Resources, waited_for
 from app.settings import described, settings
 from app.topics import WrongTopic
 from app.watch import Watch
+from app.watchdog import Watchdog
 from app.web import health
+from app.web import metrics as web_metrics
 from app.web import transactions as web_transactions
+from app.web.metrics import timed
 from app.web.pending import PendingNotes
 from app.web.problems import as_problems
+from app.web.server import BoundedWeb
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +48,11 @@ class PaymentsApp(faust.App):
     """A Faust app that serves HTTP first, then waits for its neighbours, then takes part in its group."""
 
     resources: Resources
-    deliveries: list[Delivery]
+    deliveries: dict[str, Delivery]  # by topic
     background: list[Any]
+
+    def _new_web(self) -> BoundedWeb:
+        return BoundedWeb(self, settings())
 
     async def on_start(self) -> None:
         """Serve, open everything, and only then let Faust start the consumer."""
@@ -68,7 +76,7 @@ class PaymentsApp(faust.App):
     async def on_stop(self) -> None:
         """Finish what is in flight, commit, leave."""
         within = self.resources.settings.drain_timeout
-        await asyncio.gather(*(delivery.drain(within) for delivery in self.deliveries))
+        await asyncio.gather(*(delivery.drain(within) for delivery in self.deliveries.values()))
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -82,7 +90,7 @@ def create_app(role: Role) -> PaymentsApp:
     values = settings()
     app = _faust_app(role)
     resources, narrator = Resources(values, NEIGHBOURS[role]), Narrator(values.log_each_transaction)
-    app.resources, app.deliveries, app.background = resources, [], []
+    app.resources, app.deliveries, app.background = resources, {}, []
 
     if role in ("bff", "main"):
         reads = ReadModel(resources.recent, resources.table, values.recent_transactions)
@@ -90,13 +98,18 @@ def create_app(role: Role) -> PaymentsApp:
         web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
         app.background += [pending.run, reads.keep_complete]
     if role in ("transactions", "main"):
-        app.deliveries.append(transactions.register(app, resources, narrator))
+        app.deliveries[topics.CREATED] = transactions.register(app, resources, narrator)
     if role in ("bff", "main"):
-        app.deliveries.append(statuses.register(app, resources))
+        app.deliveries[topics.STATUS] = statuses.register(app, resources)
 
-    app.background += [Watch(resources).run, *(delivery.run for delivery in app.deliveries)]
+    watch = Watch(resources)
+    watchdog = Watchdog(
+        app.deliveries, lambda topic: watch.is_up("kafka") and _is_behind(app, topic), values.stuck_after
+    )
+    app.background += [watch.run, watchdog.run, *(delivery.run for delivery in app.deliveries.values())]
     commands.register(app, values)
-    health.register(app, resources, lambda: _is_consuming(app))
+    health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
+    web_metrics.register(app, lambda: _measure(app))
     app.on_partitions_assigned.connect(_resume)
     app.on_partitions_revoked.connect(_abandon)
     log.info("Settings: %s", described(values))
@@ -113,7 +126,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         autodiscover=False,
         web_bind=values.listen_host,
         web_port=values.web_port or PORTS[role],
-        web_application_options={"client_max_size": values.body_limit, "middlewares": [as_problems]},
+        web_application_options={"client_max_size": values.body_limit, "middlewares": [timed, as_problems]},
         web_router_enabled=False,
         web_tables_enabled=False,
         web_graph_enabled=False,
@@ -135,16 +148,33 @@ def _faust_app(role: Role) -> PaymentsApp:
 
 async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
     """Partitions are ours: their batches may come."""
-    for delivery in app.deliveries:
+    for delivery in app.deliveries.values():
         delivery.resume(app.consumer_generation_id)
 
 
 async def _abandon(app: PaymentsApp, revoked: Any, **_: Any) -> None:
     """Before a partition goes to another worker: end or drop our work on it, commit what is done."""
     within = app.resources.settings.drain_timeout
-    await asyncio.gather(*(delivery.abandon(within) for delivery in app.deliveries))
+    await asyncio.gather(*(delivery.abandon(within) for delivery in app.deliveries.values()))
     await app.consumer.commit()
 
 
 def _is_consuming(app: PaymentsApp) -> bool:
     return bool(app.started and not app.rebalancing and app.consumer_generation_id)
+
+
+def _is_behind(app: PaymentsApp, topic: str) -> bool:
+    return any(tp.topic == topic and lag for tp, lag, _ in _progress(app))
+
+
+def _measure(app: PaymentsApp) -> None:
+    """Bring the gauges of the assigned partitions up to date; those of partitions that went are forgotten."""
+    metrics.LAG.clear()
+    metrics.OLDEST.clear()
+    for tp, lag, written in _progress(app):
+        metrics.LAG.labels(tp.topic, tp.partition).set(lag)
+        metrics.OLDEST.labels(tp.topic, tp.partition).set(time.time() - written if written else 0)
+
+
+def _progress(app: PaymentsApp) -> list[Any]:
+    return list(app.consumer.progress()) if _is_consuming(app) else []

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app import metrics
 from app.asking import Asking, WhenDown
 from app.delivery import Round
 from app.errors import Poison, Transient
@@ -100,6 +102,7 @@ class Pipeline:
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
                     fresh.append(Fresh(batch.partition, record.offset, transaction, twice))  # type: ignore[arg-type]
+        metrics.REPEATED.inc(len(work.to_store))
         firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
         self._file(work, firsts, await self._asking.assess([one.transaction for one in firsts]))
         round_.work = work
@@ -136,6 +139,7 @@ class Pipeline:
         work: Decided = round_.work
         if work.letters:
             await self._doors.bury(work.letters)
+            metrics.DEAD_LETTERS.inc(len(work.letters))
             work.letters = []
         results = await asyncio.gather(
             *(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True
@@ -155,6 +159,7 @@ class Pipeline:
                 # It may be in the log, and somebody else may own the partition: look before the next try.
                 self._unsure.add(partition)
                 raise
+            _count(work.to_tell[partition])
         del work.to_tell[partition]
 
     def _repeat_known(self, work: Decided, partition: int) -> None:
@@ -162,7 +167,9 @@ class Pipeline:
         known = self._recalled.get(partition)
         if not known or all(status["source_offset"] not in known for status in work.to_tell[partition]):
             return
-        work.to_tell[partition] = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
+        untold = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
+        metrics.REPEATED.inc(len(work.to_tell[partition]) - len(untold))
+        work.to_tell[partition] = untold
         work.to_store = [
             known.get(s["source_offset"], s) if s["source_partition"] == partition else s
             for s in work.to_store
@@ -175,6 +182,11 @@ class Pipeline:
             await self._doors.store(work.to_store)
         self._twins.stored(work.marked)
         self._narrator.decided(work.to_store)
+
+
+def _count(told: Sequence[TransactionStatus]) -> None:
+    for (status, reason), count in Counter((s["status"], s["reason"]) for s in told).items():
+        metrics.VERDICTS.labels(status, reason or "").inc(count)
 
 
 def _poison(transaction: Transaction | Poison) -> str | None:

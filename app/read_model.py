@@ -7,6 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 
+from app import metrics
 from app.clients.redis import Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
 from app.errors import StoreUnavailable, Transient
@@ -43,8 +44,10 @@ class ReadModel:
         """A page; StoreUnavailable when neither store can give it."""
         page = await self._from_redis(limit, before)
         if page and page.complete and (page.last_key or not page.trimmed):
+            metrics.READS.labels("redis").inc()
             return Listing(page.entries, page.last_key, "redis")
         rows = await self._table.newest(limit, _place(before) if before else None)
+        metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
         key = sort_key(last["transaction_id"], last["event_timestamp"]) if last else None
@@ -54,8 +57,10 @@ class ReadModel:
         """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
         found = await self._find_recent(transaction_id)
         if found:
+            metrics.READS.labels("redis").inc()
             return found
         row = await self._table.find(transaction_id)
+        metrics.READS.labels("cassandra").inc()
         return (
             None
             if row is None
@@ -86,12 +91,15 @@ class ReadModel:
         while True:
             try:
                 if not await self._recent.is_complete():
+                    metrics.READ_MODEL_COMPLETE.set(0)
                     await self._refill()
                 self._redis_answers = True
+                metrics.READ_MODEL_COMPLETE.set(1)
                 if said:
                     log.info("The read model in Redis is complete again")
                 said = False
             except Transient as exc:
+                metrics.READ_MODEL_COMPLETE.set(0)
                 if not said:
                     log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
                 said = True

@@ -76,6 +76,15 @@ class Settings(BaseSettings):
         5, description="most seconds between two tries of a step that fails; starts at 0.05"
     )
 
+    idle_timeout: Seconds = Field(
+        30, description="seconds a connection may take over a request's headers, or be idle"
+    )
+    body_timeout: Seconds = Field(5, description="seconds for a request's body; beyond: 408")
+    stuck_after: Seconds = Field(
+        60,
+        description="seconds without a move before liveness fails; an honest try takes up to 40",
+    )
+
     # What is bounded
     batch_size: int = Field(2000, ge=1, le=5000, description="most transactions decided at a time")
     posts_in_flight: int = Field(
@@ -83,6 +92,9 @@ class Settings(BaseSettings):
     )
     body_limit: int = Field(
         16_384, ge=1024, le=1_048_576, description="bytes of a request's body; beyond: 413"
+    )
+    connections_most: int = Field(
+        800, ge=10, le=100_000, description="clients' connections; below the limit of open files (ulimit -n)"
     )
     page_limit: int = Field(1000, ge=100, le=10_000, description="most transactions in one page of GET")
     recent_transactions: int = Field(

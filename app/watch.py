@@ -23,6 +23,10 @@ class Watch:
         for chatty in ("aiokafka", "cassandra", "httpx"):
             logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
+    def is_up(self, name: str) -> bool:
+        """Whether the neighbour answered the last look."""
+        return self._resources.is_open and name not in self._down_since
+
     async def run(self) -> None:
         """Look until cancelled."""
         while True:

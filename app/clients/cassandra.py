@@ -25,6 +25,7 @@ from cassandra.policies import (
 )
 from cassandra.query import dict_factory
 
+from app import metrics
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -133,9 +134,12 @@ class Cassandra:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
         try:
-            return await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
+            rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
+            _reached("read", STRONGEST)
         except StoreUnavailable:
-            return await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
+            rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
+            _reached("read", WEAKEST)
+        return rows
 
     async def read_strictly(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query at LOCAL_QUORUM, or StoreUnavailable."""
@@ -154,8 +158,10 @@ class Cassandra:
                 await self.run(statement_at(level), timeout)
             except TooFewReplicas:
                 continue
+            _reached("write", level)
             return level
         await self.run(statement_at(weakest), timeout)
+        _reached("write", weakest)
         return weakest
 
     def living_hosts(self) -> list[Any]:
@@ -205,6 +211,10 @@ def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:
     bound = statement.bind(values)
     bound.consistency_level = level
     return bound
+
+
+def _reached(request: str, level: int) -> None:
+    metrics.CASSANDRA_REQUESTS.labels(request, ConsistencyLevel.value_to_name[level]).inc()
 
 
 def _resolve(answer: asyncio.Future[Rows], rows: Rows | None) -> None:

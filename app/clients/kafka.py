@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from app import metrics
 from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
 
@@ -27,6 +28,7 @@ class Log:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._in_flight = 0
+        metrics.IN_FLIGHT.set_function(lambda: self._in_flight)
 
     async def open(self) -> None:
         """Connect; LogUnavailable when no broker answers."""

@@ -21,17 +21,25 @@ def is_ready(role: str, parts: dict[str, str]) -> bool:
     return a_store and all(parts[name] == "ok" for name in NEEDS[role])
 
 
-def register(app: faust.App, resources: Resources, is_consuming: Callable[[], bool]) -> None:
+def register(
+    app: faust.App,
+    resources: Resources,
+    is_consuming: Callable[[], bool],
+    stuck: Callable[[], str | None],
+) -> None:
     """Put /health/live and /health/ready on the app."""
 
     role = app.conf.id
 
     @app.page("/health/live", name="live")
     class Live(View):
-        """Alive as long as it answers."""
+        """Alive as long as it answers and its work moves."""
 
         async def get(self, request: web.Request) -> web.Response:
-            """200."""
+            """200, or 503 with the reason."""
+            reason = stuck()
+            if reason:
+                return web.json_response({"alive": False, "reason": reason}, status=503)
             return web.json_response({"alive": True})
 
     @app.page("/health/ready", name="ready")

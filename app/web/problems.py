@@ -44,6 +44,8 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
             raise
         allow = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else None
         return problem(exc.status, exc.reason, _detail(exc, request), headers=allow)
+    except web.RequestPayloadError:
+        return problem(400, "Bad request", "the body is not what its headers say")
     except Exception:
         log.exception("%s %s failed by a fault of ours", request.method, request.path)
         return problem(500, "Internal error", "a fault of ours; it is in the log")
@@ -56,4 +58,6 @@ def _detail(exc: web.HTTPException, request: web.Request) -> str:
         return f"{request.method} is not allowed here"
     if exc.status == 413:
         return "the body is larger than allowed"
+    if exc.status == 408:
+        return "the body did not arrive in time"
     return exc.text or exc.reason

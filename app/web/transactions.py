@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import faust
@@ -40,10 +41,10 @@ class Calls:
         self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
 
     async def post(self, request: web.Request) -> web.Response:
-        """201 once Kafka has acknowledged the record; 400, 413, 503; with an Idempotency-Key also 409, 422."""
+        """201 once Kafka has acknowledged the record; 400, 408, 413, 503; with an Idempotency-Key also 409, 422."""
         try:
             check_content_type(request)
-            body = await request.read()
+            body = await self._body(request)
             transaction = new_transaction(parse(body))
             transaction_id = transaction["transaction_id"]
             if idempotency.HEADER in request.headers:
@@ -66,6 +67,15 @@ class Calls:
 
     async def _take_perhaps_again(self, transaction: Transaction) -> None:
         await self._take(transaction, [MAY_BE_TWICE])
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await request.read()
+        except TimeoutError as exc:
+            raise web.HTTPRequestTimeout from exc
+        except ConnectionError as exc:  # nobody will read it
+            raise web.HTTPBadRequest(text="the connection ended before the body did") from exc
 
     async def _publish(self, transaction: Transaction, headers: Headers) -> None:
         if not self._resources.is_open:

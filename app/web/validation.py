@@ -20,7 +20,11 @@ class InvalidRequest(Exception):
 
 
 def check_content_type(request: web.Request) -> None:
-    """No Content-Type is taken as JSON's; another than JSON's is refused."""
+    """No Content-Type is taken as JSON's; another than JSON's, and a compressed body, is refused."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise InvalidRequest(
+            [{"field": "Content-Encoding", "reason": "is not supported: send the body as it is"}]
+        )
     named = request.headers.get("Content-Type")
     if named is None:
         return

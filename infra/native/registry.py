@@ -14,6 +14,7 @@ def command() -> list[str]:
         "smallrye.config.locations": str(INFRA / "registry" / "registry.properties"),
         "quarkus.http.host": endpoint.host,
         "quarkus.http.port": str(endpoint.port),
+        "quarkus.management.host": endpoint.host,  # it would listen on all interfaces
         # Written before the answer: H2 waits half a second by default, and a registry killed in that time would
         # forget a schema whose id is in records already, and give that id to another schema.
         "apicurio.datasource.url": f"jdbc:h2:file:{file};WRITE_DELAY=0",

@@ -23,12 +23,15 @@ RIGHTS: dict[str, set[str]] = {
     # what happens to a transaction, and how it survives: no Faust, no sockets
     "app.codec": {"app.errors"},
     "app.narration": {"app.models"},
-    "app.delivery": {"app.errors"},
+    "app.metrics": set(),
+    "app.delivery": {"app.errors", "app.metrics"},
     "app.twins": {"app.models"},
     "app.asking": {"app.models", "app.errors", "app.narration"},
-    "app.pipeline": {"app.models", "app.errors", "app.asking", "app.delivery", "app.narration", "app.twins"},
+    "app.pipeline": {
+        "app.models", "app.errors", "app.metrics", "app.asking", "app.delivery", "app.narration", "app.twins",
+    },
     # doors out
-    "app.clients": {"app.models", "app.errors", "app.settings"},
+    "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
@@ -36,7 +39,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
     "app.watch": {"app.resources"},
-    "app.read_model": {"app.clients", "app.models", "app.errors"},
+    "app.watchdog": {"app.delivery"},
+    "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
     "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     # Faust, and doors in
@@ -53,6 +57,8 @@ RIGHTS: dict[str, set[str]] = {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
     },
     "app.web.idempotency": {"app.clients.idempotency_table", "app.models", "app.errors", "app.web"},
+    "app.web.metrics": {"app.metrics", "app.web.problems"},
+    "app.web.server": {"app.settings", "app.web.problems"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {
@@ -149,7 +155,7 @@ def test_app_has_no_right_to_another_process_or_to_tests() -> None:
 
 
 LIGHT = ["app.settings", "app.errors", "app.models.transaction", "app.models.status", "app.models.assessment"]
-LIGHT += ["app.delivery", "app.narration", "app.pipeline"]
+LIGHT += ["app.delivery", "app.metrics", "app.narration", "app.pipeline"]
 HEAVY = {
     "faust",
     "mode",

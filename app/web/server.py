@@ -1,0 +1,106 @@
+"""Faust's web server with bounds: what a client may hold, for how long, and what it is told when it is no HTTP.
+
+Faust makes its aiohttp runner with the defaults: an hour for the headers, no bound for connections, and a stack trace
+in the log for each malformed request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from faust.web.drivers.aiohttp import Web
+
+from app.settings import Settings
+from app.web.problems import problem
+
+log = logging.getLogger(__name__)
+
+#: Seconds that what is left of a body is read after the answer, so that the client sees the answer.
+LINGER = 1.0
+
+
+class Protocol(RequestHandler):
+    """One connection. Its slots are aiohttp's, so the time to take an answer is the class's."""
+
+    __slots__ = ()
+    answer_timeout = 30.0
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP, or over its bounds: 400 without the client's bytes in the answer or the log."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has gone, aiohttp lets it
+        if status >= 500:
+            self.log_exception("A request failed by a fault of ours", exc_info=exc)
+            answer = problem(status, "Internal error", "a fault of ours; it is in the log")
+        else:
+            log.debug("%s: no HTTP: %s", request.remote, type(exc).__name__)
+            answer = problem(status, "Bad request", "this is no HTTP request, or its headers are too large")
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer; a client that does not take it is cut off."""
+        try:
+            async with asyncio.timeout(self.answer_timeout):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
+
+
+class Server(web.Server):
+    """The connections: ours, and not more than so many."""
+
+    def __init__(self, plain: web.Server, most: int, **kwargs: Any):
+        super().__init__(plain.request_handler, request_factory=plain.request_factory, **kwargs)
+        self._most = most
+
+    def __call__(self) -> RequestHandler:
+        """The protocol of a new connection."""
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """One more; beyond the bound it is closed at once: files are needed for Kafka and Cassandra too."""
+        super().connection_made(handler, transport)
+        if len(self._connections) > self._most:
+            self._loop.call_soon(handler.force_close)  # not now: the handler's task is about to be made
+
+
+class Runner(web.AppRunner):
+    """Makes our server in place of aiohttp's."""
+
+    def __init__(self, app: web.Application, most: int, **kwargs: Any):
+        super().__init__(app, **kwargs)
+        self._most = most
+
+    async def _make_server(self) -> web.Server:
+        plain = await super()._make_server()
+        return Server(plain, self._most, **plain._kwargs)  # noqa: SLF001  # what aiohttp and we asked for
+
+
+class BoundedWeb(Web):
+    """Faust's web driver with our runner."""
+
+    def __init__(self, app: Any, settings: Settings):
+        super().__init__(app)
+        self._runner = Runner(
+            self.web_app,
+            settings.connections_most,
+            access_log=None,
+            keepalive_timeout=settings.idle_timeout,
+            lingering_time=LINGER,
+            auto_decompress=False,  # a body of 16 KB needs none, and a small one may unpack to a large one
+        )
