@@ -78,7 +78,9 @@ class ReadModel:
         """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
         found = await self._find_recent(transaction_id)
         if found:
+            metrics.READS.labels("redis").inc()
             return found
+        metrics.READS.labels("cassandra").inc()
         row = await self._table.find(transaction_id)
         return (
             None
