@@ -93,8 +93,8 @@ def create_app(role: Role) -> PaymentsApp:
     app.resources, app.deliveries, app.background = resources, {}, []
 
     if role in ("bff", "main"):
-        reads = ReadModel(resources.recent, resources.table, values.recent_transactions)
         pending = PendingNotes(resources.recent)
+        reads = ReadModel(resources.recent, resources.table, values.recent_transactions, pending.noted)
         web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
         app.background += [pending.run, reads.keep_complete]
     if role in ("transactions", "main"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import metrics
-from app.clients.redis import Page, RecentTransactions, entries_of
+from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
 from app.errors import StoreUnavailable, Transient
 from app.models.status import assessed, shown, sort_key
@@ -23,35 +24,55 @@ REFILL_PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Entries newest first, as JSON texts; `source` says which store gave them."""
+    """Entries newest first, as JSON texts; `source` says which store gave them, `may_lack` that some may be missing."""
 
     entries: list[str]
     last_key: str | None
     source: str
+    may_lack: bool
 
 
 class ReadModel:
     """The two stores as one list."""
 
-    def __init__(self, recent: RecentTransactions, table: TransactionsTable, keep: int):
+    def __init__(
+        self,
+        recent: RecentTransactions,
+        table: TransactionsTable,
+        keep: int,
+        noted: Callable[[], Sequence[Entry]],
+    ):
+        """`noted`: what has been pending lately, which Cassandra cannot give."""
         self._recent = recent
         self._table = table
         self._keep = keep
+        self._noted = noted
+        # A Redis that is back has its data and its sign, and lacks what was decided meanwhile.
+        self._lacks = False
         # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
         self._redis_answers = True
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         """A page; StoreUnavailable when neither store can give it."""
         page = await self._from_redis(limit, before)
-        if page and page.complete and (page.last_key or not page.trimmed):
+        whole = page if page and page.complete and (page.last_key or not page.trimmed) else None
+        if whole and not self._lacks:
             metrics.READS.labels("redis").inc()
-            return Listing(page.entries, page.last_key, "redis")
+            return Listing(whole.entries, whole.last_key, "redis", may_lack=False)
+        try:
+            return await self._from_cassandra(limit, before)
+        except StoreUnavailable:
+            if not whole:
+                raise
+            return Listing(whole.entries, whole.last_key, "redis", may_lack=True)
+
+    async def _from_cassandra(self, limit: int, before: str | None) -> Listing:
         rows = await self._table.newest(limit, _place(before) if before else None)
         metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
         key = sort_key(last["transaction_id"], last["event_timestamp"]) if last else None
-        return Listing(entries, key, "cassandra")
+        return Listing(entries, key, "cassandra", may_lack=True)
 
     async def find(self, transaction_id: str) -> str | None:
         """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
@@ -86,14 +107,11 @@ class ReadModel:
             return None
 
     async def keep_complete(self) -> None:
-        """Refill Redis from Cassandra whenever the sign is missing; runs until cancelled."""
+        """Refill Redis whenever the sign is missing and after each outage; runs until cancelled."""
         said = False
         while True:
             try:
-                if not await self._recent.is_complete():
-                    metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
-                    await self._refill()
-                self._redis_answers = True
+                await self._look()
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
                 if said:
                     log.info("The read model in Redis is complete again")
@@ -105,8 +123,22 @@ class ReadModel:
                 said = True
             await asyncio.sleep(CHECK_EVERY)
 
+    async def _look(self) -> None:
+        try:
+            complete = await self._recent.is_complete()
+        except StoreUnavailable:
+            self._lacks = True
+            raise
+        self._redis_answers = True
+        if self._lacks or not complete:
+            metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
+            await self._refill()
+        self._lacks = False
+
     async def _refill(self) -> None:
         """In pages: all at once would take more memory than a small Cassandra node has."""
+        filling = await self._recent.begin_filling()
+        await self._recent.remember(self._noted())
         kept, before = 0, None
         while kept < self._keep:
             rows = await self._table.newest(REFILL_PAGE, before)
@@ -115,7 +147,7 @@ class ReadModel:
             if len(rows) < REFILL_PAGE:
                 break
             before = _place(sort_key(rows[-1]["transaction_id"], rows[-1]["event_timestamp"]))
-        await self._recent.mark_complete(trimmed=kept >= self._keep)
+        await self._recent.mark_complete(filling, trimmed=kept >= self._keep)
         log.info("Redis was filled with the newest %d transactions of Cassandra", kept)
 
 

@@ -1,12 +1,14 @@
 """The read model in Redis: the newest transactions, with a sign whether they are all of the newest.
 
 Keys: transactions:order (sorted set), transactions:entries (hash), transactions:complete (present: nothing newer than
-the oldest entry is missing), transactions:trimmed (present: older ones exist, in Cassandra only).
+the oldest entry is missing), transactions:trimmed (present: older ones exist, in Cassandra only), transactions:filling
+(which refill is under way: one that is gone means that the data were lost meanwhile).
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,15 @@ from app.settings import Settings
 
 ORDER, ENTRIES = "transactions:order", "transactions:entries"
 COMPLETE, TRIMMED = "transactions:complete", "transactions:trimmed"
+FILLING = "transactions:filling"
 SCRIPT = (Path(__file__).parent / "redis.lua").read_text()
+
+SIGN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  if ARGV[2] == '1' then redis.call('SET', KEYS[3], 1) end
+  redis.call('SET', KEYS[2], 1)
+end
+"""
 
 #: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
 SCRIPT_ENTRIES = 500
@@ -49,6 +59,7 @@ class RecentTransactions:
         self._timeout = settings.redis_timeout
         self._redis: Any = None
         self._remember: Any = None
+        self._sign: Any = None
 
     async def open(self) -> None:
         """Make the pool; it connects by itself and again, so that nothing can fail here."""
@@ -61,6 +72,7 @@ class RecentTransactions:
             retry=None,
         )
         self._remember = self._redis.register_script(SCRIPT)
+        self._sign = self._redis.register_script(SIGN)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -100,13 +112,15 @@ class RecentTransactions:
         """Whether the sign is there; it goes with the data when Redis comes back empty."""
         return bool(await self._asked(self._redis.exists(COMPLETE)))
 
-    async def mark_complete(self, *, trimmed: bool) -> None:
-        """Set the sign, after a refill."""
-        pipe = self._redis.pipeline(transaction=True)
-        if trimmed:
-            pipe.set(TRIMMED, 1)
-        pipe.set(COMPLETE, 1)
-        await self._asked(pipe.execute())
+    async def begin_filling(self) -> str:
+        """A refill begins; gives what `mark_complete` is to be told at its end."""
+        filling = uuid.uuid4().hex
+        await self._asked(self._redis.set(FILLING, filling))
+        return filling
+
+    async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
+        """Set the sign, after a refill; not if Redis was emptied since it began."""
+        await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED], args=[filling, int(trimmed)]))
 
     async def _asked(self, call: Any) -> Any:
         try:

@@ -14,17 +14,24 @@ AFTER_A_FAILURE = 1.0
 
 
 class PendingNotes:
-    """Noted by POST, written together a moment later; what Redis does not take is let go."""
+    """Noted by POST, written together a moment later, and once more when Redis has lost them."""
 
     def __init__(self, recent: RecentTransactions):
         self._recent = recent
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
+        self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
 
     def note(self, transaction: Transaction) -> None:
         """Show it as pending, soon."""
-        self._entries.append(pending_entry(transaction))
+        entry = pending_entry(transaction)
+        self._entries.append(entry)
+        self._noted.append(entry)
         self._some.set()
+
+    def noted(self) -> list[Entry]:
+        """What was noted lately, decided by now or not."""
+        return list(self._noted)
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""
@@ -36,4 +43,6 @@ class PendingNotes:
             try:
                 await self._recent.remember(entries)
             except StoreUnavailable:
-                await asyncio.sleep(AFTER_A_FAILURE)  # their verdicts will come by the status topic
+                self._entries.extendleft(reversed(entries))
+                self._some.set()
+                await asyncio.sleep(AFTER_A_FAILURE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import faust
@@ -128,7 +129,7 @@ def register(app: faust.App, calls: Calls) -> None:
 def _page(listing: Listing) -> str:
     cursor = cursor_of(listing.last_key)
     ends = f'"next_cursor": "{cursor}"' if cursor else '"next_cursor": null'
-    missing = "true" if listing.source == "cassandra" else "false"
+    missing = json.dumps(listing.may_lack)
     return (
         f'{{"transactions": [{", ".join(listing.entries)}], {ends}, '
         f'"source": "{listing.source}", "pending_may_be_missing": {missing}}}'

@@ -109,13 +109,25 @@ def test_an_older_one_than_the_bound_does_not_push_a_newer_one_out() -> None:
 def test_the_sign_of_completeness_goes_with_the_data() -> None:
     async def do(recent: RecentTransactions) -> Any:
         before = await recent.is_complete()
-        await recent.mark_complete(trimmed=True)
+        await recent.mark_complete(await recent.begin_filling(), trimmed=True)
         marked = await recent.newest(1, None)
         with Redis.from_url(URL) as redis:
             redis.flushdb()  # as a Redis that comes back empty
         return before, (marked.complete, marked.trimmed), await recent.is_complete()
 
     assert with_recent(do) == (False, (True, True), False)
+
+
+def test_no_sign_for_a_refill_that_has_lost_its_data() -> None:
+    async def do(recent: RecentTransactions) -> Any:
+        filling = await recent.begin_filling()
+        with Redis.from_url(URL) as redis:
+            redis.flushdb()
+        await recent.mark_complete(filling, trimmed=True)
+        return await recent.newest(1, None)
+
+    page = with_recent(do)
+    assert (page.complete, page.trimmed) == (False, False)
 
 
 def test_pages_join_without_gap_or_repeat() -> None:

@@ -1,0 +1,82 @@
+"""A partition of the status topic has one writer: on a real broker, the last one to take it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.clients.tail import TailReader
+from app.clients.teller import Teller
+from app.errors import LogUnavailable
+from app.settings import Settings
+from tests.support import log
+
+Scene = Callable[[Teller, Teller], Awaitable[None]]
+
+
+def with_admin(do: Callable[[Any], Awaitable[Any]]) -> None:
+    async def run() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=log.brokers())
+        await admin.start()
+        try:
+            await do(admin)
+        finally:
+            await admin.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def topic() -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    with_admin(lambda admin: admin.create_topics([NewTopic(name, 1, 1)]))
+    yield name
+    with_admin(lambda admin: admin.delete_topics([name]))
+
+
+def told(topic: str, scene: Scene) -> list[bytes]:
+    """What readers find after it; the two tellers are two workers."""
+
+    async def whole(_: Any) -> bool:
+        return False
+
+    async def run() -> list[bytes]:
+        settings = Settings()
+        async with AsyncExitStack() as ends:
+            tellers = [Teller(settings, topic) for _ in range(2)]
+            for teller in tellers:
+                ends.push_async_callback(teller.close)
+            await scene(*tellers)
+        return [record.value for record in await TailReader(settings).read_back(topic, 0, whole)]
+
+    return asyncio.run(run())
+
+
+def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic: str) -> None:
+    async def scene(sleeper: Teller, other: Teller) -> None:
+        await sleeper.take(0)
+        await sleeper.tell(0, [("a", b"first", [])])
+        await other.take(0)
+        await other.tell(0, [("b", b"the other's", [])])
+        with pytest.raises(LogUnavailable):
+            await sleeper.tell(0, [("b", b"the sleeper's", [])])
+
+    assert told(topic, scene) == [b"first", b"the other's"]
+
+
+def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -> None:
+    async def scene(sleeper: Teller, other: Teller) -> None:
+        await sleeper.take(0)
+        producer = sleeper._producers[0]
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"half", partition=0)
+        await other.take(0)
+        await other.tell(0, [("b", b"the other's", [])])
+
+    assert told(topic, scene) == [b"the other's"]

@@ -1,0 +1,164 @@
+"""When GET trusts Redis: never while something that Cassandra shows may be missing there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from app.clients.redis import Entry, Page, entries_of
+from app.errors import StoreUnavailable
+from app.read_model import CHECK_EVERY, ReadModel
+from app.web.pending import PendingNotes
+from tests.unit import virtual_time
+from tests.unit.samples import status, transaction
+
+
+class Recent:
+    """A Redis with its sign, that can be dead (its data stay) or emptied."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.sign: str | None = None
+        self.filling: str | None = None
+        self.dead = False
+
+    def ask(self) -> None:
+        if self.dead:
+            raise StoreUnavailable("dead")
+
+    def empty(self) -> None:
+        self.entries, self.sign, self.filling = {}, None, None
+
+    async def remember(self, entries: Sequence[Entry]) -> None:
+        self.ask()
+        self.entries |= {entry[0]: entry for entry in entries}
+
+    async def newest(self, limit: int, before: str | None) -> Page:
+        self.ask()
+        return Page([e[2].split("\n")[1] for e in self.entries.values()], None, bool(self.sign), False)
+
+    async def is_complete(self) -> bool:
+        self.ask()
+        return bool(self.sign)
+
+    async def begin_filling(self) -> str:
+        self.ask()
+        self.filling = "token"
+        return self.filling
+
+    async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
+        self.ask()
+        if self.filling == filling:
+            self.sign = "1"
+
+
+class Table:
+    """Cassandra with some rows; `meanwhile` happens while it is read."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.dead = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def newest(self, limit: int, before: Any) -> list[Any]:
+        if self.dead:
+            raise StoreUnavailable("dead")
+        rows = list(self.rows)
+        await asyncio.sleep(0)
+        self.meanwhile()
+        return rows
+
+
+class World:
+    """The read model on both, with its look for the sign going on."""
+
+    def __init__(self) -> None:
+        self.recent, self.table = Recent(), Table()
+        self.pending = PendingNotes(self.recent)  # type: ignore[arg-type]
+        self.reads = ReadModel(self.recent, self.table, 10_000, self.pending.noted)  # type: ignore[arg-type]
+
+    async def during(self, scene: Callable[[], Awaitable[None]]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [tasks.create_task(job()) for job in (self.reads.keep_complete, self.pending.run)]
+            await asyncio.sleep(1)
+            await scene()
+            for job in jobs:
+                job.cancel()
+
+    async def entries(self) -> tuple[int, str]:
+        """How many GET lists, and from where."""
+        listing = await self.reads.newest(100, None)
+        return len(listing.entries), listing.source
+
+
+def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.dead = True
+        world.table.rows = [status()]
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "cassandra")
+        world.recent.dead = False  # with its data and its sign
+        for _ in range(50):
+            assert (await world.entries())[0] == 1
+            await asyncio.sleep(CHECK_EVERY / 10)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_redis_that_missed_something_serves_while_cassandra_is_dead() -> None:
+    world = World()
+
+    async def scene() -> None:
+        await world.recent.remember(entries_of([status()]))
+        world.recent.dead = world.table.dead = True
+        await asyncio.sleep(5)
+        world.recent.dead = False
+        await asyncio.sleep(5)
+        listing = await world.reads.newest(100, None)
+        assert (len(listing.entries), listing.source, listing.may_lack) == (1, "redis", True)
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_redis_that_is_emptied_while_it_is_filled_gets_no_sign() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.table.rows, world.table.meanwhile = [status()], world.recent.empty
+        world.recent.empty()
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "cassandra")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_what_is_pending_is_pending_again_in_a_redis_that_comes_back_empty() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.pending.note(transaction())
+        await asyncio.sleep(1)
+        assert await world.entries() == (1, "redis")
+        world.recent.empty()
+        await asyncio.sleep(2)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_note_that_redis_did_not_take_is_written_later() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.dead = True
+        world.pending.note(transaction())
+        await asyncio.sleep(0.1)
+        world.recent.dead = False
+        await asyncio.sleep(2)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
