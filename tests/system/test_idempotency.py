@@ -132,7 +132,8 @@ def test_with_one_cassandra_node_that_hangs() -> None:
         with paused(node):
             for _ in range(4):
                 purchase = Purchase()
-                assert purchase.taken() == purchase.taken()
+                # a busy machine may need a second try: what counts is that there is one id
+                assert purchase.taken(within=10) == purchase.taken(within=10)
 
 
 def test_without_cassandra_nobody_guesses(purchase: Purchase) -> None:
