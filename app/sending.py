@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app import topics
 from app.consumer import BatchSchema
+from app.errors import LogUnavailable
 from app.models.transaction import TransactionRequest, new_transaction
 from app.settings import Settings
 
@@ -26,7 +27,10 @@ class TransactionSchema(BatchSchema):
         except ValidationError as exc:
             first = exc.errors()[0]
             raise SystemExit(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from exc
-        codec = topics.register_now(self._settings, topics.CREATED)
+        try:
+            codec = topics.register_now(self._settings, topics.CREATED)
+        except LogUnavailable as exc:
+            raise SystemExit(f"{exc}. Is the stack up? See: make ps") from exc
         return codec.encode(new_transaction(request)), headers
 
     def dumps_key(self, app: Any, key: Any, *, serializer: Any = None, headers: Any) -> tuple[Any, Any]:

@@ -27,7 +27,7 @@ def register(app: faust.App, settings: Settings) -> None:
     async def topic(self: Any, name: str, follow: bool) -> None:
         """Show a topic's records, decoded from Avro, as JSON lines."""
         if name not in topics.ALL:
-            raise self.UsageError(f"no topic {name!r}; there are: {', '.join(topics.ALL)}")
+            raise SystemExit(f"no topic {name!r}; there are: {', '.join(topics.ALL)}")
         try:
             await show(settings, name, follow)
         except (KafkaError, LogUnavailable) as exc:

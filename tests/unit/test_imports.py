@@ -45,7 +45,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": set(),
-    "app.sending": {"app.consumer", "app.topics", "app.models", "app.settings"},
+    "app.sending": {"app.consumer", "app.topics", "app.errors", "app.models", "app.settings"},
     "app.agents": set(),
     "app.agents.statuses": {
         "app.clients.redis", "app.consumer", "app.delivery", "app.errors", "app.resources", "app.topics",
