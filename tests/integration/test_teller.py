@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -53,7 +54,12 @@ def told(topic: str, scene: Scene) -> list[bytes]:
             for teller in tellers:
                 ends.push_async_callback(teller.close)
             await scene(*tellers)
-        return [record.value for record in await TailReader(settings).read_back(topic, 0, whole)]
+        found: list[bytes] = []
+        deadline = time.monotonic() + 10
+        # A transaction is committed a moment after its writer is told so.
+        while b"the other's" not in found and time.monotonic() < deadline:
+            found = [record.value for record in await TailReader(settings).read_back(topic, 0, whole)]
+        return found
 
     return asyncio.run(run())
 
