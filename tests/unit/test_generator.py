@@ -71,12 +71,13 @@ class Bff:
 
     async def answer(self, _: web.Request) -> web.Response:
         self.asked.append(time.monotonic())
+        number = len(self.asked)  # before others are asked too
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(self.seconds)
         self.now -= 1
         status = self.statuses.pop(0) if self.statuses else 201
-        body = {"transaction_id": f"id-{len(self.asked)}"} if status == 201 else {"error": "no"}
+        body = {"transaction_id": f"id-{number}"} if status == 201 else {"error": "no"}
         return web.json_response(body, status=status)
 
     @asynccontextmanager
