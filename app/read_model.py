@@ -12,7 +12,7 @@ from app import metrics
 from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
 from app.errors import StoreUnavailable, Transient
-from app.models.status import assessed, shown, sort_key
+from app.models.status import assessed, key_of_row, shown, sort_key
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class ReadModel:
         metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
-        key = sort_key(last["transaction_id"], last["event_timestamp"]) if last else None
+        key = key_of_row(last) if last else None
         return Listing(entries, key, "cassandra", may_lack=True)
 
     async def find(self, transaction_id: str) -> str | None:
@@ -146,7 +146,7 @@ class ReadModel:
             kept += len(rows)
             if len(rows) < REFILL_PAGE:
                 break
-            before = _place(sort_key(rows[-1]["transaction_id"], rows[-1]["event_timestamp"]))
+            before = _place(key_of_row(rows[-1]))
         await self._recent.mark_complete(filling, trimmed=kept >= self._keep)
         log.info("Redis was filled with the newest %d transactions of Cassandra", kept)
 

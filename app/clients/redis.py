@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.errors import StoreUnavailable
-from app.models.status import PENDING, TransactionStatus, assessed, shown, sort_key
+from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
 from app.settings import Settings
 
@@ -131,7 +131,7 @@ class RecentTransactions:
 
 def entry_of(status: TransactionStatus) -> Entry:
     """What `remember` keeps of a status."""
-    key = sort_key(status["transaction_id"], status["event_timestamp"])
+    key = key_of_row(status)
     listed = shown(status, status["status"])
     detail = {**listed, **assessed(status)}
     return key, status["revision"], f"{status['revision']}\n{_json(listed)}\n{_json(detail)}"
@@ -139,7 +139,7 @@ def entry_of(status: TransactionStatus) -> Entry:
 
 def pending_entry(transaction: Transaction) -> Entry:
     """What `remember` keeps of a transaction that nobody has decided yet."""
-    key = sort_key(transaction["transaction_id"], transaction["event_timestamp"])
+    key = key_of_row(transaction)
     text = _json(shown(transaction, "pending"))
     return key, PENDING, f'{PENDING}\n{text}\n{text[:-1]}, "revision": 0}}'
 

@@ -25,7 +25,7 @@ from app.commands.running import Progress, ends_in_a_sentence, tried
 from app.commands.writing import OneWriter, Outgoing
 from app.errors import Poison
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
-from app.models.status import FIRST_VERDICT, TransactionStatus
+from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
 from app.settings import Settings
 
 BATCH = 500
@@ -133,20 +133,7 @@ def again(
     batch: Sequence[TransactionStatus], said: Sequence[Assessment], now_ms: int
 ) -> list[TransactionStatus]:
     """The next revision of each."""
-    return [
-        {
-            **status,
-            "status": assessment.verdict,
-            "revision": status["revision"] + 1,
-            "decided_at": now_ms,
-            "score": assessment.score,
-            "reason": assessment.reason,
-            "model_version": assessment.model_version,
-            "threshold": assessment.threshold,
-            "replica": assessment.replica,
-        }
-        for status, assessment in zip(batch, said, strict=True)
-    ]
+    return [decided_again(status, assessment, now_ms) for status, assessment in zip(batch, said, strict=True)]
 
 
 def outgoing(codec: Codec, statuses: Sequence[TransactionStatus]) -> list[Outgoing]:

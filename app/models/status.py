@@ -12,8 +12,8 @@ PENDING = 0
 FIRST_VERDICT = 1
 
 
-class TransactionStatus(Transaction):
-    """One record of transaction_status (schemas/avro/transaction_status.avsc)."""
+class Decision(TypedDict):
+    """What an assessment makes of a transaction."""
 
     status: Literal["pending", "accepted", "rejected"]
     revision: int
@@ -23,6 +23,11 @@ class TransactionStatus(Transaction):
     model_version: str | None
     threshold: float | None
     replica: str | None
+
+
+class TransactionStatus(Transaction, Decision):
+    """One record of transaction_status (schemas/avro/transaction_status.avsc)."""
+
     source_partition: int
     source_offset: int
 
@@ -52,16 +57,27 @@ def decided(
     """The status record of a first verdict on the record at (partition, offset) of transaction_created."""
     return {
         **transaction,
+        **_decision(assessment, FIRST_VERDICT, now_ms),
+        "source_partition": partition,
+        "source_offset": offset,
+    }
+
+
+def decided_again(status: TransactionStatus, assessment: Assessment, now_ms: int) -> TransactionStatus:
+    """The status record of a re-assessment: the next revision of `status`."""
+    return {**status, **_decision(assessment, status["revision"] + 1, now_ms)}
+
+
+def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:
+    return {
         "status": assessment.verdict,
-        "revision": FIRST_VERDICT,
+        "revision": revision,
         "decided_at": now_ms,
         "score": assessment.score,
         "reason": assessment.reason,
         "model_version": assessment.model_version,
         "threshold": assessment.threshold,
         "replica": assessment.replica,
-        "source_partition": partition,
-        "source_offset": offset,
     }
 
 
@@ -89,3 +105,8 @@ def assessed(record: TransactionStatus) -> dict[str, Any]:
 def sort_key(transaction_id: str, event_timestamp: int) -> str:
     """Sorts as the list does (its reverse is newest first): the minute, then the id."""
     return f"{bucket_of(transaction_id, event_timestamp):010d}:{transaction_id}"
+
+
+def key_of_row(record: Transaction) -> str:
+    """The sort key of a record or row."""
+    return sort_key(record["transaction_id"], record["event_timestamp"])

@@ -6,8 +6,6 @@ import base64
 import binascii
 import re
 
-from app.models.status import sort_key
-from app.models.transaction import Transaction
 from app.web.validation import InvalidRequest
 
 DEFAULT_LIMIT = 100
@@ -41,8 +39,3 @@ def key_of(cursor: str | None) -> str | None:
             [{"field": "cursor", "reason": "is none of ours: pass a next_cursor as it was given"}]
         )
     return key
-
-
-def key_of_row(row: Transaction) -> str:
-    """The sort key of a row of Cassandra."""
-    return sort_key(row["transaction_id"], row["event_timestamp"])

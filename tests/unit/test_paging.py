@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from app.models.status import sort_key
-from app.web.paging import DEFAULT_LIMIT, cursor_of, key_of, key_of_row, limit_of
+from app.models.status import key_of_row, sort_key
+from app.web.paging import DEFAULT_LIMIT, cursor_of, key_of, limit_of
 from app.web.validation import InvalidRequest
 from tests.unit.samples import MINUTE, status, transaction
 
