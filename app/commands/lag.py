@@ -7,10 +7,10 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app import topics
+from app.commands.reading import connected
 from app.settings import Settings
 
 #: The groups that read a topic, one of each form (see app.groups): whoever is ahead tells what is done.
@@ -32,20 +32,11 @@ def register(app: faust.App, settings: Settings) -> None:
 
 async def show(settings: Settings) -> None:
     """Print the table."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
-    try:
-        await consumer.start()
-        await admin.start()
+    async with connected(settings) as (consumer, admin):
         print(ROW.format("topic", "partition", "group", "end", "committed", "lag", "oldest"))
         for topic, groups in READERS.items():
             committed = {group: await admin.list_consumer_group_offsets(group) for group in groups}
             await _show_topic(consumer, await topics.partitions(admin, topic), committed)
-    finally:
-        await admin.close()
-        await consumer.stop()
 
 
 async def _show_topic(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,6 +13,22 @@ from aiokafka.admin import AIOKafkaAdminClient
 from app import topics
 from app.errors import Poison
 from app.settings import Settings
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaAdminClient]]:
+    """A consumer of no group, reading what is committed, and an admin client; closed at the end."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
+    )
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
+    try:
+        await consumer.start()
+        await admin.start()
+        yield consumer, admin
+    finally:
+        await admin.close()
+        await consumer.stop()
 
 
 class BeginningGone(Poison):

@@ -7,12 +7,12 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faust.cli import argument, option
 
 from app import topics
 from app.codec import Codec
+from app.commands.reading import connected
 from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 
@@ -37,13 +37,7 @@ def register(app: faust.App, settings: Settings) -> None:
 async def show(settings: Settings, name: str, follow: bool) -> None:
     """Print the records to the present end, by time, and with `follow` those that come after."""
     codec = await topics.register(settings, SCHEMA_OF[name]) if name in SCHEMA_OF else None
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
-    try:
-        await consumer.start()
-        await admin.start()
+    async with connected(settings) as (consumer, admin):
         partitions = await topics.partitions(admin, name)
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
@@ -56,9 +50,6 @@ async def show(settings: Settings, name: str, follow: bool) -> None:
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 for record in batch:
                     await _print(codec, record)
-    finally:
-        await admin.close()
-        await consumer.stop()
 
 
 async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list[Any]:
