@@ -102,10 +102,6 @@ class BatchConsumer(driver.Consumer):
             done = self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
             yield tp, max(0, state.highwater - done), in_hand[0][1] if in_hand else None
 
-    def finished(self, tp: TP) -> int | None:
-        """What `finish` was told last of an assigned partition."""
-        return self._finished.get(tp)
-
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is finished and not yet committed. Faust's acks do not count here."""
         offsets = {tp: o for tp, o in self._finished.items() if o > (self._committed_offset[tp] or 0)}

@@ -96,11 +96,6 @@ class Cassandra:
         if self._session is not None:
             await asyncio.to_thread(self._session.cluster.shutdown)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether a node has answered since the start."""
-        return self._session is not None
-
     async def make_tables(self) -> None:
         """Make the keyspace and tables that are missing; StoreUnavailable."""
         scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
@@ -113,10 +108,6 @@ class Cassandra:
             "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'transactions'", (), 2.0
         )
         return {"transactions", "transaction_buckets"} <= {row["table_name"] for row in rows}
-
-    async def ping(self) -> None:
-        """A node answers, or StoreUnavailable."""
-        await self.read("SELECT release_version FROM system.local", (), 1.0)
 
     async def prepare(self, cql: str) -> Any:
         """The prepared statement, made once; safe to repeat, as all of ours are; StoreUnavailable."""
