@@ -25,6 +25,7 @@ class RealDoors:
 
     def __init__(self, resources: Resources):
         self._resources = resources
+        self._taken_at: dict[int, float] = {}  # by partition, seconds since 1970
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created, or what is wrong with them."""
@@ -37,6 +38,7 @@ class RealDoors:
         Verdicts are told in the order of their source offsets, so everything older is older work.
         """
         await self._resources.teller.take(partition)
+        self._taken_at[partition] = time.time()
         decode = self._resources.status.decode
 
         async def first_verdicts(records: Sequence[Any]) -> list[TransactionStatus]:
@@ -61,11 +63,24 @@ class RealDoors:
         return known
 
     async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
-        """Those that have a row; when no quorum of replicas can tell, those that have a verdict in the log."""
+        """Those that have a row; when the rows cannot tell, those that have a verdict in the log.
+
+        Rows written while fewer than a quorum of replicas lived, by us or by an earlier owner of the partition, may be
+        on any one replica: for what was asked before the last such moment that we know of, all must say no.
+        """
+        table = self._resources.table
+        whole_since = max(
+            self._taken_at.get(partition, time.time()), self._resources.cassandra.stepped_down_at
+        )
+        older_than = whole_since + CLOCKS_APART / 1000
         try:
-            return await self._resources.table.having_rows(transactions)
+            found = await table.having_rows(transactions)
+            missing = [one for one in transactions if one["transaction_id"] not in found]
+            if older := [one for one in missing if one["event_timestamp"] < older_than]:
+                found |= await table.having_rows(older, everywhere=True)
         except StoreUnavailable:
             return await self._told_before(partition, transactions)
+        return found
 
     async def _told_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
         """Reads the status partition back to before the oldest of the transactions was asked."""

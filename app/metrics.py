@@ -63,6 +63,9 @@ VERDICTS = _counter(
 REPEATED = _counter(
     "verdicts_repeated_total", "Verdicts found in the log and repeated instead of asked for again"
 )
+TWINS = _counter(
+    "twins_total", "Records of a transaction that was in the log already (Idempotency-Key), passed over"
+)
 DEAD_LETTERS = _counter("dead_letters_total", "Records that nobody can handle, put aside")
 CASSANDRA_REQUESTS = _counter(
     "cassandra_requests_total",

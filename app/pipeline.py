@@ -106,6 +106,7 @@ class Pipeline:
         firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
         self._file(work, firsts, await self._asking.assess([one.transaction for one in firsts]))
         metrics.REPEATED.inc(repeated)
+        metrics.TWINS.inc(len(fresh) - len(firsts))
         round_.work = work
 
     async def _recall_new(self, round_: Round) -> None:

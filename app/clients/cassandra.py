@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 
 #: From the first on: the next when too few replicas live for it. A repair begins at all of them.
 LEVELS = (STRONGEST, WEAKEST)
-REPAIR_LEVELS = (ConsistencyLevel.ALL, *LEVELS)
+EVERY_REPLICA = ConsistencyLevel.ALL
+REPAIR_LEVELS = (EVERY_REPLICA, *LEVELS)
 
 CONNECT_TIMEOUT = 5.0
 
@@ -58,6 +60,7 @@ class Cassandra:
         self._settings = settings
         self._session: Session | None = None
         self._prepared: dict[str, Any] = {}
+        self.stepped_down_at = 0.0  # seconds since 1970: until then a quorum may miss what was written
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
@@ -133,9 +136,9 @@ class Cassandra:
             _reached("read", WEAKEST)
         return rows
 
-    async def read_strictly(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
-        """The rows of a query at LOCAL_QUORUM, or StoreUnavailable."""
-        return await self.run(bound_at(await self.prepare(cql), values, STRONGEST), timeout)
+    async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
+        """The rows of a query at this consistency level and no other, or StoreUnavailable."""
+        return await self.run(bound_at(await self.prepare(cql), values, level), timeout)
 
     async def write(
         self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
@@ -152,6 +155,7 @@ class Cassandra:
                 continue
             _reached("write", level)
             return level
+        self.stepped_down_at = time.time()
         await self.run(statement_at(weakest), timeout)
         _reached("write", weakest)
         return weakest

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from app.clients.cassandra import LEVELS, Cassandra, Rows, bound_at
+from app.clients.cassandra import EVERY_REPLICA, LEVELS, STRONGEST, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
@@ -117,15 +117,16 @@ class TransactionsTable:
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
 
-    async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
-        """The ids of those that have a row, by a quorum's word: a weaker "no" could be a replica that missed it."""
+    async def having_rows(self, transactions: Sequence[Transaction], everywhere: bool = False) -> set[str]:
+        """The ids of those that have a row, by a quorum's word or that of every replica."""
+        level = EVERY_REPLICA if everywhere else STRONGEST
         asked = {
             partition: [one["transaction_id"] for one in some]
             for partition, some in by_partition(transactions).items()
         }
         reads = [
-            self._cassandra.read_strictly(
-                WHICH, (*partition, ids[start : start + IDS_AT_ONCE]), self._read_timeout
+            self._cassandra.read_at(
+                level, WHICH, (*partition, ids[start : start + IDS_AT_ONCE]), self._read_timeout
             )
             for partition, ids in asked.items()
             for start in range(0, len(ids), IDS_AT_ONCE)

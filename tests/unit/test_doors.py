@@ -90,22 +90,39 @@ def test_an_empty_log_recalls_nothing() -> None:
 class Rows:
     """Table transactions, or no quorum of it."""
 
-    def __init__(self, *ids: str, fails: bool = False) -> None:
-        self.ids, self.fails = set(ids), fails
+    def __init__(
+        self,
+        *ids: str,
+        fails: bool = False,
+        only_everywhere: set[str] = frozenset(),  # type: ignore[assignment]
+        fails_everywhere: bool = False,
+    ) -> None:
+        self.by_quorum, self.everywhere = set(ids), set(ids) | only_everywhere
+        self.fails, self.fails_everywhere = fails, fails_everywhere
 
-    async def having_rows(self, transactions: Sequence[Any]) -> set[str]:
-        if self.fails:
+    async def having_rows(self, transactions: Sequence[Any], everywhere: bool = False) -> set[str]:
+        if self.fails or (everywhere and self.fails_everywhere):
             raise StoreUnavailable("too few replicas")
-        return self.ids & {one["transaction_id"] for one in transactions}
+        ids = self.everywhere if everywhere else self.by_quorum
+        return ids & {one["transaction_id"] for one in transactions}
 
 
-def decided_before(tail: Tail, rows: Rows, *ids: str) -> set[str]:
+def decided_before(
+    tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_down_at: float = 0
+) -> set[str]:
     async def decode(values: Sequence[Any]) -> list[Any]:
         return list(values)
 
-    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail, table=rows)
+    resources: Any = SimpleNamespace(
+        status=SimpleNamespace(decode=decode),
+        tail=tail,
+        table=rows,
+        cassandra=SimpleNamespace(stepped_down_at=stepped_down_at),
+    )
+    doors = RealDoors(resources)
+    doors._taken_at[0] = taken_at
     asked = [transaction(transaction_id=id_) for id_ in ids]
-    return asyncio.run(RealDoors(resources).decided_before(0, asked))
+    return asyncio.run(doors.decided_before(0, asked))
 
 
 def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:
@@ -127,3 +144,22 @@ def test_the_log_is_read_back_to_well_before_the_oldest_was_asked() -> None:
     tail.records = [replace(record, timestamp=since + n * 20_000) for n, record in enumerate(tail.records)]
     assert decided_before(tail, Rows(fails=True), "t3", "t0", "late") == {"t3"}
     assert tail.read == 8
+
+
+def test_what_was_asked_before_rows_were_written_below_a_quorum_is_looked_for_on_every_replica() -> None:
+    on_one_replica = Rows(only_everywhere={"a"})
+    assert decided_before(Tail(), on_one_replica, "a", stepped_down_at=NOW + 10) == {"a"}
+
+
+def test_a_replica_that_cannot_be_asked_for_such_a_row_leaves_the_word_to_the_log() -> None:
+    tail = Tail(status(transaction(transaction_id="a")))
+    assert decided_before(tail, Rows(fails_everywhere=True), "a", stepped_down_at=NOW + 10) == {"a"}
+
+
+def test_what_was_asked_before_the_partition_was_taken_is_looked_for_on_every_replica() -> None:
+    assert decided_before(Tail(), Rows(only_everywhere={"a"}), "a", taken_at=NOW + 10) == {"a"}
+
+
+def test_what_was_asked_after_both_is_asked_of_a_quorum_alone() -> None:
+    rows = Rows(only_everywhere={"a"})
+    assert decided_before(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()
