@@ -43,6 +43,7 @@ class Asking:
                     return unassessed(len(transactions))
             else:
                 self._down_since = None
+                self._narrator.assessed()
                 return said
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)

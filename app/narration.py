@@ -53,13 +53,21 @@ class Narrator:
         """Antifraud could not be asked about these; one line an outage."""
         now = time.monotonic()
         if now - self._unassessed_at >= OUTAGE_OVER_AFTER:
-            self._unassessed = 0
             log.error(
                 "No antifraud replica answers: transactions are rejected with reason antifraud_unavailable "
                 "until one does (setting WHEN_ANTIFRAUD_IS_DOWN); see `make ps`"
             )
         self._unassessed += count
         self._unassessed_at = now
+
+    def assessed(self) -> None:
+        """Antifraud has answered; says what its outage has cost, if there was one."""
+        if self._unassessed:
+            log.warning(
+                "Antifraud answers again: %d transactions were rejected unassessed; `make reassess` asks about them",
+                self._unassessed,
+            )
+            self._unassessed, self._unassessed_at = 0, -OUTAGE_OVER_AFTER
 
     def _few(self, count: int) -> bool:
         if self._each:

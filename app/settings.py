@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     # How long we wait
     publish_timeout: Seconds = Field(
-        2, description="seconds a POST waits for Kafka before 503: a client's patience"
+        1.8, description="seconds from a POST's body to 503 when Kafka does not answer: within a client's 2"
     )
     tell_timeout: Seconds = Field(5, description="seconds for one try to tell a batch of statuses")
     assess_timeout: Seconds = Field(

@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0
 
+#: Told by the step that asks it, with what its outage costs (app/asking.py).
+TOLD_ELSEWHERE = {"antifraud"}
+
 
 class Watch:
     """Asks the neighbours again and again, so that an outage is told once however many calls it fails."""
@@ -37,6 +40,8 @@ class Watch:
     def tell(self, parts: dict[str, str]) -> None:
         """Log what has changed since the last look."""
         for name, word in parts.items():
+            if name in TOLD_ELSEWHERE:
+                continue
             if word == "ok" and name in self._down_since:
                 log.warning("%s is back after %.0f s", name, time.monotonic() - self._down_since.pop(name))
             elif word != "ok" and name not in self._down_since:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from app.errors import AntifraudUnavailable
 from app.models.assessment import Assessment, Verdict
@@ -17,6 +18,8 @@ from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 
 #: From this many on a batch is split in two calls, so that both replicas work on it.
 SPLIT_FROM = 400
+
+SERVICE = "antifraud.v1.AntifraudAPI"
 
 _VERDICTS: dict[int, Verdict] = {antifraud_pb2.ACCEPTED: "accepted", antifraud_pb2.REJECTED: "rejected"}
 
@@ -49,9 +52,14 @@ class Antifraud:
             await self._channel.close()
 
     async def ping(self) -> None:
-        """Connected to Envoy, or AntifraudUnavailable."""
-        if self._channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
-            raise AntifraudUnavailable(f"not connected to Envoy at {self._address}")
+        """A replica behind Envoy says that it serves, or AntifraudUnavailable."""
+        check = health_pb2_grpc.HealthStub(self._channel).Check
+        try:
+            answer = await check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=self._timeout)
+        except grpc.aio.AioRpcError as exc:
+            raise _unavailable(exc) from exc
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise AntifraudUnavailable(f"the replica behind {self._address} does not serve yet")
 
     async def assess(self, transactions: Sequence[Transaction]) -> list[Assessment]:
         """An assessment of each, in order; AntifraudUnavailable when one of the calls failed."""
@@ -71,9 +79,13 @@ class Antifraud:
         try:
             answer = await self._stub.AntifraudAssesmentBatch(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as exc:
-            raise AntifraudUnavailable(f"{exc.code().name}: {exc.details()}") from exc
+            raise _unavailable(exc) from exc
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
         return [
             Assessment(_VERDICTS[status], score, threshold, model, by)
             for status, score in zip(answer.status, answer.score, strict=True)
         ]
+
+
+def _unavailable(exc: grpc.aio.AioRpcError) -> AntifraudUnavailable:
+    return AntifraudUnavailable(f"{exc.code().name}: {exc.details()}")

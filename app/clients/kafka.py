@@ -84,7 +84,7 @@ class Log:
         try:
             await asyncio.wait_for(asyncio.shield(send), timeout)
         except TimeoutError as exc:
-            raise LogUnavailable(f"no answer of Kafka within {timeout:g} s") from exc
+            raise LogUnavailable(f"no answer of Kafka within {timeout:.1f} s") from exc
         except KafkaError as exc:
             raise LogUnavailable(f"Kafka did not take the record: {exc!r}") from exc
 

@@ -10,8 +10,9 @@ from faust.web import View
 
 from app.resources import Resources
 
-#: What a role cannot do without. The bff shows what either store has.
-NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra", "antifraud")}
+#: What a role cannot do without. The bff shows what either store has; without antifraud the worker decides as
+#: WHEN_ANTIFRAUD_IS_DOWN says.
+NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra")}
 NEEDS["main"] = NEEDS["transactions"]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from functools import partial
 
 import faust
 from aiohttp import web
@@ -25,6 +27,8 @@ PATH = "/api/v1/transactions"
 RETRY_AFTER = {"Retry-After": "1"}
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
 ID_AT_MOST = 255
+#: Seconds that a record has for Kafka's acknowledgement.
+KAFKA_AT_LEAST = 0.2
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -45,12 +49,15 @@ class Calls:
         try:
             check_content_type(request)
             body = await body_of(request, self._settings.body_timeout)
+            until = time.monotonic() + self._settings.publish_timeout
             transaction = new_transaction(parse(body))
             transaction_id = transaction["transaction_id"]
             if idempotency.HEADER in request.headers:
-                transaction_id = await self._keys.once(request, body, transaction, self._take_perhaps_again)
+                transaction_id = await self._keys.once(
+                    request, body, transaction, partial(self._take, until=until, headers=[MAY_BE_TWICE])
+                )
             else:
-                await self._take(transaction)
+                await self._take(transaction, until)
         except InvalidRequest as exc:
             return _invalid(exc)
         except idempotency.Refused as exc:
@@ -59,20 +66,19 @@ class Calls:
             return _not_acknowledged(exc)
         return _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
 
-    async def _take(self, transaction: Transaction, headers: Headers = ()) -> None:
-        """Into the log; then show it as pending."""
-        await self._publish(transaction, headers)
+    async def _take(self, transaction: Transaction, until: float, headers: Headers = ()) -> None:
+        """Into the log, `until` (of time.monotonic) or LogUnavailable; then show it as pending."""
+        await self._publish(transaction, until, headers)
         self._pending.note(transaction)
         self._narrator.arrived(transaction["transaction_id"])
 
-    async def _take_perhaps_again(self, transaction: Transaction) -> None:
-        await self._take(transaction, [MAY_BE_TWICE])
-
-    async def _publish(self, transaction: Transaction, headers: Headers) -> None:
+    async def _publish(self, transaction: Transaction, until: float, headers: Headers) -> None:
         if not self._resources.is_open:
             raise NotTaken("the bff waits for Kafka and the registry since its start")
         value = self._resources.created.encode(transaction)
-        key, patience = transaction["transaction_id"], self._settings.publish_timeout
+        # Also where taking an Idempotency-Key has used all the time, Kafka gets a moment.
+        patience = max(KAFKA_AT_LEAST, until - time.monotonic())
+        key = transaction["transaction_id"]
         await self._resources.log.publish(topics.CREATED, key, value, patience, headers)
 
     async def list(self, request: web.Request) -> web.Response:

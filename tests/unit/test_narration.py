@@ -138,6 +138,18 @@ def test_the_next_outage_has_its_line_again(caplog: pytest.LogCaptureFixture) ->
     assert len(lines(caplog, unassessed, *[quiet] * int(OUTAGE_OVER_AFTER), unassessed)) == 2
 
 
+def test_the_end_of_an_outage_says_once_what_it_has_cost(caplog: pytest.LogCaptureFixture) -> None:
+    narrator = Narrator(each=False)
+    narrator.assessed()
+    for _ in range(4):
+        narrator.unassessed(3)
+    for _ in range(3):
+        narrator.assessed()
+    _, end = [record.getMessage() for record in caplog.records]
+    assert "12 transactions were rejected unassessed" in end
+    assert "make reassess" in end
+
+
 def test_an_outage_just_after_the_machine_has_started_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
