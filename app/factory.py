@@ -16,7 +16,7 @@ from app.delivery import Delivery
 from app.groups import take_over
 from app.narration import Narrator
 from app.read_model import ReadModel
-from app.resources import Resources, waited_for
+from app.resources import Resources, kept_going, waited_for
 from app.settings import described, settings
 from app.topics import WrongTopic
 from app.watch import Watch
@@ -62,7 +62,9 @@ class PaymentsApp(faust.App):
         )
         await self.web.maybe_start()
         for job in self.background:
-            self.add_future(job())
+            self.add_future(kept_going(job))
+        for delivery in self.deliveries.values():
+            self.add_future(delivery.run())
         await self._open_log()
         await waited_for("the other form to stop", lambda: take_over(self.conf.id, self.resources.settings))
 
@@ -106,7 +108,7 @@ def create_app(role: Role) -> PaymentsApp:
     watchdog = Watchdog(
         app.deliveries, lambda topic: watch.is_up("kafka") and _is_behind(app, topic), values.stuck_after
     )
-    app.background += [watch.run, watchdog.run, *(delivery.run for delivery in app.deliveries.values())]
+    app.background += [watch.run, watchdog.run]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
     web_metrics.register(app, lambda: _measure(app))

@@ -132,6 +132,16 @@ async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
             return
 
 
+async def kept_going(job: Callable[[], Awaitable[None]]) -> None:
+    """Run an endless job beside the transactions' way; a fault of its own must not end the worker."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("A fault of ours in %s; it begins anew", job.__qualname__)
+            await asyncio.sleep(START_PAUSE_MOST)
+
+
 async def _pinged(ping: Callable[[], Awaitable[Any]]) -> str:
     try:
         await asyncio.wait_for(ping(), PING_TIMEOUT)

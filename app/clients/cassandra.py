@@ -8,15 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cassandra import (
-    ConsistencyLevel,
-    DriverException,
-    InvalidRequest,
-    OperationTimedOut,
-    RequestExecutionException,
-    Unavailable,
-)
+from cassandra import ConsistencyLevel, DriverException, Unavailable
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.connection import ConnectionBusy, ConnectionException, ProtocolError
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import (
     ConstantReconnectionPolicy,
@@ -24,6 +18,7 @@ from cassandra.policies import (
     RoundRobinPolicy,
     TokenAwarePolicy,
 )
+from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage
 from cassandra.query import dict_factory
 
@@ -45,6 +40,18 @@ CONNECT_TIMEOUT = 5.0
 
 #: A row in Scylla, none in Cassandra.
 IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
+
+#: Whatever the driver says of a request that failed: its exceptions have no class in common.
+FAILURES = (
+    NoHostAvailable,
+    DriverException,
+    ErrorMessage,  # ServerError: a node that knows a new table not yet
+    ConnectionException,  # the node died with our request
+    ConnectionBusy,
+    NoConnectionsAvailable,
+    ProtocolError,
+    OSError,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -88,7 +95,7 @@ class Cassandra:
             session = cluster.connect()
             session.default_fetch_size = None  # every query of ours has a LIMIT: its first page is all of it
             self._session = session
-        except (NoHostAvailable, DriverException, OSError) as exc:
+        except FAILURES as exc:
             cluster.shutdown()
             raise StoreUnavailable(
                 f"no Cassandra node of {self._settings.cassandra_hosts} answers: {exc}"
@@ -119,7 +126,7 @@ class Cassandra:
                 raise StoreUnavailable("no Cassandra node has answered since the start")
             try:
                 statement = await asyncio.to_thread(self._session.prepare, cql)
-            except (NoHostAvailable, DriverException, InvalidRequest) as exc:
+            except FAILURES as exc:
                 raise StoreUnavailable(f"Cassandra cannot prepare: {exc}") from exc
             statement.is_idempotent = True
             self._prepared[cql] = statement
@@ -173,7 +180,7 @@ class Cassandra:
         answer: asyncio.Future[Rows] = loop.create_future()
         try:
             request = self._session.execute_async(statement, timeout=timeout, host=host)
-        except (NoHostAvailable, DriverException) as exc:
+        except FAILURES as exc:
             raise StoreUnavailable(f"Cassandra: {exc}") from exc
         request.add_callbacks(
             lambda rows: loop.call_soon_threadsafe(_resolve, answer, rows),
@@ -183,14 +190,7 @@ class Cassandra:
             return await answer
         except Unavailable as exc:
             raise TooFewReplicas(f"Cassandra: {exc}") from exc
-        except (
-            NoHostAvailable,
-            ErrorMessage,  # ServerError: a node that knows a new table not yet
-            OperationTimedOut,
-            RequestExecutionException,
-            DriverException,
-            OSError,
-        ) as exc:
+        except FAILURES as exc:
             raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
 
 
