@@ -33,7 +33,9 @@ def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
         running = _running()
         missing = [name for name in names if name not in running]
         if is_up():
-            supervisor.reload(known)  # ends the other form's workers, whose port may be wanted
+            if others := [name for name in running if name not in known]:
+                print(f"ending {' '.join(others)}: they belong to the other form")
+            supervisor.reload(known)  # their port may be wanted
         starting.check_ports(missing)
         if not is_up():
             supervisor.launch(known)
