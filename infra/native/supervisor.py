@@ -67,8 +67,8 @@ def reload(parts: Iterable[str]) -> None:
         server().addProcessGroup(name)
 
 
-def start(name: str, extra: dict[str, str] | None = None) -> None:
-    """Start one part with the environment of this command."""
+def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
+    """Start one part with the environment of this command; another command than the Procfile's if one is given."""
     kept = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
     environment = kept | procfile.environment(name) | (extra or {})
     environment |= {
@@ -79,7 +79,9 @@ def start(name: str, extra: dict[str, str] | None = None) -> None:
     }
     file = os.open(config.start_file(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "w") as out:
-        json.dump({"name": name, "command": procfile.command(name), "environment": environment}, out)
+        json.dump(
+            {"name": name, "command": command or procfile.command(name), "environment": environment}, out
+        )
     try:
         server().startProcess(name, False)
     except xmlrpc.client.Fault as fault:
