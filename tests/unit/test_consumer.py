@@ -1,0 +1,151 @@
+"""What is committed follows `finish` alone: neither Faust's acks nor a batch that is still at work can move it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, cast
+
+import faust
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from app.consumer import BatchConsumer, BatchTransport
+
+THE_TOPIC = "transaction_created"
+PARTITION = TP(THE_TOPIC, 0)
+
+
+def consumer_of(transport_type: type[driver.Transport], committed: int) -> Any:
+    """A consumer with one partition, of which `committed` offsets are done; `commits` has what it commits."""
+    app = faust.App("consumer-test", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
+    consumer: Any = transport_type(app.conf.broker_consumer, app).create_consumer(
+        callback=_nobody, on_partitions_revoked=_nobody, on_partitions_assigned=_nobody
+    )
+    consumer.commits = []
+    consumer._committed_offset[PARTITION] = committed
+    consumer._read_offset[PARTITION] = committed
+    consumer.assignment = lambda: {PARTITION}
+
+    async def commit(offsets: Mapping[TP, int]) -> bool:
+        consumer.commits.append(offsets[PARTITION])
+        return True
+
+    consumer._commit = commit
+    return consumer
+
+
+async def _nobody(_: Any) -> None:
+    """Messages go nowhere here."""
+
+
+class Rebalancing:
+    """An app whose group has another generation each time it is asked."""
+
+    def __init__(self) -> None:
+        self.generations = count(1)
+
+    @property
+    def consumer_generation_id(self) -> int:
+        return next(self.generations)
+
+
+def in_a_loop(scene: Callable[[], Any]) -> None:
+    async def run() -> None:
+        await scene()
+
+    asyncio.run(run())
+
+
+def test_fausts_own_consumer_commits_past_a_record_at_work() -> None:
+    """Why ours does not lean on acks; when this fails, Faust has been mended."""
+
+    async def scene() -> None:
+        consumer = consumer_of(driver.Transport, committed=100)
+        consumer._acked[PARTITION] = [101]  # 100 is still at work
+        consumer._acked_index[PARTITION] = {101}
+        assert consumer._new_offset(PARTITION) == 102
+
+    in_a_loop(scene)
+
+
+def test_an_ack_of_fausts_commits_nothing() -> None:
+    async def scene() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        consumer._acked[PARTITION] = [101]
+        consumer._acked_index[PARTITION] = {101}
+        assert not await consumer.force_commit()
+        assert consumer.commits == []
+
+    in_a_loop(scene)
+
+
+def test_what_is_finished_is_committed_once_and_never_backwards() -> None:
+    async def scene() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        consumer.finish(THE_TOPIC, 0, 150)
+        consumer.finish(THE_TOPIC, 0, 120)
+        assert await consumer.force_commit()
+        assert not await consumer.force_commit()
+        assert consumer.commits == [150]
+
+    in_a_loop(scene)
+
+
+def test_a_partition_that_went_is_not_committed_from_what_was_finished_before() -> None:
+    async def scene() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        consumer.finish(THE_TOPIC, 0, 150)
+        consumer._finished.pop(PARTITION)  # as on_partitions_revoked does after the commit of what is done
+        assert not await consumer.force_commit()
+
+    in_a_loop(scene)
+
+
+def test_an_event_is_a_fetch_of_one_partition_and_ends_with_its_last_offset() -> None:
+    async def scene() -> None:
+        consumer: BatchConsumer = consumer_of(BatchTransport, committed=100)
+        consumer.flow_active = True
+        records = [
+            SimpleNamespace(
+                topic=THE_TOPIC, partition=0, offset=n, timestamp=n, timestamp_type=0, serialized_value_size=1
+            )
+            for n in (100, 101, 105)
+        ]
+
+        async def fetched(_: float) -> Any:
+            return {PARTITION: records}, None
+
+        cast(Any, consumer)._wait_next_records = fetched
+        ((tp, message),) = [found async for found in consumer.getmany(1.0)]
+        assert (tp, message.offset, message.value) == (PARTITION, 105, records)
+
+    in_a_loop(scene)
+
+
+@pytest.mark.parametrize("rebalanced", ["generation", "flow"])
+def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None:
+    async def scene() -> None:
+        consumer: Any = consumer_of(BatchTransport, committed=100)
+        consumer.flow_active = True
+        sought = []
+
+        async def seek() -> None:
+            sought.append(1)
+
+        async def fetched(_: float) -> Any:
+            if rebalanced == "flow":
+                consumer.flow_active = False
+            return {PARTITION: [SimpleNamespace(offset=100, timestamp=1)]}, None
+
+        consumer._wait_next_records = fetched
+        consumer.perform_seek = seek
+        if rebalanced == "generation":
+            consumer.app = Rebalancing()
+        assert [found async for found in consumer.getmany(1.0)] == []
+        assert len(sought) == (rebalanced == "flow")
+
+    in_a_loop(scene)

@@ -1,0 +1,73 @@
+"""A POST's record on its way to a Kafka that does not answer: a bounded wait, and a bounded number that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from app.clients.kafka import Log
+from app.errors import LogUnavailable, NotTaken
+from app.settings import Settings
+
+
+class Silent:
+    """A producer that holds every record until Kafka answers."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        self.held = 0
+
+    async def send_and_wait(self, *_: Any, **__: Any) -> None:
+        self.held += 1
+        await self.answer.wait()
+
+
+async def opened(most: int) -> tuple[Log, Silent]:
+    log, producer = Log(Settings(posts_in_flight=most)), Silent()
+    log._producer = producer
+    return log, producer
+
+
+async def published(log: Log) -> None:
+    await log.publish("transaction_created", "id", b"value", 0.01)
+
+
+def test_the_outcome_is_not_known_after_the_wait_and_the_wait_is_bounded() -> None:
+    async def scene() -> None:
+        log, _ = await opened(10)
+        began = time.monotonic()
+        with pytest.raises(LogUnavailable) as said:
+            await published(log)
+        assert not isinstance(said.value, NotTaken)
+        assert time.monotonic() - began < 1
+
+    asyncio.run(scene())
+
+
+def test_what_waits_is_bounded_also_after_its_caller_has_gone_and_is_freed_by_kafkas_answer() -> None:
+    async def scene() -> None:
+        log, producer = await opened(3)
+        for _ in range(3):
+            with pytest.raises(LogUnavailable):
+                await published(log)
+        for _ in range(5):
+            with pytest.raises(NotTaken, match="3 records wait"):
+                await published(log)
+        assert producer.held == 3
+        producer.answer.set()
+        await asyncio.sleep(0.01)
+        await published(log)
+        assert producer.held == 4
+
+    asyncio.run(scene())
+
+
+def test_before_kafka_has_been_reached_nothing_is_taken() -> None:
+    async def scene() -> None:
+        with pytest.raises(NotTaken):
+            await published(Log(Settings()))
+
+    asyncio.run(scene())
