@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from infra.native import places, stack
+from infra.native import places, procfile, stack, supervisor
 from infra.native.census import is_flipped
 from infra.native.places import Verdict
 from tests.support import http, log
@@ -48,6 +49,10 @@ def decided(ids: Mapping[str, log.Place]) -> Told:
     stored = asyncio.run(places.stored(ids))
     assert stored == {id_: told[id_][0].status for id_ in ids}
     return told
+
+
+def reasons(told: Told) -> set[str | None]:
+    return {verdict.reason for verdicts in told.values() for verdict in verdicts}
 
 
 def repeats(told: Told) -> int:
@@ -191,21 +196,37 @@ def test_poison_between_good_records() -> None:
 # Redelivery
 
 
+REPLICAS = ("antifraud-1", "antifraud-2")
+SERVER = "antifraud.server"
+NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
+
+
 @contextmanager
-def another_threshold(value: str) -> Iterator[None]:
-    """Both replicas decide otherwise for a while."""
-    replicas = ("antifraud-1", "antifraud-2")
-    for replica in replicas:
-        stack.stop(replica)
-        stack.start(replica, {"APPROVED_THRESHOLD": value})
+def deciding_otherwise(settings: dict[str, str] | None = None, module: str = SERVER) -> Iterator[None]:
+    """Both replicas are replaced for a while, side by side."""
+    for replica in REPLICAS:
+        stack.kill(replica)
+        supervisor.start(replica, settings, procfile.command(replica).replace(SERVER, module))
+    stack.up(only=REPLICAS)
     try:
         yield
     finally:
-        for replica in replicas:
-            stack.restart(replica)
+        for replica in REPLICAS:
+            stack.kill(replica)
+        stack.up(only=REPLICAS)
 
 
-def test_a_redelivery_repeats_the_recorded_verdict() -> None:
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"settings": {"APPROVED_THRESHOLD": "0.99999"}},
+        {"module": "tests.support.newer_model"},
+    ],
+    ids=["at other thresholds", "with a newer model"],
+)
+def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict(
+    otherwise: dict[str, Any],
+) -> None:
     ids = Feed().send(300)
     before = decided(ids)
     assert {verdicts[0].status for verdicts in before.values()} == {"accepted", "rejected"}
@@ -213,13 +234,32 @@ def test_a_redelivery_repeats_the_recorded_verdict() -> None:
     log.rewind(GROUP, lowest(ids))
     assert log.lag(GROUP) >= len(ids)
     ends = log.ends(log.STATUS)
-    with another_threshold("0.99999"):
+    with deciding_otherwise(**otherwise):
         stack.start(WORKER)
         assert decided(ids) == before
         assert log.ends(log.STATUS) == ends, "told again"
-        # what is new is decided by the new threshold: a second assessment would have differed
+        # what is new is decided otherwise: a second assessment would have differed
         fresh = Feed().send(50)
         assert [v[0].status for v in decided(fresh).values()].count("rejected") > 40
     assert {id_: http.final(id_)["status"] for id_ in list(ids)[:20]} == {
         id_: before[id_][0].status for id_ in list(ids)[:20]
     }
+
+
+def test_told_and_not_stored_while_nobody_could_assess_a_redelivery_repeats_the_recorded_verdict() -> None:
+    decided(Feed().send(40))  # the first batch of a partition waits for what is under way
+    for node in NODES:
+        stack.pause(node)
+    stack.kill("envoy")
+    try:
+        ids = Feed().send(100)
+        log.wait_until(lambda: asyncio.run(places.told(ids)).keys() == ids.keys(), 40, "all told")
+        stack.kill(WORKER)
+    finally:
+        for node in NODES:
+            stack.resume(node)
+        stack.up(only=["envoy", WORKER])
+    told = decided(ids)
+    assert reasons(told) == {"antifraud_unavailable"}
+    assert repeats(told) == 0
+    log.wait_until(lambda: reasons(decided(Feed().send(5))) == {None}, 30, "antifraud answers again")
