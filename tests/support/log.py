@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import fastavro
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 CREATED, STATUS, DEAD_LETTER = "transaction_created", "transaction_status", "transaction_created.dead_letter"
@@ -165,6 +166,29 @@ def members(group: str, topic: str = CREATED) -> list[list[int]]:
         return [[p for name, ps in assignment if name == topic for p in ps] for assignment in assignments]
 
     return asyncio.run(_with_admin(ask))
+
+
+def settings(topic: str) -> dict[str, str]:
+    """What was set on the topic itself."""
+    own = 1  # DescribeConfigs' source of a topic's own setting
+
+    async def ask(admin: Any) -> dict[str, str]:
+        (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        ((_, _, _, _, found),) = response.resources
+        return {name: value for name, value, _, source, *_ in found if source == own}
+
+    return asyncio.run(_with_admin(ask))
+
+
+def set_settings(topic: str, values: Mapping[str, str]) -> None:
+    """Exactly these, and no others."""
+
+    async def alter(admin: Any) -> None:
+        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, dict(values))
+        (response,) = await admin.alter_configs([wanted])
+        assert [code for code, *_ in response.resources] == [0], response
+
+    asyncio.run(_with_admin(alter))
 
 
 def wait_until(holds: Callable[[], bool], within: float, what: str) -> None:
