@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 
@@ -27,11 +28,15 @@ class Log:
     def __init__(self, settings: Settings):
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._in_flight = 0
         metrics.IN_FLIGHT.set_function(lambda: self._in_flight)
 
     async def open(self) -> None:
         """Connect; LogUnavailable when no broker answers."""
+        self._producer = await self._started()
+
+    async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_brokers,
             acks="all",
@@ -44,10 +49,12 @@ class Log:
         except (KafkaError, OSError) as exc:
             await producer.stop()
             raise LogUnavailable(f"Kafka at {self._settings.kafka_brokers} does not answer: {exc!r}") from exc
-        self._producer = producer
+        return producer
 
     async def close(self) -> None:
         """Flush and disconnect."""
+        if self._renewal is not None:
+            await asyncio.wait([self._renewal])
         if self._producer is not None:
             await self._producer.stop()
 
@@ -72,15 +79,16 @@ class Log:
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
         """
-        if self._producer is None:
+        producer = self._producer
+        if producer is None:
             raise NotTaken("Kafka has not been reached since the start")
         if self._in_flight >= self._settings.posts_in_flight:
             raise NotTaken(f"{self._in_flight} records wait for Kafka's answer already")
         self._in_flight += 1
         send = asyncio.ensure_future(
-            self._producer.send_and_wait(topic, value, key.encode(), headers=list(headers) or None)
+            producer.send_and_wait(topic, value, key.encode(), headers=list(headers) or None)
         )
-        send.add_done_callback(self._answered)
+        send.add_done_callback(lambda done: self._answered(producer, done))
         try:
             await asyncio.wait_for(asyncio.shield(send), timeout)
         except TimeoutError as exc:
@@ -88,22 +96,35 @@ class Log:
         except KafkaError as exc:
             raise LogUnavailable(f"Kafka did not take the record: {exc!r}") from exc
 
-    def _answered(self, send: asyncio.Future[object]) -> None:
+    def _answered(self, producer: AIOKafkaProducer, send: asyncio.Future[object]) -> None:
         self._in_flight -= 1
         if not send.cancelled():
-            send.exception()  # seen: the caller has been answered already
+            # looked at in any case: the caller may have been answered already
+            self._refused(producer, send.exception())
+
+    def _refused(self, producer: AIOKafkaProducer, exc: BaseException | None) -> None:
+        """After a record that Kafka refuses, all that follow in its partition are out of order: begin anew."""
+        is_new = producer is self._producer and (self._renewal is None or self._renewal.done())
+        if is_new and isinstance(exc, KafkaError) and not exc.retriable:
+            self._renewal = asyncio.create_task(self._renew(producer))
+
+    async def _renew(self, refused: AIOKafkaProducer) -> None:
+        with contextlib.suppress(LogUnavailable):  # then the next refusal begins anew
+            self._producer = await self._started()
+            await refused.stop()  # sends what it still holds of other partitions
 
     async def publish_batch(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Records (key, value, headers) to one partition, in order; returns when all are acknowledged."""
-        if self._producer is None:
+        producer = self._producer
+        if producer is None:
             raise LogUnavailable("Kafka has not been reached since the start")
         try:
-            for batch in batches(self._producer, records):
-                future = await self._producer.send_batch(batch, topic, partition=partition)
-                await future
-        except MessageSizeTooLargeError as exc:
-            raise Poison(f"larger than {topic} takes (its max.message.bytes): {exc}") from exc
+            for batch in batches(producer, records):
+                await (await producer.send_batch(batch, topic, partition=partition))
         except KafkaError as exc:
+            self._refused(producer, exc)
+            if isinstance(exc, MessageSizeTooLargeError):
+                raise Poison(f"larger than {topic} takes (its max.message.bytes): {exc}") from exc
             raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
 
 

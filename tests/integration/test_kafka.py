@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from app import topics
 from app.clients.kafka import Log
 from app.clients.tail import TailReader
-from app.errors import LogUnavailable
+from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 from app.topics import WrongTopic
 
@@ -156,3 +156,31 @@ def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str
         return loop.time() - began
 
     assert after_publishing(names[0], 5, all_of_them) < 2  # 8 looks; a worker that starts waits for 4
+
+
+def test_after_a_record_that_kafka_refuses_the_next_ones_are_taken(names: tuple[str, str, str]) -> None:
+    make(names[0], {"max.message.bytes": "500"}, partitions=1)
+
+    async def taken(log: Log) -> None:
+        for _ in range(20):  # the producer is made anew in the background
+            try:
+                return await log.publish(names[0], "key", b"small", 5)
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+        raise AssertionError("nothing is taken any more")
+
+    async def run() -> None:
+        log = Log(Settings())
+        await log.open()
+        try:
+            await log.publish(names[0], "key", b"small", 5)
+            with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
+                await log.publish(names[0], "key", b"large" * 200, 5)
+            await taken(log)
+            with pytest.raises(Poison):
+                await log.publish_batch(names[0], 0, [("key", b"large" * 200, [])])
+            await taken(log)
+        finally:
+            await log.close()
+
+    asyncio.run(run())
