@@ -12,10 +12,10 @@ import contextlib
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from app.clients.kafka import MAX_BATCH_BYTES, Record, batches
-from app.errors import LogUnavailable, Poison
+from app.errors import LogUnavailable
 from app.settings import Settings
 
 #: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
@@ -51,7 +51,8 @@ class Teller:
     async def tell(self, partition: int, records: Iterable[Record]) -> None:
         """Write the records (key, value, headers), all or none; take the partition again after LogUnavailable.
 
-        After LogUnavailable it is not known which: the producer is gone, and only the log itself can tell.
+        After LogUnavailable it is not known which: the producer is gone, and only the log itself can tell. So also
+        where Kafka has refused a record: the next one of that producer would be out of its order.
         """
         producer = self._producers.get(partition)
         if producer is None:
@@ -60,8 +61,6 @@ class Teller:
             async with asyncio.timeout(self._settings.tell_timeout), producer.transaction():
                 for batch in batches(producer, records):
                     await (await producer.send_batch(batch, self._topic, partition=partition))
-        except MessageSizeTooLargeError as exc:
-            raise Poison(f"larger than {self._topic} takes (its max.message.bytes): {exc}") from exc
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be told: {exc!r}") from exc

@@ -21,6 +21,10 @@ from tests.support import log
 Scene = Callable[[Teller, Teller], Awaitable[None]]
 
 
+#: The marks that end transactions are smaller than this, and a broker that cannot write them waits for ever.
+FEW_BYTES = {"max.message.bytes": "100"}
+
+
 def with_admin(do: Callable[[Any], Awaitable[Any]]) -> None:
     async def run() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=log.brokers())
@@ -34,9 +38,10 @@ def with_admin(do: Callable[[Any], Awaitable[Any]]) -> None:
 
 
 @pytest.fixture
-def topic() -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    with_admin(lambda admin: admin.create_topics([NewTopic(name, 1, 1)]))
+def topic(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One of one partition; with the parameter as its settings."""
+    name, settings = f"test_{uuid.uuid4().hex[:8]}", getattr(request, "param", {})
+    with_admin(lambda admin: admin.create_topics([NewTopic(name, 1, 1, topic_configs=settings)]))
     yield name
     with_admin(lambda admin: admin.delete_topics([name]))
 
@@ -86,3 +91,21 @@ def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -
         await other.tell(0, [("b", b"the other's", [])])
 
     assert told(topic, scene) == [b"the other's"]
+
+
+@pytest.mark.parametrize("topic", [FEW_BYTES], indirect=True)
+def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: str) -> None:
+    """The same producer would be out of order for good."""
+
+    async def scene(teller: Teller, _unused: Teller) -> None:
+        await teller.take(0)
+        await teller.tell(0, [("a", b"first", [])])
+        for _ in range(2):
+            with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
+                await teller.tell(0, [("b", b"large" * 100, [])])
+            with pytest.raises(LogUnavailable, match="is to be taken first"):
+                await teller.tell(0, [("b", b"small", [])])
+            await teller.take(0)
+        await teller.tell(0, [("b", b"the other's", [])])
+
+    assert told(topic, scene) == [b"first", b"the other's"]
