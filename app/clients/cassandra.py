@@ -158,7 +158,9 @@ class Cassandra:
         for level in stronger:
             try:
                 await self.run(statement_at(level), timeout)
-            except TooFewReplicas:
+            except StoreUnavailable as exc:
+                if not isinstance(exc, TooFewReplicas) and not self._too_few_live(level):
+                    raise
                 continue
             _reached("write", level)
             return level
@@ -166,6 +168,12 @@ class Cassandra:
         await self.run(statement_at(weakest), timeout)
         _reached("write", weakest)
         return weakest
+
+    def _too_few_live(self, level: int) -> bool:
+        """By the driver's own view: nodes wait for a dead one for up to 20 s before they answer Unavailable."""
+        replicas = self._settings.cassandra_replication
+        needed = {ConsistencyLevel.ALL: replicas, STRONGEST: replicas // 2 + 1}
+        return len(self.living_hosts()) < needed.get(level, 1)
 
     def living_hosts(self) -> list[Any]:
         """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""

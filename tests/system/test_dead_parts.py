@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from infra.native.folders import LOGS
 from tests.support import http, log
 from tests.support.feed import Feed
 from tests.support.load import Load, nothing_lost
+from tests.support.relay import Relay
+from tests.system.test_metrics import risen, scraped
 from tests.system.test_worker_recovery import Backlog, decided
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
@@ -26,6 +28,7 @@ REPLICAS = ("antifraud-1", "antifraud-2")
 GROUP = "transactions"
 #: Bounds of the contract are measured on a quiet machine; the tests' may be a busy one.
 GENEROUS = 2
+WRITTEN = "payments_cassandra_requests_total"
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,7 @@ def p99(seconds: list[float]) -> float:
 def test_kafka_dead_is_told_in_time_and_no_201_is_false() -> None:
     with Load() as load:
         time.sleep(1)
+        usual = load.slowest()
         kill("kafka")
         died = time.monotonic()
         answer = http.post()
@@ -85,7 +89,7 @@ def test_kafka_dead_is_told_in_time_and_no_201_is_false() -> None:
         assert answer.headers["Content-Type"].startswith("application/problem+json")
         assert int(answer.headers["Retry-After"]) > 0
         assert load.ids[0] in {entry["transaction_id"] for entry in http.page(limit=1000)["transactions"]}
-        while time.monotonic() < died + 12:
+        while time.monotonic() < died + 5:
             assert (http.shown(load.ids[0]) or {})["transaction_id"] == load.ids[0]
             time.sleep(0.5)
         dead = load.answered_since(died + 0.5)
@@ -94,101 +98,129 @@ def test_kafka_dead_is_told_in_time_and_no_201_is_false() -> None:
     print(f"{len(dead)} refused, slowest answer {load.slowest():.2f} s")  # noqa: T201
     assert set(dead) == {503}
     assert {answer.status for answer in load.answers} == {201, 503}
-    assert load.slowest() < 2.5
+    assert load.slowest() < 2.5 + usual
     nothing_lost(load.ids)
 
 
 # Cassandra
 
 
-def test_one_then_two_cassandra_nodes_dead() -> None:
+def test_one_two_and_all_cassandra_nodes_dead() -> None:
+    before, began = {"transactions": scraped("transactions")}, time.monotonic()
     with Load(rate=10) as load:
         for node in NODES[:2]:
             kill(node)
-            died = time.monotonic()
-            http.final(http.taken(), within=20)
-            assert http.page()["transactions"]
-            assert set(load.answered_since(died)) <= {201}
-        whole()
-    nothing_lost(load.ids)
-
-
-def test_all_cassandra_nodes_dead() -> None:
-    with Load(rate=20) as load:
+            one_more_is_decided_and_read_from_cassandra()
+        assert risen(before, "transactions", WRITTEN, request="write", consistency="LOCAL_ONE") > 0
         log.wait_until(lambda: http.page()["source"] == "redis", 20, "Redis is complete")
-        kill(*NODES)
+        kill(NODES[2])
         died = time.monotonic()
-        while time.monotonic() < died + 10:
+        while time.monotonic() < died + 3:
             mine = http.taken()
             time.sleep(0.3)
             page = http.page()
             assert page["source"] == "redis"
-            assert mine in [entry["transaction_id"] for entry in page["transactions"]]
-        assert set(load.answered_since(died)) == {201}
+            assert mine in _listed(page)
+        assert set(load.answered_since(began)) == {201}
         whole()
     nothing_lost(load.ids)
+
+
+def one_more_is_decided_and_read_from_cassandra() -> None:
+    """Long before the nodes that live have noticed who is dead, which takes up to 20 s."""
+    mine = http.taken()
+    http.final(mine, within=6 * GENEROUS)
+    stack.pause("redis")
+    log.wait_until(
+        lambda: (page := http.page())["source"] == "cassandra" and mine in _listed(page), 10, "read"
+    )
+    stack.resume("redis")
 
 
 # Redis
 
 
-def gets(seconds: float) -> tuple[list[tuple[float, float]], set[str]]:
-    """GET again and again: when each began and how long it took, and what was listed.
-
-    Each must come from Cassandra and say so.
-    """
-    began, calls, seen = time.monotonic(), [], set[str]()
+def timed_gets(seconds: float) -> list[tuple[float, float]]:
+    """GET again and again: when each began and how long it took."""
+    began, calls = time.monotonic(), []
     while (at := time.monotonic()) < began + seconds:
-        page = http.page()
+        http.page()
         calls.append((at - began, time.monotonic() - at))
-        assert (page["source"], page["pending_may_be_missing"]) == ("cassandra", True)
-        seen |= _listed(page)
-    assert seen
-    return calls, seen
+    return calls
+
+
+def listed_by_cassandra() -> set[str]:
+    """A list that comes from there, and says what it may lack."""
+    page = http.page()
+    assert (page["source"], page["pending_may_be_missing"]) == ("cassandra", True)
+    assert page["transactions"]
+    return _listed(page)
 
 
 def never_shortened(known: set[str], seconds: float) -> None:
-    """For so long every list has all of these; at the end it is Redis's again."""
-    ends, sources = time.monotonic() + seconds, set()
-    while time.monotonic() < ends:
+    """Every list has all of these, until it has been Redis's for so long."""
+    deadline, ends = time.monotonic() + 30, 0.0
+    while not ends or time.monotonic() < ends:
         page = http.page(limit=1000)
-        sources.add(page["source"])
-        assert known - _listed(page) == set(), f"missing in a list of {page['source']}"
-    assert "redis" in sources, "never complete again"
+        assert known <= _listed(page), (
+            f"{len(known - _listed(page))} are missing in a list of {page['source']}"
+        )
+        if page["source"] == "redis" and not ends:
+            ends = time.monotonic() + seconds
+        assert time.monotonic() < deadline, "never complete again"
 
 
 def _listed(page: dict[str, Any]) -> set[str]:
     return {entry["transaction_id"] for entry in page["transactions"]}
 
 
-def test_redis_refused() -> None:
+def outage_of_redis(outage: Callable[[], AbstractContextManager[None]], quick_after: float) -> None:
+    """Each GET meanwhile is answered by Cassandra, within the contract's bounds; afterwards no list is ever short."""
     with Load(rate=10) as load:
         log.wait_until(lambda: len(load.ids) > 10, 10, "some are there")
-        kill("redis")
-        calls, seen = gets(5)
-        took = [seconds for _, seconds in calls]
-        print(f"refused: {len(took)} GETs, p99 {p99(took) * 1000:.0f} ms, most {max(took) * 1000:.0f} ms")  # noqa: T201
-        assert p99(took) < 0.1 * GENEROUS
-        supervisor.start("redis")
-        never_shortened(seen, 6)
+        usual = p99([took for _, took in timed_gets(1)])
+        with outage():
+            calls = timed_gets(4)
+            seen = listed_by_cassandra()
+        never_shortened(seen, 2)
+    most, later = max(took for _, took in calls), p99([took for at, took in calls if at >= quick_after])
+    print(f"{len(calls)} GETs, most {most:.2f} s, later p99 {later:.3f} s, usual {usual:.3f} s")  # noqa: T201
+    assert most < 1 + 2 * usual
+    assert later < 0.1 * GENEROUS + 2 * usual
     assert {answer.status for answer in load.answers} == {201}
     nothing_lost(load.ids)
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    kill("redis")
+    yield
+    supervisor.start("redis")
+
+
+@contextmanager
+def hung() -> Iterator[None]:
+    stack.pause("redis")
+    yield
+    stack.resume("redis")
+
+
+def test_redis_refused() -> None:
+    outage_of_redis(refused, quick_after=0)
 
 
 def test_redis_hung() -> None:
-    with Load(rate=10) as load:
-        log.wait_until(lambda: len(load.ids) > 10, 10, "some are there")
-        stack.pause("redis")
-        calls, seen = gets(5)
-        later = [took for at, took in calls if at > 1]
-        most = max(took for _, took in calls)
-        print(f"hung: {len(calls)} GETs, most {most * 1000:.0f} ms, later p99 {p99(later) * 1000:.0f} ms")  # noqa: T201
-        assert most < 1 * GENEROUS
-        assert p99(later) < 0.1 * GENEROUS
-        stack.resume("redis")
-        never_shortened(seen, 6)
-    assert {answer.status for answer in load.answers} == {201}
-    nothing_lost(load.ids)
+    outage_of_redis(hung, quick_after=1)
+
+
+def test_redis_silent() -> None:
+    with Relay(6379) as relay:
+        stack.stop("bff")
+        stack.start("bff", {"REDIS_URL": f"redis://127.0.0.1:{relay.port}/0"})
+        try:
+            outage_of_redis(relay.silent, quick_after=1)
+        finally:
+            stack.restart("bff")
 
 
 def test_redis_back_but_empty_never_shortens_the_list() -> None:
@@ -198,7 +230,7 @@ def test_redis_back_but_empty_never_shortens_the_list() -> None:
         log.wait_until(lambda: len(load.ids) > 5, 10, "customers are there")
         log.wait_until(lambda: http.page()["source"] == "redis", 20, "Redis is complete")
         redis.Redis().flushall()
-        never_shortened(known, 4)
+        never_shortened(known, 2)
     nothing_lost([*known, *load.ids])
 
 
@@ -222,30 +254,35 @@ def assessments(ids: list[str]) -> list[dict[str, Any]]:
     return [http.final(id_, within=30) for id_ in ids]
 
 
-def test_one_antifraud_replica_dead_rejects_nobody_falsely() -> None:
+def test_one_then_both_antifraud_replicas_dead() -> None:
     with Load(rate=20) as load:
         time.sleep(1)
         kill("antifraud-1")
         time.sleep(0.5)
-        at, died = len(load.ids), time.monotonic()
-        time.sleep(5)
-        assert set(load.answered_since(died)) == {201}
+        at = len(load.ids)
+        time.sleep(3)
     found = assessments(load.ids)
-    assert [entry for entry in found if entry["reason"]] == []
+    assert {answer.status for answer in load.answers} == {201}
+    assert [entry for entry in found if entry["reason"]] == [], "falsely rejected"
     assert {entry["replica"] for entry in found[at:]} == {"antifraud-2"}
+    nobody_can_assess_without("antifraud-2")
     nothing_lost(load.ids)
 
 
-@pytest.mark.parametrize("dead", [REPLICAS, ("envoy",)], ids=["both replicas", "envoy"])
-def test_nobody_can_assess(dead: tuple[str, ...]) -> None:
+def test_envoy_dead() -> None:
+    nobody_can_assess_without("envoy")
+
+
+def nobody_can_assess_without(part: str) -> None:
+    """After it is killed all are rejected with the reason, after a bounded patience and with one line in the log."""
     said = Said("transactions")
-    kill(*dead)
+    kill(part)
     time.sleep(0.5)
     with Load(rate=20) as load:
         began = time.monotonic()
         first = http.final(http.taken(), within=30)
         patience = time.monotonic() - began
-        time.sleep(2)
+        time.sleep(1)
     assert {answer.status for answer in load.answers} == {201}
     assert patience > 4
     for entry in [first, *assessments(load.ids)]:
@@ -338,12 +375,12 @@ def test_registry_dead() -> None:
 
 @contextmanager
 def a_topic_that_takes_nothing() -> Iterator[None]:
-    """To transaction_status every record is too old.
+    """Every status is larger than transaction_status takes; the marks that end Kafka's transactions are not.
 
     min.insync.replicas would not do: of a topic with one replica Kafka asks for no more than that one.
     """
     settings = log.settings(log.STATUS)
-    log.set_settings(log.STATUS, {**settings, "message.timestamp.before.max.ms": "0"})
+    log.set_settings(log.STATUS, {**settings, "max.message.bytes": "100"})
     try:
         yield
     finally:
@@ -352,9 +389,9 @@ def a_topic_that_takes_nothing() -> Iterator[None]:
 
 @pytest.fixture
 def _hasty_worker() -> Iterator[None]:
-    """Ten tries in seconds, not in a minute."""
+    """Ten tries in two seconds, not in twenty."""
     stack.stop("transactions")
-    stack.start("transactions", {"TELL_TIMEOUT": "0.5", "RETRY_MOST": "0.2"})
+    stack.start("transactions", {"RETRY_MOST": "0.2"})
     yield
     stack.restart("transactions")
 
@@ -365,7 +402,7 @@ def test_a_status_that_cannot_be_sent_is_an_error_after_ten_more_tries_and_loses
     with a_topic_that_takes_nothing():
         mine = [http.taken() for _ in range(20)]
         log.wait_until(lambda: bool(said.lines("tell failed 10 times more")), 60, "the error is told")
-        time.sleep(3)
+        time.sleep(2)
         assert len(said.lines("ERROR", "tell failed 10 times more")) == 1
         assert {(http.shown(id_) or {})["status"] for id_ in mine} == {"pending"}
         assert log.committed(GROUP) == committed
