@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,12 +136,13 @@ class Cassandra:
     async def read(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
         statement = await self.prepare(cql)
-        try:
-            rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
-            _reached("read", STRONGEST)
-        except StoreUnavailable:
-            rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
-            _reached("read", WEAKEST)
+        if not self._too_few_live(STRONGEST):
+            with contextlib.suppress(StoreUnavailable):
+                rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
+                _reached("read", STRONGEST)
+                return rows
+        rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
+        _reached("read", WEAKEST)
         return rows
 
     async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
@@ -156,11 +158,11 @@ class Cassandra:
         """
         *stronger, weakest = levels
         for level in stronger:
+            if self._too_few_live(level):
+                continue
             try:
                 await self.run(statement_at(level), timeout)
-            except StoreUnavailable as exc:
-                if not isinstance(exc, TooFewReplicas) and not self._too_few_live(level):
-                    raise
+            except TooFewReplicas:
                 continue
             _reached("write", level)
             return level
@@ -170,7 +172,7 @@ class Cassandra:
         return weakest
 
     def _too_few_live(self, level: int) -> bool:
-        """By the driver's own view: nodes wait for a dead one for up to 20 s before they answer Unavailable."""
+        """By the driver's own view: for up to 20 s nodes wait for one that is dead, before they answer Unavailable."""
         replicas = self._settings.cassandra_replication
         needed = {ConsistencyLevel.ALL: replicas, STRONGEST: replicas // 2 + 1}
         return len(self.living_hosts()) < needed.get(level, 1)

@@ -1,0 +1,99 @@
+"""At which consistency a read or a write ends: the strongest that the living nodes allow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from cassandra import ConsistencyLevel
+
+from app.clients.cassandra import LEVELS, REPAIR_LEVELS, Cassandra, TooFewReplicas
+from app.errors import StoreUnavailable
+from app.settings import Settings
+
+ALL, QUORUM, ONE = ConsistencyLevel.ALL, ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
+SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2")
+
+
+class Stepping(Cassandra):
+    """`living` nodes by the driver's view; requests at some levels fail; `tried` has the levels, in order."""
+
+    def __init__(self, living: int, fails: Mapping[int, Exception]):
+        super().__init__(Settings())
+        self._living = living
+        self._fails = fails
+        self.tried: list[int] = []
+
+    def living_hosts(self) -> list[Any]:
+        return list(range(self._living))
+
+    async def prepare(self, cql: str) -> Any:
+        return Statement()
+
+    async def run(self, statement: Any, timeout: float, host: Any = None) -> list[dict[str, Any]]:
+        self.tried.append(statement.consistency_level)
+        if failure := self._fails.get(statement.consistency_level):
+            raise failure
+        return []
+
+
+class Statement:
+    """As a prepared one and its bound one."""
+
+    consistency_level = 0
+
+    def bind(self, _: Any) -> Statement:
+        return Statement()
+
+
+def at(level: int) -> Statement:
+    statement = Statement()
+    statement.consistency_level = level
+    return statement
+
+
+@pytest.mark.parametrize(
+    ("levels", "living", "fails", "tried"),
+    [
+        (LEVELS, 3, {}, [QUORUM]),
+        (LEVELS, 2, {}, [QUORUM]),
+        (LEVELS, 3, {QUORUM: FEW}, [QUORUM, ONE]),
+        (LEVELS, 1, {}, [ONE]),
+        (REPAIR_LEVELS, 3, {}, [ALL]),
+        (REPAIR_LEVELS, 2, {}, [QUORUM]),
+        (REPAIR_LEVELS, 1, {}, [ONE]),
+    ],
+)
+def test_a_write_begins_at_what_the_living_nodes_allow(
+    levels: Sequence[int], living: int, fails: Mapping[int, Exception], tried: list[int]
+) -> None:
+    cassandra = Stepping(living, fails)
+    assert asyncio.run(cassandra.write(at, 1.0, levels)) == tried[-1]
+    assert cassandra.tried == tried
+
+
+@pytest.mark.parametrize(("levels", "living"), [(LEVELS, 2), (REPAIR_LEVELS, 3)])
+def test_a_write_that_is_slow_with_enough_nodes_alive_is_not_made_weaker(
+    levels: Sequence[int], living: int
+) -> None:
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(Stepping(living, {levels[0]: SLOW}).write(at, 1.0, levels))
+
+
+@pytest.mark.parametrize(
+    ("living", "fails", "tried"),
+    [
+        (3, {}, [QUORUM]),
+        (3, {QUORUM: SLOW}, [QUORUM, ONE]),
+        (3, {QUORUM: FEW}, [QUORUM, ONE]),
+        (1, {}, [ONE]),
+    ],
+)
+def test_a_read_steps_down_for_any_failure(
+    living: int, fails: Mapping[int, Exception], tried: list[int]
+) -> None:
+    cassandra = Stepping(living, fails)
+    assert asyncio.run(cassandra.read("SELECT", (), 1.0)) == []
+    assert cassandra.tried == tried
