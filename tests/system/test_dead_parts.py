@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -27,8 +27,6 @@ from tests.system.test_worker_recovery import Backlog, decided
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 REPLICAS = ("antifraud-1", "antifraud-2")
 GROUP = "transactions"
-#: Bounds of the contract are measured on a quiet machine; the tests' may be a busy one.
-GENEROUS = 2
 WRITTEN = "payments_cassandra_requests_total"
 
 
@@ -99,7 +97,7 @@ def test_kafka_dead_is_told_in_time_and_no_201_is_false() -> None:
     print(f"{len(dead)} refused, slowest answer {load.slowest():.2f} s")  # noqa: T201
     assert set(dead) == {503}
     assert {answer.status for answer in load.answers} == {201, 503}
-    assert load.slowest() < 2.5 + usual
+    assert load.slowest() < 2.5 + 2 * usual
     nothing_lost(load.ids)
 
 
@@ -134,7 +132,7 @@ def redis_is_complete() -> bool:
 
 def one_more_is_decided_and_read_from_cassandra() -> None:
     """Long before the nodes that live have noticed who is dead, which takes up to 20 s."""
-    mine, within = http.taken(), 6 * GENEROUS
+    mine, within = http.taken(), 12.0
     log.wait_until(lambda: status_of(mine) in http.FINAL, within, "decided")
     stack.pause("redis")
     log.wait_until(lambda: mine in listed_at_all(), within, "read from Cassandra")
@@ -156,12 +154,22 @@ def listed_at_all() -> set[str]:
 # Redis
 
 
-def timed_gets(seconds: float) -> list[tuple[float, float]]:
-    """GET again and again: when each began and how long it took."""
-    began, calls = time.monotonic(), []
-    while (at := time.monotonic()) < began + seconds:
+class Call(NamedTuple):
+    """When a GET began and how long it took; beside it one that asks no other part: how busy the machine is."""
+
+    at: float
+    took: float
+    bare: float
+
+
+def timed_gets(seconds: float) -> list[Call]:
+    """GET again and again."""
+    began, calls = time.monotonic(), list[Call]()
+    while (start := time.monotonic()) < began + seconds:
         http.page()
-        calls.append((at - began, time.monotonic() - at))
+        between = time.monotonic()
+        http.call("GET", "/health/live")
+        calls.append(Call(start - began, between - start, time.monotonic() - between))
     return calls
 
 
@@ -194,15 +202,18 @@ def outage_of_redis(outage: Callable[[], AbstractContextManager[None]], quick_af
     """Each GET meanwhile is answered by Cassandra, within the contract's bounds; afterwards no list is ever short."""
     with Load(rate=10) as load:
         log.wait_until(lambda: len(load.ids) > 10, 10, "some are there")
-        usual = p99([took for _, took in timed_gets(1)])
         with outage():
             calls = timed_gets(4)
             seen = listed_by_cassandra()
         never_shortened(seen, 2)
-    most, later = max(took for _, took in calls), p99([took for at, took in calls if at >= quick_after])
-    print(f"{len(calls)} GETs, most {most:.2f} s, later p99 {later:.3f} s, usual {usual:.3f} s")  # noqa: T201
-    assert most < 1 + 2 * usual
-    assert later < 0.1 * GENEROUS + 2 * usual
+    busy = p99([call.bare for call in calls])
+    most, later = (
+        max(call.took for call in calls),
+        p99([call.took for call in calls if call.at >= quick_after]),
+    )
+    print(f"{len(calls)} GETs, most {most:.2f} s, later p99 {later:.3f} s; bare calls {busy:.3f} s")  # noqa: T201
+    assert most < 1 + 3 * busy
+    assert later < 0.2 + 3 * busy
     assert {answer.status for answer in load.answers} == {201}
     nothing_lost(load.ids)
 
