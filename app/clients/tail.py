@@ -34,19 +34,35 @@ class TailReader:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await consumer.start()
-                return await _read_back(consumer, TopicPartition(topic, partition), far_enough)
+                tp = TopicPartition(topic, partition)
+                end = (await written_ends(self._settings, [tp]))[tp]
+                return await _read_back(consumer, tp, end, far_enough)
         except (KafkaError, OSError, TimeoutError) as exc:
             raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
         finally:
             await consumer.stop()
 
 
+async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the partitions end, what is not committed yet included.
+
+    A reader of what is committed is told where the oldest open transaction begins. Behind that one others may be
+    committed already; to read up to here is to wait until it has ended (Kafka sees to that) and to see them all.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        return ends
+    finally:
+        await consumer.stop()
+
+
 async def _read_back(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, far_enough: FarEnough
+    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, far_enough: FarEnough
 ) -> list[ConsumerRecord]:
     consumer.assign([tp])
     beginning = (await consumer.beginning_offsets([tp]))[tp]
-    start = (await consumer.end_offsets([tp]))[tp]
     records: list[ConsumerRecord] = []
     step = FIRST_STEP
     while start > beginning:

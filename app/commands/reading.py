@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app import topics
+from app.clients.tail import written_ends
 from app.errors import Poison
 from app.settings import Settings
 
@@ -40,7 +41,7 @@ class Reader:
 
     def __init__(self, settings: Settings, topic: str):
         self._settings, self._topic = settings, topic
-        # What a writer's transaction has not committed is not there, also where the topic ends.
+        # What is not committed is waited for: behind it others may have committed what must not be missed.
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_brokers,
             enable_auto_commit=False,
@@ -60,7 +61,7 @@ class Reader:
         """To the beginning, or to what is younger than `since` seconds; fixes the present end."""
         partitions = await self._partitions()
         self._consumer.assign(partitions)
-        self._ends = await self._consumer.end_offsets(partitions)
+        self._ends = await written_ends(self._settings, partitions)
         starts = await (self._beginnings(partitions) if since is None else self._after(partitions, since))
         for tp in partitions:
             self._consumer.seek(tp, starts[tp])

@@ -97,3 +97,17 @@ def test_only_what_is_young_enough(topic: str) -> None:
         assert set(await values(topic, since=3600, count=2)) == {b"old", b"young"}
 
     asyncio.run(run())
+
+
+def test_what_is_committed_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
+    async def run() -> None:
+        async with OneWriter(SETTINGS, f"{topic}-worker") as worker, OneWriter(SETTINGS, topic) as writer:
+            await worker._producer.begin_transaction()
+            await worker._producer.send_and_wait(topic, b"not yet", partition=1)
+            await writer.write(some(topic, b"written"))
+            reading = asyncio.create_task(values(topic))
+            await asyncio.wait([reading], timeout=2)
+            await worker._producer.abort_transaction()
+            assert await reading == [b"written"]
+
+    asyncio.run(run())

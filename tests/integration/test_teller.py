@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.clients.tail import TailReader
@@ -109,3 +110,27 @@ def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: s
         await teller.tell(0, [("b", b"the other's", [])])
 
     assert told(topic, scene) == [b"first", b"the other's"]
+
+
+def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
+    async def whole(_: Any) -> bool:
+        return False
+
+    async def run() -> list[bytes]:
+        settings = Settings()
+        other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")
+        teller = Teller(settings, topic)
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(other.stop)
+            ends.push_async_callback(teller.close)
+            await other.start()
+            await other.begin_transaction()
+            await other.send_and_wait(topic, b"not yet", partition=0)
+            await teller.take(0)
+            await teller.tell(0, [("a", b"told", [])])
+            reading = asyncio.create_task(TailReader(settings).read_back(topic, 0, whole))
+            await asyncio.wait([reading], timeout=2)
+            await other.abort_transaction()
+            return [record.value for record in await reading]
+
+    assert asyncio.run(run()) == [b"told"]
