@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import Any, Literal
 
 import faust
@@ -18,6 +19,7 @@ from app.narration import Narrator
 from app.read_model import ReadModel
 from app.resources import Resources, kept_going, waited_for
 from app.settings import described, settings
+from app.told_lately import told_lately
 from app.topics import WrongTopic
 from app.watch import Watch
 from app.watchdog import Watchdog
@@ -96,7 +98,8 @@ def create_app(role: Role) -> PaymentsApp:
 
     if role in ("bff", "main"):
         pending = PendingNotes(resources.recent)
-        reads = ReadModel(resources.recent, resources.table, values.recent_transactions, pending.noted)
+        told = partial(told_lately, resources)
+        reads = ReadModel(resources.recent, resources.table, values.recent_transactions, pending.noted, told)
         web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
         app.background += [pending.run, reads.keep_complete]
     if role in ("transactions", "main"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app import metrics
 from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
 from app.errors import StoreUnavailable, Transient
-from app.models.status import assessed, key_of_row, shown, sort_key
+from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,14 @@ class ReadModel:
         table: TransactionsTable,
         keep: int,
         noted: Callable[[], Sequence[Entry]],
+        told: Callable[[], Awaitable[Sequence[TransactionStatus]]],
     ):
-        """`noted`: what has been pending lately, which Cassandra cannot give."""
+        """What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet."""
         self._recent = recent
         self._table = table
         self._keep = keep
         self._noted = noted
+        self._told = told
         # A Redis that is back has its data and its sign, and lacks what was decided meanwhile.
         self._lacks = False
         # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
@@ -139,6 +141,7 @@ class ReadModel:
         """In pages: all at once would take more memory than a small Cassandra node has."""
         filling = await self._recent.begin_filling()
         await self._recent.remember(self._noted())
+        await self._recent.remember(entries_of(await self._told()))
         kept, before = 0, None
         while kept < self._keep:
             rows = await self._table.newest(REFILL_PAGE, before)

@@ -43,6 +43,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
     "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
+    "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": set(),
     "app.sending": {"app.consumer", "app.topics", "app.errors", "app.models", "app.settings"},

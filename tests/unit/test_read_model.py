@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from app.clients.redis import Entry, Page, entries_of
-from app.errors import StoreUnavailable
+from app.errors import LogUnavailable, StoreUnavailable
+from app.models.status import TransactionStatus
 from app.read_model import CHECK_EVERY, ReadModel
 from app.web.pending import PendingNotes
 from tests.unit import virtual_time
@@ -76,7 +77,14 @@ class World:
     def __init__(self) -> None:
         self.recent, self.table = Recent(), Table()
         self.pending = PendingNotes(self.recent)  # type: ignore[arg-type]
-        self.reads = ReadModel(self.recent, self.table, 10_000, self.pending.noted)  # type: ignore[arg-type]
+        self.told: list[TransactionStatus] = []
+        self.log_is_dead = False
+        self.reads = ReadModel(self.recent, self.table, 10_000, self.pending.noted, self.told_lately)  # type: ignore[arg-type]
+
+    async def told_lately(self) -> list[TransactionStatus]:
+        if self.log_is_dead:
+            raise LogUnavailable("dead")
+        return self.told
 
     async def during(self, scene: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -159,6 +167,33 @@ def test_a_note_that_redis_did_not_take_is_written_later() -> None:
         await asyncio.sleep(0.1)
         world.recent.dead = False
         await asyncio.sleep(2)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_what_was_told_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.told = [status()]
+        world.recent.empty()
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.table.rows, world.log_is_dead = [status()], True
+        world.recent.empty()
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "cassandra")
+        world.log_is_dead = False
+        await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
     virtual_time.run(world.during(scene))
