@@ -26,7 +26,12 @@ MAY_BE_TWICE = ("idempotent", b"1")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
-Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+#: Characters a text may have. Larger ones would bring 500 rows beyond what Cassandra takes in one request (16 MB), and
+#: the newest transactions beyond what Redis may hold.
+DESCRIPTION_MOST, IDENTIFIER_MOST = 1000, 255
+_MOST = {"description": DESCRIPTION_MOST, "customer_id": IDENTIFIER_MOST, "merchant_id": IDENTIFIER_MOST}
+
+Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_MOST)]
 
 
 class TransactionRequest(BaseModel):
@@ -35,7 +40,7 @@ class TransactionRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
     value_in_cents: Annotated[int, Field(ge=1, le=INT64_MAX)]
-    description: Annotated[str, Field(min_length=1, max_length=1000)]
+    description: Annotated[str, Field(min_length=1, max_length=DESCRIPTION_MOST)]
     customer_id: Identifier
     merchant_id: Identifier
     transaction_timestamp: Int64
@@ -112,11 +117,14 @@ def shard_of(transaction_id: str) -> int:
 
 def unstorable(transaction: Transaction) -> str | None:
     """Why no row can hold this record (another producer may have written it), or None."""
+    for name, most in _MOST.items():
+        if len(transaction[name]) > most:  # type: ignore[literal-required]
+            return f"{name} must have at most {most} characters"
     for field in ("latitude", "longitude"):
         if not math.isfinite(transaction[field]):
             return f"{field} is not a finite number"
-    if not 1 <= len(transaction["transaction_id"]) <= 255:
-        return "transaction_id must have 1 to 255 characters"
+    if not 1 <= len(transaction["transaction_id"]) <= IDENTIFIER_MOST:
+        return f"transaction_id must have 1 to {IDENTIFIER_MOST} characters"
     if not 0 <= transaction["event_timestamp"] < MINUTES_END * 60:
         return "event_timestamp is no time in seconds from 1970 to 9999"
     if (bucket_of_id(transaction["transaction_id"]) or 0) >= MINUTES_END:

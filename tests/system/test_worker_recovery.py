@@ -168,6 +168,7 @@ def poison_of(feed: Feed) -> list[tuple[bytes | None, str]]:
         (b"\0" + (2**31 - 1).to_bytes(4, "big") + whole[5:], "schema 2147483647 is not in the registry"),
         (feed.value(new_id(), {"latitude": float("nan")}), "latitude"),
         (feed.value(new_id(), {"longitude": float("inf")}), "longitude"),
+        (feed.value(new_id(), {"description": "x" * 1001}), "description must have at most 1000"),
         (None, "too short"),
         (whole + b"more", "left over"),
         (whole[:20], "not a record"),

@@ -122,6 +122,7 @@ def test_without_a_time_it_is_now() -> None:
         {"latitude": -1e308, "longitude": 0.0},
         {"transaction_id": "x"},
         {"transaction_id": "x" * 255},
+        {"description": "x" * 1000, "customer_id": "", "merchant_id": "x" * 255},
         {"event_timestamp": 0},
         {"event_timestamp": 253_402_300_799},  # the last second of the year 9999
         {"value_in_cents": -(2**63), "transaction_timestamp": 2**63 - 1},
@@ -141,6 +142,9 @@ def test_what_another_producer_may_write_is_stored(changes: dict[str, object]) -
         ({"latitude": float("nan")}, "latitude"),
         ({"longitude": float("inf")}, "longitude"),
         ({"longitude": float("-inf")}, "longitude"),
+        ({"description": "x" * 1001}, "description"),
+        ({"customer_id": "x" * 256}, "customer_id"),
+        ({"merchant_id": "x" * 256}, "merchant_id"),
         ({"transaction_id": ""}, "transaction_id"),
         ({"transaction_id": "x" * 256}, "transaction_id"),
         ({"event_timestamp": -1}, "event_timestamp"),
