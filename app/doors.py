@@ -58,8 +58,11 @@ class RealDoors:
         verdicts = await first_verdicts(records)
         known: dict[int, TransactionStatus] = {}
         for status in verdicts:
-            if status["source_offset"] >= from_offset:
-                known.setdefault(status["source_offset"], status)  # the first one told is the verdict
+            offset = status["source_offset"]
+            held = known.get(offset)
+            # The first one told is the verdict; one on another transaction is of a topic made anew, and counts.
+            if offset >= from_offset and (held is None or held["transaction_id"] != status["transaction_id"]):
+                known[offset] = status
         return known
 
     async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:

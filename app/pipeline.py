@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,10 +94,10 @@ class Pipeline:
             records = await self._doors.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
                 twice = MAY_BE_TWICE in record.headers
-                if record.offset in known:
-                    work.to_store.append(known[record.offset])
+                if verdict := _verdict_on(transaction, known.get(record.offset)):
+                    work.to_store.append(verdict)
                     if twice:
-                        work.marked.append((batch.partition, known[record.offset]["transaction_id"]))
+                        work.marked.append((batch.partition, verdict["transaction_id"]))
                 elif poison := _poison(transaction):
                     work.letters.append(DeadLetter(record, batch.partition, poison))
                 else:
@@ -116,7 +116,7 @@ class Pipeline:
             if (batch.topic, batch.partition) in round_.first_of:
                 firsts.setdefault(batch.partition, batch.records[0].offset)
                 self._twins.forget(batch.partition)
-        await asyncio.gather(*(self._recall(partition, offset) for partition, offset in firsts.items()))
+        await _all(self._recall(partition, offset) for partition, offset in firsts.items())
 
     async def _recall(self, partition: int, from_offset: int) -> None:
         known = self._recalled[partition] = await self._doors.recall(partition, from_offset)
@@ -143,12 +143,7 @@ class Pipeline:
             await self._doors.bury(work.letters)
             metrics.DEAD_LETTERS.inc(len(work.letters))
             work.letters = []
-        results = await asyncio.gather(
-            *(self._tell(work, p) for p in list(work.to_tell)), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await _all(self._tell(work, partition) for partition in list(work.to_tell))
 
     async def _tell(self, work: Decided, partition: int) -> None:
         if partition in self._unsure:
@@ -166,16 +161,16 @@ class Pipeline:
 
     def _repeat_known(self, work: Decided, partition: int) -> None:
         """Where the log has a verdict by now, that one is stored, and ours is dropped untold."""
-        known = self._recalled.get(partition)
-        if not known or all(status["source_offset"] not in known for status in work.to_tell[partition]):
-            return
-        untold = [s for s in work.to_tell[partition] if s["source_offset"] not in known]
-        metrics.REPEATED.inc(len(work.to_tell[partition]) - len(untold))
-        work.to_tell[partition] = untold
-        work.to_store = [
-            known.get(s["source_offset"], s) if s["source_partition"] == partition else s
-            for s in work.to_store
-        ]
+        known = self._recalled.get(partition, {})
+        ours = work.to_tell[partition]
+        found = {o: v for s in ours if (v := _verdict_on(s, known.get(o := s["source_offset"])))}
+        work.to_tell[partition] = [s for s in ours if s["source_offset"] not in found]
+        metrics.REPEATED.inc(len(found))
+        if found:
+            work.to_store = [
+                found.get(s["source_offset"], s) if s["source_partition"] == partition else s
+                for s in work.to_store
+            ]
 
     async def store(self, round_: Round) -> None:
         """The rows, derived from what is in the log."""
@@ -186,9 +181,25 @@ class Pipeline:
         self._narrator.decided(work.to_store)
 
 
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Raises what one of them raised, but not before all have ended: what is tried again may not meet itself."""
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
 def _count(told: Sequence[TransactionStatus]) -> None:
     for (status, reason), count in Counter((s["status"], s["reason"]) for s in told).items():
         metrics.VERDICTS.labels(status, reason or "").inc(count)
+
+
+def _verdict_on(
+    transaction: Transaction | Poison, recorded: TransactionStatus | None
+) -> TransactionStatus | None:
+    """What is recorded for its place, unless of another transaction: in a topic made anew the offsets begin again."""
+    if recorded is None or isinstance(transaction, Poison):
+        return recorded
+    return recorded if recorded["transaction_id"] == transaction["transaction_id"] else None
 
 
 def _poison(transaction: Transaction | Poison) -> str | None:

@@ -67,6 +67,11 @@ def test_of_two_verdicts_on_one_record_the_first_in_the_log_stands() -> None:
     assert recalled(Tail(first, second), 7) == {7: first}
 
 
+def test_of_a_topic_made_anew_the_verdicts_on_the_new_records_stand() -> None:
+    old, new = status(offset=7), status(transaction(transaction_id="new"), 7)
+    assert recalled(Tail(old, new), 7) == {7: new}
+
+
 def test_a_reassessment_is_no_first_verdict_and_does_not_end_the_search() -> None:
     first, again = status(offset=7), status(offset=3, revision=2, status="rejected")
     assert recalled(Tail(first, again, again, chunk=1), 7) == {7: first}

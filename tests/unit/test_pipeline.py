@@ -30,6 +30,7 @@ class FakeDoors:
         self.says: Assessment = GOOD
         self.calls: list[str] = []
         self.asked: list[str] = []
+        self.recalled: list[int] = []
         self.tries: list[float] = []
         self.log: list[tuple[int, list[str]]] = []
         self.told: dict[str, TransactionStatus] = {}
@@ -52,6 +53,8 @@ class FakeDoors:
 
     async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
         self._called(f"recall {partition} from {from_offset}")
+        await asyncio.sleep(partition)
+        self.recalled.append(partition)
         known = self.recorded.get(partition, {})
         return {offset: verdict for offset, verdict in known.items() if offset >= from_offset}
 
@@ -163,6 +166,21 @@ def test_only_what_has_no_recorded_verdict_is_assessed_and_told() -> None:
     assert {one["transaction_id"]: one["status"] for one in doors.stored}["p0o3"] == "rejected"
 
 
+def test_a_verdict_on_another_transaction_at_the_same_offset_is_none() -> None:
+    # transaction_created was lost and made anew, transaction_status was not
+    old = {7: status(transaction(transaction_id="old"), 7, status="rejected")}
+    doors = FakeDoors(recorded={0: old})
+    through(doors, round_of(batch(0, 7)))
+    assert doors.asked == ids(doors.stored) == list(doors.told) == ["p0o7"]
+
+
+def test_nor_is_it_one_after_a_failed_tell() -> None:
+    doors = FakeDoors(recorded={0: {7: status(transaction(transaction_id="old"), 7, status="rejected")}})
+    doors.fails("tell 0", LogUnavailable("slow"))
+    assert tell_until_done(doors, batch(0, 7)) == 2
+    assert list(doors.told) == ["p0o7"]
+
+
 def test_a_recorded_verdict_stands_also_while_antifraud_is_down() -> None:
     doors = FakeDoors(recorded={0: recorded(0, 1)})
     doors.antifraud_is_down = True
@@ -199,6 +217,19 @@ def test_without_the_recall_nobody_is_asked() -> None:
     with pytest.raises(LogUnavailable):
         through(doors, round_of(batch(0, 1)))
     assert doors.tries == []
+
+
+def test_a_recall_that_failed_is_not_begun_again_beside_the_others_of_its_round() -> None:
+    doors = FakeDoors()
+    doors.fails("recall 0 from 1", LogUnavailable("slow"))
+
+    async def main() -> None:
+        one, round_ = pipeline(doors), round_of(batch(0, 1), batch(3, 1))
+        with pytest.raises(LogUnavailable):
+            await one.decide(round_)
+        assert doors.recalled == [3]
+
+    run(main())
 
 
 def test_deciding_again_after_a_failure_repeats_nothing_of_what_was_decided() -> None:
