@@ -221,7 +221,7 @@ def deciding_otherwise(settings: dict[str, str] | None = None, module: str = SER
     "otherwise",
     [
         {"settings": {"APPROVED_THRESHOLD": "0.99999"}},
-        {"module": "tests.support.newer_model"},
+        {"module": "tests.integration.newer_model"},
     ],
     ids=["at other thresholds", "with a newer model"],
 )

@@ -1,4 +1,4 @@
-"""`python -m tests.support.newer_model`: an antifraud replica whose model judges more strictly than the trained one."""
+"""`python -m tests.integration.newer_model`: a replica whose model judges more strictly than the trained one."""
 
 from __future__ import annotations
 
