@@ -88,6 +88,11 @@ def page(limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
     return dict(answer.json)
 
 
+def listed(page: dict[str, Any]) -> set[str]:
+    """The ids of a page of GET."""
+    return {entry["transaction_id"] for entry in page["transactions"]}
+
+
 def final(transaction_id: str, within: float = 5.0) -> dict[str, Any]:
     """What GET shows of it once it is decided."""
     deadline = time.monotonic() + within

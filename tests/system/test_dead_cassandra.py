@@ -1,0 +1,68 @@
+"""One, two and all Cassandra nodes are killed while customers go on buying."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from infra.native import stack
+from infra.native.places import PATH
+from tests.support import http, log
+from tests.support.dead import kill, whole
+from tests.support.load import Load, nothing_lost
+from tests.system.test_metrics import risen, scraped
+
+pytestmark = pytest.mark.usefixtures("whole_again")
+
+NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
+WRITTEN = "payments_cassandra_requests_total"
+
+
+def test_one_two_and_all_cassandra_nodes_dead() -> None:
+    before, began = {"transactions": scraped("transactions")}, time.monotonic()
+    with Load(rate=10) as load:
+        for node in NODES[:2]:
+            kill(node)
+            one_more_is_decided_and_read_from_cassandra()
+        assert risen(before, "transactions", WRITTEN, request="write", consistency="LOCAL_ONE") > 0
+        log.wait_until(redis_is_complete, 20, "Redis is complete")
+        kill(NODES[2])
+        died = time.monotonic()
+        while time.monotonic() < died + 3:
+            mine = http.taken()
+            time.sleep(0.3)
+            page = http.page()
+            assert page["source"] == "redis"
+            assert mine in http.listed(page)
+        assert set(load.answered_since(began)) == {201}
+        whole()
+    nothing_lost(load.ids)
+
+
+def redis_is_complete() -> bool:
+    answer = http.call("GET")
+    return answer.status == 200 and answer.json["source"] == "redis"
+
+
+def one_more_is_decided_and_read_from_cassandra() -> None:
+    """Long before the nodes that live have noticed who is dead, which takes up to 20 s."""
+    mine, within = http.taken(), 12.0
+    log.wait_until(lambda: status_of(mine) in http.FINAL, within, "decided")
+    stack.pause("redis")
+    log.wait_until(lambda: mine in listed_at_all(), within, "read from Cassandra")
+    stack.resume("redis")
+
+
+def status_of(transaction_id: str) -> str | None:
+    """What GET shows, if it can: one that meets a node at the moment it dies may have to be asked again."""
+    answer = http.call("GET", f"{PATH}/{transaction_id}")
+    return str(answer.json["status"]) if answer.status == 200 else None
+
+
+def listed_at_all() -> set[str]:
+    """Likewise, of a list that comes from Cassandra."""
+    answer = http.call("GET")
+    return (
+        http.listed(answer.json) if answer.status == 200 and answer.json["source"] == "cassandra" else set()
+    )

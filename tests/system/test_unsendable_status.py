@@ -1,0 +1,57 @@
+"""A status that cannot be sent is tried again without end, is one error in the log, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from infra.native import places, stack
+from tests.support import http, log
+from tests.support.dead import Said
+from tests.support.load import nothing_lost
+
+pytestmark = pytest.mark.usefixtures("whole_again")
+
+GROUP = "transactions"
+
+
+@contextmanager
+def a_topic_that_takes_nothing() -> Iterator[None]:
+    """Every status is larger than transaction_status takes; the marks that end Kafka's transactions are not.
+
+    min.insync.replicas would not do: of a topic with one replica Kafka asks for no more than that one.
+    """
+    settings = log.settings(log.STATUS)
+    log.set_settings(log.STATUS, {**settings, "max.message.bytes": "100"})
+    try:
+        yield
+    finally:
+        log.set_settings(log.STATUS, settings)
+
+
+@pytest.fixture
+def _hasty_worker() -> Iterator[None]:
+    """Ten tries in two seconds, not in twenty."""
+    stack.stop("transactions")
+    stack.start("transactions", {"RETRY_MOST": "0.2"})
+    yield
+    stack.restart("transactions")
+
+
+@pytest.mark.usefixtures("_hasty_worker")
+def test_a_status_that_cannot_be_sent_is_an_error_after_ten_more_tries_and_loses_nothing() -> None:
+    said, committed = Said("transactions"), log.committed(GROUP)
+    with a_topic_that_takes_nothing():
+        mine = [http.taken() for _ in range(20)]
+        log.wait_until(lambda: bool(said.lines("tell failed 10 times more")), 60, "the error is told")
+        time.sleep(2)
+        assert len(said.lines("ERROR", "tell failed 10 times more")) == 1
+        assert {(http.shown(id_) or {})["status"] for id_ in mine} == {"pending"}
+        assert log.committed(GROUP) == committed
+    nothing_lost(mine)
+    told = asyncio.run(places.told(mine))
+    assert {len(verdicts) for verdicts in told.values()} == {1}
