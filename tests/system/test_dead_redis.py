@@ -146,7 +146,7 @@ def test_redis_back_but_empty_never_shortens_the_list() -> None:
 def test_redis_empty_while_some_are_pending() -> None:
     stack.stop("transactions")
     waiting = {http.taken() for _ in range(5)}
-    log.wait_until(lambda: waiting <= http.listed(http.page()), 5, "shown as pending")
+    log.wait_until(lambda: waiting <= http.listed(http.page()), 30, "shown as pending")
     redis.Redis().flushall()
     deadline, refilled = time.monotonic() + 60, 0.0
     while not refilled or time.monotonic() < refilled + 1:
