@@ -13,6 +13,7 @@ from app.errors import LogUnavailable
 from app.settings import Settings
 
 FIRST_STEP = 500
+#: Seconds without a record; a long way back may take longer.
 TIMEOUT = 30.0
 
 FarEnough = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
@@ -32,11 +33,11 @@ class TailReader:
             isolation_level="read_committed",
         )
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(TIMEOUT) as patience:
                 await consumer.start()
                 tp = TopicPartition(topic, partition)
                 end = (await written_ends(self._settings, [tp]))[tp]
-                return await _read_back(consumer, tp, end, far_enough)
+                return await _read_back(consumer, tp, end, far_enough, patience)
         except (KafkaError, OSError, TimeoutError) as exc:
             raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
         finally:
@@ -59,7 +60,11 @@ async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> 
 
 
 async def _read_back(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, far_enough: FarEnough
+    consumer: AIOKafkaConsumer,
+    tp: TopicPartition,
+    start: int,
+    far_enough: FarEnough,
+    patience: asyncio.Timeout,
 ) -> list[ConsumerRecord]:
     consumer.assign([tp])
     beginning = (await consumer.beginning_offsets([tp]))[tp]
@@ -67,17 +72,21 @@ async def _read_back(
     step = FIRST_STEP
     while start > beginning:
         end, start, step = start, max(beginning, start - step), step * 4
-        records = await _read(consumer, tp, start, end) + records
+        records = await _read(consumer, tp, start, end, patience) + records
         if await far_enough(records):
             break
     return records
 
 
-async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[ConsumerRecord]:
+async def _read(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, patience: asyncio.Timeout
+) -> list[ConsumerRecord]:
     consumer.seek(tp, start)
     records: list[ConsumerRecord] = []
     # The position, not the last record's offset: the log may hold markers that are no records.
     while await consumer.position(tp) < end:
         fetched = await consumer.getmany(tp, timeout_ms=500)
         records += [record for record in fetched.get(tp, []) if record.offset < end]
+        if fetched:
+            patience.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
     return records

@@ -213,3 +213,10 @@ def _answer_once(server: socket.socket, answer: bytes) -> None:
     with connection:
         connection.recv(65536)
         connection.sendall(answer)
+
+
+def test_kafka_keeps_the_log_and_where_the_groups_stand() -> None:
+    text = (paths.ROOT / "infra" / "kafka" / "server.properties").read_text()
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
+    assert (values["log.retention.ms"], values["log.retention.bytes"]) == ("-1", "-1")
+    assert int(values["offsets.retention.minutes"]) >= 5 * 366 * 24 * 60
