@@ -144,7 +144,7 @@ class ReadModel:
         await self._recent.remember(entries_of(await self._told()))
         kept, before = 0, None
         while kept < self._keep:
-            rows = await self._table.newest(REFILL_PAGE, before)
+            rows = await self._table.newest(REFILL_PAGE, before, strictly=True)
             await self._recent.remember(entries_of(rows))
             kept += len(rows)
             if len(rows) < REFILL_PAGE:

@@ -101,7 +101,9 @@ class RecentTransactions:
         found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
         entries = [entry.split("\n")[1] for entry in found if entry]
         last = keys[-1] if len(keys) == limit else None
-        return Page(entries, last, bool(complete), bool(trimmed))
+        # Emptied or trimmed between the two reads: what is left of the page is not all of it.
+        whole = bool(complete) and len(entries) == len(keys)
+        return Page(entries, last, whole, bool(trimmed))
 
     async def find(self, key: str) -> str | None:
         """One transaction with its assessment, as JSON, by its sort key."""

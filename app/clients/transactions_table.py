@@ -6,7 +6,7 @@ import asyncio
 import calendar
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ IDS_AT_ONCE = 100
 BUCKETS_AT_ONCE = 6
 
 Partition = tuple[int, int]
+Read = Callable[[str, Sequence[Any]], Awaitable[Rows]]
 T = TypeVar("T", Transaction, TransactionStatus)
 
 
@@ -133,44 +134,52 @@ class TransactionsTable:
         ]
         return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 
-    async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[TransactionStatus]:
+    async def newest(
+        self, limit: int, before: tuple[int, str] | None = None, *, strictly: bool = False
+    ) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
 
         Reads several times as many, each shard may have them all: ask for pages, not for the table.
+        `strictly`: by a quorum's word or not at all; else what one replica knows is better than nothing.
         """
+        read = self._read_strictly if strictly else self._read
         found: Rows = []
         top, at_once = before[0] if before else int(time.time() // 60) + 60, 1
         while len(found) < limit:
-            buckets = await self._buckets_from(top, at_once)
+            buckets = await self._buckets_from(read, top, at_once)
             if not buckets:
                 break
             missing = limit - len(found)
-            for rows in await asyncio.gather(*(self._bucket(b, missing, before) for b in buckets)):
+            for rows in await asyncio.gather(*(self._bucket(read, b, missing, before) for b in buckets)):
                 found += rows
             top, at_once = buckets[-1] - 1, BUCKETS_AT_ONCE
         return found[:limit]  # type: ignore[return-value]
 
-    async def _bucket(self, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:
+    async def _bucket(self, read: Read, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:
         if before and bucket == before[0]:
-            reads = [self._read(OLDER, (bucket, shard, before[1], limit)) for shard in range(SHARDS)]
+            reads = [read(OLDER, (bucket, shard, before[1], limit)) for shard in range(SHARDS)]
         else:
-            reads = [self._read(NEWEST, (bucket, shard, limit)) for shard in range(SHARDS)]
+            reads = [read(NEWEST, (bucket, shard, limit)) for shard in range(SHARDS)]
         rows = [row for shard in await asyncio.gather(*reads) for row in shard]
         return sorted(rows, key=lambda row: row["transaction_id"], reverse=True)
 
-    async def _buckets_from(self, top: int, count: int) -> list[int]:
-        months = await self._read(BUCKETS, ("all", top, 1200))
+    async def _buckets_from(self, read: Read, top: int, count: int) -> list[int]:
+        months = await read(BUCKETS, ("all", top, 1200))
         buckets: list[int] = []
         for month in months:
             if len(buckets) >= count:
                 break
             wanted = count - len(buckets)
-            rows = await self._read(BUCKETS, (month_of(month["bucket"]), top, wanted))
+            rows = await read(BUCKETS, (month_of(month["bucket"]), top, wanted))
             buckets += [row["bucket"] for row in rows]
         return buckets
 
     async def _read(self, cql: str, values: Sequence[Any]) -> Rows:
         return await self._cassandra.read(cql, values, self._read_timeout)
+
+    async def _read_strictly(self, cql: str, values: Sequence[Any]) -> Rows:
+        # Nobody waits for it, so it may take as long as a write.
+        return await self._cassandra.read_at(STRONGEST, cql, values, self._write_timeout)
 
 
 def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:

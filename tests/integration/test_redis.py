@@ -130,6 +130,21 @@ def test_no_sign_for_a_refill_that_has_lost_its_data() -> None:
     assert (page.complete, page.trimmed) == (False, False)
 
 
+def test_a_page_that_was_emptied_while_it_was_read_is_not_complete() -> None:
+    async def do(recent: RecentTransactions) -> Any:
+        await recent.remember([entry_of(status(id_)) for id_ in ids])
+        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        before = await recent.newest(10, None)
+        with Redis.from_url(URL) as redis:
+            redis.hdel("transactions:entries", sort_key(ids[0], 0))
+        return before, await recent.newest(10, None)
+
+    ids = [new_id() for _ in range(3)]
+    before, after = with_recent(do)
+    assert (len(before.entries), before.complete) == (3, True)
+    assert (len(after.entries), after.complete) == (2, False)
+
+
 def test_pages_join_without_gap_or_repeat() -> None:
     ids = sorted((new_id(at=1_600_000_000 + number // 7) for number in range(95)), reverse=True)
 

@@ -60,10 +60,11 @@ class Table:
     def __init__(self) -> None:
         self.rows: list[Any] = []
         self.dead = False
+        self.has_a_quorum = True
         self.meanwhile: Callable[[], None] = lambda: None
 
-    async def newest(self, limit: int, before: Any) -> list[Any]:
-        if self.dead:
+    async def newest(self, limit: int, before: Any, *, strictly: bool = False) -> list[Any]:
+        if self.dead or (strictly and not self.has_a_quorum):
             raise StoreUnavailable("dead")
         rows = list(self.rows)
         await asyncio.sleep(0)
@@ -193,6 +194,21 @@ def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign(
         await asyncio.sleep(5)
         assert await world.entries() == (1, "cassandra")
         world.log_is_dead = False
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_what_one_replica_alone_knows_is_shown_but_fills_no_redis() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.table.rows, world.table.has_a_quorum = [status()], False
+        world.recent.empty()
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "cassandra")
+        world.table.has_a_quorum = True
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
