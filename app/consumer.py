@@ -93,14 +93,22 @@ class BatchConsumer(driver.Consumer):
 
         From what the last fetch brought: nobody is asked. A partition that no fetch has brought yet is left out.
         """
-        for tp in self.assignment():
-            state = self._thread._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
+        for tp, state in self._states():
             if state is None or state.highwater is None or not state.has_valid_position:
                 continue
             in_hand = self._in_hand.get(tp)
             # With nothing in hand all before the position is done: the marks that end transactions count as well.
             done = self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
             yield tp, max(0, state.highwater - done), in_hand[0][1] if in_hand else None
+
+    def length(self, topic: str) -> int | None:
+        """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""
+        ends = [state and state.highwater for tp, state in self._states() if tp.topic == topic]
+        return None if not ends or None in ends else sum(ends)
+
+    def _states(self) -> Iterator[tuple[TP, Any]]:
+        assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+        return ((tp, assignment.state_value(tp)) for tp in self.assignment())
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is finished and not yet committed. Faust's acks do not count here."""

@@ -4,6 +4,7 @@ PipelineError
 ├── Transient              keep the work, wait, retry in place
 │   ├── AntifraudUnavailable
 │   ├── StoreUnavailable   (Cassandra, Redis)
+│   │   └── BeingRebuilt
 │   └── LogUnavailable     (Kafka, the registry)
 └── Poison                 this record can never be handled: dead letter, go on
 """
@@ -25,6 +26,10 @@ class AntifraudUnavailable(Transient):
 
 class StoreUnavailable(Transient):
     """Cassandra or Redis did not take or give the rows in time."""
+
+
+class BeingRebuilt(StoreUnavailable):
+    """Cassandra's table was thrown away and is not whole again: what it does not have may exist."""
 
 
 class LogUnavailable(Transient):

@@ -98,8 +98,14 @@ def create_app(role: Role) -> PaymentsApp:
 
     if role in ("bff", "main"):
         pending = PendingNotes(resources.recent)
-        told = partial(told_lately, resources)
-        reads = ReadModel(resources.recent, resources.table, values.recent_transactions, pending.noted, told)
+        reads = ReadModel(
+            resources.recent,
+            resources.table,
+            values.recent_transactions,
+            pending.noted,
+            partial(told_lately, resources),
+            lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
+        )
         web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
         app.background += [pending.run, reads.keep_complete]
     if role in ("transactions", "main"):

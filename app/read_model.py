@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app import metrics
 from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
-from app.errors import StoreUnavailable, Transient
+from app.errors import BeingRebuilt, StoreUnavailable, Transient
 from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
 
 log = logging.getLogger(__name__)
@@ -21,15 +21,23 @@ CHECK_EVERY = 0.5
 #: Transactions a read of a refill: at most four times as many rows of one minute are in a node's memory at once.
 REFILL_PAGE = 500
 
+#: Offsets of transaction_status for a row, at most: records of up to four revisions, each with the mark of its
+#: transaction. A table with fewer rows is not whole.
+OFFSETS_A_ROW = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Entries newest first, as JSON texts; `source` says which store gave them, `may_lack` that some may be missing."""
+    """Entries newest first, as JSON texts; `source` says which store gave them, `may_lack` that some may be missing.
+
+    `being_rebuilt`: any may be missing, the table was thrown away and is being written again.
+    """
 
     entries: list[str]
     last_key: str | None
     source: str
     may_lack: bool
+    being_rebuilt: bool = False
 
 
 class ReadModel:
@@ -42,13 +50,20 @@ class ReadModel:
         keep: int,
         noted: Callable[[], Sequence[Entry]],
         told: Callable[[], Awaitable[Sequence[TransactionStatus]]],
+        length: Callable[[], int | None],
     ):
-        """What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet."""
+        """What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet.
+
+        `length`: how many offsets transaction_status has, None while nobody knows.
+        """
         self._recent = recent
         self._table = table
         self._keep = keep
         self._noted = noted
         self._told = told
+        self._length = length
+        # The table was thrown away: an id that it does not have may exist.
+        self._being_rebuilt = False
         # A Redis that is back has its data and its sign, and lacks what was decided meanwhile.
         self._lacks = False
         # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
@@ -74,7 +89,11 @@ class ReadModel:
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
         key = key_of_row(last) if last else None
-        return Listing(entries, key, "cassandra", may_lack=True)
+        ends = before is None and len(rows) < limit  # then it is all that there is
+        rebuilt = self._being_rebuilt or (
+            ends and self._length() is not None and not self._is_credible(len(rows))
+        )
+        return Listing(entries, key, "cassandra", may_lack=True, being_rebuilt=rebuilt)
 
     async def find(self, transaction_id: str) -> str | None:
         """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
@@ -83,6 +102,8 @@ class ReadModel:
             metrics.READS.labels("redis").inc()
             return found
         row = await self._table.find(transaction_id)
+        if row is None and self._being_rebuilt:
+            raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
         metrics.READS.labels("cassandra").inc()
         return (
             None
@@ -117,8 +138,9 @@ class ReadModel:
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
                 if said:
                     log.info("The read model in Redis is complete again")
-                said = False
+                said = self._being_rebuilt = False
             except Transient as exc:
+                self._being_rebuilt = isinstance(exc, BeingRebuilt)
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
                 if not said:
                     log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
@@ -150,8 +172,17 @@ class ReadModel:
             if len(rows) < REFILL_PAGE:
                 break
             before = _place(key_of_row(rows[-1]))
+        if kept < self._keep and not self._is_credible(kept):
+            raise BeingRebuilt(
+                f"Cassandra has {kept:,} rows, far fewer than the log has statuses: make replay"
+            )
         await self._recent.mark_complete(filling, trimmed=kept >= self._keep)
         log.info("Redis was filled with the newest %d transactions of Cassandra", kept)
+
+    def _is_credible(self, rows: int) -> bool:
+        """Whether that can be the whole table: it may have been thrown away, and the log says how much was told."""
+        length = self._length()
+        return bool(rows) if length is None else rows * OFFSETS_A_ROW >= length
 
 
 def _place(key: str) -> tuple[int, str]:

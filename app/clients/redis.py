@@ -2,7 +2,8 @@
 
 Keys: transactions:order (sorted set), transactions:entries (hash), transactions:complete (present: nothing newer than
 the oldest entry is missing), transactions:trimmed (present: older ones exist, in Cassandra only), transactions:filling
-(which refill is under way: one that is gone means that the data were lost meanwhile).
+(which refill is under way: one that is gone means that the data were lost meanwhile; a replay's stays until it has come
+to its end, also when it is killed, and nobody else sets the sign before).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.errors import StoreUnavailable
+from app.errors import BeingRebuilt, StoreUnavailable
 from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
 from app.settings import Settings
@@ -31,8 +32,23 @@ SIGN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   if ARGV[2] == '1' then redis.call('SET', KEYS[3], 1) end
   redis.call('SET', KEYS[2], 1)
+  redis.call('DEL', KEYS[1])
 end
 """
+
+#: Gives who fills: us, or a replay that is at it already.
+BEGIN = """
+local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, #ARGV[2]) == ARGV[2] then return held end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
+"""
+
+#: How the fillings of a replay begin: of Redis alone, or of Redis and Cassandra's table.
+REPLAY, REPLAY_OF_BOTH = "replay:", "replay:both:"
+
+#: Made once: `json.dumps` makes one at each call that is not its default.
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 #: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
 SCRIPT_ENTRIES = 500
@@ -60,6 +76,7 @@ class RecentTransactions:
         self._redis: Any = None
         self._remember: Any = None
         self._sign: Any = None
+        self._begin: Any = None
 
     async def open(self) -> None:
         """Make the pool; it connects by itself and again, so that nothing can fail here."""
@@ -73,6 +90,7 @@ class RecentTransactions:
         )
         self._remember = self._redis.register_script(SCRIPT)
         self._sign = self._redis.register_script(SIGN)
+        self._begin = self._redis.register_script(BEGIN)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -115,10 +133,26 @@ class RecentTransactions:
         return bool(await self._asked(self._redis.exists(COMPLETE)))
 
     async def begin_filling(self) -> str:
-        """A refill begins; gives what `mark_complete` is to be told at its end."""
-        filling = uuid.uuid4().hex
-        await self._asked(self._redis.set(FILLING, filling))
+        """A refill begins; gives what `mark_complete` is to be told at its end. BeingRebuilt: a replay does it."""
+        filling: str = await self._asked(self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY]))
+        if filling.startswith(REPLAY_OF_BOTH):
+            raise BeingRebuilt("a replay writes both stores again; one that was killed: make replay RESUME=1")
+        if filling.startswith(REPLAY):
+            raise StoreUnavailable("a replay fills Redis; one that was killed: make replay RESUME=1")
         return filling
+
+    async def begin_rebuilding(self, *, with_the_table: bool) -> str:
+        """A replay begins, the sign goes; gives what `is_filled_by` and `mark_complete` are to be told."""
+        filling = (REPLAY_OF_BOTH if with_the_table else REPLAY) + uuid.uuid4().hex
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.set(FILLING, filling)
+        pipe.delete(COMPLETE)
+        await self._asked(pipe.execute())
+        return filling
+
+    async def is_filled_by(self, filling: str) -> bool:
+        """Whether this one is still under way: not if Redis was emptied since, or somebody else began."""
+        return bool(await self._asked(self._redis.get(FILLING)) == filling)
 
     async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
         """Set the sign, after a refill; not if Redis was emptied since it began."""
@@ -149,7 +183,3 @@ def pending_entry(transaction: Transaction) -> Entry:
 def entries_of(statuses: Iterable[TransactionStatus]) -> list[Entry]:
     """The entries of a batch."""
     return [entry_of(status) for status in statuses]
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

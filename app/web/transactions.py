@@ -12,7 +12,7 @@ from aiohttp import web
 from faust.web import View
 
 from app import topics
-from app.errors import LogUnavailable, NotTaken, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, NotTaken, StoreUnavailable
 from app.models.transaction import MAY_BE_TWICE, Transaction, new_transaction
 from app.narration import Narrator
 from app.read_model import Listing, ReadModel
@@ -136,9 +136,10 @@ def _page(listing: Listing) -> str:
     cursor = cursor_of(listing.last_key)
     ends = f'"next_cursor": "{cursor}"' if cursor else '"next_cursor": null'
     missing = json.dumps(listing.may_lack)
+    rebuilt = ', "being_rebuilt": true' if listing.being_rebuilt else ""
     return (
         f'{{"transactions": [{", ".join(listing.entries)}], {ends}, '
-        f'"source": "{listing.source}", "pending_may_be_missing": {missing}}}'
+        f'"source": "{listing.source}", "pending_may_be_missing": {missing}{rebuilt}}}'
     )
 
 
@@ -156,6 +157,5 @@ def _not_acknowledged(exc: LogUnavailable) -> web.Response:
 
 
 def _no_store(exc: StoreUnavailable) -> web.Response:
-    return problem(
-        503, "Not readable now", f"neither Redis nor Cassandra answers: {exc}", headers=RETRY_AFTER
-    )
+    why = str(exc) if isinstance(exc, BeingRebuilt) else f"neither Redis nor Cassandra answers: {exc}"
+    return problem(503, "Not readable now", why, headers=RETRY_AFTER)

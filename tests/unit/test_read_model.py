@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import pytest
+
 from app.clients.redis import Entry, Page, entries_of
-from app.errors import LogUnavailable, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, StoreUnavailable
 from app.models.status import TransactionStatus
 from app.read_model import CHECK_EVERY, ReadModel
 from app.web.pending import PendingNotes
@@ -22,7 +24,7 @@ class Recent:
         self.entries: dict[str, Entry] = {}
         self.sign: str | None = None
         self.filling: str | None = None
-        self.dead = False
+        self.dead = self.replayed = False
 
     def ask(self) -> None:
         if self.dead:
@@ -39,12 +41,17 @@ class Recent:
         self.ask()
         return Page([e[2].split("\n")[1] for e in self.entries.values()], None, bool(self.sign), False)
 
+    async def find(self, key: str) -> None:
+        self.ask()
+
     async def is_complete(self) -> bool:
         self.ask()
         return bool(self.sign)
 
     async def begin_filling(self) -> str:
         self.ask()
+        if self.replayed:
+            raise BeingRebuilt("a replay writes both stores again")
         self.filling = "token"
         return self.filling
 
@@ -63,6 +70,9 @@ class Table:
         self.has_a_quorum = True
         self.meanwhile: Callable[[], None] = lambda: None
 
+    async def find(self, transaction_id: str) -> Any:
+        return next((row for row in self.rows if row["transaction_id"] == transaction_id), None)
+
     async def newest(self, limit: int, before: Any, *, strictly: bool = False) -> list[Any]:
         if self.dead or (strictly and not self.has_a_quorum):
             raise StoreUnavailable("dead")
@@ -77,10 +87,18 @@ class World:
 
     def __init__(self) -> None:
         self.recent, self.table = Recent(), Table()
+        self.length: int | None = 0
         self.pending = PendingNotes(self.recent)  # type: ignore[arg-type]
         self.told: list[TransactionStatus] = []
         self.log_is_dead = False
-        self.reads = ReadModel(self.recent, self.table, 10_000, self.pending.noted, self.told_lately)  # type: ignore[arg-type]
+        self.reads = ReadModel(
+            self.recent,  # type: ignore[arg-type]
+            self.table,  # type: ignore[arg-type]
+            10_000,
+            self.pending.noted,
+            self.told_lately,
+            lambda: self.length,
+        )
 
     async def told_lately(self) -> list[TransactionStatus]:
         if self.log_is_dead:
@@ -182,6 +200,23 @@ def test_what_was_told_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() 
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
+
+def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_exist() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.empty()
+        world.recent.replayed = True
+        await asyncio.sleep(2)
+        listing = await world.reads.newest(100, None)
+        assert (listing.entries, listing.source, listing.being_rebuilt) == ([], "cassandra", True)
+        with pytest.raises(BeingRebuilt):
+            await world.reads.find(status()["transaction_id"])
+        world.table.rows, world.recent.replayed = [status()], False
+        await asyncio.sleep(2)
+        assert await world.entries() == (1, "redis")
+        assert await world.reads.find("no such id") is None
+
     virtual_time.run(world.during(scene))
 
 
@@ -196,6 +231,24 @@ def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign(
         world.log_is_dead = False
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
+
+
+@pytest.mark.parametrize(
+    ("rows", "length", "believed"),
+    [(0, 0, True), (0, 1, False), (0, None, False), (1, 8, True), (1, 9, False), (1, None, True)],
+)
+def test_a_table_with_far_fewer_rows_than_the_log_has_statuses_is_not_believed(
+    rows: int, length: int | None, believed: bool
+) -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.empty()
+        world.table.rows, world.length = [status()] * rows, length
+        await asyncio.sleep(2)
+        listing = await world.reads.newest(100, None)
+        assert listing.being_rebuilt is not believed
+        assert listing.source == ("redis" if believed else "cassandra")
 
     virtual_time.run(world.during(scene))
 
