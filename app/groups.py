@@ -52,15 +52,15 @@ async def take_over(group: str, settings: Settings) -> None:
         await admin.close()
 
 
-async def done(settings: Settings) -> dict[int, int]:
-    """Of each partition of transaction_created, up to where all is decided, told and stored; LogUnavailable."""
+async def done(settings: Settings, topic: str) -> dict[int, int]:
+    """Of each partition, up to where all is done: decided, told and stored, or shown; LogUnavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers, request_timeout_ms=10_000)
     try:
         await admin.start()
-        offsets = {tp.partition: 0 for tp in await topics.partitions(admin, topics.CREATED)}
-        for group in (group for group, read in READS.items() if topics.CREATED in read):
+        offsets = {tp.partition: 0 for tp in await topics.partitions(admin, topic)}
+        for group in (group for group, read in READS.items() if topic in read):
             for tp, found in (await admin.list_consumer_group_offsets(group)).items():
-                if tp.topic == topics.CREATED:
+                if tp.topic == topic:
                     offsets[tp.partition] = max(found.offset, offsets.get(tp.partition, 0))
     except (KafkaError, OSError) as exc:
         raise LogUnavailable(f"the groups' offsets could not be read: {exc!r}") from exc

@@ -23,7 +23,7 @@ async def told_lately(resources: Resources) -> list[TransactionStatus]:
     """Statuses back to the last ones that have their rows for certain, of all partitions; LogUnavailable."""
     if not resources.is_open:
         raise LogUnavailable("the log has not been reached since the start")
-    done = await groups.done(resources.settings)
+    done = await groups.done(resources.settings, topics.CREATED)
     found = await asyncio.gather(*(_of(resources, partition, offset) for partition, offset in done.items()))
     return [status for statuses in found for status in statuses]
 

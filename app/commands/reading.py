@@ -1,8 +1,7 @@
-"""A topic read from its beginning, or from a time, to where it ends now."""
+"""A topic read from its beginning, or over a span, to where it ends now."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,8 +11,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app import topics
 from app.clients.tail import written_ends
+from app.commands.span import WHOLE, Places, Span
 from app.errors import Poison
 from app.settings import Settings
+
+Offsets = dict[TopicPartition, int]
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ class BeginningGone(Poison):
 
 
 class Reader:
-    """A consumer of no group; `total` is how many offsets there are to read."""
+    """A consumer of no group; `total` is how many offsets there are to read, `passed` how many of them were."""
 
     def __init__(self, settings: Settings, topic: str):
         self._settings, self._topic = settings, topic
@@ -47,8 +49,10 @@ class Reader:
             enable_auto_commit=False,
             isolation_level="read_committed",
         )
-        self._ends: dict[TopicPartition, int] = {}
+        self._starts: Offsets = {}
+        self._ends: Offsets = {}
         self.total = 0
+        self.passed = 0
 
     async def __aenter__(self) -> Reader:
         await self._consumer.start()
@@ -57,42 +61,69 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def seek(self, since: float | None = None) -> None:
-        """To the beginning, or to what is younger than `since` seconds; fixes the present end."""
-        partitions = await self._partitions()
+    async def seek(self, span: Span = WHOLE, past: Places | None = None) -> None:
+        """To where the span begins, or on to `past`; fixes the end: the span's, or the present one."""
+        partitions = await self._partitions(span)
         self._consumer.assign(partitions)
-        self._ends = await written_ends(self._settings, partitions)
-        starts = await (self._beginnings(partitions) if since is None else self._after(partitions, since))
-        for tp in partitions:
-            self._consumer.seek(tp, starts[tp])
-        self.total = sum(max(0, end - starts[tp]) for tp, end in self._ends.items())
+        written = await written_ends(self._settings, partitions)
+        self._ends = await self._last(written, span)
+        self._starts = await self._first(written, span, past or {})
+        for tp, start in self._starts.items():
+            self._consumer.seek(tp, start)
+        self.total = sum(max(0, end - self._starts[tp]) for tp, end in self._ends.items())
+
+    @property
+    def starts(self) -> dict[int, int]:
+        """Where each partition was begun."""
+        return {tp.partition: start for tp, start in self._starts.items()}
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Where each partition is at its end."""
+        return {tp.partition: end for tp, end in self._ends.items()}
 
     async def chunks(self, most: int) -> AsyncIterator[list[Any]]:
         """The records, at most so many at a time, each partition's in order."""
-        while left := [tp for tp, end in self._ends.items() if await self._consumer.position(tp) < end]:
+        while left := await self._left():
             fetched = await self._consumer.getmany(*left, timeout_ms=500, max_records=most)
             records = [r for tp, found in fetched.items() for r in found if r.offset < self._ends[tp]]
             if records:
                 yield records
+        self.passed = self.total
 
-    async def _partitions(self) -> list[TopicPartition]:
+    async def _left(self) -> list[TopicPartition]:
+        positions = {tp: await self._consumer.position(tp) for tp in self._ends}
+        self.passed = sum(min(positions[tp], end) - self._starts[tp] for tp, end in self._ends.items())
+        return [tp for tp, end in self._ends.items() if positions[tp] < end]
+
+    async def _partitions(self, span: Span) -> list[TopicPartition]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_brokers)
         try:
             await admin.start()
-            return await topics.partitions(admin, self._topic)
+            found = await topics.partitions(admin, self._topic)
         finally:
             await admin.close()
+        return [tp for tp in found if span.partitions is None or tp.partition in span.partitions]
 
-    async def _beginnings(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        found: dict[TopicPartition, int] = await self._consumer.beginning_offsets(partitions)
-        for tp, offset in found.items():
-            if offset > 0:
+    async def _first(self, written: Offsets, span: Span, past: Places) -> Offsets:
+        asked = {tp: (span.first or {}).get(tp.partition, 0) for tp in written}
+        if span.since is not None:
+            asked = await self._at(written, span.since)
+        starts = {tp: max(offset, past.get(tp.partition, 0)) for tp, offset in asked.items()}
+        for tp, beginning in (await self._consumer.beginning_offsets(list(written))).items():
+            # By time, what is at the beginning may follow on something that was wanted as well.
+            if starts[tp] < beginning or (span.since is not None and starts[tp] == beginning > 0):
                 raise BeginningGone(
-                    f"{tp.topic}[{tp.partition}] begins at offset {offset}: what was before is gone"
+                    f"{tp.topic}[{tp.partition}] begins at offset {beginning}: what was before is gone"
                 )
-        return found
+        return starts
 
-    async def _after(self, partitions: list[TopicPartition], since: float) -> dict[TopicPartition, int]:
-        moment = int((time.time() - since) * 1000)
-        found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, moment))
-        return {tp: found[tp].offset if found.get(tp) else self._ends[tp] for tp in partitions}
+    async def _last(self, written: Offsets, span: Span) -> Offsets:
+        if span.until is not None:
+            return await self._at(written, span.until)
+        last = span.last or {}
+        return {tp: min(end, last.get(tp.partition, end)) for tp, end in written.items()}
+
+    async def _at(self, written: Offsets, moment: int) -> Offsets:
+        found = await self._consumer.offsets_for_times(dict.fromkeys(written, moment))
+        return {tp: found[tp].offset if found.get(tp) else end for tp, end in written.items()}

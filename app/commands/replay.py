@@ -1,80 +1,52 @@
-"""`faust -A app.main replay --into cassandra`: rows written again from the log, for a node that missed them.
+"""`faust -A app.main replay`: Cassandra, Redis or both written again from the log.
 
-No verdict is asked again and nothing is told. Every row has its own write timestamp, so that a higher revision stays
-and a replay beside the running system does no harm. Written at ALL: each replica has the row, hints or not.
+No verdict is asked again and nothing is told. Every row has its own write timestamp and every entry its revision, so
+that the higher one stays and a replay beside the running system does no harm. A replay of the whole log into Redis
+takes the sign of completeness away and sets it at its end; the offsets before which all is written are committed by a
+group of its own, where `--resume` goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import click
 import faust
 from faust.cli import option
 
-from app import topics
-from app.clients.cassandra import REPAIR_LEVELS, Cassandra
-from app.clients.transactions_table import TransactionsTable
-from app.commands.reading import Reader
-from app.commands.running import Progress, ends_in_a_sentence, tried
-from app.errors import Poison
-from app.models.status import TransactionStatus
+from app.commands import replaying
+from app.commands.running import ends_in_a_sentence
+from app.commands.span import span_of
 from app.settings import Settings
-
-IN_FLIGHT = 2000
 
 
 def register(app: faust.App, settings: Settings) -> None:
     """Put the command on the app."""
 
     @app.command(
-        option("--into", type=click.Choice(["cassandra"]), required=True, help="Which store."),
-        option("--since", type=click.FloatRange(min=0), help="Only what was told in so many seconds."),
-        option("--in-flight", type=click.IntRange(1, 5000), default=IN_FLIGHT, help="Rows at a time."),
+        option(
+            "--into", type=click.Choice(["cassandra", "redis", "both"]), default="both", help="Which store."
+        ),
+        option("--since", help="Only what was told since: seconds ago, or a time (2026-11-24T18:00, UTC)."),
+        option("--until", help="Only what was told before: the same."),
+        option("--from-offset", help="Only these partitions, from these offsets: 0:1200,3:900."),
+        option("--to-offset", help="Only these partitions, up to these offsets, which are not included."),
+        option("--rate", type=click.FloatRange(min=1), help="At most so many records a second."),
+        option("--dry-run/--no-dry-run", default=False, help="Count, write nothing."),
+        option("--resume/--no-resume", default=False, help="Go on where one that was killed has come to."),
     )
-    async def replay(self: Any, into: str, since: float | None, in_flight: int) -> None:
-        """Write rows again from transaction_status: makes a node whole that missed them."""
+    async def replay(
+        self: Any,
+        into: str,
+        since: str | None,
+        until: str | None,
+        from_offset: str | None,
+        to_offset: str | None,
+        rate: float | None,
+        dry_run: bool,
+        resume: bool,
+    ) -> None:
+        """Write Cassandra, Redis or both again from transaction_status."""
+        plan = replaying.Plan(into, span_of(since, until, from_offset, to_offset), rate, resume)
         with ends_in_a_sentence("replay"):
-            await into_cassandra(settings, since, in_flight)
-
-
-async def into_cassandra(settings: Settings, since: float | None, in_flight: int) -> None:
-    """Every status to the present end; SystemExit when some replica has not taken them all."""
-    cassandra = Cassandra(settings)
-    table = TransactionsTable(cassandra, settings.cassandra_timeout, settings.read_timeout, REPAIR_LEVELS)
-    codec = await topics.register(settings, topics.STATUS)
-    try:
-        await cassandra.open()
-        async with Reader(settings, topics.STATUS) as reader:
-            await reader.seek(since)
-            progress = Progress("replay", reader.total)
-            async for records in reader.chunks(in_flight):
-                decoded = await codec.decode([record.value for record in records])
-                rows = newest(status for status in decoded if not isinstance(status, Poison))
-                await tried(partial(table.store, rows))
-                progress.add(len(records))
-    finally:
-        await cassandra.close()
-    _tell_end(progress, table)
-
-
-def newest(statuses: Iterable[TransactionStatus]) -> list[TransactionStatus]:
-    """Of each transaction the highest revision alone."""
-    found: dict[str, TransactionStatus] = {}
-    for status in statuses:
-        held = found.get(status["transaction_id"])
-        if held is None or held["revision"] < status["revision"]:
-            found[status["transaction_id"]] = status
-    return list(found.values())
-
-
-def _tell_end(progress: Progress, table: TransactionsTable) -> None:
-    everywhere = table.reached[REPAIR_LEVELS[0]]
-    short = table.reached.total() - everywhere
-    print(f"replay: records {progress.ended()}; {everywhere:,} rows are on all their replicas")
-    if short:
-        raise SystemExit(
-            f"{short:,} rows are not on all of their replicas: start the nodes (make ps), then run it again"
-        )
+            await (replaying.counted(settings, plan) if dry_run else replaying.run(settings, plan))

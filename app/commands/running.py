@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
@@ -14,30 +15,46 @@ from app.errors import PipelineError, Transient
 
 T = TypeVar("T")
 
-#: Seconds between two lines.
-EVERY = 2.0
+#: Seconds between two lines, and between two looks of the bar on a terminal.
+EVERY, EVERY_ON_A_TERMINAL = 2.0, 0.2
+WIDTH = 30
 TRIES = 10
 PAUSE_MOST = 2.0
 
 
 class Progress:
-    """A line every two seconds: how many of how many, and how quickly."""
+    """How much of how much, and how quickly: a bar on a terminal, elsewhere a line every two seconds."""
 
-    def __init__(self, what: str, total: int):
+    def __init__(self, what: str, total: int, out: TextIO | None = None):
+        """`total`: what makes 100 %, 0 when nobody knows; `out`: by default what the command prints to."""
         self._what, self._total, self._done = what, total, 0
         self._began = self._said = time.monotonic()
+        self._out = out or sys.stdout
+        self._on_a_terminal = self._out.isatty()
 
-    def add(self, count: int) -> None:
-        """So many more are done."""
+    def add(self, count: int, passed: int | None = None) -> None:
+        """So many more are done; `passed` of the total, where that counts something else."""
         self._done += count
         now = time.monotonic()
-        if now - self._said >= EVERY:
+        if now - self._said >= (EVERY_ON_A_TERMINAL if self._on_a_terminal else EVERY):
             self._said = now
-            rate = self._done / (now - self._began)
-            print(f"{self._what}: {self._done:,} of {self._total:,}, {rate:,.0f} a second", flush=True)
+            self._say(self._done if passed is None else passed, now - self._began)
+
+    def _say(self, passed: int, seconds: float) -> None:
+        part = min(1.0, passed / self._total) if self._total else 0.0
+        text = f"{self._done:,} done, {self._done / seconds:,.0f} a second"
+        if part:
+            text = f"{part:4.0%}  {text}, about {seconds / part - seconds:,.0f} s left"
+        if self._on_a_terminal:
+            bar = ("#" * round(part * WIDTH)).ljust(WIDTH, ".")
+            print(f"\r\033[K{self._what} [{bar}] {text}", end="", flush=True, file=self._out)
+        else:
+            print(f"{self._what}: {text}", flush=True, file=self._out)
 
     def ended(self) -> str:
-        """The whole in a few words."""
+        """The whole in a few words; the bar goes."""
+        if self._on_a_terminal:
+            print("\r\033[K", end="", flush=True, file=self._out)
         return f"{self._done:,} in {time.monotonic() - self._began:.1f} s"
 
 

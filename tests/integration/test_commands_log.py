@@ -11,6 +11,7 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from app.commands.reading import Reader
+from app.commands.span import WHOLE, Span
 from app.commands.writing import OneWriter, Outgoing
 from app.settings import Settings
 from tests.integration.test_kafka import make, with_admin
@@ -35,7 +36,7 @@ async def values(topic: str, since: float | None = None, count: int = 0) -> list
     deadline = time.monotonic() + 10
     while True:
         async with Reader(SETTINGS, topic) as reader:
-            await reader.seek(since)
+            await reader.seek(WHOLE if since is None else Span(since=int((time.time() - since) * 1000)))
             found = [record.value async for chunk in reader.chunks(100) for record in chunk]
         if len(found) >= count or time.monotonic() > deadline:
             return found

@@ -1,0 +1,198 @@
+"""What a replay does: the statuses of a span, chunk after chunk, into the stores; then what is still pending."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from app import groups, topics
+from app.commands.bookmark import Bookmark, Found
+from app.commands.reading import Reader
+from app.commands.running import Progress, tried
+from app.commands.span import Span
+from app.commands.targets import IntoCassandra, IntoRedis, Target, open_all, write_all
+from app.errors import Poison
+from app.models.status import TransactionStatus
+from app.models.transaction import unstorable
+from app.settings import Settings
+
+#: Records at a time: as many as the worker decides at a time, so a chunk falls into few Cassandra partitions.
+CHUNK = 2000
+#: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
+BOOKMARK_EVERY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for."""
+
+    into: str
+    span: Span
+    rate: float | None
+    resume: bool
+
+
+class Chunk(NamedTuple):
+    """The newest status of each transaction in some records, and where each partition goes on after them."""
+
+    rows: list[TransactionStatus]
+    records: int
+    unreadable: int
+    next_offsets: dict[int, int]
+    passed: int
+
+
+async def run(settings: Settings, plan: Plan) -> None:
+    """Write all of the span; SystemExit when some replica has not taken every row."""
+    cassandra = IntoCassandra(settings) if plan.into != "redis" else None
+    redis = IntoRedis(settings) if plan.into != "cassandra" else None
+    targets: list[Target] = [target for target in (cassandra, redis) if target]
+    async with AsyncExitStack() as ends:
+        for target in targets:
+            ends.push_async_callback(target.close)
+        await open_all(targets)
+        bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
+        # Before the statuses: what is decided from here on, the bff's own agent writes.
+        undecided = await groups.done(settings, topics.CREATED)
+        left, note = await _begin(plan, bookmark, redis)
+        reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
+        await reader.seek(plan.span, past=left.offsets)
+        await bookmark.move(reader.starts, note)
+        words = await _write(settings, plan, reader, targets, bookmark, note)
+        if redis and plan.span.is_whole:
+            pending = await _write_pending(settings, redis, undecided)
+            await redis.finish()
+            words += f"; {pending:,} pending"
+        await bookmark.finish()
+    _tell_end(words, cassandra)
+
+
+async def _begin(plan: Plan, bookmark: Bookmark, redis: IntoRedis | None) -> tuple[Found, str]:
+    """What is left of a killed run, if that is wanted and possible; and the note for the next bookmarks."""
+    left = await bookmark.found()
+    rebuilds = redis if plan.span.is_whole else None
+    if plan.resume and rebuilds and not await rebuilds.go_on(left.note):
+        left = Found()
+    print(f"replay: {_beginning(plan, left)}")
+    if plan.resume and left.offsets:
+        return left, left.note
+    return Found(), await rebuilds.begin(with_the_table=plan.into == "both") if rebuilds else ""
+
+
+def _beginning(plan: Plan, left: Found) -> str:
+    """In words."""
+    if plan.resume and left.offsets:
+        return f"goes on at {_listed(left)}; all before is written"
+    if plan.resume:
+        return "there is nothing to go on with, it begins at its beginning"
+    if left.offsets:
+        return (
+            f"one was killed at {_listed(left)}; --resume would go on there, this one begins at its beginning"
+        )
+    return "begins at its beginning"
+
+
+def _listed(left: Found) -> str:
+    return ", ".join(f"{partition}:{offset}" for partition, offset in sorted(left.offsets.items()))
+
+
+async def _write(
+    settings: Settings, plan: Plan, reader: Reader, targets: Sequence[Target], bookmark: Bookmark, note: str
+) -> str:
+    """Each chunk is read and decoded while the one before it is written."""
+    progress, unreadable = Progress("replay", reader.total), 0
+    writing: asyncio.Task[None] | None = None
+    moved = time.monotonic()
+    offsets: dict[int, int] = {}
+    async for chunk in _chunks(settings, plan, reader):
+        if writing:
+            await writing
+            if time.monotonic() - moved > BOOKMARK_EVERY:
+                await bookmark.move(offsets, note)
+                moved = time.monotonic()
+        writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows)))
+        offsets |= chunk.next_offsets
+        unreadable += chunk.unreadable
+        progress.add(chunk.records, chunk.passed)
+    if writing:
+        await writing
+    return f"records {progress.ended()}" + (f", {unreadable:,} of them unreadable" if unreadable else "")
+
+
+async def _chunks(settings: Settings, plan: Plan, reader: Reader) -> AsyncIterator[Chunk]:
+    """The span's chunks, at the rate that is allowed."""
+    codec = await topics.register(settings, topics.STATUS)
+    most = CHUNK if plan.rate is None else max(1, min(CHUNK, int(plan.rate / 4)))
+    began, records_read = time.monotonic(), 0
+    async for records in reader.chunks(most):
+        passed = reader.passed + len(records)
+        decoded = await codec.decode([record.value for record in records])
+        rows = [status for status in decoded if not isinstance(status, Poison)]
+        yield Chunk(newest(rows), len(records), len(records) - len(rows), _after(records), passed)
+        records_read += len(records)
+        if plan.rate is not None:
+            await asyncio.sleep(began + records_read / plan.rate - time.monotonic())
+
+
+def newest(statuses: Iterable[TransactionStatus]) -> list[TransactionStatus]:
+    """Of each transaction the highest revision alone."""
+    found: dict[str, TransactionStatus] = {}
+    for status in statuses:
+        held = found.get(status["transaction_id"])
+        if held is None or held["revision"] < status["revision"]:
+            found[status["transaction_id"]] = status
+    return list(found.values())
+
+
+def _after(records: Sequence[Any]) -> dict[int, int]:
+    return {record.partition: record.offset + 1 for record in records}
+
+
+async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[int, int]) -> int:
+    """What no worker has finished yet is pending, unless its verdict is there already; gives how many."""
+    codec, count = await topics.register(settings, topics.CREATED), 0
+    async with Reader(settings, topics.CREATED) as reader:
+        await reader.seek(past=undecided)
+        async for records in reader.chunks(CHUNK):
+            decoded = await codec.decode([record.value for record in records])
+            pending = [one for one in decoded if not isinstance(one, Poison) and not unstorable(one)]
+            await tried(partial(redis.write_pending, pending))
+            count += len(pending)
+    return count
+
+
+async def counted(settings: Settings, plan: Plan) -> None:
+    """Read and decode as a replay would, and say what it would write."""
+    ids: set[int] = set()
+    async with AsyncExitStack() as ends:
+        bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
+        left = await bookmark.found()
+        print(f"replay, dry run: {_beginning(plan, left)}")
+        reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
+        await reader.seek(plan.span, past=left.offsets if plan.resume else {})
+        progress = Progress("replay, dry run", reader.total)
+        async for chunk in _chunks(settings, plan, reader):
+            ids.update(hash(status["transaction_id"]) for status in chunk.rows)
+            progress.add(chunk.records, chunk.passed)
+    where = {"cassandra": "Cassandra", "redis": "Redis", "both": "Cassandra and Redis"}[plan.into]
+    kept = "" if plan.into == "cassandra" else f" (Redis keeps the newest {settings.recent_transactions:,})"
+    print(
+        f"replay, dry run: records {progress.ended()}; {len(ids):,} transactions would go into {where}{kept}"
+    )
+
+
+def _tell_end(words: str, cassandra: IntoCassandra | None) -> None:
+    """What was done; SystemExit when it is not on all replicas."""
+    if cassandra is None:
+        print(f"replay: {words}")
+        return
+    print(f"replay: {words}{'' if cassandra.short else '; all rows are on all their replicas'}")
+    if cassandra.short:
+        raise SystemExit(
+            f"{cassandra.short:,} rows are not on all of their replicas: start the nodes (make ps), then run it again"
+        )

@@ -1,0 +1,132 @@
+"""How a replay goes on after a kill: what its bookmark says is written, and when it may go on at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from app.commands import replaying
+from app.commands.bookmark import Found
+from app.commands.replaying import Chunk, Plan
+from app.commands.span import WHOLE, Span
+from app.errors import StoreUnavailable
+from app.models.status import TransactionStatus
+from app.settings import Settings
+from tests.unit.samples import status
+
+LEFT = Found({0: 4, 1: 7}, "replay:token")
+
+
+class Bookmark:
+    def __init__(self, left: Found = LEFT):
+        self.left = left
+        self.moves: list[dict[int, int]] = []
+
+    async def found(self) -> Found:
+        return self.left
+
+    async def move(self, offsets: dict[int, int], note: str) -> None:
+        self.moves.append(dict(offsets))
+
+
+class Target:
+    """A store that takes `most` writes."""
+
+    def __init__(self, most: int = 1000):
+        self.most = most
+        self.written: list[str] = []
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def write(self, statuses: Sequence[TransactionStatus]) -> None:
+        await asyncio.sleep(0)
+        if len(self.written) >= self.most:
+            raise StoreUnavailable("dead")
+        self.written += [one["transaction_id"] for one in statuses]
+
+
+class Redis:
+    def __init__(self, filled_by: str):
+        self.filled_by = filled_by
+
+    async def go_on(self, note: str) -> bool:
+        return bool(note) and note == self.filled_by
+
+    async def begin(self, *, with_the_table: bool) -> str:
+        return "replay:both:new" if with_the_table else "replay:new"
+
+
+class Log:
+    total = 3
+
+
+def written(monkeypatch: pytest.MonkeyPatch, target: Target) -> tuple[list[str], list[dict[int, int]]]:
+    """Three chunks into the store; what it has, and where the bookmark was moved."""
+
+    async def chunks(*_: Any) -> AsyncIterator[Chunk]:
+        for number in range(3):
+            one: Any = {**status(), "transaction_id": str(number)}
+            yield Chunk([one], 1, 0, {0: number + 1}, number + 1)
+
+    async def once(call: Any) -> None:
+        await call()
+
+    monkeypatch.setattr(replaying, "_chunks", chunks)
+    monkeypatch.setattr(replaying, "tried", once)
+    monkeypatch.setattr(replaying, "BOOKMARK_EVERY", 0)
+    bookmark, reader = Bookmark(), Log()
+    plan = Plan("redis", WHOLE, None, resume=False)
+
+    async def run() -> None:
+        try:
+            await replaying._write(Settings(), plan, reader, [target], bookmark, "")  # type: ignore[arg-type]
+        except StoreUnavailable:
+            assert len(target.written) == target.most
+
+    asyncio.run(run())
+    return target.written, bookmark.moves
+
+
+def test_all_chunks_are_written_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(monkeypatch, Target()) == (["0", "1", "2"], [{0: 1}, {0: 2}])
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_the_bookmark_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    those, moves = written(monkeypatch, Target(most))
+    assert all(offset <= len(those) for move in moves for offset in move.values())
+
+
+def began(plan: Plan, left: Found, redis: Redis | None) -> tuple[Found, str]:
+    return asyncio.run(replaying._begin(plan, Bookmark(left), redis))  # type: ignore[arg-type]
+
+
+def plan(into: str = "redis", span: Span = WHOLE, *, resume: bool = True) -> Plan:
+    return Plan(into, span, None, resume)
+
+
+def test_a_killed_one_is_gone_on_with_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    assert began(plan(), LEFT, Redis("replay:token")) == (LEFT, "replay:token")
+    assert "goes on at 0:4, 1:7" in capsys.readouterr().out
+
+
+def test_into_a_redis_that_was_emptied_since_it_begins_anew() -> None:
+    assert began(plan(), LEFT, Redis("")) == (Found(), "replay:new")
+
+
+def test_a_span_and_cassandra_alone_take_no_sign_away() -> None:
+    assert began(plan(span=Span(since=1)), LEFT, Redis("other")) == (LEFT, LEFT.note)
+    assert began(plan("cassandra"), LEFT, None) == (LEFT, LEFT.note)
+    assert began(plan("cassandra", resume=False), LEFT, None) == (Found(), "")
+
+
+def test_without_resume_it_begins_anew_and_says_what_was_left(capsys: pytest.CaptureFixture[str]) -> None:
+    assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Found(), "replay:both:new")
+    assert "killed at 0:4, 1:7; --resume would go on there" in capsys.readouterr().out
+    assert began(plan("both"), Found(), Redis("")) == (Found(), "replay:both:new")
+    assert "nothing to go on with" in capsys.readouterr().out
