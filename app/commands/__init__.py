@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faust
 
-from app.commands import dead_letters, lag, reassess, replay, topic
+from app.commands import dead_letters, lag, reassess, replay, topic, verify
 from app.settings import Settings
 
 
@@ -15,3 +15,4 @@ def register(app: faust.App, settings: Settings) -> None:
     dead_letters.register(app, settings)
     reassess.register(app, settings)
     replay.register(app, settings)
+    verify.register(app, settings)

@@ -34,6 +34,9 @@ RIGHTS: dict[str, set[str]] = {
     "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
+    "app.clients.everything": {
+        "app.errors", "app.clients.cassandra", "app.clients.redis", "app.clients.transactions_table",
+    },
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
     "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
@@ -63,7 +66,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {
-        "app.commands", "app.clients", "app.codec", "app.models", "app.topics", "app.errors", "app.settings",
+        "app.commands", "app.clients", "app.groups", "app.codec", "app.models", "app.topics", "app.errors",
+        "app.settings",
     },
     # the map, and the forms: only they see all
     "app.factory": {"app"},

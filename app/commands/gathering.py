@@ -1,0 +1,132 @@
+"""The facts of every place: the log to where it ends now, then the stores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from app import groups, topics
+from app.clients.cassandra import Cassandra
+from app.clients.everything import Claims, WholeRecent, WholeTable
+from app.codec import Codec
+from app.commands import facts
+from app.commands.comparing import World
+from app.commands.facts import Fact, Facts
+from app.commands.letters import letters_of
+from app.commands.reading import Reader, connected
+from app.commands.running import Progress
+from app.errors import Poison
+from app.settings import Settings
+
+CHUNK = 2000
+#: Seconds a call to Redis may take: a comparison is no GET.
+REDIS_TIMEOUT = 10.0
+
+Place = tuple[int, int]
+
+
+class Places:
+    """The four places and what is known of them; opened once, for a comparison and for the second look."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._cassandra = Cassandra(settings)
+        self.table = WholeTable(self._cassandra, settings.cassandra_timeout)
+        self.recent = WholeRecent(settings.model_copy(update={"redis_timeout": REDIS_TIMEOUT}))
+        self.facts = Facts()
+        self.buried: set[Place] = set()
+        self.unreadable: set[Place] = set()
+        self._ends: dict[str, dict[int, int]] = {}
+        self.codecs: dict[str, Codec] = {}
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Places:
+        self._closing.push_async_callback(self.recent.close)
+        self._closing.push_async_callback(self._cassandra.close)
+        try:
+            await self.recent.open()
+            await self.recent.ping()
+            await self._cassandra.open()
+            for topic in (topics.CREATED, topics.STATUS):
+                self.codecs[topic] = await topics.register(self._settings, topic)
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._closing.aclose()
+
+    async def read_log(self, say: Callable[[str, int], Progress]) -> None:
+        """What the log has got since it was read last; what is told is in what was asked, so that end comes first."""
+        async with (
+            Reader(self._settings, topics.STATUS) as told,
+            Reader(self._settings, topics.CREATED) as asked,
+        ):
+            await told.seek(past=self._ends.get(topics.STATUS))
+            await asked.seek(past=self._ends.get(topics.CREATED))
+            await self._read(asked, topics.CREATED, facts.created, say)
+            await self._read(told, topics.STATUS, facts.told, say)
+            self._ends = {topics.STATUS: told.ends, topics.CREATED: asked.ends}
+        async with Reader(self._settings, topics.DEAD_LETTER) as letters:
+            await letters.seek()
+            async for records in letters.chunks(CHUNK):
+                sources = [letter.source for letter in letters_of(records)]
+                self.buried |= {(number, at) for topic, number, at in sources if topic == topics.CREATED}
+
+    async def _read(
+        self,
+        reader: Reader,
+        topic: str,
+        fact_of: Callable[[Any, Any], Fact],
+        say: Callable[[str, int], Progress],
+    ) -> None:
+        progress, codec = say(f"reading {topic}", reader.total), self.codecs[topic]
+        async for records in reader.chunks(CHUNK):
+            decoded = await codec.decode([record.value for record in records])
+            pairs = list(zip(records, decoded, strict=True))
+            self.facts.add(fact_of(record, one) for record, one in pairs if not isinstance(one, Poison))
+            if topic == topics.CREATED:
+                self.unreadable |= {(r.partition, r.offset) for r, one in pairs if isinstance(one, Poison)}
+            progress.add(len(records), reader.passed)
+        progress.ended()
+
+    async def read_stores(self, say: Callable[[str, int], Progress]) -> Claims:
+        """Every row and entry; gives what Redis claimed all the time."""
+        progress = say("reading Cassandra", 0)
+        async for rows in self.table.pages():
+            self.facts.add(map(facts.stored, rows))
+            progress.add(len(rows))
+        progress.ended()
+        before = await self.recent.claims()
+        async for entries in self.recent.entries():
+            self.facts.add(facts.entry(key, text) for key, text in entries)
+        async for keys in self.recent.order():
+            self.facts.add(map(facts.listed, keys))
+        after = await self.recent.claims()
+        return Claims(before.complete and after.complete, after.trimmed, after.oldest)
+
+    async def records(self, wanted: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:
+        """The records at these places (topic, partition, offset), one after another: for the few that differ."""
+        found = []
+        async with connected(self._settings) as (consumer, _):
+            for topic, partition, offset in wanted:
+                tp = TopicPartition(topic, partition)
+                consumer.assign([tp])
+                consumer.seek(tp, offset)
+                record = await consumer.getone(tp)
+                found += await self.codecs[topic].decode([record.value])
+        return found
+
+    async def world(self) -> World:
+        """How far the groups are, before the stores are read."""
+        return World(
+            decided=await groups.done(self._settings, topics.CREATED),
+            shown=await groups.done(self._settings, topics.STATUS),
+            buried=self.buried,
+            now=int(time.time() * 1000),
+        )
