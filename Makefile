@@ -75,8 +75,16 @@ dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=pa
 reassess: ## ask antifraud about what was rejected for want of it [DRY=1]
 	@$(FAUST) reassess $(if $(DRY),--dry-run)
 
-replay: ## write Cassandra's rows again from the log, for a node that missed them [SINCE=seconds]
-	@$(FAUST) replay --into cassandra $(if $(SINCE),--since "$(SINCE)")
+replay: ## write the stores again from the log [INTO=cassandra|redis|both] [SINCE=3600] [RATE=1000] [DRY=1] [RESUME=1]
+	@$(FAUST) replay $(if $(INTO),--into "$(INTO)") $(if $(SINCE),--since "$(SINCE)") $(if $(UNTIL),--until "$(UNTIL)") \
+	  $(if $(FROM),--from-offset "$(FROM)") $(if $(TO),--to-offset "$(TO)") $(if $(RATE),--rate "$(RATE)") \
+	  $(if $(DRY),--dry-run) $(if $(RESUME),--resume)
+
+verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1]
+	@$(FAUST) verify $(if $(JSON),--json)
+
+recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
+	@$(PY) -m infra.native.recovery
 
 clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
@@ -87,4 +95,4 @@ train: setup ## train the model of antifraud anew
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery clean train bench
