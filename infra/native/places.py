@@ -45,14 +45,14 @@ def bff_url() -> str:
 
 async def created(ids: Ids) -> dict[str, int]:
     """How many records each id has on transaction_created."""
-    count = Counter([record["transaction_id"] async for record in _records("transaction_created", ids)])
+    count = Counter([record["transaction_id"] async for record in records("transaction_created", ids)])
     return dict(count)
 
 
 async def told(ids: Ids) -> dict[str, list[Verdict]]:
     """The verdicts of each id on transaction_status, oldest first."""
     verdicts = defaultdict(list)
-    async for record in _records("transaction_status", ids):
+    async for record in records("transaction_status", ids):
         said = Verdict(*(record[field] for field in Verdict._fields))
         verdicts[record["transaction_id"]].append(said)
     return dict(verdicts)
@@ -96,7 +96,7 @@ async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
         return str((await response.json())["status"])
 
 
-async def _records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
+async def records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
     """The decoded records of these ids, from the topic's beginning to where it ends now."""
     schemas: dict[int, Any] = {}
     async with aiohttp.ClientSession(raise_for_status=True) as registry:
