@@ -86,6 +86,13 @@ verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they 
 recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
 	@$(PY) -m infra.native.recovery
 
+exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its protection off, it must fail]
+	@test -n "$(N)" || { echo "which one? say N=1 … N=9; docs/exercises/README.md says what each is about"; exit 1; }
+	@$(PY) -m exercises "$(N)" $(if $(CONTROL),--control)
+
+exercises: setup ## all nine, one after the other, and a table
+	@$(PY) -m exercises
+
 clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
 
@@ -95,4 +102,4 @@ train: setup ## train the model of antifraud anew
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises clean train bench

@@ -1,0 +1,65 @@
+"""`python -m exercises N`: one of the nine, on the running stack (started and ended here if none is up); 0 if it kept
+its promises. Without N: all nine, one after the other, and a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from textwrap import indent
+
+from exercises import asynchrony, cassandra_nodes, failing_sends, redis_cases, replicas, worker
+from exercises.scene import Scene, say
+from infra.native import demo, stack
+
+EXERCISES = {
+    1: cassandra_nodes,
+    2: redis_cases,
+    3: worker,
+    5: asynchrony,
+    6: replicas,
+    8: failing_sends,
+}
+
+
+def perform(number: int, *, control: bool, short: bool) -> bool:
+    """One exercise, and the system as it was before, whatever happens; whether every promise was kept."""
+    exercise, scene = EXERCISES[number], Scene(control, short)
+    say(f"Exercise {number}. {indent(str(exercise.__doc__).strip(), '  ').strip()}")
+    if control:
+        say(f"\nCONTROL, it must fail: {exercise.CONTROL}")
+    try:
+        exercise.run(scene)
+    finally:
+        scene.acts.restore()
+    kept = scene.verdict(exercise.OLD)
+    broken = [text for text, held, _ in scene.promises if not held]
+    say(f"\nExercise {number}: " + ("every promise kept" if kept else f"BROKEN: {'; '.join(broken)}"))
+    return kept
+
+
+def main() -> int:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m exercises", description=__doc__)
+    parser.add_argument("number", type=int, nargs="?", choices=[*EXERCISES], help="1 to 9; all if left out")
+    parser.add_argument("--control", action="store_true", help="with its protection off: it must fail")
+    parser.add_argument("--short", action="store_true", help="in seconds, for the tests")
+    given = parser.parse_args()
+    numbers = [given.number] if given.number else [*EXERCISES]
+    outcomes = {}
+    with demo.running("two" if not stack.is_up() else "") as started, demo.no_other_traffic(started is None):
+        if stack.current_form() != "two":
+            raise SystemExit("the exercises need the form of two workers: make down, then try again")
+        for number in numbers:
+            outcomes[number] = perform(number, control=given.control, short=given.short)
+            say()
+    if len(numbers) > 1:
+        for number, kept in outcomes.items():
+            say(f"  exercise {number}   {'kept' if kept else 'BROKEN'}")
+    return 0 if all(outcomes.values()) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the system is as it was before")

@@ -1,0 +1,150 @@
+"""What is done to a part: it dies (SIGKILL), hangs (SIGSTOP), comes back; each act is shown, with its proof."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+from exercises.clients import Say
+from generator.client import PATH
+from generator.traffic import transaction
+from infra.native import parts, ports, procfile, ready, stack, starting, supervisor
+from infra.native.places import bff_url
+
+
+@dataclass
+class Acts:
+    """On the parts of the running stack; `restore` undoes what is left of them."""
+
+    say: Say
+    taken: list[str] = field(default_factory=list)  # ids of the transactions of `client_now`
+    _changed: dict[str, tuple[dict[str, str], str | None]] = field(default_factory=dict)
+
+    def die(self, *names: str, shown: bool = True) -> float:
+        """SIGKILL; shows the pid, the refused port and a client's calls meanwhile; gives the moment."""
+        pids = {name: stack.signal(name, signal.SIGKILL) for name in names}
+        for name, pid in pids.items():
+            while stack.pid(name) == pid:
+                time.sleep(0.02)
+            self.say(f"  kill -9 {name}, pid {pid}; {_refusal(name)}")
+        died = time.monotonic()
+        if shown:
+            self.client_now()
+        return died
+
+    def hang(self, *names: str, shown: bool = True) -> float:
+        """SIGSTOP: its connections stay open and nothing answers."""
+        for name in names:
+            pid = stack.signal(name, signal.SIGSTOP)
+            self.say(f"  kill -STOP {name}, pid {pid}; asked, it says: {ready.is_ready(name)}")
+        hung = time.monotonic()
+        if shown:
+            self.client_now()
+        return hung
+
+    def back(self, *names: str) -> None:
+        """Start or wake them, side by side, and wait until all are ready."""
+        began = time.monotonic()
+        for name in names:
+            if stack.find(name).state == "paused":
+                stack.signal(name, signal.SIGCONT)
+            elif stack.pid(name) is None:
+                supervisor.start(name, *self._changed.get(name, ({}, None)))
+        _until_ready(names)
+        self.say(f"  back: {', '.join(names)}, ready after {time.monotonic() - began:.1f} s")
+
+    def replace(
+        self,
+        *names: str,
+        settings: dict[str, str] | None = None,
+        command: str | None = None,
+        start: bool = True,
+    ) -> None:
+        """Run parts with other settings, or another command in their place, until the end of the exercise."""
+        for name in names:
+            self._changed[name] = (settings or {}, command)
+            if stack.pid(name) is not None:
+                supervisor.stop(name)
+            words = [f"{key}={value}" for key, value in (settings or {}).items()]
+            self.say(f"  {name} is to run as: {' '.join([*words, command or procfile.command(name)])}")
+        if start:
+            self.back(*names)
+
+    def begin(self, name: str) -> None:
+        """Start it and do not wait: it cannot become ready now."""
+        supervisor.start(name, *self._changed.get(name, ({}, None)))
+        self.say(f"  {name} is started, pid {stack.pid(name)}")
+
+    def stop(self, name: str) -> None:
+        """SIGTERM: it ends as it likes to end."""
+        pid, began = stack.pid(name), time.monotonic()
+        supervisor.stop(name)
+        self.say(f"  stopped {name}, pid {pid}, in {time.monotonic() - began:.1f} s; {_refusal(name)}")
+
+    def client_now(self) -> None:
+        """One POST and one GET, as a client sends them, and what came of them."""
+        body = json.dumps(transaction(random.Random())).encode()
+        status, answer, took = _call("POST", PATH, body)
+        self.taken += [json.loads(answer)["transaction_id"]] if status == 201 else []
+        said = "" if status == 201 else f" {answer[:120]!r}"
+        self.say(f"  a client's POST: {status or 'no answer'} in {took * 1000:.0f} ms{said}")
+        status, answer, took = _call("GET", f"{PATH}?limit=5")
+        source = f" from {json.loads(answer).get('source')}" if status == 200 else f" {answer[:120]!r}"
+        self.say(f"  a client's GET:  {status or 'no answer'} in {took * 1000:.0f} ms{source}")
+
+    def restore(self) -> None:
+        """Every part as it was: awake, with its own command and settings, running and ready."""
+        changed, self._changed = self._changed, {}
+        for name, part in parts.states().items():
+            if part.state == "paused":
+                stack.signal(name, signal.SIGCONT)
+            if name in changed and part.pid:
+                supervisor.stop(name)
+        dead = [name for name, part in parts.states().items() if name != "generator" and not part.pid]
+        if dead:
+            self.say(f"\n> Restoring {', '.join(dead)}")
+            self.back(*dead)
+
+
+def _until_ready(names: Collection[str], within: float = 120.0) -> None:
+    """Wait; a part that died, or takes longer, ends the exercise with the end of its log."""
+    ends = time.monotonic() + within
+    while waiting := [part for part in parts.asked(map(stack.find, names)) if part.why_not]:
+        if time.monotonic() > ends or any(part.state != "running" for part in waiting):
+            raise SystemExit("\n".join(starting.failure(part) for part in waiting))
+        time.sleep(0.1)
+
+
+def _refusal(name: str) -> str:
+    """What a connection to its port gives now."""
+    endpoint = ports.endpoints(name)[0]
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(endpoint)
+        except ConnectionRefusedError:
+            return f"{endpoint} refuses connections"
+        except TimeoutError:
+            return f"{endpoint} does not answer"
+    return f"{endpoint} still takes connections"
+
+
+def _call(method: str, path: str, body: bytes | None = None) -> tuple[int, str, float]:
+    """Status (0 for none), answer, seconds."""
+    target, sent = urlsplit(bff_url()), time.monotonic()
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=10)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        return response.status, response.read().decode(), time.monotonic() - sent
+    except (OSError, HTTPException) as failure:
+        return 0, f"{type(failure).__name__}: {failure}", time.monotonic() - sent
+    finally:
+        connection.close()

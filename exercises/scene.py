@@ -1,0 +1,97 @@
+"""One exercise from its first line to its verdict: what it may use, what it promised, what was counted at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from exercises.acts import Acts
+from exercises.clients import Clients
+from exercises.verifying import verified
+from infra.native import census
+
+SETTLED_WITHIN = 90.0
+FAULTS_SHOWN = 5
+
+
+def say(text: str = "") -> None:
+    """A line of the transcript, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Scene:
+    """What an exercise is given."""
+
+    control: bool  # with its protection switched off
+    short: bool
+    promises: list[tuple[str, bool, str]] = field(default_factory=list)
+    acts: Acts = field(default_factory=lambda: Acts(say))
+
+    def seconds(self, usual: float, short: float) -> float:
+        """How long something lasts."""
+        return short if self.short else usual
+
+    def step(self, text: str) -> None:
+        """A heading: what is done next."""
+        say(f"\n> {text}")
+
+    def watch(self, seconds: float) -> None:
+        """Let the clients go on for so long."""
+        time.sleep(seconds)
+
+    @staticmethod
+    def now() -> float:
+        """The moment, as the ledger counts it."""
+        return time.monotonic()
+
+    @contextmanager
+    def clients(self, rate: float = 20) -> Iterator[Clients]:
+        """Clients at work; the transcript gets a line a second."""
+        with Clients(say, rate) as clients:
+            yield clients
+
+    def promise(self, text: str, held: bool, seen: str = "") -> None:
+        """Something that must be so, whether it was, and what was seen."""
+        self.promises.append((text, held, seen))
+
+    def count(self, ids: Collection[str]) -> census.Census:
+        """Where each of the transactions that were answered 201 is; nothing lost, nothing twice is a promise."""
+        ids = [*ids, *self.acts.taken]
+        say(f"\n> Counting {len(ids)} transactions that were answered 201, by id, in every place")
+        within = 15.0 if self.control else SETTLED_WITHIN
+        found = asyncio.run(census.settled(ids, within))
+        there = ", ".join(f"{place} {count}" for place, count in found.there.items())
+        say(f"  answered 201: {found.sent}; {there}")
+        say(f"  {dict(found.statuses)}; told again, the same: {found.told_again}")
+        faults = found.faults()
+        for fault in faults[:FAULTS_SHOWN]:
+            say(f"  ! {fault}")
+        self.promise(
+            "every 201 is created, told, stored, listed and shown, once, with one verdict",
+            not faults and found.sent > 0,
+            f"{len(found.lost)} of {found.sent} missing somewhere, {len(found.flipped)} with two verdicts, "
+            f"{found.created_again} twice, {found.statuses.get('pending', 0)} pending",
+        )
+        self._verify(ids)
+        return found
+
+    def _verify(self, ids: Collection[str]) -> None:
+        named = verified(ids)
+        if named is not None:
+            self.promise(
+                "`faust -A app.main verify` names none of them", not named, f"{len(named)} named {named[:3]}"
+            )
+
+    def verdict(self, old: str) -> bool:
+        """The old system's figure beside ours, each promise with its outcome; whether all were kept."""
+        say("\n> Outcome")
+        say(f"  the old system: {old}")
+        for text, held, seen in self.promises:
+            say(f"  {'kept  ' if held else 'BROKEN'}  {text}{f' ({seen})' if seen else ''}")
+        return bool(self.promises) and all(held for _, held, _ in self.promises)
