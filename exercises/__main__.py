@@ -5,9 +5,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from textwrap import indent
 
-from exercises import asynchrony, cassandra_nodes, failing_sends, redis_cases, replicas, worker
+from exercises import (
+    asynchrony,
+    avro_or_json,
+    cassandra_nodes,
+    failing_sends,
+    protobuf_or_avro,
+    redis_cases,
+    replicas,
+    worker,
+)
 from exercises.scene import Scene, say
 from infra.native import demo, stack
 
@@ -15,9 +25,11 @@ EXERCISES = {
     1: cassandra_nodes,
     2: redis_cases,
     3: worker,
+    4: avro_or_json,
     5: asynchrony,
     6: replicas,
     8: failing_sends,
+    9: protobuf_or_avro,
 }
 
 
@@ -29,6 +41,9 @@ def perform(number: int, *, control: bool, short: bool) -> bool:
         say(f"\nCONTROL, it must fail: {exercise.CONTROL}")
     try:
         exercise.run(scene)
+    except (Exception, SystemExit) as failure:  # noqa: BLE001  # the other exercises are run all the same
+        traceback.print_exception(failure, limit=-3, file=sys.stdout)
+        scene.promise("it runs to its end", False, f"{type(failure).__name__}: {failure}")
     finally:
         scene.acts.restore()
     kept = scene.verdict(exercise.OLD)

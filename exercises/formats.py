@@ -1,0 +1,147 @@
+"""The same records in Avro, JSON and Protobuf: how many bytes, how long to write and to read."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import fastavro
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from exercises.scene import say
+from generator.traffic import transactions
+from infra.native.folders import CODE
+
+AVRO = CODE / "schemas" / "avro" / "transaction_created.avsc"
+PROTO = CODE / "schemas" / "proto" / "transaction_created.proto"
+MESSAGE = "payments.TransactionCreated"
+COUNT, ROUNDS = 2000, 5
+#: Confluent's wire format: a zero byte and the schema's id in four, before every record.
+FRAME = 5
+
+Record = Mapping[str, Any]
+
+
+class Format(NamedTuple):
+    """How a format writes and reads a record."""
+
+    name: str
+    write: Callable[[Any], bytes]
+    read: Callable[[bytes], Any]
+
+
+class Measured(NamedTuple):
+    """For a record, on average; times are the best of several rounds."""
+
+    size: float
+    write_us: float
+    read_us: float
+
+
+def records(count: int = COUNT) -> list[dict[str, Any]]:
+    """The generator's transactions, as the bff records them."""
+    now = int(time.time())
+    return [
+        {"transaction_id": str(uuid.uuid4()), "event_timestamp": now, **body}
+        for body in transactions(count, seed=4)
+    ]
+
+
+def avro_schema() -> dict[str, Any]:
+    """The schema of transaction_created."""
+    loaded: dict[str, Any] = json.loads(AVRO.read_text())
+    return loaded
+
+
+def write_avro(schema: Any, record: Record) -> bytes:
+    """Avro's bytes alone, without the frame."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, schema, record)
+    return out.getvalue()
+
+
+def read_avro(data: bytes, writer: Any, reader: Any = None) -> Any:
+    """What was written with one schema, read with another, as Avro resolves them."""
+    return fastavro.schemaless_reader(io.BytesIO(data), writer, reader)
+
+
+def avro() -> Format:
+    """fastavro, reading with the schema it was written with."""
+    schema = fastavro.parse_schema(avro_schema())
+    return Format("Avro", lambda record: write_avro(schema, record), lambda data: read_avro(data, schema))
+
+
+def json_text() -> Format:
+    """The standard library's JSON, as short as it gets."""
+    return Format("JSON", lambda record: json.dumps(record, separators=(",", ":")).encode(), json.loads)
+
+
+def protobuf() -> Format:
+    """Google's Protobuf: a message is filled field by field, and read back into a dict as the others are."""
+    made = message_class(PROTO.read_text())
+    names = [field.name for field in made.DESCRIPTOR.fields]
+
+    def read(data: bytes) -> Any:
+        message = made.FromString(data)
+        return {name: getattr(message, name) for name in names}
+
+    return Format("Protobuf", lambda record: bytes(made(**record).SerializeToString()), read)
+
+
+def message_class(proto: str) -> Any:
+    """The message of a .proto file's text, compiled by protoc now."""
+    with TemporaryDirectory() as folder:
+        source, compiled = Path(folder) / "transaction.proto", Path(folder) / "compiled"
+        source.write_text(proto)
+        command = [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{folder}",
+            f"--descriptor_set_out={compiled}",
+        ]
+        subprocess.run([*command, str(source)], check=True)
+        files = descriptor_pb2.FileDescriptorSet.FromString(compiled.read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(files.file[0])
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(MESSAGE))
+
+
+def compare(formats: Sequence[Format]) -> dict[str, Measured]:
+    """Measure each on the same records, check that it gives them back, and print the table."""
+    some = records()
+    found = {form.name: _measured(form, some) for form in formats}
+    say(f"  {COUNT} records of the generator, best of {ROUNDS} rounds, a record:")
+    say(f"  {'':<10}{'bytes':>8}{'write us':>10}{'read us':>10}")
+    for name, (size, write_us, read_us) in found.items():
+        say(f"  {name:<10}{size:>8.0f}{write_us:>10.2f}{read_us:>10.2f}")
+    say(f"  (on the topic {FRAME} bytes more for each that uses the registry: a zero and the schema's id)")
+    return found
+
+
+def _measured(form: Format, some: Sequence[Record]) -> Measured:
+    written = [form.write(record) for record in some]
+    if [form.read(data) for data in written] != list(some):
+        raise SystemExit(f"{form.name} does not give the records back")
+    return Measured(
+        sum(map(len, written)) / len(some),
+        _best(lambda: [form.write(record) for record in some]) / len(some) * 1e6,
+        _best(lambda: [form.read(data) for data in written]) / len(some) * 1e6,
+    )
+
+
+def _best(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
