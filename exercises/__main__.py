@@ -14,6 +14,7 @@ from exercises import (
     cassandra_nodes,
     failing_sends,
     protobuf_or_avro,
+    proxy,
     redis_cases,
     replicas,
     worker,
@@ -28,6 +29,7 @@ EXERCISES = {
     4: avro_or_json,
     5: asynchrony,
     6: replicas,
+    7: proxy,
     8: failing_sends,
     9: protobuf_or_avro,
 }

@@ -1,0 +1,126 @@
+"""For and against Envoy: a direct channel to one replica beside the proxy in front of both.
+
+What Envoy adds to a call; who answers how many; how many calls a second with one replica and with two; and what
+happens to calls under way, and to all that follow, when a replica dies: on the direct channel, and through Envoy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+from exercises import calling, outcome
+from exercises.calling import Calls
+from exercises.scene import Scene, say
+from infra.native import ports
+
+DEAD, OTHER = "antifraud-1", "antifraud-2"
+RATE = 50.0
+CONTROL = "an Envoy that does not retry, checks no health and takes no replica out."
+OLD = "an essay; it wished for a proxy that knows who is down"
+
+
+def run(scene: Scene) -> None:
+    """Latency, share, failover, rate."""
+    if scene.control:
+        scene.acts.replace("envoy", command="python -m exercises.controls.bare_envoy")
+    direct, envoy = (str(ports.endpoints(name)[0]) for name in (DEAD, "envoy"))
+    _latency(scene, direct, envoy)
+    with scene.clients(rate=10) as clients:
+        scene.watch(1)
+        _failover(scene, direct, envoy)
+        outcome.caught_up(scene, clients)
+    if not scene.short:
+        _rates(scene, direct, envoy)
+    scene.count(clients.ids)
+
+
+def _latency(scene: Scene, direct: str, envoy: str) -> None:
+    scene.step("One call after another: what Envoy adds, and who answers")
+    count = int(scene.seconds(500, 200))
+    asyncio.run(calling.one_after_another(envoy, 20))  # connections are made
+    near = asyncio.run(calling.one_after_another(direct, count))
+    far = asyncio.run(calling.one_after_another(envoy, count))
+    for name, calls in ((f"direct to {DEAD}", near), ("through Envoy", far)):
+        say(f"  {name:<22}p50 {calls.took(50):5.2f} ms   p99 {calls.took(99):6.2f} ms   {dict(calls.shares)}")
+    say(f"  Envoy adds {far.took(50) - near.took(50):.2f} ms at p50")
+    least = min(far.shares.get(name, 0) for name in (DEAD, OTHER))
+    scene.promise(
+        "through Envoy both replicas answer, each 40 % or more",
+        least >= 0.4 * len(far),
+        str(dict(far.shares)),
+    )
+
+
+def _failover(scene: Scene, direct: str, envoy: str) -> None:
+    scene.step(f"{RATE:.0f} calls a second on each way; {DEAD} dies")
+    with _Asked(direct) as near, _Asked(envoy) as far:
+        began = scene.now()
+        scene.watch(3)
+        died = scene.acts.die(DEAD)
+        scene.watch(scene.seconds(6, 4))
+        ended = scene.now()
+        scene.acts.back(DEAD)
+        back = scene.now()
+        scene.watch(3)
+    for second in range(int(ended - began)):
+        _line(second, near.calls, far.calls, began)
+    gone = near.calls.between(died - 0.2, ended), far.calls.between(died - 0.2, ended)
+    for name, calls in zip(("direct channel", "through Envoy"), gone, strict=True):
+        say(f"  while it was dead, {name:<15} {calls.failed} of {len(calls)} failed; {dict(calls.shares)}")
+    say(f"  slowest call through Envoy {gone[1].took(100):.0f} ms")
+    scene.promise("on the direct channel the calls fail", gone[0].failed > 0.8 * len(gone[0]))
+    scene.promise(
+        "through Envoy no call fails",
+        not far.calls.failed and len(gone[1]) > 0,
+        f"{far.calls.failed} of {len(far.calls)}",
+    )
+    again = far.calls.between(back + 1, scene.now()).shares
+    scene.promise(f"{DEAD} has its share again when it is back", again.get(DEAD, 0) > 0, str(dict(again)))
+
+
+def _line(second: int, near: Calls, far: Calls, began: float) -> None:
+    since = began + second
+    direct, proxied = near.between(since, since + 1), far.between(since, since + 1)
+    say(
+        f"  {second + 1:4d} s  direct: {len(direct) - direct.failed:3d} answered, {direct.failed:3d} failed"
+        f"   Envoy: {len(proxied) - proxied.failed:3d} answered, {proxied.failed:3d} failed   {dict(proxied.shares)}"
+    )
+
+
+class _Asked:
+    """Calls at a rate, in a thread, from `with` to the end of it."""
+
+    def __init__(self, address: str) -> None:
+        self.calls = Calls()
+        self._address = address
+        self._loop = asyncio.new_event_loop()
+        self._enough = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Asked:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._enough.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asking = calling.at_a_rate(self._address, RATE, self._enough, self.calls)
+        self._loop.run_until_complete(asking)
+
+
+def _rates(scene: Scene, direct: str, envoy: str) -> None:
+    scene.step("32 calls at a time: how many a second")
+    rows = [("direct, one replica", *asyncio.run(calling.many_at_a_time(direct, 3)))]
+    rows.append(("Envoy, two replicas", *asyncio.run(calling.many_at_a_time(envoy, 3))))
+    scene.acts.die(DEAD, shown=False)
+    time.sleep(2)
+    rows.append(("Envoy, one replica", *asyncio.run(calling.many_at_a_time(envoy, 3))))
+    scene.acts.back(DEAD)
+    for name, calls, rate in rows:
+        say(f"  {name:<22}{rate:6.0f} a second, {calls.failed} failed, p99 {calls.took(99):.0f} ms")
+    failed = sum(calls.failed for _, calls, _ in rows[1:])
+    scene.promise("through Envoy none of these fails, with two or with one", not failed, f"{failed}")
