@@ -154,9 +154,9 @@ def _lag(scene: Scene) -> list[str]:
         scene.watch(1)
         scene.acts.stop("transactions")
         scene.watch(5)
-        most = max(lag for _, lag in clients.lags if lag is not None)
         scene.acts.back("transactions")
         outcome.caught_up(scene, clients)
         scene.watch(2)
+    most = max(lag for _, lag in clients.lags if lag is not None)
     say(f"  the lag was {most} at most")
     return clients.ids

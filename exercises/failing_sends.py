@@ -1,27 +1,25 @@
 """Sends that fail ten times and more; and the webhook beside the topic.
 
-First the topic transaction_status takes nothing (every record is too old for it), so each try to tell a status
-really fails. After ten tries more the worker's log says so, once, as an error; the transactions wait, and when
-the topic takes records again nothing is lost. Then the bff is away for 5 seconds while statuses are decided:
-they wait in the topic. The same outage for a webhook: what its tries do not deliver is pending for good.
+First the worker has verdicts in its hands and nobody takes them: both antifraud replicas hang for a moment, so
+that transactions are under way, and then Kafka dies. Each try to tell their statuses really fails; after ten
+tries more the worker's log says so, once, as an error. When Kafka is back nothing is lost. Then the bff is away
+for 5 seconds while statuses are decided: they wait in the topic. The same outage for a webhook: what its tries do
+not deliver is pending for good.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from exercises import outcome, webhook
 from exercises.clients import Clients
 from exercises.logs import Log
 from exercises.scene import Scene, say
-from exercises.topic_settings import REFUSES_ALL, set_settings, settings
 from infra.native import places
 
-TOPIC, WORKER = "transaction_status", "transactions"
+WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
 #: Ten tries in seconds, not in a minute.
-HASTY = {"RETRY_MOST": "0.2"}
+HASTY = {"TELL_TIMEOUT": "1", "RETRY_MOST": "0.2"}
 ERROR = "tell failed 10 times more"
 STATUSES, DOWN_FOR = 60, 5.0
 CONTROL = "the worker gives a send up after ten more tries and goes on with the next."
@@ -29,7 +27,7 @@ OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
 
 def run(scene: Scene) -> None:
-    """The topic refuses, then the bff is away; then the same with a webhook."""
+    """Kafka takes nothing, then the bff is away; then the same with a webhook."""
     command = "faust -A exercises.controls.gives_up worker --loglevel info" if scene.control else None
     scene.acts.replace(WORKER, settings=HASTY, command=command)
     with scene.clients() as clients:
@@ -43,34 +41,33 @@ def run(scene: Scene) -> None:
 
 
 def _refused(scene: Scene, clients: Clients) -> None:
-    scene.step(f"Topic {TOPIC} takes nothing: {REFUSES_ALL}")
-    log, since = Log(WORKER), scene.now()
-    with _takes_nothing():
-        scene.acts.client_now()
-        scene.watch(scene.seconds(12, 8))
-        outcome.served(scene, clients, since, "while no status can be told")
-        errors = log.lines(ERROR)
-        for line in log.lines("tell failed"):
-            say(f"  its log: {line[:160]}")
-        status = asyncio.run(places.shown([scene.acts.taken[-1]])).get(scene.acts.taken[-1])
-        say(f"  the transaction posted meanwhile is {status}")
-    scene.step("The topic takes records again")
+    scene.step("Both replicas hang for a moment, so that transactions are under way; Kafka dies")
+    log = Log(WORKER)
+    scene.acts.hang(*REPLICAS, shown=False)
+    scene.watch(1)
+    waiting = clients.ids[-10:]
+    scene.acts.die("kafka")
+    scene.acts.back(*REPLICAS)
+    errors = _until_given_up(scene, log)
+    shown = asyncio.run(places.shown(waiting))
+    pending = sum(status == "pending" for status in shown.values())
+    for line in log.lines("tell failed"):
+        say(f"  its log: {line[:150]}")
+    say(f"  of the last ten that were taken {pending} are pending")
+    scene.step("Kafka comes back")
+    scene.acts.back("kafka")
     if not scene.control:
-        scene.promise(
-            "after ten tries more it is an error, told once", len(errors) == 1, f"{len(errors)} lines"
-        )
-        scene.promise("what cannot be told stays pending, and is no 201 taken back", status == "pending")
+        scene.promise("after ten tries more it is an error, told once", errors == 1, f"{errors} lines")
+        scene.promise("what cannot be told stays pending", pending > 0, f"{pending} of {len(waiting)}")
 
 
-@contextmanager
-def _takes_nothing() -> Iterator[None]:
-    found = asyncio.run(settings(TOPIC))
-    usual = {name: value for name, value in found.items() if name not in REFUSES_ALL}
-    asyncio.run(set_settings(TOPIC, usual | REFUSES_ALL))
-    try:
-        yield
-    finally:
-        asyncio.run(set_settings(TOPIC, usual))
+def _until_given_up(scene: Scene, log: Log, within: float = 40.0) -> int:
+    """Wait for the error, and some seconds more for a second one; a worker that gives up says nothing."""
+    ends = scene.now() + (10 if scene.control else within)
+    while scene.now() < ends and not log.lines(ERROR):
+        scene.watch(0.2)
+    scene.watch(scene.seconds(4, 1))
+    return len(log.lines(ERROR))
 
 
 def _bff_away(scene: Scene) -> None:

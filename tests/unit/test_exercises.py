@@ -1,0 +1,98 @@
+"""The exercises without the stack: each has its page, its control and its promise of what is shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exercises import formats, webhook
+from exercises.__main__ import EXERCISES
+from exercises.clients import Get, line
+from exercises.controls.bare_envoy import bare
+from generator.client import Answer
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "exercises"
+NUMBERS = range(1, 10)
+PAGES = sorted(DOCS.rglob("*.md"))
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+
+
+def test_there_are_nine_and_each_says_what_it_does_what_its_control_is_and_what_the_old_system_did() -> None:
+    assert [*EXERCISES] == [*NUMBERS]
+    for exercise in EXERCISES.values():
+        assert exercise.__doc__
+        assert exercise.CONTROL
+        assert exercise.OLD
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "pt"], ids=["English", "Portuguese"])
+def test_each_has_a_page_that_names_its_commands(folder: Path) -> None:
+    for number in NUMBERS:
+        text = (folder / f"{number}.md").read_text()
+        assert f"make exercise N={number}\n" in text
+        assert f"make exercise N={number} CONTROL=1" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(DOCS)) for page in PAGES])
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert links
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(DOCS)) for page in PAGES])
+def test_every_make_command_of_a_page_is_a_target_and_every_part_it_names_is_one(page: Path) -> None:
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
+    parts = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Procfile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake (?:kill|stop|start|pause|resume|cqlsh) NAME=([a-z0-9-]+)", text)) <= parts
+
+
+@pytest.mark.parametrize("folder", [DOCS / "answers.md", DOCS / "pt" / "answers.md"])
+def test_every_question_has_its_answer(folder: Path) -> None:
+    answers = folder.read_text()
+    for number in NUMBERS:
+        page = (folder.parent / f"{number}.md").read_text()
+        questions = re.findall(r"^\d\. ", page.split("\n## ")[-1], re.MULTILINE)
+        part = answers.split(f"\n## {number}\n")[1].split("\n## ")[0]
+        assert re.findall(r"^\d\. ", part, re.MULTILINE) == questions
+
+
+def test_a_second_is_told_in_a_line() -> None:
+    posts = [Answer("a", 201, 0, 0, 0.01), Answer(None, 503, 0, 0, 2.0, "503")]
+    said = line(7, posts, [Get(0, 0.005, 200, "redis", 100)], 3)
+    assert re.sub(" +", " ", said) == (
+        " 7 s POST 1 taken, 1 x 503 p99 2000 ms GET 1 from redis p99 5 ms lag 3"
+    )
+    assert "no answer" in line(8, [], [], None)
+    assert line(8, [], [], None).endswith("lag ?")
+
+
+def test_the_bare_envoy_lacks_what_protects_and_nothing_else() -> None:
+    usual = (ROOT / "infra" / "envoy" / "envoy.yaml").read_text()
+    (with_all,) = yaml.safe_load(usual)["static_resources"]["clusters"]
+    (without,) = yaml.safe_load(bare(usual))["static_resources"]["clusters"]
+    assert with_all.keys() - without.keys() == {"health_checks", "outlier_detection"}
+    assert "num_retries: 0" in bare(usual)
+
+
+@pytest.mark.parametrize("made", [formats.avro, formats.json_text, formats.protobuf])
+def test_a_format_gives_a_record_back(made: type) -> None:
+    form = made()
+    (record,) = formats.records(1)
+    assert form.read(form.write(record)) == record
+
+
+def test_the_proto_has_the_fields_of_the_avro_schema() -> None:
+    message = formats.message_class(formats.PROTO.read_text())
+    names = [field["name"] for field in formats.avro_schema()["fields"]]
+    assert [field.name for field in message.DESCRIPTOR.fields] == names
+
+
+def test_a_webhook_is_tried_once_or_ten_times_more() -> None:
+    assert sorted(len(pauses) for pauses in webhook.SENDERS.values()) == [0, 10, 10]
