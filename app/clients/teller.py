@@ -58,9 +58,13 @@ class Teller:
         if producer is None:
             raise LogUnavailable(f"{self._topic}[{partition}] is to be taken first")
         try:
-            async with asyncio.timeout(self._settings.tell_timeout), producer.transaction():
+            async with asyncio.timeout(self._settings.tell_timeout):
+                await producer.begin_transaction()
                 for batch in batches(producer, records):
                     await (await producer.send_batch(batch, self._topic, partition=partition))
+                await producer.commit_transaction()
+        # No abort after a failure: with Kafka dead it would wait for Kafka, past any time-out; taking the partition
+        # again ends what is open.
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be told: {exc!r}") from exc
