@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,21 @@ def test_the_proto_has_the_fields_of_the_avro_schema() -> None:
 
 def test_a_webhook_is_tried_once_or_ten_times_more() -> None:
     assert sorted(len(pauses) for pauses in webhook.SENDERS.values()) == [0, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [("N=4", '-m exercises "4"'), ("N=4 CONTROL=1", '-m exercises "4" --control')],
+)
+def test_make_runs_the_exercise_it_is_asked_for(given: str, runs: str) -> None:
+    command = ["make", "--no-print-directory", "-n", "exercise", *given.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].strip().endswith(runs)
+
+
+def test_make_asks_which_exercise_is_meant() -> None:
+    done = subprocess.run(
+        ["make", "-o", "setup", "exercise"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "which one? say N=1" in done.stdout

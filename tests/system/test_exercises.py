@@ -1,0 +1,52 @@
+"""Exercises in their short forms, run as a person runs them; a control must fail and name the promise it broke."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from infra.native import parts, stack
+from infra.native.folders import ROOT
+
+
+def exercise(*arguments: str) -> tuple[int, str]:
+    """Its exit status and its transcript."""
+    if stack.current_form() != "two":
+        pytest.fail("the exercises need the form of two workers: make down, make up")
+    command = [sys.executable, "-m", "exercises", *arguments, "--short"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    print(done.stdout)  # noqa: T201
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("number", ["3", "4", "6", "9"])
+def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
+    code, said = exercise(number)
+    assert code == 0, said
+    assert f"Exercise {number}: every promise kept" in said
+    states = {name: part.state for name, part in parts.states().items() if name != "generator"}
+    assert set(states.values()) == {"running"}, states
+
+
+@pytest.mark.parametrize(
+    ("number", "broken"),
+    [
+        ("4", "Avro, rename a field: the registry refuses it, and rightly"),
+        ("9", "Protobuf, swap two numbers: the registry refuses it"),
+        ("6", "with one replica dead nobody is rejected without an assessment"),
+    ],
+)
+def test_its_control_fails_and_says_what_broke(number: str, broken: str) -> None:
+    code, said = exercise(number, "--control")
+    assert code == 1
+    assert f"BROKEN  {broken}" in said
