@@ -71,17 +71,16 @@ def _until_given_up(scene: Scene, log: Log, within: float = 40.0) -> int:
 
 
 def _bff_away(scene: Scene) -> None:
-    scene.step(
-        f"{STATUSES} transactions wait; the bff dies; they are decided; it is back after {DOWN_FOR:g} s"
-    )
+    scene.step(f"{STATUSES} transactions wait; the bff dies; they are decided; it comes back")
     scene.acts.stop(WORKER)
     with scene.clients(rate=20) as clients:
         scene.watch(STATUSES / 20)
     died = scene.acts.die("bff")
     scene.acts.back(WORKER)
-    while scene.now() < died + DOWN_FOR:
-        scene.watch(0.1)
     told = asyncio.run(places.told(clients.ids))
+    while scene.now() < died + DOWN_FOR or (len(told) < len(clients.ids) and scene.now() < died + 30):
+        scene.watch(0.2)
+        told = asyncio.run(places.told(clients.ids))
     say(f"  decided while the bff was dead: {len(told)} of {len(clients.ids)}")
     scene.acts.back("bff")
     pending = _pending(scene, clients.ids)
