@@ -24,8 +24,10 @@ OLD = (
     'GET {"transactions": null} (5 ms refused, 3 s silent, cut after 31 s hung); '
     "what was decided meanwhile is never shown again"
 )
-#: Seconds; on two otherwise idle cores no GET takes 1 s, and p99 from the first second on is under 100 ms.
-MOST, HALF_UNDER = 2.0, 0.1
+#: Seconds a GET may take, and half of them from the first second on. On a machine that is busy with other things a
+#: POST is slow too, which has nothing to do with Redis: then twice the slowest, and five times the median, of the
+#: POSTs of that time. (On two otherwise idle cores p99 is under 100 ms.)
+MOST, HALF_UNDER = 1.0, 0.1
 
 
 def run(scene: Scene) -> None:
@@ -93,14 +95,15 @@ def _case(scene: Scene, clients: Clients, case: str, since: float) -> Iterator[N
     gets = clients.reads(since)
     outcome.served(scene, clients, since, f"Redis {case}")
     later = [get.took for get in gets if get.sent > since + 1] or [0.0]
-    slowest, half = max(get.took for get in gets), percentile(later, 50)
-    p99 = percentile(later, 99)
-    seen = f"slowest {slowest * 1000:.0f} ms; then p50 {half * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
-    say(f"  GET: {seen}")
+    slowest, half, p99 = max(get.took for get in gets), percentile(later, 50), percentile(later, 99)
+    posts = [answer.answered - answer.sent for answer in clients.posts(since)]
+    most, half_under = max(MOST, 2 * max(posts)), max(HALF_UNDER, 5 * percentile(posts, 50))
+    say(f"  GET: slowest {slowest * 1000:.0f} ms; then p50 {half * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms")
     scene.promise(
-        f"Redis {case}: nobody waits for it: no GET over {MOST:g} s, from the first second on p50 under 100 ms",
-        slowest < MOST and half < HALF_UNDER,
-        seen,
+        f"Redis {case}: nobody waits for it",
+        slowest < most and half < half_under,
+        f"slowest GET {slowest * 1000:.0f} ms of {most * 1000:.0f} allowed, "
+        f"then p50 {half * 1000:.0f} ms of {half_under * 1000:.0f}",
     )
     _never_short(scene, gets, case)
 
