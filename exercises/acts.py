@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from exercises.clients import Say
 from generator.client import PATH
 from generator.traffic import transaction
-from infra.native import parts, ports, procfile, ready, stack, starting, supervisor
+from infra.native import parts, ports, ready, stack, starting, supervisor
 from infra.native.places import bff_url
 
 
@@ -73,7 +73,7 @@ class Acts:
             if stack.pid(name) is not None:
                 supervisor.stop(name)
             words = [f"{key}={value}" for key, value in (settings or {}).items()]
-            self.say(f"  {name} is to run as: {' '.join([*words, command or procfile.command(name)])}")
+            self.say(f"  {name} is to run as: {' '.join([*words, command or 'usual'])}")
         if start:
             self.back(*names)
 

@@ -36,7 +36,6 @@ def run(scene: Scene) -> None:
         scene.watch(2)
         _stopped(scene, clients)
         before = _killed_in_the_middle(scene, clients)
-        outcome.caught_up(scene, clients)
     scene.count(clients.ids)
     _verdicts_stay(scene, before)
     _in_order(scene, clients.ids)
