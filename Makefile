@@ -93,6 +93,9 @@ exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its prote
 exercises: setup ## all nine, one after the other, and a table
 	@$(PY) -m exercises
 
+soak: setup ## half of the capacity, a random part killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
+	@$(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
+
 clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
 
@@ -102,4 +105,4 @@ train: setup ## train the model of antifraud anew
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises soak clean train bench

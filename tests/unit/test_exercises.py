@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from exercises import formats, webhook
 from exercises.__main__ import EXERCISES
 from exercises.clients import Get, line
 from exercises.controls.bare_envoy import bare
+from exercises.soak import EVERY, schedule
 from generator.client import Answer
+from infra.native import procfile
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "exercises"
@@ -115,3 +119,14 @@ def test_make_asks_which_exercise_is_meant() -> None:
     )
     assert done.returncode != 0
     assert "which one? say N=1" in done.stdout
+
+
+def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() -> None:
+    deaths = schedule(seed=1, seconds=600)
+    killed = Counter(death.part for death in deaths)
+    assert killed.keys() == procfile.read().keys() - {"generator"}
+    assert min(killed.values()) >= 2
+    assert all(5 <= death.dead_for <= 15 for death in deaths)
+    assert all(later.at - death.at == EVERY for death, later in pairwise(deaths))
+    assert schedule(seed=1, seconds=600) == deaths
+    assert schedule(seed=2, seconds=600) != deaths

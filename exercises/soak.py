@@ -1,0 +1,134 @@
+"""`make soak`: load at half of the capacity, and a random part killed every 20 seconds; at the end, four zeros.
+
+The same seed kills the same parts at the same moments for as long. The client outside keeps the ledger of every 201.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+
+from exercises import measuring, soak_report
+from exercises.acts import Acts
+from exercises.clients import Clients
+from exercises.scene import say
+from exercises.soak_report import Death, Outcome
+from exercises.verifying import verified
+from infra.native import demo, parts, places, procfile, stack, supervisor
+
+EVERY = 20.0
+DEAD_FOR = (5.0, 15.0)
+CALM_AFTER_LAST = 20.0
+FINAL_WITHIN = 30.0
+SAMPLE = 1000
+NOT_KILLED = ("generator",)
+
+
+def schedule(seed: int, seconds: float) -> list[Death]:
+    """Who dies when, and for how long: every part as often as there is time for, none again soon after."""
+    rng = random.Random(seed)
+    names = [name for name in procfile.read() if name not in NOT_KILLED]
+    count = int((seconds - CALM_AFTER_LAST) // EVERY)
+    rounds, more = divmod(count, len(names))
+    while True:
+        order = [*names * rounds, *rng.sample(names, more)]
+        rng.shuffle(order)
+        if all(name not in order[i + 1 : i + 4] for i, name in enumerate(order)):
+            return [
+                Death(EVERY * n + EVERY / 2, name, rng.uniform(*DEAD_FOR)) for n, name in enumerate(order)
+            ]
+
+
+@dataclass
+class Soak:
+    """One run: the parts that are dead now, and those that ended without us."""
+
+    acts: Acts = field(default_factory=lambda: Acts(say))
+    dead: dict[str, float] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)  # by themselves: a fault
+
+    def run(self, deaths: list[Death], clients: Clients, seconds: float) -> None:
+        """Kill and start by the clock."""
+        began, waiting = time.monotonic(), list(deaths)
+        while (now := time.monotonic() - began) < seconds:
+            if waiting and waiting[0].at <= now:
+                self._kill(waiting.pop(0), clients, now)
+            for name in [name for name, until in self.dead.items() if until <= now]:
+                del self.dead[name]
+                supervisor.start(name)
+            time.sleep(0.1)
+
+    def _kill(self, death: Death, clients: Clients, now: float) -> None:
+        self._look_for_the_dead()
+        lag = clients.lags[-1][1] if clients.lags else None
+        say(f"{now:6.0f} s  taken so far {len(clients.ids):7d}, lag {lag}; for {death.dead_for:.1f} s:")
+        if stack.pid(death.part) is not None:
+            self.acts.die(death.part, shown=False)
+        self.dead[death.part] = now + death.dead_for
+
+    def _look_for_the_dead(self) -> None:
+        for name, part in parts.states().items():
+            if part.pid is None and name not in self.dead and name not in NOT_KILLED:
+                self.ended.append(f"{name}: {part.state}")
+                supervisor.start(name)
+
+
+def capacity() -> tuple[float, list[str]]:
+    """Transactions a second, from the first POST of ten seconds until the last is decided and stored."""
+    began = time.monotonic()
+    posted = asyncio.run(measuring.as_fast_as_answered(places.bff_url(), 10))
+    while len(asyncio.run(places.stored(posted.ids[-100:]))) < len(posted.ids[-100:]):
+        time.sleep(0.1)
+    return len(posted.ids) / (time.monotonic() - began), posted.ids
+
+
+def perform(seed: int, minutes: float) -> Outcome:
+    """Measure, load and kill, bring back, count."""
+    say("measuring the capacity")
+    able, ids = capacity()
+    deaths, soak = schedule(seed, minutes * 60), Soak()
+    say(f"{able:.0f} a second; the load is half of that; {len(deaths)} parts are going to die (seed {seed})")
+    with Clients(lambda _: None, able / 2) as clients:
+        soak.run(deaths, clients, minutes * 60)
+        soak.acts.restore()
+        back = time.monotonic()
+        final = _final_after(clients, back)
+    ids += clients.ids
+    say(f"counting {len(ids)} transactions that were answered 201")
+    return asyncio.run(
+        soak_report.counted(seed, minutes, able, deaths, clients, ids, final, soak.ended, SAMPLE)
+    )
+
+
+def _final_after(clients: Clients, back: float) -> float:
+    """Seconds from the last part's return until everything posted by then is decided and shown."""
+    posted = [answer.transaction_id for answer in clients.answers if answer.transaction_id][-SAMPLE:]
+    while time.monotonic() < back + 4 * FINAL_WITHIN:
+        shown = asyncio.run(places.shown(posted))
+        if len(shown) == len(posted) and "pending" not in shown.values():
+            break
+        time.sleep(0.2)
+    return time.monotonic() - back
+
+
+def main() -> int:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m exercises.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="other parts die at other moments (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=10, help="%(default)s")
+    given = parser.parse_args()
+    with demo.running("two" if not stack.is_up() else "") as started, demo.no_other_traffic(started is None):
+        outcome = perform(given.seed, given.minutes)
+        wrong = verified(outcome.ids, say)
+    report = soak_report.text(outcome, wrong)
+    say(f"\n{report}")
+    soak_report.PATH.write_text(report)
+    return 0 if outcome.good and not wrong else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
