@@ -113,7 +113,7 @@ class Acts:
             self.back(*dead)
 
 
-def _until_ready(names: Collection[str], within: float = 120.0) -> None:
+def _until_ready(names: Collection[str], within: float = 300.0) -> None:
     """Wait; a part that died, or takes longer, ends the exercise with the end of its log."""
     ends = time.monotonic() + within
     while waiting := [part for part in parts.asked(map(stack.find, names)) if part.why_not]:
