@@ -45,7 +45,7 @@ def perform(number: int, *, control: bool, short: bool) -> bool:
         exercise.run(scene)
     except (Exception, SystemExit) as failure:  # noqa: BLE001  # the other exercises are run all the same
         traceback.print_exception(failure, limit=-3, file=sys.stdout)
-        scene.promise("it runs to its end", False, f"{type(failure).__name__}: {failure}")
+        scene.promise("it runs to its end", False, str(failure).partition("\n")[0] or type(failure).__name__)
     finally:
         scene.acts.restore()
     kept = scene.verdict(exercise.OLD)
