@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.factory import create_app
 from app.read_model import Listing, ReadModel
 
@@ -13,7 +15,8 @@ async def _newest(self: ReadModel, limit: int, before: str | None) -> Listing:
 
 
 async def _never(self: ReadModel) -> None:
-    """In place of a refill."""
+    """In place of a refill: nothing, without end."""
+    await asyncio.Event().wait()
 
 
 ReadModel.newest = _newest  # type: ignore[method-assign]
