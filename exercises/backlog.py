@@ -45,8 +45,9 @@ class Backlog:
             await self._admin.start()
         (topic,) = await self._admin.describe_topics([TOPIC])
         partitions = [TopicPartition(TOPIC, p["partition"]) for p in topic["partitions"]]
-        ends = await self._consumer.end_offsets(partitions)
+        # In this order: what is finished between the two calls must not make the lag negative.
         done = await self._admin.list_consumer_group_offsets(self._group)
+        ends = await self._consumer.end_offsets(partitions)
         return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
 
     async def close(self) -> None:
