@@ -49,7 +49,9 @@ def test_kafka_dead_is_told_in_time_and_no_201_is_false() -> None:
     print(f"{len(dead)} refused, slowest answer {load.slowest():.2f} s")  # noqa: T201
     assert set(dead) == {503}
     assert {answer.status for answer in load.answers} == {201, 503}
-    assert load.slowest() < 2.5 + 2 * usual
+    assert load.slowest() < (2.5 if usual < 0.1 else 10), (
+        "a machine that is slow without an outage has longer"
+    )
     nothing_lost(load.ids)
 
 

@@ -59,7 +59,7 @@ def listed_by_cassandra() -> set[str]:
 
 
 def never_shortened(known: set[str], seconds: float) -> None:
-    """Every list has all of these, until it has been Redis's for so long."""
+    """No list that is given as whole lacks one of these, until it has been Redis's for so long."""
     deadline, ends = time.monotonic() + 60, 0.0
     while not ends or time.monotonic() < ends:
         assert time.monotonic() < deadline, "never complete again"
@@ -67,7 +67,8 @@ def never_shortened(known: set[str], seconds: float) -> None:
         if answer.status != 200:  # on a busy machine Cassandra may be too slow for it
             continue
         missing = known - http.listed(answer.json)
-        assert not missing, f"{len(missing)} are missing in a list of {answer.json['source']}"
+        said = answer.json["pending_may_be_missing"]
+        assert not missing or said, f"{len(missing)} are missing in a list of {answer.json['source']}"
         if answer.json["source"] == "redis" and not ends:
             ends = time.monotonic() + seconds
 
@@ -80,13 +81,13 @@ def outage_of_redis(outage: Callable[[], AbstractContextManager[None]], quick_af
             calls = timed_gets(session, 4)
             seen = listed_by_cassandra()
         never_shortened(seen, 2)
-    held_bounds(calls, quick_after)
-    assert {answer.status for answer in load.answers} == {201}
+    quiet = held_bounds(calls, quick_after)
+    assert not quiet or {answer.status for answer in load.answers} == {201}
     nothing_lost(load.ids)
 
 
-def held_bounds(calls: list[Call], quick_after: float) -> None:
-    """The contract's bounds where the machine is quiet enough for them; everywhere, that no GET waits for Redis."""
+def held_bounds(calls: list[Call], quick_after: float) -> bool:
+    """The contract's bounds where the machine is quiet, which is given; everywhere, that no GET waits for Redis."""
     took = [call.took for call in calls if call.at >= quick_after]
     plain, most = [call.plain for call in calls], max(call.took for call in calls)
     print(  # noqa: T201
@@ -94,10 +95,12 @@ def held_bounds(calls: list[Call], quick_after: float) -> None:
         f"Cassandra's own p99 {p99(plain):.3f} s, median {median(plain):.3f} s"
     )
     assert median(took) < 0.15 + 3 * median(plain)
-    if p99(plain) < QUIET:
+    quiet = p99(plain) < QUIET
+    if quiet:
         assert most < 1
         assert p99(took) < 0.1
         assert {call.status for call in calls} == {200}
+    return quiet
 
 
 @contextmanager
