@@ -32,7 +32,7 @@ def decided(scene: Scene, since: float, id_: str, when: str, within: float = 30.
         status = asyncio.run(places.shown([id_])).get(id_)
         time.sleep(0.1)
     waited = time.monotonic() - since
-    say(f"  the transaction posted just after the kill is {status} {waited:.0f} s after it")
+    say(f"  {waited:.0f} s after the kill, the transaction posted just after it is {status}")
     scene.promise(f"{when}: transactions are decided", status in FINAL, f"{status} after {waited:.0f} s")
 
 

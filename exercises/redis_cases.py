@@ -118,7 +118,7 @@ def _never_short(scene: Scene, gets: list[Get], case: str) -> None:
     )
 
 
-def _redis_again(scene: Scene, clients: Clients, when: str, within: float = 30.0) -> None:
+def _redis_again(scene: Scene, clients: Clients, when: str, within: float = 90.0) -> None:
     """GET comes from Redis again, by itself."""
     began = scene.now()
     while scene.now() < began + within:
