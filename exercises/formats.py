@@ -23,7 +23,7 @@ from infra.native.folders import CODE
 AVRO = CODE / "schemas" / "avro" / "transaction_created.avsc"
 PROTO = CODE / "schemas" / "proto" / "transaction_created.proto"
 MESSAGE = "payments.TransactionCreated"
-COUNT, ROUNDS = 2000, 5
+COUNT, ROUNDS = 2000, 30
 #: Confluent's wire format: a zero byte and the schema's id in four, before every record.
 FRAME = 5
 
