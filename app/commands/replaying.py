@@ -59,29 +59,35 @@ async def run(settings: Settings, plan: Plan) -> None:
         bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
         # Before the statuses: what is decided from here on, the bff's own agent writes.
         undecided = await groups.done(settings, topics.CREATED)
-        left, note = await _begin(plan, bookmark, redis)
+        rebuilds = redis if plan.span.is_whole else None
+        left = await _left(plan, bookmark, rebuilds)
         reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
         await reader.seek(plan.span, past=left.offsets)
+        note = await _note(plan, left, rebuilds)
         await bookmark.move(reader.starts, note)
         words = await _write(settings, plan, reader, targets, bookmark, note)
-        if redis and plan.span.is_whole:
-            pending = await _write_pending(settings, redis, undecided)
-            await redis.finish()
+        if rebuilds:
+            pending = await _write_pending(settings, rebuilds, undecided)
+            await rebuilds.finish()
             words += f"; {pending:,} pending"
         await bookmark.finish()
     _tell_end(words, cassandra)
 
 
-async def _begin(plan: Plan, bookmark: Bookmark, redis: IntoRedis | None) -> tuple[Found, str]:
-    """What is left of a killed run, if that is wanted and possible; and the note for the next bookmarks."""
+async def _left(plan: Plan, bookmark: Bookmark, rebuilds: IntoRedis | None) -> Found:
+    """What is left of a killed run, if that is wanted and possible."""
     left = await bookmark.found()
-    rebuilds = redis if plan.span.is_whole else None
     if plan.resume and rebuilds and not await rebuilds.go_on(left.note):
         left = Found()
     print(f"replay: {_beginning(plan, left)}")
-    if plan.resume and left.offsets:
-        return left, left.note
-    return Found(), await rebuilds.begin(with_the_table=plan.into == "both") if rebuilds else ""
+    return left if plan.resume else Found()
+
+
+async def _note(plan: Plan, left: Found, rebuilds: IntoRedis | None) -> str:
+    """For the bookmarks; once the log is known to have all, Redis is no longer complete."""
+    if left.offsets or not rebuilds:
+        return left.note
+    return await rebuilds.begin(with_the_table=plan.into == "both")
 
 
 def _beginning(plan: Plan, left: Found) -> str:

@@ -103,7 +103,12 @@ def test_the_bookmark_never_passes_what_is_not_written(monkeypatch: pytest.Monke
 
 
 def began(plan: Plan, left: Found, redis: Redis | None) -> tuple[Found, str]:
-    return asyncio.run(replaying._begin(plan, Bookmark(left), redis))  # type: ignore[arg-type]
+    async def begin() -> tuple[Found, str]:
+        rebuilds: Any = redis if plan.span.is_whole else None
+        found = await replaying._left(plan, Bookmark(left), rebuilds)  # type: ignore[arg-type]
+        return found, await replaying._note(plan, found, rebuilds)
+
+    return asyncio.run(begin())
 
 
 def plan(into: str = "redis", span: Span = WHOLE, *, resume: bool = True) -> Plan:
