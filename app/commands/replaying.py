@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
 
 from app import groups, topics
 from app.commands.bookmark import Bookmark, Found
+from app.commands.chunks import CHUNK, chunks
 from app.commands.reading import Reader
 from app.commands.running import Progress, tried
 from app.commands.span import Span
 from app.commands.targets import IntoCassandra, IntoRedis, Target, open_all, write_all
 from app.errors import Poison
-from app.models.status import TransactionStatus
 from app.models.transaction import unstorable
 from app.settings import Settings
 
-#: Records at a time: as many as the worker decides at a time, so a chunk falls into few Cassandra partitions.
-CHUNK = 2000
 #: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
 BOOKMARK_EVERY = 0.5
 
@@ -35,16 +32,6 @@ class Plan:
     span: Span
     rate: float | None
     resume: bool
-
-
-class Chunk(NamedTuple):
-    """The newest status of each transaction in some records, and where each partition goes on after them."""
-
-    rows: list[TransactionStatus]
-    records: int
-    unreadable: int
-    next_offsets: dict[int, int]
-    passed: int
 
 
 async def run(settings: Settings, plan: Plan) -> None:
@@ -115,7 +102,7 @@ async def _write(
     writing: asyncio.Task[None] | None = None
     moved = time.monotonic()
     offsets: dict[int, int] = {}
-    async for chunk in _chunks(settings, plan, reader):
+    async for chunk in chunks(settings, reader, plan.rate):
         if writing:
             await writing
             if time.monotonic() - moved > BOOKMARK_EVERY:
@@ -128,35 +115,6 @@ async def _write(
     if writing:
         await writing
     return f"records {progress.ended()}" + (f", {unreadable:,} of them unreadable" if unreadable else "")
-
-
-async def _chunks(settings: Settings, plan: Plan, reader: Reader) -> AsyncIterator[Chunk]:
-    """The span's chunks, at the rate that is allowed."""
-    codec = await topics.register(settings, topics.STATUS)
-    most = CHUNK if plan.rate is None else max(1, min(CHUNK, int(plan.rate / 4)))
-    began, records_read = time.monotonic(), 0
-    async for records in reader.chunks(most):
-        passed = reader.passed + len(records)
-        decoded = await codec.decode([record.value for record in records])
-        rows = [status for status in decoded if not isinstance(status, Poison)]
-        yield Chunk(newest(rows), len(records), len(records) - len(rows), _after(records), passed)
-        records_read += len(records)
-        if plan.rate is not None:
-            await asyncio.sleep(began + records_read / plan.rate - time.monotonic())
-
-
-def newest(statuses: Iterable[TransactionStatus]) -> list[TransactionStatus]:
-    """Of each transaction the highest revision alone."""
-    found: dict[str, TransactionStatus] = {}
-    for status in statuses:
-        held = found.get(status["transaction_id"])
-        if held is None or held["revision"] < status["revision"]:
-            found[status["transaction_id"]] = status
-    return list(found.values())
-
-
-def _after(records: Sequence[Any]) -> dict[int, int]:
-    return {record.partition: record.offset + 1 for record in records}
 
 
 async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[int, int]) -> int:
@@ -182,7 +140,7 @@ async def counted(settings: Settings, plan: Plan) -> None:
         reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
         await reader.seek(plan.span, past=left.offsets if plan.resume else {})
         progress = Progress("replay, dry run", reader.total)
-        async for chunk in _chunks(settings, plan, reader):
+        async for chunk in chunks(settings, reader, plan.rate):
             ids.update(hash(status["transaction_id"]) for status in chunk.rows)
             progress.add(chunk.records, chunk.passed)
     where = {"cassandra": "Cassandra", "redis": "Redis", "both": "Cassandra and Redis"}[plan.into]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.clients.transactions_table import row_of, write_time
+from app.commands.chunks import newest
 from app.commands.reassess import BATCH, Found, again
-from app.commands.replaying import newest
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, decided
 from tests.unit.samples import GOOD, NOW, status, transaction

@@ -10,7 +10,8 @@ import pytest
 
 from app.commands import replaying
 from app.commands.bookmark import Found
-from app.commands.replaying import Chunk, Plan
+from app.commands.chunks import Chunk
+from app.commands.replaying import Plan
 from app.commands.span import WHOLE, Span
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus
@@ -76,7 +77,7 @@ def written(monkeypatch: pytest.MonkeyPatch, target: Target) -> tuple[list[str],
     async def once(call: Any) -> None:
         await call()
 
-    monkeypatch.setattr(replaying, "_chunks", chunks)
+    monkeypatch.setattr(replaying, "chunks", chunks)
     monkeypatch.setattr(replaying, "tried", once)
     monkeypatch.setattr(replaying, "BOOKMARK_EVERY", 0)
     bookmark, reader = Bookmark(), Log()
