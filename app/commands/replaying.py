@@ -20,6 +20,8 @@ from app.errors import Poison
 from app.models.transaction import unstorable
 from app.settings import Settings
 
+#: Tries of a chunk after the first: a store that is only slow under the replay's own load is waited for.
+TRIES = 30
 #: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
 BOOKMARK_EVERY = 0.5
 
@@ -108,7 +110,7 @@ async def _write(
             if time.monotonic() - moved > BOOKMARK_EVERY:
                 await bookmark.move(offsets, note)
                 moved = time.monotonic()
-        writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows)))
+        writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows), TRIES))
         offsets |= chunk.next_offsets
         unreadable += chunk.unreadable
         progress.add(chunk.records, chunk.passed)

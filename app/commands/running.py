@@ -58,9 +58,9 @@ class Progress:
         return f"{self._done:,} in {time.monotonic() - self._began:.1f} s"
 
 
-async def tried(call: Callable[[], Awaitable[T]]) -> T:
-    """The call's answer; a Transient failure is tried again, ten times more: a person waits for this command."""
-    for attempt in range(TRIES):
+async def tried(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
+    """The call's answer; a Transient failure is tried again, so many times more: a person waits for this command."""
+    for attempt in range(tries):
         try:
             return await call()
         except Transient:

@@ -74,7 +74,7 @@ def written(monkeypatch: pytest.MonkeyPatch, target: Target) -> tuple[list[str],
             one: Any = {**status(), "transaction_id": str(number)}
             yield Chunk([one], 1, 0, {0: number + 1}, number + 1)
 
-    async def once(call: Any) -> None:
+    async def once(call: Any, _: int) -> None:
         await call()
 
     monkeypatch.setattr(replaying, "chunks", chunks)
