@@ -87,6 +87,7 @@ RIGHTS: dict[str, set[str]] = {
     "schemas": {"schemas"},
     "tests.system": {"tests.system", "tests.support", "generator", "infra", "schemas"},
     "tests.support": {"tests.support", "generator", "infra", "schemas"},
+    "tests.support.newer_model": {"antifraud"},  # another replica, in a process of its own
 }  # fmt: skip
 
 
