@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
+from exercises.relay import Relay
 from infra.native import stack, supervisor
 from infra.native.places import PATH
 from tests.support import http, log, store
 from tests.support.dead import kill
 from tests.support.load import Load, nothing_lost
-from tests.support.relay import Relay
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 
@@ -117,6 +117,15 @@ def hung() -> Iterator[None]:
     stack.resume("redis")
 
 
+@contextmanager
+def silent(relay: Relay) -> Iterator[None]:
+    relay.fall_silent()
+    try:
+        yield
+    finally:
+        relay.speak()
+
+
 def test_redis_refused() -> None:
     outage_of_redis(refused, quick_after=0)
 
@@ -126,11 +135,11 @@ def test_redis_hung() -> None:
 
 
 def test_redis_silent() -> None:
-    with Relay(6379) as relay:
+    with Relay(("127.0.0.1", 6379)) as relay:
         stack.stop("bff")
         stack.start("bff", {"REDIS_URL": f"redis://127.0.0.1:{relay.port}/0"})
         try:
-            outage_of_redis(relay.silent, quick_after=1)
+            outage_of_redis(lambda: silent(relay), quick_after=1)
         finally:
             stack.restart("bff")
 

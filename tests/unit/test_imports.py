@@ -85,9 +85,8 @@ RIGHTS: dict[str, set[str]] = {
     "exercises.controls": {"app", "infra"},
     "exercises.synchronous": {"app.clients", "app.models", "app.settings", "app.errors"},
     "schemas": {"schemas"},
-    "tests.system": {"tests.system", "tests.support", "generator", "infra", "schemas"},
+    "tests.system": {"tests.system", "tests.support", "exercises.relay", "generator", "infra", "schemas"},
     "tests.support": {"tests.support", "generator", "infra", "schemas"},
-    "tests.support.newer_model": {"antifraud"},  # another replica, in a process of its own
 }  # fmt: skip
 
 
