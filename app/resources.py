@@ -139,7 +139,7 @@ async def kept_going(job: Callable[[], Awaitable[None]]) -> None:
             await job()
         except Exception:
             log.exception("A fault of ours in %s; it begins anew", job.__qualname__)
-            await asyncio.sleep(START_PAUSE_MOST)
+        await asyncio.sleep(START_PAUSE_MOST)
 
 
 async def _pinged(ping: Callable[[], Awaitable[Any]]) -> str:
