@@ -62,7 +62,10 @@ async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
 async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
     config = CONFIG if topic == CREATED else CONFIG | MAX_MESSAGE
     new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=config)
-    response = await admin.create_topics([new])
+    try:
+        response = await admin.create_topics([new])
+    except AttributeError as exc:  # aiokafka, where the broker does not name its controller yet
+        raise LogUnavailable("Kafka does not know its controller yet") from exc
     for _, code, *reason in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
