@@ -11,6 +11,7 @@ from infra.native.places import PATH
 from tests.support import http, log
 from tests.support.dead import kill, whole
 from tests.support.load import Load, nothing_lost
+from tests.system.test_idempotency import Purchase, verdicts_of
 from tests.system.test_metrics import risen, scraped
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -20,11 +21,13 @@ WRITTEN = "payments_cassandra_requests_total"
 
 
 def test_one_two_and_all_cassandra_nodes_dead() -> None:
-    before, began = {"transactions": scraped("transactions")}, time.monotonic()
+    before, purchase = {"transactions": scraped("transactions")}, Purchase()
     with Load(rate=10) as load:
-        for node in NODES[:2]:
-            kill(node)
-            one_more_is_decided_and_read_from_cassandra()
+        kill(NODES[0])
+        one_more_is_decided_and_read_from_cassandra()
+        unknown_outcome_of(purchase, then_dies=NODES[1])
+        began = time.monotonic()
+        one_more_is_decided_and_read_from_cassandra()
         assert risen(before, "transactions", WRITTEN, request="write", consistency="LOCAL_ONE") > 0
         kill(NODES[2])
         # Redis was away while one node lived, so that no quorum could say what it had missed: shown all the same.
@@ -37,8 +40,28 @@ def test_one_two_and_all_cassandra_nodes_dead() -> None:
             assert page["source"] == "redis"
             assert mine in http.listed(page)
         assert set(load.answered_since(began)) == {201}
+        stack.up(only=NODES[:2])
+        decided_once_though_its_row_is_on_the_dead_node_alone(purchase)
         whole()
     nothing_lost(load.ids)
+
+
+def unknown_outcome_of(purchase: Purchase, then_dies: str) -> None:
+    """With its key, answered 503; its record lands when two nodes are dead, so the one that lives has its row."""
+    stack.pause("transactions")
+    stack.pause("kafka")
+    assert purchase.post().status == 503
+    kill(then_dies)
+    stack.resume("kafka")
+    stack.resume("transactions")
+
+
+def decided_once_though_its_row_is_on_the_dead_node_alone(purchase: Purchase) -> None:
+    """A quorum of those that are back knows nothing of the row, and the client tries again."""
+    id_ = purchase.taken(within=30)
+    assert {record["transaction_id"] for record in purchase.records()} == {id_}
+    assert len(purchase.records()) == 2
+    assert len(verdicts_of(id_)) == 1
 
 
 def shown_from_redis() -> bool:

@@ -217,25 +217,6 @@ def test_where_no_quorum_can_tell_the_log_does_and_the_worker_goes_on(purchase: 
     assert len(verdicts_of(id_)) == 1
 
 
-def test_a_row_that_only_a_dead_replica_has(purchase: Purchase) -> None:
-    """Written while that one lived alone; then the others are back, and a quorum of them knows nothing of it."""
-    with paused("kafka"):
-        assert purchase.post().status == 503
-        for name in NODES[:2]:
-            stack.kill(name)
-    log.wait_until(lambda: len(purchase.records()) == 1, 20, "it landed after all")
-    id_ = purchase.records()[0]["transaction_id"]
-    try:
-        log.wait_until(lambda: log.lag("transactions") == 0, 60, "decided, told and stored on one node")
-        stack.kill(NODES[2])
-        stack.up(only=NODES[:2])
-        assert purchase.taken(within=30) == id_
-        assert len(purchase.records()) == 2
-        assert len(verdicts_of(id_)) == 1
-    finally:
-        stack.up(only=NODES)
-
-
 @pytest.mark.parametrize("key", ["", "with space", "a" * 256, "ключ".encode().decode("latin-1"), "tab\tbed"])
 def test_a_key_that_is_none(key: str) -> None:
     body = json.dumps(http.EXAMPLE).encode()
