@@ -18,7 +18,7 @@ NO_HINTS = {
     "-Dcassandra.settings.hinted_handoff_enabled=false"
 }
 COUNT = 500
-REPLAY = ("replay", "--into", "cassandra", "--since", "3600")
+REPLAY = ("replay", "--into", "cassandra", "--since", "300")
 
 
 @pytest.fixture(autouse=True)
