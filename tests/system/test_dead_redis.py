@@ -28,7 +28,7 @@ QUIET = 0.05
 def warm(outage: Callable[[], AbstractContextManager[None]]) -> None:
     """Cassandra nodes and a bff that were started a moment ago take several times as long for their first reads."""
     with outage():
-        ends = time.monotonic() + 6
+        ends = time.monotonic() + 4
         while time.monotonic() < ends:
             http.call("GET")
 

@@ -80,7 +80,7 @@ class Backlog:
         assert 0 < told < len(self.ids), f"{told} of {len(self.ids)} were told: not the middle of the work"
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.4], ids=["as soon as it tells", "a moment later"])
+@pytest.mark.parametrize("pause", [0.4], ids=["a moment after it tells"])
 def test_killed_in_the_middle_of_a_backlog(pause: float) -> None:
     backlog = Backlog()
     backlog.caught_in_the_middle()
