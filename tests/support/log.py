@@ -10,14 +10,14 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import fastavro
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+from exercises.registry import call
 
 CREATED, STATUS, DEAD_LETTER = "transaction_created", "transaction_status", "transaction_created.dead_letter"
 PARTITIONS = 4
@@ -40,14 +40,7 @@ def brokers() -> str:
 
 def registry(path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> tuple[int, Any]:
     """A call to the schema registry: status and answer."""
-    base = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
-    try:
-        with urlopen(Request(base + path, data, headers, method=method), timeout=10) as response:  # noqa: S310
-            return response.status, json.loads(response.read() or b"null")
-    except HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
+    return call(method or ("GET" if body is None else "POST"), path, None if body is None else dict(body))
 
 
 def latest_schema(topic: str) -> tuple[int, dict[str, Any]]:

@@ -86,7 +86,7 @@ RIGHTS: dict[str, set[str]] = {
     "exercises.synchronous": {"app.clients", "app.models", "app.settings", "app.errors"},
     "schemas": {"schemas"},
     "tests.system": {"tests.system", "tests.support", "exercises.relay", "generator", "infra", "schemas"},
-    "tests.support": {"tests.support", "generator", "infra", "schemas"},
+    "tests.support": {"tests.support", "exercises.registry", "generator", "infra", "schemas"},
 }  # fmt: skip
 
 
