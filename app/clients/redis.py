@@ -168,9 +168,9 @@ class RecentTransactions:
 def entry_of(status: TransactionStatus) -> Entry:
     """What `remember` keeps of a status."""
     key = key_of_row(status)
-    listed = shown(status, status["status"])
-    detail = {**listed, **assessed(status)}
-    return key, status["revision"], f"{status['revision']}\n{_json(listed)}\n{_json(detail)}"
+    listed = _json(shown(status, status["status"]))
+    detail = f"{listed[:-1]}, {_json(assessed(status))[1:]}"  # one object of both
+    return key, status["revision"], f"{status['revision']}\n{listed}\n{detail}"
 
 
 def pending_entry(transaction: Transaction) -> Entry:
