@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -75,5 +76,8 @@ def run(given: argparse.Namespace) -> None:
 if __name__ == "__main__":
     try:
         run(arguments())
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough: make ps | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         sys.exit("interrupted; what has been started goes on: make ps, make down")

@@ -266,6 +266,13 @@ def test_a_command_that_does_not_exist_is_told(small: Stack) -> None:
     assert "cannot run no-such-program" in small.run("up", code=1)
 
 
+def test_a_reader_that_has_seen_enough_gets_no_trace(small: Stack) -> None:
+    started = small.begin("ps")
+    assert started.stdout
+    started.stdout.close()
+    assert started.wait(60) == 0
+
+
 def test_scale_adds_and_ends_workers_and_touches_no_other(small: Stack) -> None:
     small.run("up")
     before = small.ps()
