@@ -26,7 +26,7 @@ OLD = (
 )
 #: Seconds a GET may take, and half of them from the first second on. On a machine that is busy with other things a
 #: POST is slow too, which has nothing to do with Redis: then twice the slowest, and five times the median, of the
-#: POSTs of that time. (On two otherwise idle cores p99 is under 100 ms.)
+#: POSTs of that time. (docs/exercises/2.md has the times of two cores with little else to do.)
 MOST, HALF_UNDER = 1.0, 0.1
 
 
