@@ -77,7 +77,8 @@ class Scene:
             f"{len(found.lost)} of {found.sent} missing somewhere, {len(found.flipped)} with two verdicts, "
             f"{found.created_again} twice, {found.statuses.get('pending', 0)} pending",
         )
-        self._verify(ids)
+        if not self.short:  # it reads all that was ever told, which takes longer than a short form
+            self._verify(ids)
         return found
 
     def _settled(self, ids: Collection[str], within: float) -> census.Census:

@@ -1,0 +1,84 @@
+"""Every command that README and docs show is run: here, as it is written, or by a test that is named here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.native.folders import ROOT
+from tests.support import http
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(make|faust|curl) [^#\n]*[^#\s]")
+
+#: Where else a command is run, by its beginning.
+ELSEWHERE = {
+    "make test": "conftest.py",  # this run is it
+    "make up": "system/test_stack.py",
+    "make down": "system/test_stack.py",
+    "make exercise": "system/test_exercises.py",
+    "make soak": "unit/test_exercises.py",  # ten minutes: its parts only
+    "make recovery": "system/test_replay_redis.py",  # two minutes: what it does, on fewer transactions
+    "make replay": "system/test_replay.py",
+    "faust -A app.main replay": "system/test_replay.py",
+    "make verify": "system/test_agreement.py",
+    "make reassess": "system/test_reassess.py",
+    "faust -A app.main reassess": "system/test_reassess.py",
+    "make dead-letters S": "system/test_dead_letters.py",
+    "faust -A app.main worker": "system/test_forms.py",
+    "faust -A app.bff worker": "conftest.py",  # so the Procfile starts them
+    "faust -A app.transactions worker": "conftest.py",
+}
+
+
+def shown() -> list[str]:
+    """The commands in the pages' blocks, in order, each once."""
+    blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text().replace("\\\n", " "))]
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return list(dict.fromkeys(found[0] for line in lines if (found := COMMAND.match(line))))
+
+
+def _elsewhere(command: str) -> str | None:
+    return next((test for beginning, test in ELSEWHERE.items() if command.startswith(beginning)), None)
+
+
+HERE = [command for command in shown() if not _elsewhere(command)]
+
+
+@pytest.fixture(scope="module")
+def transaction_id() -> str:
+    return str(http.post().json["transaction_id"])
+
+
+@pytest.fixture(autouse=True)
+def _restored(whole_again: Iterator[None]) -> None:
+    """A command may stop, hang or multiply a part."""
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_it_works_as_it_is_written(command: str, transaction_id: str) -> None:
+    line = command.replace("<the transaction_id>", transaction_id)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'PATH="{ROOT / ".venv" / "bin"}:$PATH"; {line}'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.strip()
+    assert "error" not in done.stdout.lower(), done.stdout
+
+
+def test_the_others_are_run_by_a_test_that_is_there() -> None:
+    used = {test for command in shown() if (test := _elsewhere(command))}
+    assert used
+    assert [test for test in ELSEWHERE.values() if not (Path(ROOT) / "tests" / test).is_file()] == []
+    assert set(ELSEWHERE.values()) == used
