@@ -103,6 +103,7 @@ train: setup ## train the model of antifraud anew
 	@$(PY) -m antifraud.train
 
 bench: setup ## measure, write benchmarks/report.md [QUICK=1]
+	@$(PY) -m benchmarks.environment
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises soak clean train bench
