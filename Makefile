@@ -102,7 +102,7 @@ clean: ## down, then forget data and logs; downloads are kept
 train: setup ## train the model of antifraud anew
 	@$(PY) -m antifraud.train
 
-bench: setup ## measure, write benchmarks/report.md [QUICK=1]
+bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]
 	@$(PY) -m benchmarks.environment
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 

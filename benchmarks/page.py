@@ -9,8 +9,9 @@ HEAD = """\
 # Benchmarks
 
 Written by `make bench`; the raw figures stand in `report.json`. Each part says when, with which command, on which
-machine and versions it was measured: a benchmark that was run alone replaces its own part only. The figures of the old
-system were measured on 2 cores with its own packages, without its injected failures.
+machine and versions it was measured: a benchmark that was run alone replaces its own part only. A figure of several
+rounds is their median, with the lowest and the highest in brackets. The figures of the old system were measured on
+2 cores with its own packages, without its injected failures.
 """
 COLUMNS = ("", "measured", "target", "", "beside it")
 
@@ -23,10 +24,13 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _benchmark(result: Mapping[str, Any]) -> str:
     lines = [f"## {result['title']}\n"]
+    if why := result.get("failed"):
+        return "\n".join([*lines, f"**FAILED: {why}**\n", f"`{result['command']}`, {result['date']}.\n"])
     lines += [f"**WRONG, so the figures below count for nothing:** {fault}\n" for fault in result["faults"]]
     lines += [table(COLUMNS, [_figure(figure) for figure in result["figures"]]), result["method"]]
     for found in result["tables"]:
         lines += [f"{found['title']}:\n", table(found["header"], found["rows"])]
+    lines += [f"![{plot['title']}]({plot['file']})\n" for plot in result.get("plots", ())]
     settings = ", ".join(f"{name}: {value}" for name, value in result["settings"].items())
     lines.append(f"`{result['command']}`, {result['date']}; {settings}.\n")
     return "\n".join(lines)
@@ -35,7 +39,12 @@ def _benchmark(result: Mapping[str, Any]) -> str:
 def _figure(figure: Mapping[str, Any]) -> list[str]:
     word = ("missed" if figure["missed"] else "reached") if figure["target"] else ""
     value = f"**{number(figure['value'])}** {figure['unit']}".strip()
-    return [figure["name"], value, figure["target"], word, figure["peer"]]
+    return [figure["name"], value + _spread(figure.get("rounds", ())), figure["target"], word, figure["peer"]]
+
+
+def _spread(rounds: Sequence[float]) -> str:
+    """The lowest and the highest of several rounds, behind their median."""
+    return f" ({number(min(rounds))} to {number(max(rounds))})" if len(rounds) > 1 else ""
 
 
 def _contexts(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

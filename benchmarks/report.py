@@ -1,10 +1,11 @@
-"""The report: each benchmark's result kept as JSON as soon as it is there, and all of them as one page."""
+"""The report: each benchmark's result kept as JSON as soon as it is there, and all of them as one page with plots."""
 
 import argparse
 import asyncio
 import json
+import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,35 +15,67 @@ from benchmarks import stage
 from benchmarks.machine import machine, versions
 from benchmarks.page import page
 from benchmarks.result import Figure, Result, number
-from infra.native.folders import STATE
+from infra.native.folders import CODE, STATE
 
 COMMITTED = Path(__file__).parent  # a full run's report
 QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparing
+#: Each benchmark's own bound, full and quick, in the order of the report. In all: 90 and 15 minutes.
+MINUTES = {"pipeline": (10.0, 3.0), "latency": (10.0, 2.0), "listing": (10.0, 3.0)}
+PLOTTER = CODE / ".venv-bench" / "bin" / "python"
 
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]
 
 
+def folder(quick: bool) -> Path:
+    """Where the report is."""
+    return QUICK if quick else COMMITTED
+
+
 def command(name: str, measure: Measure) -> None:
-    """One benchmark as a command: `python -m benchmarks.NAME [--quick]`."""
-    run({name: measure}, f"python -m benchmarks.{name}")
-
-
-def run(benchmarks: Mapping[str, Measure], said: str) -> None:
-    """Measure one after another, write the report after each; ends with 1 when a count was wrong."""
-    parser = argparse.ArgumentParser(prog=said, description=f"measures: {', '.join(benchmarks)}")
+    """One benchmark as a command: `python -m benchmarks.NAME [--quick]`; 1 when it failed or a count was wrong."""
+    said = f"python -m benchmarks.{name}"
+    parser = argparse.ArgumentParser(prog=said, description=f"measures {name}")
     parser.add_argument("--quick", action="store_true", help="few and short, into .stack/benchmarks/")
     quick: bool = parser.parse_args().quick
-    wrong = False
-    with stage.ready():
-        for name, measure in benchmarks.items():
-            context = _context(f"{said}{' --quick' if quick else ''}")
-            print(f"\n== {name}", flush=True)
-            result = asyncio.run(measure(quick))
-            keep(QUICK if quick else COMMITTED, name, asdict(result) | _judged(result) | context)
-            _print(result)
-            wrong = wrong or bool(result.faults)
-    print(f"\nthe report: {(QUICK if quick else COMMITTED) / 'report.md'}")
-    sys.exit(1 if wrong else 0)
+    context = _context(f"{said}{' --quick' if quick else ''}")
+    print(f"\n== {name}", flush=True)
+    try:
+        with stage.ready():
+            result = asyncio.run(_bounded(name, measure, quick))
+    except (Exception, SystemExit) as failure:  # of whatever kind: told, and the others go on
+        keep(folder(quick), name, _failed(name, _words(failure)) | context)
+        raise
+    pictures = [asdict(plot) | {"file": f"plots/{name}-{plot.name}.svg"} for plot in result.plots]
+    keep(folder(quick), name, asdict(result) | {"plots": pictures} | _judged(result) | context)
+    _print(result)
+    print(f"\nthe report: {folder(quick) / 'report.md'}")
+    sys.exit(1 if result.faults else 0)
+
+
+async def _bounded(name: str, measure: Measure, quick: bool) -> Result:
+    minutes = MINUTES[name][quick]
+    bound = asyncio.timeout(60 * minutes)
+    try:
+        async with bound:
+            return await measure(quick)
+    except TimeoutError:
+        if bound.expired():
+            raise TimeoutError(f"not done within its {minutes:g} minutes") from None
+        raise
+
+
+def tell_failed(name: str, quick: bool, said: str, why: str) -> None:
+    """For a benchmark that could not say so itself."""
+    keep(folder(quick), name, _failed(name, why) | _context(said))
+
+
+def _words(failure: BaseException) -> str:
+    """Its first line; the rest is on the terminal."""
+    return f"{type(failure).__name__}: {failure}".splitlines()[0]
+
+
+def _failed(name: str, why: str) -> dict[str, Any]:
+    return asdict(Result(name, "", {}, [])) | {"failed": why}
 
 
 def _context(said: str) -> dict[str, Any]:
@@ -57,14 +90,37 @@ def _judged(result: Result) -> dict[str, Any]:
     return {"figures": figures}
 
 
-def keep(folder: Path, name: str, result: dict[str, Any]) -> None:
-    """Put one benchmark's result in the place of its last one; the others' stay."""
-    folder.mkdir(parents=True, exist_ok=True)
+def kept(folder: Path) -> dict[str, Any]:
+    """Each benchmark's last result."""
     file = folder / "report.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    known[name] = result
-    file.write_text(json.dumps(known, indent=1) + "\n")
+    return known
+
+
+def keep(folder: Path, name: str, result: dict[str, Any]) -> None:
+    """Put one benchmark's result in the place of its last one; the others' stay, in the report's order."""
+    plots = folder / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    known = kept(folder) | {name: result}
+    known = {name: known[name] for name in MINUTES if name in known}
+    for old in plots.glob(f"{name}-*.svg"):
+        old.unlink()
+    for picture in result["plots"]:
+        if text := picture.pop("text", ""):  # a ready one: a file is enough
+            (folder / picture["file"]).write_text(text)
+    (folder / "report.json").write_text(json.dumps(known, indent=1) + "\n")
+    _draw(folder)
     (folder / "report.md").write_text(page(known))
+
+
+def _draw(folder: Path) -> None:
+    """The plots, by the program that has matplotlib; a report without them is better than none."""
+    if not PLOTTER.exists():
+        print("no plots: they are drawn in .venv-bench, which `make bench` makes")
+        return
+    done = subprocess.run([PLOTTER, "-m", "benchmarks.draw", folder], cwd=CODE, check=False)
+    if done.returncode:
+        print(f"no plots: they could not be drawn (exit status {done.returncode}, see above)")
 
 
 def _print(result: Result) -> None:

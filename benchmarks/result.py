@@ -1,14 +1,17 @@
 """What a benchmark hands back: figures, tables, how it was measured."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number beside its target and the figure of a peer."""
+    """One measured number beside its target and the figure of a peer. `rounds`: where `value` is their median."""
 
     name: str
     value: float
@@ -16,6 +19,21 @@ class Figure:
     at_least: float | None = None
     at_most: float | None = None
     peer: str = ""
+    rounds: Sequence[float] = ()
+
+    @classmethod
+    def of_rounds(
+        cls,
+        name: str,
+        values: Sequence[float],
+        unit: str,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        peer: str = "",
+    ) -> Figure:
+        """The median of one value a round."""
+        return cls(name, median(values), unit, at_least, at_most, peer, tuple(values))
 
     @property
     def target(self) -> str:
@@ -41,6 +59,27 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """Lines, or groups of bars: `series` has the points (x, y) of each. `name` is a part of its file's name."""
+
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, Sequence[tuple[float, float]]]
+    kind: Literal["line", "bars"] = "line"
+
+
+@dataclass(frozen=True)
+class Svg:
+    """A picture that is there already."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Result:
     """All of one benchmark. `faults`: what makes its figures worth nothing."""
 
@@ -51,6 +90,7 @@ class Result:
     tables: Sequence[Table] = ()
     faults: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
+    plots: Sequence[Plot | Svg] = ()
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -22,10 +22,17 @@ def ready() -> Iterator[None]:
             yield
         return
     try:
-        stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
+        mend()
         yield
     finally:
         stack.down()
+
+
+def mend() -> None:
+    """Whatever is missing is started, whatever is too much ended: one worker of each kind, and no generator."""
+    if stack.is_up() and stack.current_scale() != 1:
+        stack.scale(1)
+    stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
 
 
 def _check() -> None:

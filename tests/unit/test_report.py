@@ -1,0 +1,108 @@
+"""The benchmarks' report: medians of rounds, plots, what failed, what stays of the last one."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report
+from benchmarks.page import page
+from benchmarks.result import Figure, Result
+
+CONTEXT = {"date": "today", "command": "python -m benchmarks.x", "machine": {}, "versions": {}}
+
+
+@pytest.fixture(autouse=True)
+def no_plotter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "PLOTTER", Path("/nowhere"))
+
+
+def result(**changed: Any) -> dict[str, Any]:
+    known = {
+        "title": "Growth",
+        "method": "How.",
+        "settings": {},
+        "figures": [],
+        "tables": [],
+        "faults": [],
+        "raw": {},
+        "plots": [],
+    }
+    return known | CONTEXT | changed
+
+
+def figure(one: Figure) -> dict[str, Any]:
+    return report._judged(Result("", "", {}, [one]))["figures"][0]  # type: ignore[no-any-return]
+
+
+def test_the_figure_of_several_rounds_is_their_median() -> None:
+    one = Figure.of_rounds("rate", [30, 10, 20], "a second", at_least=15, peer="them: 12")
+    assert (one.value, one.rounds, one.peer, one.missed) == (20, (30, 10, 20), "them: 12", False)
+
+
+def test_the_page_shows_the_median_with_the_lowest_and_the_highest_round() -> None:
+    shown = page(
+        {"growth": result(figures=[figure(Figure.of_rounds("rate", [3000, 1000, 2000], "a second"))])}
+    )
+    assert "| rate | **2,000** a second (1,000 to 3,000) |  |  |  |" in shown
+
+
+def test_a_figure_of_one_round_has_no_spread() -> None:
+    shown = page({"growth": result(figures=[figure(Figure("rate", 2000, "a second", at_most=1000))])})
+    assert "| rate | **2,000** a second | at most 1,000 a second | missed |  |" in shown
+
+
+def test_a_benchmark_that_failed_is_told_with_its_reason_alone() -> None:
+    shown = page({"growth": result(failed="TimeoutError: not done within its 22 minutes")})
+    assert "## Growth\n\n**FAILED: TimeoutError: not done within its 22 minutes**" in shown
+    assert "| measured |" not in shown
+
+
+def test_the_page_links_each_plot() -> None:
+    shown = page({"growth": result(plots=[{"title": "Rate", "file": "plots/growth-rate.svg"}])})
+    assert "![Rate](plots/growth-rate.svg)" in shown
+
+
+def test_a_report_keeps_the_other_benchmarks_and_forgets_those_that_there_are_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MINUTES", {"first": (1, 1), "second": (1, 1)})
+    (tmp_path / "report.json").write_text(json.dumps({"second": result(), "gone": result()}))
+    report.keep(tmp_path, "first", result())
+    assert list(report.kept(tmp_path)) == ["first", "second"]
+
+
+def test_a_ready_picture_is_a_file_and_not_in_the_raw_figures(tmp_path: Path) -> None:
+    name = next(iter(report.MINUTES))
+    old = tmp_path / "plots" / f"{name}-of-last-time.svg"
+    old.parent.mkdir()
+    old.touch()
+    picture = {"name": "flame", "title": "Flame graph", "text": "<svg/>", "file": f"plots/{name}-flame.svg"}
+    report.keep(tmp_path, name, result(plots=[picture]))
+    assert (tmp_path / "plots" / f"{name}-flame.svg").read_text() == "<svg/>"
+    assert "<svg/>" not in (tmp_path / "report.json").read_text()
+    assert not old.exists()
+
+
+def test_one_that_is_not_done_within_its_bound_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def measure(_: bool) -> Result:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(report, "MINUTES", {"slow": (0.0001, 0.0002)})
+    with pytest.raises(TimeoutError, match=r"not done within its 0.0002 minutes"):
+        asyncio.run(report._bounded("slow", measure, quick=True))
+
+
+def test_all_benchmarks_together_have_90_minutes_and_the_quick_ones_15() -> None:
+    full, quick = zip(*report.MINUTES.values(), strict=True)
+    assert sum(full) <= 90
+    assert sum(quick) <= 15
+
+
+@pytest.mark.parametrize("name", report.MINUTES)
+def test_each_benchmark_is_a_command(name: str) -> None:
+    text = Path(report.__file__).with_name(f"{name}.py").read_text()
+    assert f'report.command("{name}", measure)' in text
