@@ -1,0 +1,108 @@
+"""What the peers share: the app's own steps (decide, tell, store), for a frame that has records in its hands.
+
+So the guarantees are the app's: one verdict a transaction, told before it is stored, by the one writer of its
+partition; what an earlier process told already is found in the log and not decided again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any
+
+from app.delivery import Batch, Round, Step
+from app.doors import RealDoors
+from app.errors import Transient
+from app.narration import Narrator
+from app.pipeline import Pipeline
+from app.resources import Resources, waited_for
+from app.settings import Settings, settings
+from app.topics import CREATED
+
+log = logging.getLogger(__name__)
+
+#: As our worker has them (app/factory.py).
+FETCH_BYTES = 2 * 1024 * 1024
+SESSION_TIMEOUT_MS, HEARTBEAT_MS = 8_000, 2_000
+COMMIT_INTERVAL = 0.25
+
+#: What a consumer of aiokafka is told by each peer that has one.
+CONSUMER: dict[str, Any] = {
+    "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",
+    "max_partition_fetch_bytes": FETCH_BYTES,
+    "session_timeout_ms": SESSION_TIMEOUT_MS,
+    "heartbeat_interval_ms": HEARTBEAT_MS,
+}
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+
+
+class Work:
+    """The steps of app.pipeline, each tried until it works."""
+
+    def __init__(self, values: Settings, resources: Resources):
+        self._pipeline = Pipeline(
+            RealDoors(resources),
+            Narrator(values.log_each_transaction),
+            when_down=values.when_antifraud_is_down,
+            patience=values.assess_patience,
+        )
+        self._next: dict[int, int] = {}  # by partition, the offset that follows what came last
+
+    def round(self, records: Mapping[int, Sequence[Any]]) -> Round:
+        """Records by partition as a round. One that does not follow the last means that the partition was away."""
+        batches = [Batch(CREATED, p, some, some[-1].offset + 1, 0) for p, some in records.items()]
+        new = {b.partition for b in batches if b.records[0].offset != self._next.get(b.partition)}
+        self._next |= {batch.partition: batch.next_offset for batch in batches}
+        return Round(batches, 0, frozenset((CREATED, partition) for partition in new))
+
+    async def decide(self, round_: Round) -> None:
+        """Assessed, or the verdict that the log has already."""
+        await _done(self._pipeline.decide, round_)
+
+    async def tell(self, round_: Round) -> None:
+        """Into transaction_status."""
+        await _done(self._pipeline.tell, round_)
+
+    async def store(self, round_: Round) -> None:
+        """Into Cassandra."""
+        await _done(self._pipeline.store, round_)
+
+    async def all_of(self, records: Mapping[int, Sequence[Any]]) -> None:
+        """All three, one after the other: afterwards the offsets may be committed."""
+        round_ = self.round(records)
+        for step in (self.decide, self.tell, self.store):
+            await step(round_)
+
+
+async def _done(step: Step, round_: Round) -> None:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await step(round_)
+        except Transient as exc:
+            log.warning("%s failed, tried again: %s", step.__name__, exc)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def by_partition(records: Iterable[Any]) -> dict[int, list[Any]]:
+    """Records that come partition by partition, each partition's in order."""
+    return {partition: list(some) for partition, some in groupby(records, lambda record: record.partition)}
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Work]:
+    """Connected to all that the work needs, while it lasts."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    values = settings()
+    resources = Resources(values, ())
+    await resources.antifraud.open()
+    await waited_for("Cassandra", resources.cassandra.open)
+    await resources.open_log()
+    try:
+        yield Work(values, resources)
+    finally:
+        await resources.close()
