@@ -12,9 +12,9 @@ OTHERS = "(everything else on the machine)"
 Seconds = Mapping[str, float]
 
 
-def used() -> dict[str, float]:
-    """CPU seconds by process name, ours and the rest of the machine's among them."""
-    pids = {name: part.pid for name, part in parts.states().items() if part.pid}
+def used(others: Mapping[str, int] | None = None) -> dict[str, float]:
+    """CPU seconds by process name, ours, those of `others` (name, pid) and the rest of the machine's among them."""
+    pids = {name: part.pid for name, part in parts.states().items() if part.pid} | dict(others or {})
     found = {name: _of(psutil.Process(pid)) for name, pid in pids.items()}
     found[OURSELVES] = _of(psutil.Process())
     machine = psutil.cpu_times()
@@ -23,8 +23,9 @@ def used() -> dict[str, float]:
 
 
 def _of(process: psutil.Process) -> float:
+    """With its children's, once they have ended."""
     times = process.cpu_times()
-    return times.user + times.system
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def between(before: Seconds, after: Seconds) -> dict[str, float]:

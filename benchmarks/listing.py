@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import aiohttp
 
 from benchmarks import progress, report, stage
-from benchmarks.pipeline import backlog_through
+from benchmarks.backlog import processed
 from benchmarks.result import Figure, Result, Table, percentile
 from generator.client import PATH
 from infra.native import places
@@ -49,7 +49,7 @@ async def _filled_up_to(wanted: int) -> int:
     async with progress.group() as group:
         missing = wanted - await group.end()
     if missing > 0:
-        await backlog_through(missing)
+        await processed(missing)
     async with progress.group() as group:
         async with asyncio.timeout(BOUND):
             async for _ in group.until(await group.end()):

@@ -1,4 +1,4 @@
-"""How far the transactions worker is: what its group has committed, and when."""
+"""How far a transactions worker is, ours or a peer: what its group has committed, and when."""
 
 import asyncio
 import os
@@ -13,7 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from benchmarks.traffic import CREATED
 
 GROUP = "transactions"
+BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
 EVERY = 0.05  # seconds between two looks; the worker commits every 0.25 s
+SESSION = 8.0  # seconds for which a group keeps the place of one that was killed
 
 
 class Seen(NamedTuple):
@@ -24,26 +26,50 @@ class Seen(NamedTuple):
 
 
 class Group:
-    """The offsets of the worker's group on transaction_created, over all partitions."""
+    """The offsets of a worker's group on transaction_created, over all partitions."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
-        self._admin, self._consumer = admin, consumer
+    def __init__(self, name: str, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._name, self._admin, self._consumer = name, admin, consumer
 
     async def committed(self) -> int:
         """Records before the committed offsets."""
-        offsets = await self._admin.list_consumer_group_offsets(GROUP)
+        offsets = await self._admin.list_consumer_group_offsets(self._name)
         return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == CREATED)
 
     async def is_assigned(self) -> bool:
         """Whether the worker has its partitions."""
-        (answer,) = await self._admin.describe_consumer_groups([GROUP])
-        return any(state == "Stable" for _, _, state, *_ in answer.groups)
+        return await self._state() == "Stable"
+
+    async def is_left(self) -> bool:
+        """Whether nobody is in it: the partitions of one that was killed are held for a while."""
+        return await self._state() in ("Empty", "Dead")
+
+    async def _state(self) -> str:
+        (answer,) = await self._admin.describe_consumer_groups([self._name])
+        ((_, _, state, *_),) = answer.groups
+        return str(state)
 
     async def end(self) -> int:
         """Records in the log."""
-        (topic,) = await self._admin.describe_topics([CREATED])
-        partitions = [TopicPartition(CREATED, found["partition"]) for found in topic["partitions"]]
-        return sum((await self._consumer.end_offsets(partitions)).values())
+        return sum((await self.ends(CREATED)).values())
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Where each partition of a topic ends."""
+        (described,) = await self._admin.describe_topics([topic])
+        partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
+        found: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        return found
+
+    async def skip(self) -> None:
+        """Commit the end of the log: what is there was another group's work. Nobody may be in the group."""
+        ends = await self.ends(CREATED)
+        member = AIOKafkaConsumer(bootstrap_servers=BROKERS, group_id=self._name, enable_auto_commit=False)
+        await member.start()
+        try:
+            member.assign(list(ends))
+            await member.commit(ends)
+        finally:
+            await member.stop()
 
     async def until(self, records: int, more_than: int = -1) -> AsyncIterator[Seen]:
         """Each change of what is committed beyond `more_than`, until it is `records`."""
@@ -58,17 +84,16 @@ class Group:
 
 
 @asynccontextmanager
-async def group() -> AsyncIterator[Group]:
+async def group(name: str = GROUP) -> AsyncIterator[Group]:
     """Connected, for a while."""
-    brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
-    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=BROKERS)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers, enable_auto_commit=False, isolation_level="read_committed"
+        bootstrap_servers=BROKERS, enable_auto_commit=False, isolation_level="read_committed"
     )
     await admin.start()
     await consumer.start()
     try:
-        yield Group(admin, consumer)
+        yield Group(name, admin, consumer)
     finally:
         await consumer.stop()
         await admin.close()

@@ -80,9 +80,15 @@ def start(name: str) -> None:
         stack.start(name)
 
 
-def start_at_once(name: str) -> None:
+def start_at_once(name: str, environment: dict[str, str] | None = None) -> None:
     """Start a part and return at once: nothing asks it whether it is ready while it is measured."""
-    supervisor.start(name)
+    supervisor.start(name, environment)
+
+
+def kill(name: str) -> None:
+    """SIGKILL, without a word."""
+    with redirect_stdout(StringIO()):
+        stack.kill(name)
 
 
 def last_words(name: str) -> str:

@@ -56,7 +56,7 @@ async def store(consumer: AIOKafkaConsumer, done: Work, told: Rounds) -> None:
 
 
 async def main() -> None:
-    """Work until killed."""
+    """Until it is told to end."""
     consumer = AIOKafkaConsumer(
         CREATED,
         bootstrap_servers=settings().kafka_brokers,
@@ -72,4 +72,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    work.run(main)

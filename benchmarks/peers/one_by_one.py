@@ -3,7 +3,6 @@
 As there, the call is made in a process of its own, and all else waits for it.
 """
 
-import asyncio
 import time
 from concurrent.futures import ProcessPoolExecutor
 
@@ -38,7 +37,7 @@ def assess(transaction: Transaction) -> Assessment:
 
 
 async def main() -> None:
-    """Work until killed."""
+    """Until it is told to end."""
     created = await topics.register(values, topics.CREATED)
     status = await topics.register(values, topics.STATUS)
     contact_points = values.cassandra_hosts.split(",")
@@ -66,4 +65,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    work.run(main)

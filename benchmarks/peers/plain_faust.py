@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import AsyncIterable
 from io import BytesIO
 from typing import Any
 
@@ -80,7 +79,7 @@ table = TransactionsTable(cassandra, values.cassandra_timeout, values.read_timeo
 
 
 @app.agent(created)
-async def assess(transactions: AsyncIterable[Created]) -> None:
+async def assess(transactions: faust.Stream[Created]) -> None:
     """Assess, tell, store: the event is acknowledged when the next one is asked for."""
     await antifraud.open()
     await cassandra.open()

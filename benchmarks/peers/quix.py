@@ -62,7 +62,7 @@ class TransactionsSink(BaseSink):
 
 
 def main() -> None:
-    """Work until killed."""
+    """Until it is told to end."""
     app = Application(
         settings().kafka_brokers,
         consumer_group=GROUP,

@@ -6,8 +6,9 @@ partition; what an earlier process told already is found in the log and not deci
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from typing import Any
 
@@ -106,3 +107,16 @@ async def opened() -> AsyncIterator[Work]:
         yield Work(values, resources)
     finally:
         await resources.close()
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Until SIGTERM: then it is cancelled, so that it leaves its group."""
+
+    async def until_told() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await main()
+
+    asyncio.run(until_told())

@@ -6,7 +6,8 @@ import json
 import os
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -96,16 +97,21 @@ async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
         return str((await response.json())["status"])
 
 
-async def records(topic: str, ids: Ids) -> AsyncIterator[dict[str, Any]]:
-    """The decoded records of these ids, from the topic's beginning to where it ends now."""
+async def records(
+    topic: str, ids: Ids, start: Mapping[int, int] | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """The decoded records of these ids, from the topic's beginning to where it ends now.
+
+    `start`: or from these offsets, by partition.
+    """
     schemas: dict[int, Any] = {}
     async with aiohttp.ClientSession(raise_for_status=True) as registry:
-        async for record in _raw_records(topic):
+        async for record in _raw_records(topic, start or {}):
             if (record.key or b"").decode(errors="replace") in ids:
                 yield await _decoded(record.value, schemas, registry)
 
 
-async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+async def _raw_records(topic: str, start: Mapping[int, int]) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     brokers = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
     # without a group all partitions are ours, and nothing is committed
     consumer = AIOKafkaConsumer(
@@ -114,6 +120,9 @@ async def _raw_records(topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]
     try:
         await _start(consumer, topic)
         partitions = consumer.assignment()
+        for partition in partitions:
+            if partition.partition in start:
+                consumer.seek(partition, start[partition.partition])
         ends = await consumer.end_offsets(partitions)
         while left := [p for p in partitions if await consumer.position(p) < ends[p]]:
             for records in (await consumer.getmany(*left, timeout_ms=1000)).values():
@@ -146,6 +155,14 @@ async def _decoded(value: bytes, schemas: dict[int, Any], registry: aiohttp.Clie
 
 
 def _stored(ids: Ids) -> dict[str, str]:
+    with session() as connected:
+        rows = _by_id(connected, ids) if len(ids) <= ONE_BY_ONE else _whole_table(connected)
+        return {id_: status for id_, status in rows if id_ in ids}
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Connected to Cassandra for a while, in the keyspace, to read at LOCAL_QUORUM."""
     hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
     profile = ExecutionProfile(
         load_balancing_policy=RoundRobinPolicy(),
@@ -159,9 +176,7 @@ def _stored(ids: Ids) -> dict[str, str]:
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
     )
     try:
-        session = cluster.connect("transactions")
-        rows = _by_id(session, ids) if len(ids) <= ONE_BY_ONE else _whole_table(session)
-        return {id_: status for id_, status in rows if id_ in ids}
+        yield cluster.connect("transactions")
     finally:
         cluster.shutdown()
 

@@ -1,0 +1,96 @@
+"""What a backlog's way has left, compared by id and by value: fed, told, stored."""
+
+import asyncio
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.query import dict_factory
+
+from benchmarks import traffic
+from benchmarks.traffic import Record
+from infra.native import places
+
+STATUS = "transaction_status"
+SHARDS = 4  # of a minute, in the table's layout (schemas/cql)
+IDS_AT_ONCE = 100
+AT_A_TIME = 16
+AVRO_BEGINS = 5
+
+ROWS = "SELECT * FROM transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
+DECISION = ("revision", "status", "score", "reason", "model_version")
+
+Found = dict[str, Any]  # columns or fields by name
+
+
+async def faults(
+    records: Sequence[Record], told_from: Mapping[int, int], offsets_from: Mapping[int, int], once: bool
+) -> list[str]:
+    """What is wrong, a line each kind. The offsets: where both topics ended before the records were fed.
+
+    `once`: a verdict may not be told again, not even the same.
+    """
+    fed = _fed(records)
+    told = defaultdict[str, list[Found]](list)
+    async for status in places.records(STATUS, fed, told_from):
+        told[status["transaction_id"]].append(status)
+    rows = await asyncio.to_thread(_rows, list(fed))
+    wrong = Counter[str]()
+    for id_, body in fed.items():
+        wrong.update(_wrong(body, told.get(id_, []), rows.get(id_), once))
+    if len(fed) != len(records):
+        wrong["fed twice"] = len(records) - len(fed)
+    places_of = Counter(
+        (s["source_partition"], s["source_offset"]) for some in told.values() for s in some[:1]
+    )
+    wrong["told for a record that is not theirs"] = sum(
+        count > 1 or offset < offsets_from[partition] for (partition, offset), count in places_of.items()
+    )
+    return [f"{count} transactions {what}" for what, count in wrong.items() if count]
+
+
+def _wrong(fed: Found, told: Sequence[Found], row: Found | None, once: bool) -> list[str]:
+    found = {
+        "not told": not told,
+        "not in Cassandra": row is None,
+        "told more than once": once and len(told) > 1,
+        "told with two verdicts": len({tuple(status[name] for name in DECISION) for status in told}) > 1,
+        "told otherwise than asked": any(not fed.items() <= status.items() for status in told),
+        "never assessed": any(status["score"] is None for status in told),
+        "stored otherwise than told": bool(row and told) and not _agree(row or {}, told),
+    }
+    return [what for what, is_so in found.items() if is_so]
+
+
+def _agree(row: Found, told: Sequence[Found]) -> bool:
+    """Column by column; of a verdict that was told twice, each column is of one of the two."""
+    return all(any(row[name] == status[name] for status in told) for name in told[0])
+
+
+def _fed(records: Sequence[Record]) -> dict[str, Found]:
+    _, schema = traffic.registered()
+    return {
+        record.key.decode(): fastavro.schemaless_reader(BytesIO(record.value[AVRO_BEGINS:]), schema, None)
+        for record in records
+    }
+
+
+def _rows(ids: Sequence[str]) -> dict[str, Found]:
+    """Each id's row, by the minute that is in the id (UUIDv7) and its shard, at LOCAL_QUORUM."""
+    partitions = defaultdict[tuple[int, int], list[str]](list)
+    for id_ in ids:
+        minute = int(id_[:8] + id_[9:13], 16) // 60_000
+        partitions[minute, zlib.crc32(id_.encode()) % SHARDS].append(id_)
+    asked = [
+        (*partition, some[start : start + IDS_AT_ONCE])
+        for partition, some in partitions.items()
+        for start in range(0, len(some), IDS_AT_ONCE)
+    ]
+    with places.session() as session:
+        session.row_factory = dict_factory
+        answers = execute_concurrent_with_args(session, session.prepare(ROWS), asked, concurrency=AT_A_TIME)
+        return {row["transaction_id"]: row for _, rows in answers for row in rows}
