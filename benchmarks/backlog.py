@@ -88,10 +88,10 @@ async def _watched(group: Group, side: Side, batch: int, kill: bool) -> Run:
     side.start(batch)
     try:
         async with asyncio.timeout(BOUND):
-            await _assigned(group)
+            await _assigned(group, side)
             assigned, used = time.monotonic(), cpu.used(side.pids())
             seen = []
-            async for now in group.until(end, more_than=before):
+            async for now in group.until(end, more_than=before, check=side.check):
                 seen.append(now)
                 if kill and now.records > before + (end - before) / 5:
                     if now.records == end:
@@ -107,8 +107,9 @@ async def _watched(group: Group, side: Side, batch: int, kill: bool) -> Run:
     return Run(end - before, started, assigned, seen, spent)
 
 
-async def _assigned(group: Group) -> None:
-    while not await group.is_assigned():  # noqa: ASYNC110  # another process's state
+async def _assigned(group: Group, side: Side) -> None:
+    while not await group.is_assigned():
+        side.check()
         await asyncio.sleep(progress.EVERY)
 
 

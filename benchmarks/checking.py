@@ -39,21 +39,22 @@ async def faults(
     async for status in places.records(STATUS, fed, told_from):
         told[status["transaction_id"]].append(status)
     rows = await asyncio.to_thread(_rows, list(fed))
-    wrong = Counter[str]()
+    found = Counter[str]()
     for id_, body in fed.items():
-        wrong.update(_wrong(body, told.get(id_, []), rows.get(id_), once))
+        found.update(wrong(body, told.get(id_, []), rows.get(id_), once))
     if len(fed) != len(records):
-        wrong["fed twice"] = len(records) - len(fed)
+        found["fed twice"] = len(records) - len(fed)
     places_of = Counter(
         (s["source_partition"], s["source_offset"]) for some in told.values() for s in some[:1]
     )
-    wrong["told for a record that is not theirs"] = sum(
+    found["told for a record that is not theirs"] = sum(
         count > 1 or offset < offsets_from[partition] for (partition, offset), count in places_of.items()
     )
-    return [f"{count} transactions {what}" for what, count in wrong.items() if count]
+    return [f"{count} transactions {what}" for what, count in found.items() if count]
 
 
-def _wrong(fed: Found, told: Sequence[Found], row: Found | None, once: bool) -> list[str]:
+def wrong(fed: Found, told: Sequence[Found], row: Found | None, once: bool) -> list[str]:
+    """What is wrong with one transaction, in words."""
     found = {
         "not told": not told,
         "not in Cassandra": row is None,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -71,10 +71,13 @@ class Group:
         finally:
             await member.stop()
 
-    async def until(self, records: int, more_than: int = -1) -> AsyncIterator[Seen]:
-        """Each change of what is committed beyond `more_than`, until it is `records`."""
+    async def until(
+        self, records: int, more_than: int = -1, check: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Seen]:
+        """Each change of what is committed beyond `more_than`, until it is `records`; `check` may end it by raising."""
         known = more_than
         while known < records:
+            check()
             now = await self.committed()
             if now > known:
                 known = now

@@ -46,6 +46,10 @@ class Side(ABC):
         """SIGKILL."""
 
     @abstractmethod
+    def check(self) -> None:
+        """SystemExit when it has ended by itself, where that can be seen at no cost."""
+
+    @abstractmethod
     def pids(self) -> dict[str, int]:
         """Its process, unless the stack knows it."""
 
@@ -67,6 +71,9 @@ class Ours(Side):
 
     def kill(self) -> None:
         stage.kill(stage.WORKER)
+
+    def check(self) -> None:
+        """The supervisor would have to be asked."""
 
     def pids(self) -> dict[str, int]:
         return {}
@@ -116,6 +123,12 @@ class Peer(Side):
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)  # with what it has started
         self._process.wait()
+
+    def check(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            raise SystemExit(
+                f"{self.title} ended with {self._process.returncode}; its log:\n{self.last_words()}"
+            )
 
     def pids(self) -> dict[str, int]:
         return {self.part: self._process.pid} if self._process else {}

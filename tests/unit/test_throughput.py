@@ -1,0 +1,91 @@
+"""What the pipeline's benchmark calls wrong, and how it compares."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks import checking, comparison, sides
+from benchmarks.backlog import Run
+from benchmarks.comparison import Measured
+from benchmarks.progress import Seen
+
+FED = {"transaction_id": "a", "value_in_cents": 5}
+TOLD = FED | {
+    "revision": 1,
+    "status": "accepted",
+    "score": 0.9,
+    "reason": None,
+    "model_version": "m",
+    "decided_at": 1,
+}
+ROW = TOLD | {"bucket": 7, "shard": 1}
+
+
+def test_what_is_told_once_as_asked_and_stored_as_told_is_right() -> None:
+    assert checking.wrong(FED, [TOLD], ROW, once=True) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "row", "what"),
+    [
+        ([], ROW, "not told"),
+        ([TOLD], None, "not in Cassandra"),
+        ([TOLD, TOLD], ROW, "told more than once"),
+        ([TOLD | {"value_in_cents": 6}], ROW | {"value_in_cents": 6}, "told otherwise than asked"),
+        ([TOLD | {"score": None}], ROW | {"score": None}, "never assessed"),
+        ([TOLD], ROW | {"status": "rejected"}, "stored otherwise than told"),
+        ([TOLD], ROW | {"value_in_cents": 6}, "stored otherwise than told"),
+    ],
+)
+def test_what_is_missing_or_differs_is_wrong(
+    told: list[dict[str, Any]], row: dict[str, Any] | None, what: str
+) -> None:
+    assert checking.wrong(FED, told, row, once=True) == [what]
+
+
+def test_a_side_that_may_tell_again_may_not_say_something_else() -> None:
+    later = TOLD | {"decided_at": 2}
+    assert checking.wrong(FED, [TOLD, later], ROW, once=False) == []
+    other = TOLD | {"score": 0.1, "status": "rejected"}
+    assert checking.wrong(FED, [TOLD, other], ROW, once=False) == ["told with two verdicts"]
+
+
+def run(rate: float, micros: float, part: str, faults: tuple[str, ...] = ()) -> Run:
+    spent = {part: micros / 1e6 * 1000, "kafka": 0.1, "(the benchmark)": 5.0}
+    return Run(1000, 0.0, 1.0, [Seen(1.0 + 1000 / rate, 1000)], spent, faults)
+
+
+def measured(rates: dict[str, tuple[float, ...]], **more: Any) -> list[Measured]:
+    return [
+        Measured(side, 1000, runs=[run(rate, 50, side.part, **more) for rate in rates[side.group]])
+        for side in sides.SIDES
+    ]
+
+
+RATES = {
+    "transactions": (5000.0, 5400.0, 5200.0),
+    "peer-loop": (5000.0, 5200.0, 5100.0),
+    "peer-faststream": (4000.0, 4100.0, 4200.0),
+    "peer-quix": (3000.0, 3100.0, 3200.0),
+    "peer-plain-faust": (200.0, 210.0, 220.0),
+    "peer-one-by-one": (8.0,),
+}
+
+
+def test_ratios_are_of_the_medians_and_cpu_counts_neither_the_benchmark_nor_strangers() -> None:
+    figures = {figure.name: figure for figure in comparison.result(measured(RATES), quick=True).figures}
+    loop = figures[f"to {sides.LOOP.title}"]
+    assert loop.value == pytest.approx(5200 / 5100)
+    assert loop.rounds == pytest.approx((1.0, 5400 / 5200, 5200 / 5100))
+    assert not any(figure.missed for figure in figures.values())
+    assert figures["CPU of the whole stack"].value == pytest.approx(150)
+
+
+def test_a_loop_that_a_peer_is_faster_than_is_not_finished() -> None:
+    result = comparison.result(measured(RATES | {"peer-quix": (6000.0, 6000.0, 6000.0)}), quick=True)
+    assert any(figure.missed and figure.name.startswith(sides.LOOP.title) for figure in result.figures)
+
+
+def test_a_fault_of_any_run_stands_in_the_result_with_whose_it_was() -> None:
+    result = comparison.result(measured(RATES, faults=("2 transactions not told",)), quick=True)
+    assert f"{sides.QUIX.title}: 2 transactions not told" in result.faults
