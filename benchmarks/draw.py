@@ -39,14 +39,29 @@ def main(folder: Path) -> None:
 def drawn(plot: Mapping[str, Any]) -> Figure:
     """The picture of one plot."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-    axes = figure.subplots()
-    (_bars if plot["kind"] == "bars" else _lines)(axes, plot["series"])
-    most = max((y for points in plot["series"].values() for _, y in points), default=1)
-    axes.set(title=plot["title"], xlabel=plot["x_label"], ylabel=plot["y_label"], ylim=(0, 1.08 * most))
+    axes, series = figure.subplots(), plot["series"]
+    axes.set_title(plot["title"])
+    if plot["kind"] == "bars" and len(_xs(series)) == 1:
+        _names(axes, plot)
+        return figure
+    (_bars if plot["kind"] == "bars" else _lines)(axes, series)
+    most = max((y for points in series.values() for _, y in points), default=1)
+    axes.set(xlabel=plot["x_label"], ylabel=plot["y_label"], ylim=(0, 1.08 * most))
     axes.yaxis.set_major_formatter(lambda value, _: number(value))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
+
+
+def _names(axes: Axes, plot: Mapping[str, Any]) -> None:
+    """One group of bars alone: a line for each series, from the top, with its name beside it."""
+    values = {name: points[0][1] for name, points in plot["series"].items()}
+    drawn = axes.barh(list(values), list(values.values()))
+    axes.bar_label(drawn, [number(value) for value in values.values()], padding=3)
+    axes.set(xlabel=plot["y_label"], xlim=(0, 1.12 * max(values.values())))
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(lambda value, _: number(value))
+    axes.grid(axis="x", alpha=0.3)
 
 
 def _xs(series: Series) -> list[float]:
@@ -68,15 +83,12 @@ def _lines(axes: Axes, series: Series) -> None:
 
 
 def _bars(axes: Axes, series: Series) -> None:
-    """A group for each x, a bar in it for each series; one group alone needs no mark."""
+    """A group for each x, a bar in it for each series."""
     xs, width = _xs(series), GROUP / max(len(series), 1)
     for place, (name, points) in enumerate(series.items()):
         left = (place - (len(series) - 1) / 2) * width
         axes.bar([xs.index(x) + left for x, _ in points], [y for _, y in points], width * 0.92, label=name)
-    if len(xs) > 1:
-        axes.set_xticks(range(len(xs)), [number(x) for x in xs])
-    else:
-        axes.set_xticks([])
+    axes.set_xticks(range(len(xs)), [number(x) for x in xs])
 
 
 if __name__ == "__main__":

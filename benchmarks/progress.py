@@ -1,4 +1,4 @@
-"""How far a transactions worker is, ours or a peer: what its group has committed, and when."""
+"""How far a worker is, ours or a peer: what its group has committed, and when."""
 
 import asyncio
 import os
@@ -26,32 +26,38 @@ class Seen(NamedTuple):
 
 
 class Group:
-    """The offsets of a worker's group on transaction_created, over all partitions."""
+    """The offsets of a worker's group on the topic that it reads, over all partitions."""
 
-    def __init__(self, name: str, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
-        self._name, self._admin, self._consumer = name, admin, consumer
+    def __init__(self, name: str, topic: str, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._name, self._topic, self._admin, self._consumer = name, topic, admin, consumer
 
     async def committed(self) -> int:
         """Records before the committed offsets."""
         offsets = await self._admin.list_consumer_group_offsets(self._name)
-        return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == CREATED)
+        return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == self._topic)
 
     async def is_assigned(self) -> bool:
         """Whether the worker has its partitions."""
-        return await self._state() == "Stable"
+        return await self.workers() > 0
+
+    async def workers(self) -> int:
+        """How many have their partitions; 0 while these are given out."""
+        state, members = await self._state()
+        return members if state == "Stable" else 0
 
     async def is_left(self) -> bool:
         """Whether nobody is in it: the partitions of one that was killed are held for a while."""
-        return await self._state() in ("Empty", "Dead")
+        return (await self._state())[0] in ("Empty", "Dead")
 
-    async def _state(self) -> str:
+    async def _state(self) -> tuple[str, int]:
+        """In Kafka's word, and the number of its members."""
         (answer,) = await self._admin.describe_consumer_groups([self._name])
-        ((_, _, state, *_),) = answer.groups
-        return str(state)
+        ((_, _, state, _, _, members, *_),) = answer.groups
+        return state, len(members)
 
     async def end(self) -> int:
         """Records in the log."""
-        return sum((await self.ends(CREATED)).values())
+        return sum((await self.ends(self._topic)).values())
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Where each partition of a topic ends."""
@@ -62,7 +68,7 @@ class Group:
 
     async def skip(self) -> None:
         """Commit the end of the log: what is there was another group's work. Nobody may be in the group."""
-        ends = await self.ends(CREATED)
+        ends = await self.ends(self._topic)
         member = AIOKafkaConsumer(bootstrap_servers=BROKERS, group_id=self._name, enable_auto_commit=False)
         await member.start()
         try:
@@ -87,7 +93,7 @@ class Group:
 
 
 @asynccontextmanager
-async def group(name: str = GROUP) -> AsyncIterator[Group]:
+async def group(name: str = GROUP, topic: str = CREATED) -> AsyncIterator[Group]:
     """Connected, for a while."""
     admin = AIOKafkaAdminClient(bootstrap_servers=BROKERS)
     consumer = AIOKafkaConsumer(
@@ -96,7 +102,7 @@ async def group(name: str = GROUP) -> AsyncIterator[Group]:
     await admin.start()
     await consumer.start()
     try:
-        yield Group(name, admin, consumer)
+        yield Group(name, topic, admin, consumer)
     finally:
         await consumer.stop()
         await admin.close()

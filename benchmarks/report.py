@@ -6,24 +6,30 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import stage
+from benchmarks import environment
 from benchmarks.machine import machine, versions
 from benchmarks.page import page
 from benchmarks.result import Figure, Result, number
+from benchmarks.stage import ready
 from infra.native.folders import CODE, STATE
 
 COMMITTED = Path(__file__).parent  # a full run's report
 QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparing
 #: Each benchmark's own bound, full and quick, in the order of the report. In all: 90 and 15 minutes.
-MINUTES = {"throughput": (35.0, 4.0), "latency": (10.0, 2.0), "listing": (10.0, 3.0)}
-PLOTTER = CODE / ".venv-bench" / "bin" / "python"
+MINUTES = {
+    "throughput": (35.0, 4.0),
+    "latency": (8.0, 1.5),
+    "growth": (21.0, 3.5),
+}
 
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]
+Stage = Callable[[], AbstractContextManager[None]]
 
 
 def folder(quick: bool) -> Path:
@@ -31,16 +37,20 @@ def folder(quick: bool) -> Path:
     return QUICK if quick else COMMITTED
 
 
-def command(name: str, measure: Measure) -> None:
-    """One benchmark as a command: `python -m benchmarks.NAME [--quick]`; 1 when it failed or a count was wrong."""
+def command(name: str, measure: Measure, stage: Stage = ready) -> None:
+    """One benchmark as a command: `python -m benchmarks.NAME [--quick]`; 1 when it failed or a count was wrong.
+
+    `stage`: the stack as it needs it.
+    """
     said = f"python -m benchmarks.{name}"
     parser = argparse.ArgumentParser(prog=said, description=f"measures {name}")
     parser.add_argument("--quick", action="store_true", help="few and short, into .stack/benchmarks/")
     quick: bool = parser.parse_args().quick
+    environment.ready()
     context = _context(f"{said}{' --quick' if quick else ''}")
     print(f"\n== {name}", flush=True)
     try:
-        with stage.ready():
+        with stage():
             result = asyncio.run(_bounded(name, measure, quick))
     except (Exception, SystemExit) as failure:  # of whatever kind: told, and the others go on
         keep(folder(quick), name, _failed(name, _words(failure)) | context)
@@ -115,10 +125,7 @@ def keep(folder: Path, name: str, result: dict[str, Any]) -> None:
 
 def _draw(folder: Path) -> None:
     """The plots, by the program that has matplotlib; a report without them is better than none."""
-    if not PLOTTER.exists():
-        print("no plots: they are drawn in .venv-bench, which `make bench` makes")
-        return
-    done = subprocess.run([PLOTTER, "-m", "benchmarks.draw", folder], cwd=CODE, check=False)
+    done = subprocess.run([environment.PYTHON, "-m", "benchmarks.draw", folder], cwd=CODE, check=False)
     if done.returncode:
         print(f"no plots: they could not be drawn (exit status {done.returncode}, see above)")
 

@@ -60,7 +60,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines, or groups of bars: `series` has the points (x, y) of each. `name` is a part of its file's name."""
+    """Lines, or groups of bars: `series` has the points (x, y) of each. `name` is a part of its file's name.
+
+    With one x alone (0, say) each series is a bar with its name beside it.
+    """
 
     name: str
     title: str

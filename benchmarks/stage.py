@@ -1,15 +1,18 @@
 """The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
 from infra.native import parts, procfile, stack, supervisor
+from infra.native.folders import DATA
 from infra.native.parts import Part
 
 WORKER = "transactions"
 GENERATOR = "generator"
+ASIDE = DATA.with_name("data.aside")  # what was stored before a benchmark that begins with nothing
 READY_WITHIN = 30.0  # one late answer on a busy machine is no fault
 
 
@@ -68,16 +71,50 @@ def _without_generator() -> Iterator[None]:
         start(GENERATOR)
 
 
+@contextmanager
+def nothing_stored() -> Iterator[None]:
+    """Down, and with no data: what there is lies aside meanwhile. At the end all is as it was before."""
+    was_up = stack.is_up()
+    had_generator = was_up and stack.pid(GENERATOR) is not None
+    stack.down()
+    if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
+        forget()
+    elif DATA.exists():
+        DATA.rename(ASIDE)
+    try:
+        yield
+    finally:
+        stack.down()
+        forget()
+        if ASIDE.exists():
+            ASIDE.rename(DATA)
+        if was_up:
+            mend()
+        if had_generator:
+            start(GENERATOR)
+
+
+def forget() -> None:
+    """Throw the data away; the stack is down."""
+    shutil.rmtree(DATA, ignore_errors=True)
+
+
 def stop(name: str) -> None:
     """Stop a part, without a word."""
     with redirect_stdout(StringIO()):
         stack.stop(name)
 
 
-def start(name: str) -> None:
+def start(name: str, environment: dict[str, str] | None = None) -> None:
     """Start a part and wait until it is ready, without a word."""
     with redirect_stdout(StringIO()):
-        stack.start(name)
+        stack.start(name, environment)
+
+
+def scale(workers: int) -> None:
+    """So many transactions workers, all ready, without a word."""
+    with redirect_stdout(StringIO()):
+        stack.scale(workers)
 
 
 def start_at_once(name: str, environment: dict[str, str] | None = None) -> None:

@@ -18,6 +18,7 @@ from generator.traffic import transactions
 
 CREATED = "transaction_created"
 BATCH_BYTES = 500_000
+PARTITIONS = 4
 
 
 class Record(NamedTuple):

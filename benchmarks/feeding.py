@@ -1,0 +1,111 @@
+"""A backlog put before workers that run and have nothing to do: how quickly it is worked off, and what that costs."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks import cpu, progress, traffic
+from benchmarks.progress import Group
+
+ARRIVED_AT = 500.0  # a second, in the ids' times
+CHUNK = 30_000
+ONE_OF = 50  # so many fed transactions the id of one is kept
+BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
+QUIET, LOOK, QUIET_WITHIN = 0.4, 2.0, 60.0  # cores (idle it uses 0.2), seconds of a look, seconds
+
+METHOD = f"""\
+a backlog is written into `transaction_created` at once, Avro as the bff writes it, with UUIDv7 ids as if it had come
+at {ARRIVED_AT:.0f} a second until now, while the workers run and have nothing else to do; the time runs from before its
+first record is sent until the offset of its last is committed, so until all is assessed, told and stored (looked at
+every {1e3 * progress.EVERY:.0f} ms)"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One backlog's way: seconds, and CPU seconds by process until the bff had read the last status too."""
+
+    count: int
+    seconds: float
+    spent: Mapping[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Transactions a second."""
+        return self.count / self.seconds
+
+    def each(self, process: str) -> float:
+        """CPU microseconds a transaction of one process."""
+        return 1e6 * self.spent[process] / self.count
+
+    @property
+    def stack(self) -> float:
+        """CPU microseconds a transaction of the whole stack, without what feeds it."""
+        return sum(self.each(name) for name in self.spent if name not in (cpu.OURSELVES, cpu.OTHERS))
+
+
+async def through(count: int, seed: int) -> Run:
+    """Feed so many and wait until they are done."""
+    records = await _made(count, seed)
+    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+        await _done(group, await group.end())
+        await _read(statuses)
+        before, used, began = await group.committed(), cpu.used(), time.monotonic()
+        feeding = asyncio.create_task(traffic.feed(records))
+        ended = await _done(group, before + count)
+        await feeding
+        await _read(statuses)
+        return Run(count, ended - began, cpu.between(used, cpu.used()))
+
+
+async def fill(wanted: int, seed: int, look: Callable[[int], None]) -> list[str]:
+    """Feed until the log has `wanted`, and wait until all is done; some of the ids.
+
+    `look` is told how many are done, chunk by chunk.
+    """
+    ids: list[str] = []
+    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+        fed = await group.end()
+        while fed < wanted:
+            chunk = min(CHUNK, wanted - fed)
+            records = await _made(chunk, seed + fed)
+            await traffic.feed(records)
+            ids += [record.key.decode() for record in records[::ONE_OF]]
+            await _done(group, fed)  # while the next is made and fed, this one is worked on
+            look(fed)
+            fed += chunk
+        await _done(group, fed)
+        look(fed)
+        await _read(statuses)
+    return ids
+
+
+async def _made(count: int, seed: int) -> list[traffic.Record]:
+    return await asyncio.to_thread(lambda: list(traffic.backlog(count, ARRIVED_AT, seed)))
+
+
+async def _done(group: Group, records: int) -> float:
+    """When (time.monotonic()) so many were committed."""
+    at = time.monotonic()
+    async with asyncio.timeout(BOUND):
+        async for seen in group.until(records):
+            at = seen.at
+    return at
+
+
+async def _read(statuses: Group) -> None:
+    """Until the bff has read all that was told; the mark behind a partition's last transaction is no record."""
+    async with asyncio.timeout(BOUND):
+        while await statuses.committed() < await statuses.end() - traffic.PARTITIONS:  # noqa: ASYNC110
+            await asyncio.sleep(progress.EVERY)
+
+
+async def settled() -> None:
+    """Until the stack is idle again (Cassandra compacts behind a filling), or that has taken too long."""
+    deadline = time.monotonic() + QUIET_WITHIN
+    while time.monotonic() < deadline:
+        before = cpu.used()
+        await asyncio.sleep(LOOK)
+        spent = cpu.between(before, cpu.used())
+        if sum(spent.values()) - spent[cpu.OURSELVES] - spent[cpu.OTHERS] < QUIET * LOOK:
+            return

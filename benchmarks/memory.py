@@ -1,0 +1,11 @@
+"""Memory that each process of the stack holds now."""
+
+import psutil
+
+from infra.native import parts
+
+
+def resident() -> dict[str, float]:
+    """Megabytes (resident set) by process name."""
+    pids = {name: part.pid for name, part in parts.states().items() if part.pid}
+    return {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in pids.items()}

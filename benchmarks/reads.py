@@ -1,0 +1,136 @@
+"""GETs by some clients, each call timed and its answer checked."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from benchmarks import stage
+from benchmarks.result import percentile
+from generator.client import PATH
+from infra.native import places
+
+CLIENTS = (1, 8)
+WARM_UP = 50
+PAGE = 100
+REDIS_BACK = 90.0
+LEAST = 0.9  # of the calls: a Redis that is slow once is passed over, and Cassandra answers
+NEWEST = "newest 100"
+BY_ID = "by id"
+
+METHOD = f"""\
+GETs by one and by eight clients, each asking again when it has its answer, {WARM_UP} before not counted; the time runs
+until the body has been read. From Cassandra: with Redis stopped (its port refuses). Each answer is checked; a listing
+whose `source` is the other store does not count, and more than one of ten end the benchmark"""
+
+
+class Asked(NamedTuple):
+    """Some calls of one kind."""
+
+    what: str
+    source: str
+    clients: int
+
+
+Times = dict[Asked, list[float]]
+
+
+async def timed(calls: int, ids: Sequence[str]) -> Times:
+    """Seconds of each call. By id: from Redis the newest of all, from Cassandra `ids`."""
+    await _until_source("redis")
+    found = await _from("redis", calls, await _newest())
+    with redis_stopped():
+        found |= await _from("cassandra", calls, ids)
+    await _until_source("redis")
+    return found
+
+
+@contextmanager
+def redis_stopped() -> Iterator[None]:
+    """So that Cassandra gives every answer."""
+    stage.stop("redis")
+    try:
+        yield
+    finally:
+        stage.start("redis")
+
+
+async def _until_source(source: str) -> None:
+    """Wait until GET answers from that store."""
+    async with asyncio.timeout(REDIS_BACK), aiohttp.ClientSession() as session:
+        while json.loads(await _get(session, ""))["source"] != source:  # noqa: ASYNC110  # another process's state
+            await asyncio.sleep(0.2)
+
+
+async def _newest() -> list[str]:
+    async with aiohttp.ClientSession() as session:
+        page = json.loads(await _get(session, "?limit=1000"))
+    return [one["transaction_id"] for one in page["transactions"]]
+
+
+async def _from(source: str, calls: int, ids: Sequence[str]) -> Times:
+    found: Times = {}
+    kinds = {NEWEST: [""], BY_ID: [f"/{id_}" for id_ in ids]}
+    for clients, (what, paths) in itertools.product(CLIENTS, kinds.items()):
+        async with aiohttp.ClientSession() as session:
+            turns = itertools.cycle(paths)
+            await _ask(session, itertools.islice(turns, WARM_UP), clients, source)
+            seconds = await _ask(session, itertools.islice(turns, calls), clients, source)
+            found[Asked(what, source, clients)] = seconds
+    return found
+
+
+async def _ask(
+    session: aiohttp.ClientSession, paths: Iterator[str], clients: int, source: str
+) -> list[float]:
+    """Seconds of each call answered from `source`; SystemExit when too many were not, or an answer is wrong."""
+    calls = list[tuple[str, float, bytes]]()
+
+    async def client() -> None:
+        for path in paths:
+            began = time.perf_counter()
+            body = await _get(session, path)
+            calls.append((path, time.perf_counter() - began, body))
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    seconds = [took for path, took, body in calls if _is_from(source, path, json.loads(body))]
+    if len(seconds) < LEAST * len(calls):
+        raise SystemExit(f"only {len(seconds)} of {len(calls)} GETs were answered from {source}")
+    return seconds
+
+
+async def _get(session: aiohttp.ClientSession, path: str) -> bytes:
+    async with session.get(places.bff_url() + PATH + path) as response:
+        response.raise_for_status()
+        return await response.read()
+
+
+def _is_from(source: str, path: str, answer: dict[str, Any]) -> bool:
+    """Of one by id it is not told."""
+    if path:
+        right = answer["transaction_id"] == path[1:] and answer["status"] in ("accepted", "rejected")
+    else:
+        right = len(answer["transactions"]) == PAGE
+    if not right:
+        raise SystemExit(f"GET {path} was answered with {answer}"[:300])
+    return bool(path) or bool(answer["source"] == source)
+
+
+def row(asked: Asked, seconds: Sequence[float]) -> list[str]:
+    """For a table: what, from where, by how many, p50 and p99 and the most in ms, calls a second."""
+    times = [f"{1e3 * percentile(seconds, percent):.1f}" for percent in (50, 99, 100)]
+    return [
+        asked.what,
+        asked.source,
+        str(asked.clients),
+        *times,
+        f"{asked.clients * len(seconds) / sum(seconds):.0f}",
+    ]
+
+
+HEADER = ("GET", "from", "clients", "p50, ms", "p99, ms", "most, ms", "calls a second")

@@ -1,0 +1,96 @@
+"""What the growth benchmark makes of what it has seen; what a user had stored is back after it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmarks import reads, stage
+from benchmarks.feeding import Run
+from benchmarks.grown import Grown, Sample, Stored
+from benchmarks.growth_report import result
+from benchmarks.page import table
+from infra.native import stack
+
+
+def run(rate: float, worker: float = 1e-4) -> Run:
+    """CPU seconds a transaction of the worker; that of the benchmark itself does not count."""
+    return Run(1000, 1000 / rate, {"transactions": 1000 * worker, "kafka": 0.05, "(the benchmark)": 9})
+
+
+def stored(size: int, *runs: Run, memory: float = 100) -> Stored:
+    asked = reads.Asked(reads.NEWEST, "redis", 1)
+    return Stored(size, runs, {asked: [0.001, 0.002, 0.003]}, {"transactions": memory, "bff": 50})
+
+
+PLAN = {"sizes": (10, 100, 1000), "rounds": 3, "backlog": 1000, "calls": 3, "sweep": 5}
+
+
+def grown(last: Stored) -> Grown:
+    samples = [
+        Sample(1.0, 10, {"transactions": 90, "bff": 50}),
+        Sample(9.0, 1000, {"transactions": 100, "bff": 50}),
+    ]
+    return Grown([stored(10, run(4000), run(5000), run(4500)), stored(100, run(4000)), last], samples)
+
+
+def test_the_cost_with_most_stored_is_judged_beside_that_with_fewest() -> None:
+    found = result(grown(stored(1000, run(3000, 2e-4))), {100: [run(1000)]}, {1: [run(1)]}, PLAN)
+    by_name = {figure.name: figure for figure in found.figures}
+    assert by_name["rate with 10 stored"].rounds == pytest.approx((4000, 5000, 4500))
+    assert by_name["seconds of one more with most stored, of those with fewest"].value == pytest.approx(150)
+    assert by_name["CPU of one more with most stored, of that with fewest"].value == pytest.approx(
+        100 * 250 / 150
+    )
+    assert by_name["CPU of one more with most stored, of that with fewest"].missed
+
+
+def test_memory_is_flat_within_a_tenth_of_what_it_was_in_the_middle() -> None:
+    def memory(megabytes: float) -> bool:
+        found = result(grown(stored(1000, run(1), memory=megabytes)), {100: [run(1)]}, {1: [run(1)]}, PLAN)
+        (figure,) = [one for one in found.figures if one.name.startswith("memory of transactions")]
+        return figure.missed
+
+    assert not memory(109)
+    assert memory(111)
+
+
+def test_gets_are_in_a_table_by_what_is_stored() -> None:
+    found = result(grown(stored(1000, run(1))), {100: [run(1)]}, {1: [run(1)]}, PLAN)
+    gets = next(one for one in found.tables if one.title.startswith("GETs"))
+    assert "| 1,000 | newest 100 | redis | 1 | 2.0 | 3.0 | 3.0 | 500 |" in table(gets.header, gets.rows)
+
+
+@contextmanager
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    data = tmp_path / "data"
+    monkeypatch.setattr(stage, "DATA", data)
+    monkeypatch.setattr(stage, "ASIDE", tmp_path / "data.aside")
+    monkeypatch.setattr(stack, "down", lambda: None)
+    monkeypatch.setattr(stack, "is_up", lambda: False)
+    yield data
+
+
+def test_what_a_user_had_stored_is_back_after_a_benchmark_that_begins_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begun(tmp_path, monkeypatch) as data:
+        data.mkdir()
+        (data / "the user's").touch()
+        with stage.nothing_stored():
+            assert not data.exists()
+            data.mkdir()
+        assert [file.name for file in data.iterdir()] == ["the user's"]
+
+
+def test_it_is_back_too_when_the_last_such_benchmark_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begun(tmp_path, monkeypatch) as data:
+        data.mkdir()
+        stage.ASIDE.mkdir()
+        (stage.ASIDE / "the user's").touch()
+        with stage.nothing_stored():
+            assert not data.exists()
+        assert [file.name for file in data.iterdir()] == ["the user's"]
