@@ -1,6 +1,8 @@
 """CPU seconds that each process of the stack has used so far."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -32,3 +34,24 @@ def between(before: Seconds, after: Seconds) -> dict[str, float]:
     """Seconds by process from one look to another, the most first; only processes that lived at both."""
     spent = {name: after[name] - before[name] for name in after if name in before}
     return dict(sorted(spent.items(), key=lambda item: -item[1]))
+
+
+class Threads(NamedTuple):
+    """CPU time of a process by kind of thread: Python's main one, Python's others, those of its libraries."""
+
+    main: float
+    others: float
+    native: float
+
+
+def by_thread(pid: int) -> Threads:
+    """Seconds so far. Python's threads have the process's name, gRPC gives its own ones names of their own."""
+    seconds = {one.id: one.user_time + one.system_time for one in psutil.Process(pid).threads()}
+    native = sum(spent for thread, spent in seconds.items() if _name(pid, thread) != _name(pid, pid))
+    return Threads(seconds[pid], sum(seconds.values()) - seconds[pid] - native, native)
+
+
+def _name(pid: int, thread: int) -> str:
+    """Empty where a system does not tell."""
+    file = Path(f"/proc/{pid}/task/{thread}/comm")
+    return file.read_text() if file.exists() else ""

@@ -26,6 +26,7 @@ MINUTES = {
     "throughput": (35.0, 4.0),
     "latency": (8.0, 1.5),
     "growth": (21.0, 3.5),
+    "cpu_time": (4.0, 1.5),
 }
 
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]

@@ -1,0 +1,67 @@
+"""A profile's stacks find their stage, and become a flame graph that tells nothing of the machine."""
+
+import re
+from xml.dom import minidom
+
+import pytest
+
+from benchmarks.cpu import Threads
+from benchmarks.flame import flame
+from benchmarks.profiler import parse
+from benchmarks.stages import microseconds, stage_of
+
+LOOP = (
+    "run_forever (asyncio/base_events.py)",
+    "_run_once (asyncio/base_events.py)",
+    "_run (asyncio/events.py)",
+)
+STEP = (*LOOP, "_step (app/delivery.py)")
+
+
+@pytest.mark.parametrize(
+    ("stack", "stage"),
+    [
+        ((*STEP, "Pipeline.decide (app/pipeline.py)", "Codec._decode (app/codec.py)"), "decode"),
+        ((*STEP, "decide (app/pipeline.py)", "_file (app/pipeline.py)", "decided (app/models/status.py)"), "assess"),
+        ((*STEP, "decide (app/pipeline.py)", "assess (app/asking.py)", "gather (asyncio/tasks.py)"), "assess"),
+        ((*STEP, "tell (app/pipeline.py)", "tell (app/clients/teller.py)", "encode (app/codec.py)"), "tell"),
+        ((*LOOP, "_sender_routine (aiokafka/producer/sender.py)"), "tell"),
+        ((*STEP, "store (app/pipeline.py)", "bucket_of (app/models/transaction.py)"), "store"),
+        (("_bootstrap (threading.py)", "_run_loop (cassandra/io/libevreactor.py)"), "store"),
+        ((*LOOP, "_fetch_requests_routine (aiokafka/consumer/fetcher.py)"), "framework"),
+        (STEP, "framework"),
+        (LOOP, "framework"),
+    ],
+)  # fmt: skip
+def test_the_innermost_frame_that_has_an_owner_decides(stack: tuple[str, ...], stage: str) -> None:
+    assert stage_of(stack) == stage
+
+
+def test_the_stages_share_what_each_kind_of_thread_has_used() -> None:
+    libev = ("Thread._bootstrap (threading.py)", "LibevLoop._run_loop (cassandra/io/libevreactor.py)")
+    stacks = {LOOP: 1, (*STEP, "Pipeline.store (app/pipeline.py)"): 3, libev: 9}
+    found = microseconds(stacks, Threads(main=40, others=7, native=2))
+    assert found == {"decode": 0, "assess": 2, "tell": 0, "store": 37, "framework": 10}
+
+
+def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
+    raw = "<module> (/home/somebody/.venv/bin/faust:1);Runner.run (asyncio/runners.py:86) 7\n<module> (<string>) 2\n"
+    assert parse(raw) == {
+        ("<module> (faust)", "Runner.run (asyncio/runners.py)"): 7,
+        ("<module> (<string>)",): 2,
+    }
+
+
+def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time() -> None:
+    seldom = (*LOOP, "seldom (app/watch.py)")
+    text = flame({(*STEP, "store (app/pipeline.py)"): 3000, LOOP: 1000, seldom: 1})
+    minidom.parseString(text)  # noqa: S318  # our own text
+    titles = re.findall("<title>(.*?)</title>", text)
+    assert titles[0] == "all: 100.0%"
+    assert "store (app/pipeline.py): 75.0%" in titles
+    assert not [title for title in titles if "seldom" in title]
+
+
+def test_the_same_profile_gives_the_same_picture_in_whatever_order_it_was_seen() -> None:
+    one, other = (*STEP, "store (app/pipeline.py)"), (*STEP, "tell (app/pipeline.py)")
+    assert flame({one: 2, other: 1}) == flame({other: 1, one: 2})
