@@ -1,183 +1,120 @@
-"""How quickly the stores are written again from the log and compared with it, and in how much memory.
+"""How quickly the stores are written again from the log and compared with it; how long the stack takes to start."""
 
-`python -m benchmarks.rebuild --count 1000000`, on a stack that is up and may lose its stores: decided transactions are
-written straight into both topics, both stores are thrown away, then `replay` and `verify` run as a person runs them.
-"""
-
-import argparse
 import asyncio
-import io
-import json
 import os
-import random
-import struct
 import subprocess
 import sys
 import time
-import uuid
-import zlib
-from collections.abc import Iterator
-from typing import Any
-from urllib.request import Request, urlopen
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import fastavro
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-
-from benchmarks import stage
-from generator.traffic import transaction
+from benchmarks import decided, report, stage, start_up
+from benchmarks.result import Figure, Plot, Result, Table, number
+from benchmarks.start_up import Start
 from infra.native.folders import ROOT
 from infra.native.recovery import throw_away
 
-CREATED, STATUS = "transaction_created", "transaction_status"
-READERS = {"transactions": CREATED, "bff": STATUS}
-PARTITIONS = 4
-#: Transactions a second of the time they are spread over.
-DENSITY = 500
-BATCH = 2000
-DECISION = {"status": "accepted", "revision": 1, "score": 0.75, "reason": None}
-ASSESSED_BY = {"model_version": "benchmark", "threshold": 0.5, "replica": "antifraud-1"}
+COMMANDS = {
+    "replay into Cassandra": ("replay", "--into", "cassandra"),
+    "replay into Redis": ("replay", "--into", "redis"),
+    "verify": ("verify",),
+}
+
+METHOD = """\
+Replay and verify: it begins with nothing stored; {count:,} decided transactions are written straight into both topics
+(Avro, UUIDv7 ids {density} a second apart in time, four partitions). Then, {rounds} times: both stores are thrown away
+(TRUNCATE, FLUSHALL), and `replay` into Cassandra, `replay` into Redis, `verify` run as a person runs them, one after
+another, while the workers run and have nothing to do. A rate counts all {count:,} over the whole command, so the start
+of its process is in it. Replay into Redis reads all of the log and keeps the newest 10,000. Each `verify` must find
+log, Cassandra and Redis the same in every column, else it is a fault.
+
+{start_up}
+"""
 
 
-class Schema:
-    """A topic's schema, as the registry knows it; encodes with Confluent's frame."""
+class Ended(NamedTuple):
+    """A command that has run: seconds, CPU seconds, megabytes at most, exit status."""
 
-    def __init__(self, topic: str):
-        text = (ROOT / "schemas" / "avro" / f"{topic}.avsc").read_text()
-        url = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
-        body = json.dumps({"schema": text}).encode()
-        call = Request(  # noqa: S310  # our own registry
-            f"{url}/subjects/{topic}-value/versions", body, {"Content-Type": "application/json"}
-        )
-        with urlopen(call, timeout=10) as response:  # noqa: S310
-            self._header = struct.pack(">bI", 0, json.load(response)["id"])
-        self._schema = fastavro.parse_schema(json.loads(text))
-
-    def encode(self, record: dict[str, Any]) -> bytes:
-        """One framed record."""
-        out = io.BytesIO()
-        out.write(self._header)
-        fastavro.schemaless_writer(out, self._schema, record)
-        return out.getvalue()
+    seconds: float
+    cpu: float
+    memory: float
+    status: int
 
 
-def transactions(count: int) -> Iterator[dict[str, Any]]:
-    """Of the generator's kind, one after another up to now."""
-    rng, now = random.Random(1), time.time()
-    for number in range(count):
-        at = now - (count - number) / DENSITY
-        bits = int(at * 1000) << 80 | 0x7 << 76 | rng.getrandbits(12) << 64 | 0b10 << 62 | rng.getrandbits(62)
-        yield {**transaction(rng), "transaction_id": str(uuid.UUID(int=bits)), "event_timestamp": int(at)}
+async def measure(quick: bool) -> Result:
+    """The whole benchmark, on a stack that is down and has nothing stored."""
+    count, rounds = (20_000, 1) if quick else (200_000, 3)
+    starts = {"cold": await _times(rounds, "cold start", start_up.cold)}
+    print(f"writing {count:,} decided transactions into the log ...", flush=True)
+    await decided.in_the_log(count)
+    runs: dict[str, list[Ended]] = {name: [] for name in COMMANDS}
+    for _ in range(rounds):
+        await asyncio.to_thread(throw_away)
+        for name, arguments in COMMANDS.items():
+            runs[name].append(await asyncio.to_thread(_run, *arguments))
+    starts["warm"] = await _times(rounds, "warm start", start_up.warm)
+    return _result(count, rounds, runs, starts)
 
 
-async def write(count: int) -> None:
-    """Each asked and told, as if workers had done it."""
-    schemas = {topic: Schema(topic) for topic in READERS.values()}
-    producer = AIOKafkaProducer(bootstrap_servers=_brokers(), acks=1, max_batch_size=900_000)
-    await producer.start()
-    asked: dict[int, list[dict[str, Any]]] = {number: [] for number in range(PARTITIONS)}
-    offsets = await _ends(CREATED)
-    try:
-        for one in transactions(count):
-            number = zlib.crc32(one["transaction_id"].encode()) % PARTITIONS
-            asked[number].append(one)
-            if len(asked[number]) == BATCH:
-                await _write(producer, schemas, number, asked[number], offsets)
-        for number, rest in asked.items():
-            await _write(producer, schemas, number, rest, offsets)
-    finally:
-        await producer.stop()
-    for group, topic in READERS.items():
-        await _commit(group, topic)
+async def _times(rounds: int, what: str, start: Callable[[], Start]) -> list[Start]:
+    found = []
+    for turn in range(rounds):
+        print(f"{what}, round {turn + 1} ...", flush=True)
+        found.append(await asyncio.to_thread(start))
+    return found
 
 
-async def _write(
-    producer: AIOKafkaProducer,
-    schemas: dict[str, Schema],
-    number: int,
-    records: list[dict[str, Any]],
-    offsets: dict[int, int],
-) -> None:
-    told = [
-        {
-            **one,
-            **DECISION,
-            **ASSESSED_BY,
-            "decided_at": one["event_timestamp"] * 1000 + 50,
-            "source_partition": number,
-            "source_offset": offsets[number] + index,
-        }
-        for index, one in enumerate(records)
-    ]
-    for topic, those in ((CREATED, records), (STATUS, told)):
-        batch = producer.create_batch()
-        for one in those:
-            content = {"key": one["transaction_id"].encode(), "value": schemas[topic].encode(one)}
-            if batch.append(timestamp=None, **content) is None:
-                await (await producer.send_batch(batch, topic, partition=number))
-                batch = producer.create_batch()
-                batch.append(timestamp=None, **content)
-        await (await producer.send_batch(batch, topic, partition=number))
-    offsets[number] += len(records)
-    records.clear()
-
-
-def _brokers() -> str:
-    return os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
-
-
-async def _ends(topic: str) -> dict[int, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=_brokers())
-    await consumer.start()
-    try:
-        found = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
-        return {tp.partition: offset for tp, offset in found.items()}
-    finally:
-        await consumer.stop()
-
-
-async def _commit(group: str, topic: str) -> None:
-    """The group is done with all that there is."""
-    ends = {TopicPartition(topic, number): end for number, end in (await _ends(topic)).items()}
-    consumer = AIOKafkaConsumer(bootstrap_servers=_brokers(), group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign(list(ends))
-        await consumer.commit(ends)
-    finally:
-        await consumer.stop()
-
-
-def timed(*arguments: str) -> int:
-    """Run a command of the app; say its time and the most memory it had; its exit status."""
+def _run(*arguments: str) -> Ended:
+    print(f"faust -A app.main {' '.join(arguments)}", flush=True)
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "faust", "-A", "app.main", *arguments], cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
-    took = time.monotonic() - began
-    print(
-        f"    {took:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU, {usage.ru_maxrss / 1024:.0f} MB at most"
+    ended = Ended(
+        time.monotonic() - began,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        os.waitstatus_to_exitcode(status),
     )
-    return os.waitstatus_to_exitcode(status)
+    print(f"    {ended.seconds:.1f} s, {ended.cpu:.1f} s of CPU, {ended.memory:.0f} MB at most", flush=True)
+    return ended
 
 
-def run(count: int) -> int:
-    """Write the log, then measure; 0 if all was the same at the end."""
-    with stage.ready():
-        for part in READERS:
-            stage.stop(part)
-        began = time.monotonic()
-        asyncio.run(write(count))
-        print(f"{count:,} transactions written into the log in {time.monotonic() - began:.0f} s", flush=True)
-        for part in READERS:
-            stage.start(part)
-        throw_away()
-        outcomes = []
-        for arguments in (["replay", "--into", "cassandra"], ["replay", "--into", "redis"], ["verify"]):
-            print(f"faust -A app.main {' '.join(arguments)}", flush=True)
-            outcomes.append(timed(*arguments))
-    return max(outcomes)
+def _result(count: int, rounds: int, runs: dict[str, list[Ended]], starts: dict[str, list[Start]]) -> Result:
+    rates = {name: [count / one.seconds for one in ended] for name, ended in runs.items()}
+    figures = [Figure.of_rounds(name, values, "a second") for name, values in rates.items()]
+    figures += [
+        Figure.of_rounds(f"`make up`, {kind}", [one.seconds for one in of_kind], "s")
+        for kind, of_kind in starts.items()
+    ]
+    rows = [[name, *(number(max(values)) for values in _columns(ended))] for name, ended in runs.items()]
+    return Result(
+        "Replay and start-up",
+        METHOD.format(count=count, density=decided.DENSITY, rounds=rounds, start_up=start_up.METHOD),
+        {"transactions": count, "rounds": rounds},
+        figures,
+        [
+            Table("The most of all rounds", ["command", "s", "CPU, s", "memory, MB"], rows),
+            start_up.table(starts),
+        ],
+        [f"{name} ended with status {one.status}" for name, ended in runs.items() for one in ended if one.status],
+        {
+            "commands (s, CPU s, MB, status)": runs,
+            "starts (s, by process)": {kind: [tuple(vars(one).values()) for one in s] for kind, s in starts.items()},
+        },
+        [
+            Plot("rates", "Replay and verify", "", "a second", _bars(figures[: len(runs)]), "bars"),
+            Plot("start", "From `make up` to ready", "", "s", _bars(figures[len(runs) :]), "bars"),
+        ],
+    )  # fmt: skip
+
+
+def _bars(figures: Sequence[Figure]) -> dict[str, list[tuple[float, float]]]:
+    return {figure.name: [(0.0, figure.value)] for figure in figures}
+
+
+def _columns(ended: Sequence[Ended]) -> list[list[float]]:
+    return [[one.seconds for one in ended], [one.cpu for one in ended], [one.memory for one in ended]]
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(prog="python -m benchmarks.rebuild", description=__doc__)
-    options.add_argument("--count", type=int, default=1_000_000, help="transactions")
-    sys.exit(run(options.parse_args().count))
+    report.command("rebuild", measure, stage.nothing_stored)

@@ -27,6 +27,7 @@ MINUTES = {
     "latency": (8.0, 1.5),
     "growth": (21.0, 3.5),
     "cpu_time": (4.0, 1.5),
+    "rebuild": (12.0, 3.0),
 }
 
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]
