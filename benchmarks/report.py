@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -29,6 +30,8 @@ MINUTES = {
     "cpu_time": (4.0, 1.5),
     "rebuild": (12.0, 3.0),
 }
+
+NUMBERS = re.compile(r"\[\s+[-+\d.e]+(?:,\s+[-+\d.e]+)*\s+\]")  # a list of them is one line
 
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]
 Stage = Callable[[], AbstractContextManager[None]]
@@ -120,7 +123,8 @@ def keep(folder: Path, name: str, result: dict[str, Any]) -> None:
     for picture in result["plots"]:
         if text := picture.pop("text", ""):  # a ready one: a file is enough
             (folder / picture["file"]).write_text(text)
-    (folder / "report.json").write_text(json.dumps(known, indent=1) + "\n")
+    text = NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), json.dumps(known, indent=1))
+    (folder / "report.json").write_text(text + "\n")
     _draw(folder)
     (folder / "report.md").write_text(page(known))
 

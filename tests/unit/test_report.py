@@ -74,6 +74,14 @@ def test_a_report_keeps_the_other_benchmarks_and_forgets_those_that_there_are_no
     assert list(report.kept(tmp_path)) == ["first", "second"]
 
 
+def test_numbers_of_a_list_share_a_line(tmp_path: Path) -> None:
+    name = next(iter(report.MINUTES))
+    raw = {"ms": [1, -2.5, 1e-9], "words": ["1", "2"]}
+    report.keep(tmp_path, name, result(raw=raw))
+    assert '"ms": [ 1, -2.5, 1e-09 ]' in (tmp_path / "report.json").read_text()
+    assert report.kept(tmp_path)[name]["raw"] == raw
+
+
 def test_a_ready_picture_is_a_file_and_not_in_the_raw_figures(tmp_path: Path) -> None:
     name = next(iter(report.MINUTES))
     old = tmp_path / "plots" / f"{name}-of-last-time.svg"
