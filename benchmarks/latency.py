@@ -1,88 +1,52 @@
-"""Latency alone: one transaction at a time, from POST to its final status in GET."""
+"""Latency: from POST to the final status in GET, alone and at 10, 50 and 90 % of what the stack sustains."""
 
-import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import aiohttp
+from benchmarks import arrivals, pipeline, progress, report
+from benchmarks.arrivals import Arrived
+from benchmarks.latency_report import Round, result
+from benchmarks.result import Result
 
-from benchmarks import report
-from benchmarks.result import Figure, Result, percentile
-from generator.client import PATH
-from generator.traffic import Transaction, transactions
-from infra.native import places
-
-PAUSE = 0.002  # seconds between two GETs
-WARM_UP = 30
-BOUND = 300.0
-PATIENCE = 10.0
+LOADS = (0.1, 0.5, 0.9)  # of the capacity
+WARM_UP = 30  # transactions, alone
 SEED = 5
 
-METHOD = """\
-One transaction at a time, on an otherwise idle stack: POST, then GET by its id again and again, {pause:.0f} ms
-between an answer and the next call, until the status is `accepted` or `rejected`. The time runs from the moment
-before the POST is sent to the moment after the GET that shows the final status has been read, so it is late by
-half a poll on average; what a poll takes and how many were made is given. The polls are answered by the same bff
-that reads the statuses, as a client's would be. {warm_up} transactions before are not counted.
-"""
 
+class Plan(NamedTuple):
+    """How much: rounds, transactions alone, seconds of the capacity's start and count, seconds at each load."""
 
-@dataclass
-class Times:
-    """Seconds, a list entry a transaction (or a GET)."""
-
-    final: list[float] = field(default_factory=list)
-    post: list[float] = field(default_factory=list)
-    get: list[float] = field(default_factory=list)
+    rounds: int
+    alone: int
+    warm: float
+    capacity: float
+    load: float
 
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
-    count = 50 if quick else 200
-    print(f"{count} transactions, one at a time ...", flush=True)
-    async with asyncio.timeout(BOUND), aiohttp.ClientSession() as session:
-        await _through(session, list(transactions(WARM_UP, SEED)))
-        times = await _through(session, list(transactions(count, SEED + 1)))
-    figures = [
-        Figure("POST to final status, p50", 1e3 * percentile(times.final, 50), "ms", at_most=30,
-               peer="old system: 181 to 210"),
-        Figure("POST to final status, p99", 1e3 * percentile(times.final, 99), "ms"),
-        Figure("POST to its 201, p50", 1e3 * percentile(times.post, 50), "ms"),
-        Figure("one GET by id, p50", 1e3 * percentile(times.get, 50), "ms"),
-        Figure("GETs a transaction", len(times.get) / count, ""),
-    ]  # fmt: skip
-    return Result(
-        "Latency alone",
-        METHOD.format(pause=1e3 * PAUSE, warm_up=WARM_UP),
-        {"transactions": count, "pause between polls, s": PAUSE, "warm-up": WARM_UP},
-        figures,
-        raw={"seconds to final": [round(seconds, 5) for seconds in times.final]},
-    )
+    plan = Plan(1, 60, 2, 5, 10) if quick else Plan(3, 100, 3, 12, 25)
+    await arrivals.alone(WARM_UP, SEED)
+    return result([await _round(number, plan) for number in range(plan.rounds)], plan, LOADS)
 
 
-async def _through(session: aiohttp.ClientSession, bodies: Sequence[Transaction]) -> Times:
-    times = Times()
-    for body in bodies:
-        began = time.perf_counter()
-        async with session.post(places.bff_url() + PATH, json=body) as response:
-            response.raise_for_status()
-            id_ = (await response.json())["transaction_id"]
-        times.post.append(time.perf_counter() - began)
-        await _until_final(session, id_, times)
-        times.final.append(time.perf_counter() - began)
-    return times
+async def _round(number: int, plan: Plan) -> Round:
+    print(f"round {number + 1} of {plan.rounds}: {plan.alone} alone ...", flush=True)
+    alone = await arrivals.alone(plan.alone, SEED + number)
+    capacity = await arrivals.capacity(plan.warm, plan.capacity, SEED)
+    await _quiet()
+    print(f"capacity {capacity:,.0f} a second", flush=True)
+    loads: dict[float, Arrived] = {}
+    for load in LOADS:
+        print(f"{load:.0%} of it for {plan.load:g} s ...", flush=True)
+        loads[load] = await arrivals.constant(load * capacity, plan.load, SEED)
+        await _quiet()
+    return Round(alone, capacity, loads)
 
 
-async def _until_final(session: aiohttp.ClientSession, id_: str, times: Times) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            asked = time.perf_counter()
-            status = await places.status_of(session, id_)
-            times.get.append(time.perf_counter() - asked)
-            if status in ("accepted", "rejected"):
-                return
-            await asyncio.sleep(PAUSE)
+async def _quiet() -> None:
+    """Until the worker has nothing left to do: also of what nobody followed."""
+    async with progress.group() as group:
+        await pipeline.drained(group)
 
 
 if __name__ == "__main__":
