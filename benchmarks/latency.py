@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from benchmarks import arrivals, pipeline, progress, report
+from benchmarks import arrivals, backlog, progress, report
 from benchmarks.arrivals import Arrived
 from benchmarks.latency_report import Round, result
 from benchmarks.result import Result
@@ -24,7 +24,7 @@ class Plan(NamedTuple):
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
-    plan = Plan(1, 60, 2, 5, 10) if quick else Plan(3, 100, 3, 12, 25)
+    plan = Plan(1, 60, 2, 5, 8) if quick else Plan(3, 100, 3, 12, 25)
     await arrivals.alone(WARM_UP, SEED)
     return result([await _round(number, plan) for number in range(plan.rounds)], plan, LOADS)
 
@@ -46,7 +46,7 @@ async def _round(number: int, plan: Plan) -> Round:
 async def _quiet() -> None:
     """Until the worker has nothing left to do: also of what nobody followed."""
     async with progress.group() as group:
-        await pipeline.drained(group)
+        await backlog.drained(group)
 
 
 if __name__ == "__main__":

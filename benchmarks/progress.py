@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.traffic import CREATED
 
+DEAD_LETTERS = f"{CREATED}.dead_letter"
 GROUP = "transactions"
 BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
 EVERY = 0.05  # seconds between two looks; the worker commits every 0.25 s

@@ -25,6 +25,7 @@ QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparin
 #: Each benchmark's own bound, full and quick, in the order of the report. In all: 90 and 15 minutes.
 MINUTES = {
     "throughput": (35.0, 4.0),
+    "http_load": (10.0, 1.5),
     "latency": (8.0, 1.5),
     "growth": (21.0, 3.5),
     "cpu_time": (4.0, 1.5),

@@ -1,0 +1,117 @@
+"""HTTP: POST and GET a second, beside the bare handler of the same framework and beside FastAPI + aiokafka."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from benchmarks import backlog, progress, report, stage, traffic, web_sides
+from benchmarks.progress import Group
+from benchmarks.result import Result
+from benchmarks.web_load import Kind, Shot, shoot
+from benchmarks.web_report import result
+from benchmarks.web_sides import BARE, BFF, FASTAPI
+from generator.client import PATH
+from generator.traffic import transactions
+
+SIDES = (BARE, FASTAPI, BFF)
+CONNECTIONS = (1, 16, 64)
+SEED = 7
+FILLED = 1_000  # transactions that GET finds at least
+
+
+class Plan(NamedTuple):
+    """How long: rounds, seconds that are not counted, seconds of a run of POST and of GET."""
+
+    rounds: int
+    warm: float
+    post: float
+    get: float
+
+
+Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connections: one a round
+
+
+async def measure(quick: bool) -> Result:
+    """The whole benchmark, on a stack that is up."""
+    plan = Plan(1, 0.3, 1.2, 1) if quick else Plan(3, 1, 5, 3.5)
+    async with progress.group() as group:
+        posting, *getting = kinds(await _filled(group))
+        async with web_sides.all_sides([kind.path for kind in getting]) as urls:
+            faults = await web_sides.differences(urls, getting[0].path)
+            shots = await _rounds(urls, getting, plan, plan.get)
+            posted, more = await _posted(group, urls, posting, plan)
+            shots |= posted
+    return result(shots, plan, SIDES, CONNECTIONS, [*faults, *more])
+
+
+def kinds(transaction_id: str) -> list[Kind]:
+    """POST, GET of one, GET of the newest 100."""
+    (body,) = transactions(1, SEED)
+    return [
+        Kind("POST", "POST", PATH, 201, json.dumps(body)),
+        Kind("GET by id", "GET", f"{PATH}/{transaction_id}", 200),
+        Kind("GET newest 100", "GET", PATH, 200),
+    ]
+
+
+async def _filled(group: Group) -> str:
+    """Some transactions through the pipeline; the id of one."""
+    records = list(traffic.backlog(FILLED, FILLED, SEED))
+    await traffic.feed(records)
+    await backlog.drained(group)
+    await asyncio.sleep(1)  # the last statuses on their way into Redis
+    return records[-1].key.decode()
+
+
+async def _letters(group: Group) -> int:
+    return sum((await group.ends(progress.DEAD_LETTERS)).values())
+
+
+async def _posted(
+    group: Group, urls: Mapping[str, str], kind: Kind, plan: Plan
+) -> tuple[dict[tuple[str, str, int], list[Shot]], list[str]]:
+    """POST while no worker takes the machine from it; then let it decide all that was POSTed."""
+    before, letters = await group.end(), await _letters(group)
+    await asyncio.to_thread(stage.stop, stage.WORKER)
+    try:
+        shots = await _rounds(urls, [kind], plan, plan.post)
+    finally:
+        await asyncio.to_thread(stage.start, stage.WORKER)
+    written, buried = await group.end() - before, await _letters(group) - letters
+    print(f"{written:,} transactions were POSTed, the worker decides them ...", flush=True)
+    await backlog.drained(group)
+    return shots, lost(shots, written, buried)
+
+
+def lost(shots: Shots, written: int, buried: int) -> list[str]:
+    """What a count finds wrong: each 201 has its record; what was in flight when a run ended may have one too."""
+    told = [
+        (connections, shot) for (_, side, connections), of in shots.items() if side != BARE for shot in of
+    ]
+    acknowledged = sum(shot.acknowledged for _, shot in told)
+    at_most = acknowledged + sum(connections for connections, _ in told)
+    found = [f"{acknowledged} times 201, {written} records"] if not acknowledged <= written <= at_most else []
+    return found + ([f"{buried} records are dead letters"] if buried else [])
+
+
+async def _rounds(
+    urls: Mapping[str, str], asked: Sequence[Kind], plan: Plan, seconds: float
+) -> dict[tuple[str, str, int], list[Shot]]:
+    shots = defaultdict[tuple[str, str, int], list[Shot]](list)
+    for number in range(plan.rounds):
+        order = SIDES[number % 3 :] + SIDES[: number % 3]
+        print(
+            f"round {number + 1} of {plan.rounds}: {', '.join(kind.name for kind in asked)} ...", flush=True
+        )
+        for kind in asked:
+            for connections in CONNECTIONS:
+                for side in order:
+                    shot = await shoot(urls[side], kind, connections, plan.warm, seconds)
+                    shots[kind.name, side, connections].append(shot)
+    return dict(shots)
+
+
+if __name__ == "__main__":
+    report.command("http_load", measure)
