@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
 
 from app import metrics
+from app.clients.outbox import Outbox
 from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
 
@@ -21,6 +23,9 @@ Record = tuple[str | bytes | None, bytes | None, Headers]
 MAX_BATCH_BYTES = 900_000
 REQUEST_TIMEOUT = 15.0
 
+#: Every producer's default, Java's too: records of one key are in one partition.
+_partition = DefaultPartitioner()
+
 
 class Log:
     """A producer whose every record is acknowledged by all replicas in sync, once, in order."""
@@ -29,8 +34,8 @@ class Log:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._in_flight = 0
-        metrics.IN_FLIGHT.set_function(lambda: self._in_flight)
+        self._outbox = Outbox(self.publish_batch)
+        metrics.IN_FLIGHT.set_function(lambda: self._outbox.held)
 
     async def open(self) -> None:
         """Connect; LogUnavailable when no broker answers."""
@@ -53,6 +58,7 @@ class Log:
 
     async def close(self) -> None:
         """Flush and disconnect."""
+        await self._outbox.empty()
         if self._renewal is not None:
             await asyncio.wait([self._renewal])
         if self._producer is not None:
@@ -82,25 +88,20 @@ class Log:
         producer = self._producer
         if producer is None:
             raise NotTaken("Kafka has not been reached since the start")
-        if self._in_flight >= self._settings.posts_in_flight:
-            raise NotTaken(f"{self._in_flight} records wait for Kafka's answer already")
-        self._in_flight += 1
-        send = asyncio.ensure_future(
-            producer.send_and_wait(topic, value, key.encode(), headers=list(headers) or None)
-        )
-        send.add_done_callback(lambda done: self._answered(producer, done))
+        if self._outbox.held >= self._settings.posts_in_flight:
+            raise NotTaken(f"{self._outbox.held} records wait for Kafka's answer already")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        partition = _partition(key.encode(), sorted(await _partitions(producer, topic, timeout)), ())
+        answer = self._outbox.put(topic, partition, (key, value, list(headers)))
+        # A timer costs a tenth of what wait_for and its task do.
+        timer = loop.call_at(until, _give_up, answer, timeout)
         try:
-            await asyncio.wait_for(asyncio.shield(send), timeout)
-        except TimeoutError as exc:
-            raise LogUnavailable(f"no answer of Kafka within {timeout:.1f} s") from exc
-        except KafkaError as exc:
-            raise LogUnavailable(f"Kafka did not take the record: {exc!r}") from exc
-
-    def _answered(self, producer: AIOKafkaProducer, send: asyncio.Future[object]) -> None:
-        self._in_flight -= 1
-        if not send.cancelled():
-            # looked at in any case: the caller may have been answered already
-            self._refused(producer, send.exception())
+            await answer
+        except Poison as exc:
+            raise LogUnavailable(f"Kafka did not take the record: {exc}") from exc
+        finally:
+            timer.cancel()
 
     def _refused(self, producer: AIOKafkaProducer, exc: BaseException | None) -> None:
         """After a record that Kafka refuses, all that follow in its partition are out of order: begin anew."""
@@ -126,6 +127,23 @@ class Log:
             if isinstance(exc, MessageSizeTooLargeError):
                 raise Poison(f"larger than {topic} takes (its max.message.bytes): {exc}") from exc
             raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
+
+
+async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) -> Iterable[int]:
+    """Known at once, but for a topic that has not been asked about yet."""
+    known: Iterable[int] | None = producer.client.cluster.partitions_for_topic(topic)
+    if known:
+        return known
+    try:
+        async with asyncio.timeout(timeout):
+            return await producer.partitions_for(topic)  # type: ignore[no-any-return]
+    except (KafkaError, TimeoutError) as exc:
+        raise NotTaken(f"Kafka does not tell the partitions of {topic}: {exc!r}") from exc
+
+
+def _give_up(answer: asyncio.Future[None], timeout: float) -> None:
+    if not answer.done():
+        answer.set_exception(LogUnavailable(f"no answer of Kafka within {timeout:.1f} s"))
 
 
 def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[object]:

@@ -38,6 +38,8 @@ RIGHTS: dict[str, set[str]] = {
         "app.errors", "app.clients.cassandra", "app.clients.redis", "app.clients.transactions_table",
     },
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
+    "app.clients.kafka": {"app.errors", "app.metrics", "app.settings", "app.clients.outbox"},
+    "app.clients.outbox": set(),
     "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
