@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import faust
 from aiohttp import web
@@ -42,5 +44,11 @@ async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
     resource = request.match_info.route.resource
     method = request.method if request.method in METHODS else "other"
     path = resource.canonical if resource else "other"
-    metrics.REQUEST_SECONDS.labels(method, path, response.status).observe(time.monotonic() - began)
+    _seconds(method, path, response.status).observe(time.monotonic() - began)
     return response
+
+
+@cache
+def _seconds(method: str, path: str, status: int) -> Any:
+    """Looked up once: `labels` takes a lock and makes texts at each call."""
+    return metrics.REQUEST_SECONDS.labels(method, path, status)

@@ -48,17 +48,15 @@ class Protocol(RequestHandler):
         answer.force_close()
         return answer
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer; a client that does not take it is cut off."""
+    async def _drain_helper(self) -> None:
+        """Wait for a client to take an answer that is too large to be sent at once; one that does not is cut off."""
         try:
             async with asyncio.timeout(self.answer_timeout):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
+                await super()._drain_helper()
+        except TimeoutError as exc:
             if self.transport is not None:
                 self.transport.abort()
-            return resp, True
+            raise ConnectionResetError("the client does not take its answer") from exc
 
 
 class Server(web.Server):

@@ -37,6 +37,8 @@ def check_content_type(request: web.Request) -> None:
 
 async def body_of(request: web.Request, timeout: float) -> bytes:
     """The body, if it arrives within `timeout` seconds; else 408."""
+    if request.content.is_eof():  # as with most: it came with the headers, nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(timeout):
             return await request.read()
