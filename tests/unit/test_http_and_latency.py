@@ -1,0 +1,132 @@
+"""What the HTTP and the latency benchmark count, and how little their client needs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any, cast
+
+import pytest
+
+from benchmarks import http_load, web_report
+from benchmarks.finality import watching
+from benchmarks.lean_http import Answer, Client, _Connection
+from benchmarks.result import Figure
+from benchmarks.web_load import Shot
+from benchmarks.web_sides import BARE, BFF, FASTAPI
+
+HEAD = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+
+def test_an_answer_may_come_in_any_pieces() -> None:
+    async def scene() -> None:
+        whole = HEAD + b'{"id": "ab"}'
+        for cut in (5, len(HEAD) - 2, len(HEAD), len(whole) - 1):
+            connection = _Connection()
+            connection.connection_made(Wire())
+            call = asyncio.create_task(connection.call(b"GET"))
+            await asyncio.sleep(0)
+            connection.data_received(whole[:cut])
+            assert not call.done()
+            connection.data_received(whole[cut:])
+            assert await call == Answer(201, b'{"id": "ab"}')
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_finds_no_free_connection_waits_in_its_turn() -> None:
+    async def scene() -> None:
+        connection = _Connection()
+        connection.connection_made(wire := Wire())
+        calls = Client("http://127.0.0.1:1", [connection])
+        asked = [asyncio.create_task(calls.get(f"/{number}")) for number in range(3)]
+        for number in range(3):
+            await asyncio.sleep(0.001)
+            assert wire.written.count(b"GET") == number + 1
+            connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        assert [(await call).body for call in asked] == [b"0", b"1", b"2"]
+
+    asyncio.run(scene())
+
+
+class Bff:
+    """Shows each transaction as final from a moment on."""
+
+    def __init__(self, final_at: dict[str, float]) -> None:
+        self._final_at = final_at
+
+    async def get(self, path: str) -> Answer:
+        status = "accepted" if time.perf_counter() >= self._final_at[path.rpartition("/")[2]] else "pending"
+        return Answer(200, json.dumps({"status": status}).encode())
+
+
+def test_the_time_of_one_that_is_followed_runs_from_when_it_was_due_and_its_lateness_is_known() -> None:
+    async def scene() -> None:
+        now = time.perf_counter()
+        bff = cast(Client, Bff({"a": now + 0.05, "b": now + 0.1}))
+        async with watching(bff, 0.002) as watch:
+            watch.follow("a", due=now - 0.1)
+            watch.follow("b", due=now)
+            assert await watch.all_final(5) == 0
+        of_b, of_a = sorted(watch.seen.took)
+        assert of_b >= 0.1
+        assert of_a >= 0.15  # 0.05 after it was sent, which was 0.1 after it was due
+        assert all(0 < late < 0.1 for late in watch.seen.late)  # since the last GET, not since it was due
+        assert watch.seen.gets < 80
+
+    asyncio.run(scene())
+
+
+def test_one_that_never_becomes_final_is_counted() -> None:
+    async def scene() -> None:
+        async with watching(cast(Client, Bff({"a": float("inf")})), 0.002) as watch:
+            watch.follow("a", due=time.perf_counter())
+            assert await watch.all_final(0.02) == 1
+
+    asyncio.run(scene())
+
+
+def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
+    return Shot(rate, 1, 2, 3, acknowledged, wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "buried", "said"),
+    [(1000, 0, 0), (1017, 0, 0), (1018, 0, 1), (999, 0, 1), (1000, 1, 1)],
+)
+def test_each_201_has_its_record_and_few_may_have_one_without(written: int, buried: int, said: int) -> None:
+    shots = {
+        ("POST", BFF, 1): [shot()],
+        ("POST", FASTAPI, 16): [shot()],
+        ("POST", BARE, 64): [shot(acknowledged=9999)],
+    }
+    assert len(http_load.lost(shots, written, buried)) == said
+
+
+def test_ratios_are_of_runs_of_the_same_round_and_a_wrong_answer_is_a_fault() -> None:
+    shots = {
+        (kind, side, c): [shot(rate * number) for number in (1, 2, 3)]
+        for kind in ("GET by id", "GET newest 100", "POST")
+        for side, rate in ((BARE, 1000.0), (FASTAPI, 250.0), (BFF, 500.0))
+        for c in (1, 16, 64)
+    }
+    shots["POST", FASTAPI, 16] = [shot(250.0, wrong=1), shot(500.0), shot(750.0)]
+    made = web_report.result(shots, http_load.Plan(3, 1, 5, 4), http_load.SIDES, (1, 16, 64), ["one"])
+    figures: dict[str, Figure] = {figure.name: figure for figure in made.figures}
+    assert figures["of the bare handler's rate, 64 connections"].rounds == (0.5, 0.5, 0.5)
+    assert figures["of FastAPI + aiokafka's rate, 1 connections"].value == 2
+    assert not [figure.name for figure in made.figures if figure.missed]
+    assert len(made.faults) == 2
+    assert [table.title for table in made.tables] == ["POST", "GET by id", "GET newest 100"]
