@@ -9,7 +9,6 @@ from typing import Any
 
 import fastavro
 from cassandra.concurrent import execute_concurrent_with_args
-from cassandra.query import dict_factory
 
 from benchmarks import traffic
 from benchmarks.traffic import Record
@@ -92,6 +91,5 @@ def _rows(ids: Sequence[str]) -> dict[str, Found]:
         for start in range(0, len(some), IDS_AT_ONCE)
     ]
     with places.session() as session:
-        session.row_factory = dict_factory
         answers = execute_concurrent_with_args(session, session.prepare(ROWS), asked, concurrency=AT_A_TIME)
-        return {row["transaction_id"]: row for _, rows in answers for row in rows}
+        return {row.transaction_id: row._asdict() for _, rows in answers for row in rows}

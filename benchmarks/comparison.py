@@ -165,7 +165,9 @@ def _cpu(sides: Sequence[Measured]) -> Table:
 def _sweep(sides: Sequence[Measured]) -> Table:
     batched = [one for one in sides if one.side.batched]
     rows = [[one.side.title, *(number(run.rate) for run in one.swept.values())] for one in batched]
-    title = f"Transactions a second by batch size, {batched[0].side.trial:,} transactions each"
+    title = (
+        f"Transactions a second by batch size, {batched[0].swept[DEFAULT_BATCH].count:,} transactions each"
+    )
     return Table(title, ("", *map(str, batched[0].swept)), rows)
 
 

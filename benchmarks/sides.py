@@ -26,7 +26,7 @@ class Side(ABC):
     group: str
     tells_once: bool = True
     batched: bool = True
-    trial: int = 20_000
+    trial: int = 10_000
 
     @property
     @abstractmethod
@@ -143,7 +143,7 @@ LOOP = Peer("(a) loop by hand, aiokafka", "peer-loop", module="loop")
 FASTSTREAM = Peer("(b) FastStream", "peer-faststream", module="faststream_")
 QUIX = Peer("(c) Quix Streams", "peer-quix", module="quix")
 PLAIN_FAUST = Peer(
-    "(d) plain Faust", "peer-plain-faust", False, False, 1_000, module="plain_faust", arguments=("worker",)
+    "(d) plain Faust", "peer-plain-faust", False, False, 400, module="plain_faust", arguments=("worker",)
 )
 OLD_WAY = Peer("(e) the old system's way", "peer-one-by-one", False, False, 40, module="one_by_one")
 

@@ -37,6 +37,7 @@ async def measure(quick: bool) -> Result:
 async def _choose(one: Measured) -> None:
     """The batch size at which it is fastest, and how much it does of it in the time."""
     sizes = BATCHES if one.side.batched else (one.batch,)
+    one.count = 2 * one.side.trial
     one.swept = {batch: await _went(one, batch, "to choose its batch size") for batch in sizes}
     one.batch = max(one.swept, key=lambda batch: one.swept[batch].rate)
     one.count = int(round(SECONDS * one.swept[one.batch].rate, -3 if one.side.batched else -1))
