@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import random
 import signal
 import socket
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
 
+from exercises import single_calls
 from exercises.clients import Say
-from generator.client import PATH
-from generator.traffic import transaction
+from exercises.ledger import Ledger
+from exercises.wrapping import wrapped
+from generator.client import Answer
 from infra.native import parts, ports, ready, stack, starting, supervisor
-from infra.native.places import bff_url
 
 
 @dataclass
@@ -24,30 +21,30 @@ class Acts:
     """On the parts of the running stack; `restore` undoes what is left of them."""
 
     say: Say
-    taken: list[str] = field(default_factory=list)  # ids of the transactions of `client_now`
+    ledger: Ledger = field(default_factory=Ledger)  # the clients' own while they are at work
     _changed: dict[str, tuple[dict[str, str], str | None]] = field(default_factory=dict)
 
     def die(self, *names: str, shown: bool = True) -> float:
-        """SIGKILL; shows the pid, the refused port and a client's calls meanwhile; gives the moment."""
+        """SIGKILL; shows the pid, the refused port and a client's calls meanwhile; gives the moment before it."""
+        began = time.monotonic()
         pids = {name: stack.signal(name, signal.SIGKILL) for name in names}
         for name, pid in pids.items():
             while stack.pid(name) == pid:
                 time.sleep(0.02)
             self.say(f"  kill -9 {name}, pid {pid}; {_refusal(name)}")
-        died = time.monotonic()
         if shown:
             self.client_now()
-        return died
+        return began
 
     def hang(self, *names: str, shown: bool = True) -> float:
-        """SIGSTOP: its connections stay open and nothing answers."""
+        """SIGSTOP: its connections stay open and nothing answers; gives the moment before it."""
+        began = time.monotonic()
         for name in names:
             pid = stack.signal(name, signal.SIGSTOP)
             self.say(f"  kill -STOP {name}, pid {pid}; asked, it says: {ready.is_ready(name)}")
-        hung = time.monotonic()
         if shown:
             self.client_now()
-        return hung
+        return began
 
     def back(self, *names: str) -> None:
         """Start or wake them, side by side, and wait until all are ready."""
@@ -88,16 +85,18 @@ class Acts:
         supervisor.stop(name)
         self.say(f"  stopped {name}, pid {pid}, in {time.monotonic() - began:.1f} s; {_refusal(name)}")
 
-    def client_now(self) -> None:
-        """One POST and one GET, as a client sends them, and what came of them."""
-        body = json.dumps(transaction(random.Random())).encode()
-        status, answer, took = _call("POST", PATH, body)
-        self.taken += [json.loads(answer)["transaction_id"]] if status == 201 else []
-        said = "" if status == 201 else f" {answer[:120]!r}"
-        self.say(f"  a client's POST: {status or 'no answer'} in {took * 1000:.0f} ms{said}")
-        status, answer, took = _call("GET", f"{PATH}?limit=5")
-        source = f" from {json.loads(answer).get('source')}" if status == 200 else f" {answer[:120]!r}"
-        self.say(f"  a client's GET:  {status or 'no answer'} in {took * 1000:.0f} ms{source}")
+    def client_now(self) -> Answer:
+        """One POST and one GET, as a client sends them, both in the ledger; gives what came of the POST."""
+        post, said = single_calls.post()
+        self.ledger.answers.append(post)
+        self._tell("POST:", post.status, post.answered - post.sent, said)
+        get, said = single_calls.get()
+        self.ledger.gets.append(get)
+        self._tell("GET: ", get.status, get.took, said)
+        return post
+
+    def _tell(self, call: str, status: int, took: float, said: str) -> None:
+        self.say(wrapped(f"a client's {call} {status or 'no answer'} in {took * 1000:.0f} ms {said}"))
 
     def restore(self) -> None:
         """Every part as it was: awake, with its own command and settings, running and ready."""
@@ -134,17 +133,3 @@ def _refusal(name: str) -> str:
         except TimeoutError:
             return f"{endpoint} does not answer"
     return f"{endpoint} still takes connections"
-
-
-def _call(method: str, path: str, body: bytes | None = None) -> tuple[int, str, float]:
-    """Status (0 for none), answer, seconds."""
-    target, sent = urlsplit(bff_url()), time.monotonic()
-    connection = HTTPConnection(target.hostname or "", target.port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        response = connection.getresponse()
-        return response.status, response.read().decode(), time.monotonic() - sent
-    except (OSError, HTTPException) as failure:
-        return 0, f"{type(failure).__name__}: {failure}", time.monotonic() - sent
-    finally:
-        connection.close()

@@ -53,7 +53,7 @@ def _kafka_away(scene: Scene) -> list[str]:
         scene.watch(3)
         died = scene.acts.die("kafka")
         scene.watch(scene.seconds(12, 5))
-        dead = clients.posts(died + 0.5, scene.now() - MOST)
+        dead = clients.posts(died + 1, scene.now() - MOST)
         gets = clients.reads(died)
         if scene.control:
             scene.acts.die("bff", shown=False)  # and with it the records that nobody but it has

@@ -26,11 +26,13 @@ def run(scene: Scene) -> None:
         scene.watch(2)
         for count, node in enumerate(NODES, 1):
             scene.step(f"{count} of 3 Cassandra nodes dead: {node} dies")
-            died = acts.die(node)
-            scene.watch(scene.seconds(8, 4))
-            outcome.served(scene, clients, died, f"with {count} of 3 nodes dead")
+            when = f"with {count} of 3 nodes dead"
+            died = acts.die(node, shown=False)
+            post = acts.client_now()
             if count < len(NODES):
-                outcome.decided(scene, died, acts.taken[-1], f"with {count} of 3 nodes dead")
+                outcome.decided(scene, post, when)
+            scene.watch(max(0.0, died + scene.seconds(8, 4) - scene.now()))
+            outcome.served(scene, clients, died, when)
         scene.step("All three are started again")
         acts.back(*NODES)
         outcome.caught_up(scene, clients)

@@ -3,61 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
 
 from exercises.backlog import Backlog
+from exercises.ledger import LISTED, Get, Ledger, get_of
 from generator.client import PATH, Answer, open_session, send
 from generator.traffic import Transaction, transaction
 from infra.native.places import bff_url
 from infra.native.summary import percentile
 
-#: Entries of a list: GET is asked for so many, so a list that is shorter lacks some.
-LISTED = 100
 BETWEEN_GETS = 0.1
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
-    """What one GET of the list came to. Times are time.monotonic(); status 0 means that no answer came."""
-
-    sent: float
-    answered: float
-    status: int
-    source: str = ""
-    length: int = 0
-    may_lack: bool = False  # the answer says itself that pending ones may be missing
-
-    @property
-    def took(self) -> float:
-        """Seconds."""
-        return self.answered - self.sent
-
-
-class Clients:
-    """POSTs at a rate, whatever the answers are, and GETs one after another, from `with` to the end of it.
-
-    `answers` is the ledger: what was answered 201 must be found everywhere at the end.
-    """
+class Clients(Ledger):
+    """POSTs at a rate, whatever the answers are, and GETs one after another, from `with` to the end of it."""
 
     def __init__(self, say: Say, rate: float, group: str = "transactions") -> None:
-        self.answers: list[Answer] = []
-        self.gets: list[Get] = []
+        super().__init__()
         self.lags: list[tuple[float, int | None]] = []
         self.began = time.monotonic()
         self._say = say
-        self._rate = rate
+        self.rate = rate
         self._backlog = Backlog(group)
         self._enough = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -75,28 +51,13 @@ class Clients:
         self._enough.set()
         self._thread.join(15)
 
-    @property
-    def ids(self) -> list[str]:
-        """Those that were answered 201 so far."""
-        return [answer.transaction_id for answer in list(self.answers) if answer.transaction_id]
-
-    def posts(self, since: float, until: float | None = None) -> list[Answer]:
-        """The POSTs sent between two moments (of time.monotonic())."""
-        end = until or time.monotonic()
-        return [answer for answer in list(self.answers) if since <= answer.sent < end]
-
-    def reads(self, since: float, until: float | None = None) -> list[Get]:
-        """The GETs sent between two moments."""
-        end = until or time.monotonic()
-        return [get for get in list(self.gets) if since <= get.sent < end]
-
     async def _run(self) -> None:
         sending = asyncio.create_task(
             send(
                 self._bodies(),
                 self.answers.append,
                 url=bff_url(),
-                rate=self._rate,
+                rate=self.rate,
                 concurrency=512,
                 timeout=10,
                 back_off=False,
@@ -141,23 +102,23 @@ async def _get(session: aiohttp.ClientSession) -> Get:
     sent = time.monotonic()
     try:
         async with session.get(bff_url() + PATH, params={"limit": str(LISTED)}) as response:
-            page = json.loads(await response.read())
-            status = response.status
-        entries, source = page.get("transactions") or [], str(page.get("source", ""))
-        may_lack = bool(page.get("pending_may_be_missing"))
-        return Get(sent, time.monotonic(), status, source, len(entries), may_lack)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return get_of(sent, response.status, await response.read())
+    except (aiohttp.ClientError, OSError, TimeoutError):
         return Get(sent, time.monotonic(), 0)
 
 
 def line(second: int, posts: Sequence[Answer], gets: Sequence[Get], lag: int | None) -> str:
     """What one second was like for a client."""
-    written = Counter(_word(answer.status) for answer in posts)
     read = Counter(f"from {get.source}" if get.status == 200 else _word(get.status) for get in gets)
     return (
-        f"{second:4d} s  POST {_counts(written):<22}{_p99([a.answered - a.sent for a in posts])}"
+        f"{second:4d} s  POST {answered(posts):<22}{_p99([a.answered - a.sent for a in posts])}"
         f"   GET {_counts(read):<33}{_p99([g.took for g in gets])}   lag {'?' if lag is None else lag}"
     )
+
+
+def answered(posts: Sequence[Answer]) -> str:
+    """How many POSTs were answered what: `43 taken, 13 x 503`."""
+    return _counts(Counter(_word(answer.status) for answer in posts))
 
 
 def _word(status: int) -> str:

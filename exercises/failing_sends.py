@@ -15,13 +15,14 @@ from exercises import outcome, webhook
 from exercises.clients import Clients
 from exercises.logs import Log
 from exercises.scene import Scene, say
+from exercises.wrapping import wrapped
 from infra.native import places
 
 WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
 #: Ten tries in seconds, not in a minute.
 HASTY = {"TELL_TIMEOUT": "1", "RETRY_MOST": "0.2"}
 ERROR = "tell failed 10 times more"
-STATUSES, DOWN_FOR = 60, 5.0
+STATUSES, RATE, DOWN_FOR = 60, 20.0, 5.0
 CONTROL = "the worker gives a send up after ten more tries and goes on with the next."
 OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
@@ -52,12 +53,16 @@ def _refused(scene: Scene, clients: Clients) -> None:
     shown = asyncio.run(places.shown(waiting))
     pending = sum(status == "pending" for status in shown.values())
     for line in log.lines("tell failed"):
-        say(f"  its log: {line[:150]}")
+        say(wrapped(f"its log: {line}"))
     say(f"  of the last ten that were taken {pending} are pending")
     scene.step("Kafka comes back")
     scene.acts.back("kafka")
     if not scene.control:
-        scene.promise("after ten tries more it is an error, told once", errors == 1, f"{errors} lines")
+        scene.promise(
+            "after ten tries more it is an error, told once",
+            errors == 1,
+            f"{errors} line{'s' * (errors != 1)}",
+        )
         scene.promise("what cannot be told stays pending", pending > 0, f"{pending} of {len(waiting)}")
 
 
@@ -71,10 +76,11 @@ def _until_given_up(scene: Scene, log: Log, within: float = 40.0) -> int:
 
 
 def _bff_away(scene: Scene) -> None:
-    scene.step(f"{STATUSES} transactions wait; the bff dies; they are decided; it comes back")
+    lasts = STATUSES / RATE
+    scene.step(f"What comes in {lasts:.0f} s waits; the bff dies; all of it is decided; the bff comes back")
     scene.acts.stop(WORKER)
-    with scene.clients(rate=20) as clients:
-        scene.watch(STATUSES / 20)
+    with scene.clients(RATE) as clients:
+        scene.watch(lasts)
     died = scene.acts.die("bff")
     scene.acts.back(WORKER)
     told = asyncio.run(places.told(clients.ids))

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from redis import Redis
 
 from exercises import outcome
-from exercises.clients import LISTED, Clients, Get
+from exercises.clients import Clients
+from exercises.ledger import LISTED, Get
 from exercises.relay import Relay
 from exercises.scene import Scene, say
 from infra.native import ports
@@ -59,8 +60,8 @@ def _refused(scene: Scene, clients: Clients) -> None:
 
 def _silent(scene: Scene, clients: Clients, relay: Relay) -> None:
     scene.step("Silent: the relay takes connections and bytes and passes nothing on")
-    relay.fall_silent()
     since = scene.now()
+    relay.fall_silent()
     scene.acts.client_now()
     with _case(scene, clients, "silent", since):
         scene.watch(scene.seconds(6, 3))

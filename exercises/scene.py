@@ -52,9 +52,14 @@ class Scene:
 
     @contextmanager
     def clients(self, rate: float = 20) -> Iterator[Clients]:
-        """Clients at work; the transcript gets a line a second."""
+        """Clients at work; the transcript gets a line a second. Single calls meanwhile are in their ledger."""
+        own = self.acts.ledger
         with Clients(say, rate) as clients:
-            yield clients
+            self.acts.ledger = clients
+            try:
+                yield clients
+            finally:
+                self.acts.ledger = own
 
     def promise(self, text: str, held: bool, seen: str = "") -> None:
         """Something that must be so, whether it was, and what was seen."""
@@ -62,7 +67,7 @@ class Scene:
 
     def count(self, ids: Collection[str]) -> census.Census:
         """Where each of the transactions that were answered 201 is; nothing lost, nothing twice is a promise."""
-        ids = [*ids, *self.acts.taken]
+        ids = [*ids, *self.acts.ledger.ids]  # single calls of a time without clients
         say(f"\n> Counting {len(ids)} transactions that were answered 201, by id, in every place")
         found = self._settled(ids, 15.0 if self.control else SETTLED_WITHIN)
         there = ", ".join(f"{place} {count}" for place, count in found.there.items())

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import formats, webhook
+from exercises import formats, single_calls, webhook
 from exercises.__main__ import EXERCISES
-from exercises.clients import Get, line
+from exercises.acts import Acts
+from exercises.clients import answered, line
 from exercises.controls.bare_envoy import bare
+from exercises.ledger import Get, Ledger, get_of
 from exercises.soak import EVERY, schedule
+from exercises.wrapping import WIDTH, wrapped
 from generator.client import Answer
 from infra.native import procfile
 
@@ -76,6 +79,39 @@ def test_a_second_is_told_in_a_line() -> None:
     )
     assert "no answer" in line(8, [], [], None)
     assert line(8, [], [], None).endswith("lag ?")
+
+
+def test_what_posts_were_answered_is_told_in_words() -> None:
+    unserved = [Answer(None, status, 0, 0, 2.0) for status in (503, 503, 0)]
+    assert answered(unserved) == "2 x 503, 1 refused"
+
+
+def test_a_get_is_told_by_its_answer_and_is_none_if_that_is_not_ours() -> None:
+    page = '{"transactions": [{}, {}], "source": "cassandra", "pending_may_be_missing": true}'
+    get = get_of(0, 200, page)
+    assert (get.status, get.source, get.length, get.may_lack) == (200, "cassandra", 2, True)
+    assert get_of(0, 503, "{}").status == 503
+    assert get_of(0, 200, "[]").status == get_of(0, 200, "not JSON").status == 0
+
+
+def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the ledger that is in use: the clients' own while they are at work."""
+    monkeypatch.setattr(single_calls, "post", lambda: (Answer("a", 201, 1, 1, 1.01), ""))
+    monkeypatch.setattr(single_calls, "get", lambda: (Get(2, 2.005, 200, "redis", 100), "from redis"))
+    said, clients = list[str](), Ledger()
+    acts = Acts(said.append, ledger=clients)
+    assert acts.client_now().transaction_id == "a"
+    assert clients.ids == ["a"]
+    assert [get.source for get in clients.reads(0)] == ["redis"]
+    assert said == ["  a client's POST: 201 in 10 ms", "  a client's GET:  200 in 5 ms from redis"]
+
+
+def test_a_long_line_is_shown_whole_and_broken_between_words() -> None:
+    text = " ".join(f"word-{number}" for number in range(60))
+    lines = wrapped(text).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert " ".join(line.strip() for line in lines) == text
+    assert [line[:5] for line in lines[:2]] == ["  wor", "    w"]
 
 
 def test_the_bare_envoy_lacks_what_protects_and_nothing_else() -> None:

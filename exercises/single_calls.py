@@ -1,0 +1,45 @@
+"""One POST or one GET of the list, as a client sends it, and what it was told."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+from exercises.ledger import LISTED, Get, get_of
+from generator.client import PATH, Answer
+from generator.traffic import transaction
+from infra.native.places import bff_url
+
+
+def post() -> tuple[Answer, str]:
+    """A transaction, and the answer's text if it was not taken."""
+    body, sent = json.dumps(transaction(random.Random())).encode(), time.monotonic()
+    status, said = _call("POST", PATH, body)
+    taken = status == 201
+    id_, error = (json.loads(said)["transaction_id"], "") if taken else (None, f"{status} {said}")
+    return Answer(id_, status, sent, sent, time.monotonic(), error), "" if taken else said
+
+
+def get() -> tuple[Get, str]:
+    """The newest, and where they are from or the answer's text."""
+    sent = time.monotonic()
+    status, said = _call("GET", f"{PATH}?limit={LISTED}")
+    found = get_of(sent, status, said)
+    return found, f"from {found.source}" if status == 200 else said
+
+
+def _call(method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+    """Status (0 for none), answer."""
+    target = urlsplit(bff_url())
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=10)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except (OSError, HTTPException) as failure:
+        return 0, f"{type(failure).__name__}: {failure}"
+    finally:
+        connection.close()
