@@ -35,7 +35,7 @@ def run(scene: Scene) -> None:
             outcome.served(scene, clients, died, when)
         scene.step("All three are started again")
         acts.back(*NODES)
-        outcome.caught_up(scene, clients)
+        outcome.caught_up(scene, clients, "with the nodes back")
     scene.count(clients.ids)
     if not scene.control:
         _made_whole(scene, clients.began)

@@ -34,7 +34,8 @@ def run(scene: Scene) -> None:
     with scene.clients() as clients:
         scene.watch(2)
         _refused(scene, clients)
-        outcome.caught_up(scene, clients)
+        outcome.caught_up(scene, clients, "with Kafka back")
+    outcome.in_the_log_all_the_same(clients)
     scene.count(clients.ids)
     if not scene.control:
         _bff_away(scene)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Collection, Container, Sequence
 from typing import Any
 
 import aiohttp
 
-from exercises.clients import Clients
+from exercises.clients import Clients, answered
 from exercises.scene import Scene, say
 from generator.client import PATH, Answer, open_session
 from infra.native import places
@@ -53,13 +54,49 @@ async def _entry(id_: str) -> dict[str, Any]:
         return {}
 
 
-def caught_up(scene: Scene, clients: Clients, within: float = 60.0) -> None:
-    """Nothing waits any more, as Kafka tells it."""
-    began, told = time.monotonic(), None
+def caught_up(
+    scene: Scene, clients: Clients, when: str, since: float | None = None, within: float = 60.0
+) -> None:
+    """Nothing waits any more, as Kafka tells it; counted from `since`, or from now on."""
+    began, most = time.monotonic(), at_rest(clients.rate)
+    since, calm = since or began, None
     while time.monotonic() < began + within:
-        at, told = clients.lags[-1]
-        if at > began and told is not None and told <= 10:
+        if clients.lags[-1][0] > began and (calm := calm_since(clients.lags, most)) is not None:
             break
         time.sleep(0.2)
-    took = time.monotonic() - began
-    say(f"  {'caught up' if took < within else 'NOT caught up'} after {took:.1f} s: lag {told}")
+    took, lag = max(0.0, (calm or time.monotonic()) - since), clients.lags[-1][1]
+    say(f"  {'NOT caught up' if calm is None else 'caught up'} after {took:.1f} s: lag {lag}")
+    scene.promise(f"{when}: what waited is done", calm is not None, f"lag {lag} after {took:.1f} s")
+
+
+def at_rest(rate: float) -> int:
+    """The lag that is none: what comes in half a second. The worker commits each 0.25 s, so some are always counted."""
+    return max(10, round(rate / 2))
+
+
+def calm_since(lags: Sequence[tuple[float, int | None]], most: int) -> float | None:
+    """When the last look began to find so few, and all looks after it; None if the newest finds more, or nothing."""
+    calm = None
+    for at, lag in reversed(list(lags)):
+        if lag is None or lag > most:
+            break
+        calm = at
+    return calm
+
+
+def in_the_log_all_the_same(clients: Clients) -> None:
+    """How many POSTs that got no 201 are in the log: a fact, no promise. Nothing else may POST meanwhile."""
+    without = [answer for answer in clients.answers if answer.transaction_id is None]
+    if without and clients.ids:
+        there = asyncio.run(places.created(OthersSince(clients.ids)))
+        say(f"  POSTs without a 201: {answered(without)}; in the log all the same: {len(there)}")
+
+
+class OthersSince(Container[str]):
+    """Each id that is none of these and was made after the first of them (ids are UUIDv7: they grow with time)."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        self._ids, self._first = frozenset(ids), min(ids)
+
+    def __contains__(self, id_: object) -> bool:
+        return isinstance(id_, str) and id_ > self._first and id_ not in self._ids

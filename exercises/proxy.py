@@ -30,7 +30,7 @@ def run(scene: Scene) -> None:
     with scene.clients(rate=10) as clients:
         scene.watch(1)
         _failover(scene, direct, envoy)
-        outcome.caught_up(scene, clients)
+        outcome.caught_up(scene, clients, "at the end")
     if not scene.short:
         _rates(scene, direct, envoy)
     scene.count(clients.ids)

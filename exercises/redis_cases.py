@@ -44,7 +44,7 @@ def run(scene: Scene) -> None:
             _silent(scene, clients, relay)
             _hung(scene, clients)
             _empty(scene, clients)
-            outcome.caught_up(scene, clients)
+            outcome.caught_up(scene, clients, "at the end")
         scene.count(clients.ids)
         scene.acts.restore()  # the bff ends before its relay does
 

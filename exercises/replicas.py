@@ -30,7 +30,7 @@ def run(scene: Scene) -> None:
         scene.watch(2)
         _one_dead(scene, clients)
         _both_dead(scene, clients)
-        outcome.caught_up(scene, clients)
+        outcome.caught_up(scene, clients, "with both replicas back")
     scene.count(clients.ids)
     if not scene.control:
         _put_right(scene, clients.ids)

@@ -49,7 +49,7 @@ def _stopped(scene: Scene, clients: Clients) -> None:
     scene.watch(scene.seconds(5, 2))
     outcome.served(scene, clients, since, "with the worker stopped")
     scene.acts.back(WORKER)
-    outcome.caught_up(scene, clients)
+    outcome.caught_up(scene, clients, "after the stop")
 
 
 def _killed_in_the_middle(scene: Scene, clients: Clients) -> Told:
@@ -69,7 +69,7 @@ def _killed_in_the_middle(scene: Scene, clients: Clients) -> Told:
     scene.acts.back(*NODES)
     log = Log(WORKER)
     scene.acts.back(WORKER)
-    outcome.caught_up(scene, clients)
+    outcome.caught_up(scene, clients, "after the kill")
     again = sum(map(int, re.findall(r"(\d+) verdicts of partition \d+ are in the log already", log.text())))
     say(f"  its log: {again} verdicts were in the log already: not asked again")
     if not scene.control:

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ def bff_url() -> str:
     return os.environ.get("BFF_URL", "http://127.0.0.1:5001")
 
 
-async def created(ids: Ids) -> dict[str, int]:
+async def created(ids: Container[str]) -> dict[str, int]:
     """How many records each id has on transaction_created."""
     count = Counter([record["transaction_id"] async for record in records("transaction_created", ids)])
     return dict(count)
@@ -98,7 +98,7 @@ async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
 
 
 async def records(
-    topic: str, ids: Ids, start: Mapping[int, int] | None = None
+    topic: str, ids: Container[str], start: Mapping[int, int] | None = None
 ) -> AsyncIterator[dict[str, Any]]:
     """The decoded records of these ids, from the topic's beginning to where it ends now.
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import formats, single_calls, webhook
+from exercises import formats, outcome, single_calls, webhook
 from exercises.__main__ import EXERCISES
 from exercises.acts import Acts
-from exercises.clients import answered, line
+from exercises.clients import Clients, answered, line
 from exercises.controls.bare_envoy import bare
 from exercises.ledger import Get, Ledger, get_of
+from exercises.scene import Scene
 from exercises.soak import EVERY, schedule
 from exercises.wrapping import WIDTH, wrapped
 from generator.client import Answer
@@ -104,6 +105,45 @@ def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPa
     assert clients.ids == ["a"]
     assert [get.source for get in clients.reads(0)] == ["redis"]
     assert said == ["  a client's POST: 201 in 10 ms", "  a client's GET:  200 in 5 ms from redis"]
+
+
+def test_the_lag_is_at_rest_when_it_is_what_half_a_second_brings() -> None:
+    assert [outcome.at_rest(rate) for rate in (10, 20, 100)] == [10, 10, 50]
+
+
+@pytest.mark.parametrize(
+    ("lags", "since"),
+    [
+        ([(1, 99), (2, 4), (3, 5)], 2),
+        ([(1, 4), (2, 99), (3, 5)], 3),  # it rose again: what was seen before says nothing
+        ([(1, 4), (2, None), (3, 5)], 3),  # and so does what nobody could tell
+        ([(1, 4), (2, 11)], None),
+        ([(1, 4), (2, None)], None),
+        ([], None),
+    ],
+)
+def test_it_is_caught_up_since_the_first_of_the_last_looks_that_found_little(
+    lags: list[tuple[float, int | None]], since: float | None
+) -> None:
+    assert outcome.calm_since(lags, 10) == since
+
+
+@pytest.mark.parametrize(("lag", "held"), [(4, True), (99, False)])
+def test_not_caught_up_breaks_a_promise(lag: int, held: bool) -> None:
+    scene, clients = Scene(control=False, short=True), Clients(lambda _: None, 20)
+    clients.lags.append((float("inf"), lag))  # a look of later than now
+    outcome.caught_up(scene, clients, "with the worker back", within=0.1)
+    ((text, kept, seen),) = scene.promises
+    assert (text, kept) == ("with the worker back: what waited is done", held)
+    assert seen.startswith(f"lag {lag}")
+
+
+def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_201() -> None:
+    others = outcome.OthersSince(["0199-b", "0199-d"])
+    assert [id_ for id_ in ("0199-a", "0199-b", "0199-c", "0199-d", "0199-e") if id_ in others] == [
+        "0199-c",
+        "0199-e",
+    ]
 
 
 def test_a_long_line_is_shown_whole_and_broken_between_words() -> None:
