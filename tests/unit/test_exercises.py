@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import formats, outcome, single_calls, webhook
+from exercises import formats, outcome, proxy, single_calls, webhook
 from exercises.__main__ import EXERCISES
 from exercises.acts import Acts
 from exercises.clients import Clients, answered, line
@@ -144,6 +144,11 @@ def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_2
         "0199-c",
         "0199-e",
     ]
+
+
+def test_a_share_is_of_all_that_were_answered() -> None:
+    assert proxy.share_of("a", Counter(a=1, b=9)) == 0.1
+    assert proxy.share_of("a", Counter()) == 0
 
 
 def test_a_long_line_is_shown_whole_and_broken_between_words() -> None:
