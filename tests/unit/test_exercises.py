@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import formats, outcome, proxy, single_calls, webhook
+from exercises import formats, outcome, proxy, side_by_side, single_calls, webhook
 from exercises.__main__ import EXERCISES
 from exercises.acts import Acts
 from exercises.clients import Clients, answered, line
@@ -144,6 +144,16 @@ def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_2
         "0199-c",
         "0199-e",
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "without", "waited", "allowed"),
+    [(40, 0, 2.1, True), (39, 0, 2.1, False), (40, 3, 2.1, False), (40, 3, 7.0, True), (39, 3, 7.0, False)],
+)
+def test_without_envoy_a_verdict_may_lack_its_assessment_only_after_the_worker_has_lost_patience(
+    told: int, without: int, waited: float, allowed: bool
+) -> None:
+    assert side_by_side.as_the_setting_allows(40, told, without, waited) is allowed
 
 
 def test_a_share_is_of_all_that_were_answered() -> None:

@@ -86,6 +86,7 @@ RIGHTS: dict[str, set[str]] = {
     "benchmarks.peers": {"app", "benchmarks.peers", "schemas.proto"},
     # a control is a worker of ours with one function replaced; the synchronous server uses the app's doors
     "exercises": {"exercises", "generator", "infra", "schemas"},
+    "exercises.side_by_side": {"exercises", "generator", "infra", "benchmarks.cpu"},  # who used the cores
     "exercises.controls": {"app", "infra"},
     "exercises.synchronous": {"app.clients", "app.models", "app.settings", "app.errors"},
     "schemas": {"schemas"},
