@@ -15,20 +15,28 @@ from infra.native.places import bff_url
 
 
 def post() -> tuple[Answer, str]:
-    """A transaction, and the answer's text if it was not taken."""
+    """A transaction, and the error if it was not taken."""
     body, sent = json.dumps(transaction(random.Random())).encode(), time.monotonic()
     status, said = _call("POST", PATH, body)
     taken = status == 201
     id_, error = (json.loads(said)["transaction_id"], "") if taken else (None, f"{status} {said}")
-    return Answer(id_, status, sent, sent, time.monotonic(), error), "" if taken else said
+    return Answer(id_, status, sent, sent, time.monotonic(), error), "" if taken else error_in(said)
 
 
 def get() -> tuple[Get, str]:
-    """The newest, and where they are from or the answer's text."""
+    """The newest, and where they are from, or the error."""
     sent = time.monotonic()
     status, said = _call("GET", f"{PATH}?limit={LISTED}")
     found = get_of(sent, status, said)
-    return found, f"from {found.source}" if status == 200 else said
+    return found, f"from {found.source}" if status == 200 else error_in(said)
+
+
+def error_in(said: str) -> str:
+    """What an answer that is an error says in words; the whole text of one that is not ours."""
+    try:
+        return str(json.loads(said)["error"])
+    except (ValueError, KeyError, TypeError):
+        return said
 
 
 def _call(method: str, path: str, body: bytes | None = None) -> tuple[int, str]:

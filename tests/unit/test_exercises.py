@@ -107,6 +107,21 @@ def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPa
     assert said == ["  a client's POST: 201 in 10 ms", "  a client's GET:  200 in 5 ms from redis"]
 
 
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (
+            '{"title": "Not acknowledged", "error": "Not acknowledged: no answer"}',
+            "Not acknowledged: no answer",
+        ),
+        ("ConnectionRefusedError: refused", "ConnectionRefusedError: refused"),
+        ("[]", "[]"),
+    ],
+)
+def test_an_error_is_told_in_its_own_words(said: str, error: str) -> None:
+    assert single_calls.error_in(said) == error
+
+
 def test_the_lag_is_at_rest_when_it_is_what_half_a_second_brings() -> None:
     assert [outcome.at_rest(rate) for rate in (10, 20, 100)] == [10, 10, 50]
 
