@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -146,7 +147,7 @@ def _give_up(answer: asyncio.Future[None], timeout: float) -> None:
         answer.set_exception(LogUnavailable(f"no answer of Kafka within {timeout:.1f} s"))
 
 
-def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[object]:
+def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[Any]:
     """The records as aiokafka's batches: a future a batch, not a future a record."""
     batch, now = producer.create_batch(), int(time.time() * 1000)
     for key, value, headers in records:

@@ -2,25 +2,33 @@
 
 A worker that was paused past its session wakes up with verdicts in its hands that somebody else has decided meanwhile.
 Kafka's transactional producer fences it: taking a partition ends the transaction and the rights of its last owner
-(docs/decisions/0001). A batch is told as a whole or not at all; readers of the topic read what is committed.
+(docs/decisions/0001). A batch is told as a whole or not at all; readers of the topic read what is committed. Told is
+what can be read, not what Kafka has promised to commit (app/clients/committed.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from app.clients.committed import Committed
 from app.clients.kafka import MAX_BATCH_BYTES, Record, batches
+from app.clients.tail import written_ends
 from app.errors import LogUnavailable
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
 TRANSACTION_TIMEOUT = 10.0
 STOP_WITHIN = 1.0
+#: Seconds after which what is not committed has no mark to come, or is of another transaction, which readers wait for.
+HANGS_AFTER = 1.0
 
 
 class Teller:
@@ -30,6 +38,7 @@ class Teller:
         self._settings = settings
         self._topic = topic
         self._producers: dict[int, AIOKafkaProducer] = {}
+        self._committed = Committed(settings)
 
     async def take(self, partition: int) -> None:
         """Become the partition's writer; what the last one had not finished is undone. LogUnavailable."""
@@ -44,9 +53,27 @@ class Teller:
         try:
             async with asyncio.timeout(self._settings.tell_timeout):
                 await producer.start()
+                await self._end_what_hangs(producer, partition)
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be taken: {exc!r}") from exc
+
+    async def _end_what_hangs(self, producer: AIOKafkaProducer, partition: int) -> None:
+        """Committed and never marked, it would hide all that follows from every reader; an abort marks it as undone.
+
+        Nobody has taken it for told. The record that the transaction needs is never shown.
+        """
+        tp = TopicPartition(self._topic, partition)
+        written = (await written_ends(self._settings, [tp]))[tp]
+        try:
+            async with asyncio.timeout(HANGS_AFTER):
+                await self._committed.reaches(self._topic, partition, written)
+        except TimeoutError:
+            log.warning("%s[%d] has records that nobody commits: they are undone", self._topic, partition)
+            await producer.begin_transaction()
+            for batch in batches(producer, [(None, b"", [])]):
+                await (await producer.send_batch(batch, self._topic, partition=partition))
+            await producer.abort_transaction()
 
     async def tell(self, partition: int, records: Iterable[Record]) -> None:
         """Write the records (key, value, headers), all or none; take the partition again after LogUnavailable.
@@ -60,9 +87,12 @@ class Teller:
         try:
             async with asyncio.timeout(self._settings.tell_timeout):
                 await producer.begin_transaction()
+                end = 0
                 for batch in batches(producer, records):
-                    await (await producer.send_batch(batch, self._topic, partition=partition))
+                    sent = await (await producer.send_batch(batch, self._topic, partition=partition))
+                    end = sent.offset + batch.record_count()
                 await producer.commit_transaction()
+                await self._committed.reaches(self._topic, partition, end)
         # No abort after a failure: with Kafka dead it would wait for Kafka, past any time-out; taking the partition
         # again ends what is open.
         except (KafkaError, OSError, TimeoutError) as exc:
@@ -72,6 +102,7 @@ class Teller:
     async def close(self) -> None:
         """Disconnect."""
         await asyncio.gather(*(self._drop(partition) for partition in list(self._producers)))
+        await self._committed.close()
 
     async def _drop(self, partition: int) -> None:
         producer = self._producers.pop(partition, None)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.clients.tail import TailReader
@@ -112,6 +112,26 @@ def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: s
     assert told(topic, scene) == [b"first", b"the other's"]
 
 
+def test_what_is_told_can_be_read_at_once(topic: str) -> None:
+    """Kafka answers a commit before it marks it; a broker killed in between may forget the mark."""
+
+    async def scene(teller: Teller, _unused: Teller) -> None:
+        reader = AIOKafkaConsumer(bootstrap_servers=log.brokers(), isolation_level="read_committed")
+        await reader.start()
+        try:
+            await teller.take(0)
+            tp = TopicPartition(topic, 0)
+            for number in range(30):
+                await teller.tell(0, [("a", b"told", [])])
+                # each is a record and its mark
+                assert (await reader.end_offsets([tp]))[tp] == 2 * number + 2
+            await teller.tell(0, [("b", b"the other's", [])])
+        finally:
+            await reader.stop()
+
+    assert told(topic, scene)[-1] == b"the other's"
+
+
 def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
     async def whole(_: Any) -> bool:
         return False
@@ -127,10 +147,12 @@ def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed
             await other.begin_transaction()
             await other.send_and_wait(topic, b"not yet", partition=0)
             await teller.take(0)
-            await teller.tell(0, [("a", b"told", [])])
+            telling = asyncio.create_task(teller.tell(0, [("a", b"told", [])]))
             reading = asyncio.create_task(TailReader(settings).read_back(topic, 0, whole))
-            await asyncio.wait([reading], timeout=2)
+            await asyncio.wait([telling, reading], timeout=2)
+            assert not telling.done()  # nobody could read it
             await other.abort_transaction()
+            await telling
             return [record.value for record in await reading]
 
     assert asyncio.run(run()) == [b"told"]

@@ -40,7 +40,9 @@ RIGHTS: dict[str, set[str]] = {
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
     "app.clients.kafka": {"app.errors", "app.metrics", "app.settings", "app.clients.outbox"},
     "app.clients.outbox": set(),
-    "app.clients.teller": {"app.errors", "app.settings", "app.clients.kafka"},
+    "app.clients.teller": {
+        "app.errors", "app.settings", "app.clients.committed", "app.clients.kafka", "app.clients.tail",
+    },
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
     "app.watch": {"app.resources"},
