@@ -25,10 +25,12 @@ class Plan:
     backlog: int
     calls: int
     sweep: int  # transactions a run
+    batch_sizes: Sequence[int]
+    workers: Sequence[int]
 
 
-FULL = Plan((10_000, 100_000, 1_000_000), 3, 30_000, 300, 20_000)
-QUICK = Plan((2_000, 10_000, 30_000), 1, 2_500, 50, 2_500)
+FULL = Plan((10_000, 100_000, 1_000_000), 3, 30_000, 300, 20_000, (100, 500, 2000, 5000), (1, 2, 4))
+QUICK = Plan((2_000, 10_000, 30_000), 1, 2_500, 50, 2_500, (500, 2000), (1, 2))
 
 
 async def measure(quick: bool) -> Result:
@@ -37,8 +39,8 @@ async def measure(quick: bool) -> Result:
     await asyncio.to_thread(stage.mend)
     grown = await _grown(plan)
     print("batch sizes, then workers ...", flush=True)
-    sizes = await sweeps.batch_sizes(plan.rounds, plan.sweep, SEED)
-    workers = await sweeps.workers(plan.rounds, plan.sweep, SEED)
+    sizes = await sweeps.batch_sizes(plan.batch_sizes, plan.rounds, plan.sweep, SEED)
+    workers = await sweeps.workers(plan.workers, plan.rounds, plan.sweep, SEED)
     return result(grown, sizes, workers, vars(plan))
 
 
