@@ -8,7 +8,8 @@ import pytest
 from benchmarks.cpu import Threads
 from benchmarks.flame import flame
 from benchmarks.profiler import parse
-from benchmarks.stages import microseconds, stage_of
+from benchmarks.stages import OWNERS, microseconds, stage_of
+from infra.native.folders import CODE
 
 LOOP = (
     "run_forever (asyncio/base_events.py)",
@@ -35,6 +36,14 @@ STEP = (*LOOP, "_step (app/delivery.py)")
 )  # fmt: skip
 def test_the_innermost_frame_that_has_an_owner_decides(stack: tuple[str, ...], stage: str) -> None:
     assert stage_of(stack) == stage
+
+
+@pytest.mark.parametrize(
+    "place", [place for places in OWNERS.values() for place in places if place.startswith("app/")]
+)
+def test_what_owns_a_stage_is_in_the_app(place: str) -> None:
+    file, _, function = place.partition(":")
+    assert f"def {function}" in (CODE / file).read_text()
 
 
 def test_the_stages_share_what_each_kind_of_thread_has_used() -> None:
