@@ -35,7 +35,7 @@ Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connecti
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
-    plan = Plan(1, 0.3, 1.2, 1) if quick else Plan(3, 1, 5, 3.5)
+    plan = Plan(1, 0.2, 1, 0.7) if quick else Plan(3, 1, 5, 3.5)
     async with progress.group() as group:
         posting, *getting = kinds(await _filled(group))
         async with web_sides.all_sides([kind.path for kind in getting]) as urls:
