@@ -111,6 +111,7 @@ def create_app(role: Role) -> PaymentsApp:
             resources.table,
             values.recent_transactions,
             pending.noted,
+            lambda: pending.behind,
             partial(told_lately, resources),
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )

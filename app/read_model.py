@@ -49,10 +49,13 @@ class ReadModel:
         table: TransactionsTable,
         keep: int,
         noted: Callable[[], Sequence[Entry]],
+        behind: Callable[[], bool],
         told: Callable[[], Awaitable[Sequence[TransactionStatus]]],
         length: Callable[[], int | None],
     ):
-        """What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet.
+        """`behind`: whether some of `noted` could not be written into Redis yet.
+
+        What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet.
 
         `length`: how many offsets transaction_status has, None while nobody knows.
         """
@@ -60,6 +63,7 @@ class ReadModel:
         self._table = table
         self._keep = keep
         self._noted = noted
+        self._behind = behind
         self._told = told
         self._length = length
         # The table was thrown away: an id that it does not have may exist.
@@ -75,7 +79,7 @@ class ReadModel:
         whole = page if page and page.complete and (page.last_key or not page.trimmed) else None
         if whole and not self._lacks:
             metrics.READS.labels("redis").inc()
-            return Listing(whole.entries, whole.last_key, "redis", may_lack=False)
+            return Listing(whole.entries, whole.last_key, "redis", may_lack=self._behind())
         try:
             return await self._from_cassandra(limit, before)
         except StoreUnavailable:

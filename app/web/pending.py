@@ -10,7 +10,8 @@ from app.errors import StoreUnavailable
 from app.models.transaction import Transaction
 
 AT_MOST = 10_000
-AFTER_A_FAILURE = 1.0
+#: Seconds after a failure; doubled up to the second.
+PAUSE, PAUSE_MOST = 0.1, 1.0
 
 
 class PendingNotes:
@@ -21,6 +22,7 @@ class PendingNotes:
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
+        self.behind = False  # what was noted could not be written yet: a list in Redis lacks it
 
     def note(self, transaction: Transaction) -> None:
         """Show it as pending, soon."""
@@ -35,6 +37,7 @@ class PendingNotes:
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""
+        pause = PAUSE
         while True:
             await self._some.wait()
             self._some.clear()
@@ -45,4 +48,8 @@ class PendingNotes:
             except StoreUnavailable:
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
-                await asyncio.sleep(AFTER_A_FAILURE)
+                self.behind = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_MOST)
+            else:
+                self.behind, pause = False, PAUSE

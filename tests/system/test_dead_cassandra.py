@@ -38,7 +38,7 @@ def test_one_two_and_all_cassandra_nodes_dead() -> None:
             time.sleep(0.3)
             page = http.page()
             assert page["source"] == "redis"
-            assert mine in http.listed(page)
+            assert mine in http.listed(page) or page["pending_may_be_missing"]
         assert set(load.answered_since(began)) == {201}
         stack.up(only=NODES[:2])
         decided_once_though_its_row_is_on_the_dead_node_alone(purchase)

@@ -120,7 +120,8 @@ def held_bounds(calls: list[Call], quick_after: float) -> bool:
     quiet = p99(plain) < QUIET
     if quiet:
         assert most < 1
-        assert p95(took) < 0.1  # of a hundred calls p99 is the slowest: one pause of a garbage collector
+        # Of a hundred calls p99 is the slowest: one pause of a garbage collector. A page takes some eight reads.
+        assert p95(took) < max(0.1, 8 * p95(plain))
         assert {call.status for call in calls} == {200}
     return quiet
 

@@ -13,7 +13,7 @@ from infra.native.folders import ROOT
 from tests.support import http
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(make|faust|curl) [^#\n]*[^#\s]")
 
 #: Where else a command is run, by its beginning.

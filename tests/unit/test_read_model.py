@@ -96,6 +96,7 @@ class World:
             self.table,  # type: ignore[arg-type]
             10_000,
             self.pending.noted,
+            lambda: self.pending.behind,
             self.told_lately,
             lambda: self.length,
         )
@@ -187,6 +188,25 @@ def test_a_note_that_redis_did_not_take_is_written_later() -> None:
         world.recent.dead = False
         await asyncio.sleep(2)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_list_that_lacks_what_could_not_be_noted_yet_says_so() -> None:
+    world = World()
+
+    async def scene() -> None:
+        assert not (await world.reads.newest(100, None)).may_lack
+        world.recent.dead = True
+        world.pending.note(transaction())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        world.recent.dead = False  # a moment only: no look of the read model has noticed
+        listing = await world.reads.newest(100, None)
+        assert (listing.source, listing.entries, listing.may_lack) == ("redis", [], True)
+        await asyncio.sleep(0.2)
+        listing = await world.reads.newest(100, None)
+        assert (len(listing.entries), listing.may_lack) == (1, False)
 
     virtual_time.run(world.during(scene))
 
