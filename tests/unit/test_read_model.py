@@ -196,6 +196,7 @@ def test_a_list_that_lacks_what_could_not_be_noted_yet_says_so() -> None:
     world = World()
 
     async def scene() -> None:
+        await asyncio.sleep(0.05)  # between two looks
         assert not (await world.reads.newest(100, None)).may_lack
         world.recent.dead = True
         world.pending.note(transaction())
