@@ -85,7 +85,14 @@ class Stack:
 
     def crash(self) -> None:
         """SIGKILL the supervisor: its parts go on without it."""
-        os.kill(int((self.root / ".stack/run/supervisor/supervisord.pid").read_text()), signal.SIGKILL)
+        supervisor = int((self.root / ".stack/run/supervisor/supervisord.pid").read_text())
+        deadline = time.monotonic() + 10
+        # On a slow machine a part may still be the launcher, which has no mark yet.
+        while (
+            set(psutil.Process(supervisor).children()) - set(self.processes()) and time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        os.kill(supervisor, signal.SIGKILL)
 
     def processes(self) -> list[psutil.Process]:
         """Every living process that carries this stack's mark."""
