@@ -13,9 +13,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import fastavro
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
-from benchmarks import stage, traffic
+from benchmarks import progress, stage, traffic
 from generator.traffic import transaction
 from infra.native.folders import ROOT
 
@@ -71,10 +71,11 @@ def transactions(count: int) -> Iterator[dict[str, Any]]:
 async def write(count: int) -> None:
     """Each asked and told, as if workers had done it."""
     schemas = {topic: Schema(topic) for topic in READERS.values()}
-    producer = AIOKafkaProducer(bootstrap_servers=_brokers(), acks=1, max_batch_size=900_000)
+    producer = AIOKafkaProducer(bootstrap_servers=progress.BROKERS, acks=1, max_batch_size=900_000)
     await producer.start()
     asked: dict[int, list[dict[str, Any]]] = {number: [] for number in range(traffic.PARTITIONS)}
-    offsets = await _ends(CREATED)
+    async with progress.group() as group:
+        offsets = {tp.partition: end for tp, end in (await group.ends(CREATED)).items()}
     try:
         for one in transactions(count):
             number = zlib.crc32(one["transaction_id"].encode()) % traffic.PARTITIONS
@@ -85,8 +86,9 @@ async def write(count: int) -> None:
             await _write(producer, schemas, number, rest, offsets)
     finally:
         await producer.stop()
-    for group, topic in READERS.items():
-        await _commit(group, topic)
+    for name, topic in READERS.items():
+        async with progress.group(name, topic) as group:
+            await group.skip()
 
 
 async def _write(
@@ -118,31 +120,3 @@ async def _write(
         await (await producer.send_batch(batch, topic, partition=number))
     offsets[number] += len(records)
     records.clear()
-
-
-def _brokers() -> str:
-    return os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
-
-
-async def _ends(topic: str) -> dict[int, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=_brokers())
-    await consumer.start()
-    try:
-        found = await consumer.end_offsets(
-            [TopicPartition(topic, number) for number in range(traffic.PARTITIONS)]
-        )
-        return {tp.partition: offset for tp, offset in found.items()}
-    finally:
-        await consumer.stop()
-
-
-async def _commit(group: str, topic: str) -> None:
-    """The group is done with all that there is."""
-    ends = {TopicPartition(topic, number): end for number, end in (await _ends(topic)).items()}
-    consumer = AIOKafkaConsumer(bootstrap_servers=_brokers(), group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign(list(ends))
-        await consumer.commit(ends)
-    finally:
-        await consumer.stop()
