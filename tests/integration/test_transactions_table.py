@@ -13,6 +13,7 @@ import pytest
 from app.clients import cassandra, transactions_table
 from app.clients.transactions_table import TransactionsTable
 from app.models.status import TransactionStatus
+from app.models.transaction import shard_of
 from app.settings import Settings
 from tests.integration.samples import status
 from tests.support import store
@@ -165,6 +166,17 @@ def test_pages_join_over_minutes_and_shards() -> None:
         return found
 
     assert after(said, ask=ask) == said
+
+
+def test_a_page_is_the_newest_also_where_one_shard_has_most_of_it() -> None:
+    some = [status(new_id(NOW + number % 15)) for number in range(400)]
+    crowded = [one for one in some if shard_of(one["transaction_id"]) == 0 or one in some[:30]]
+    newest = sorted(crowded, key=lambda one: one["transaction_id"], reverse=True)
+
+    async def ask(table: TransactionsTable) -> Any:
+        return [await table.newest(limit) for limit in (20, 60, 500)]
+
+    assert after(crowded, ask=ask) == [newest[:20], newest[:60], newest[:500]]
 
 
 def test_a_large_batch_is_stored_whole() -> None:

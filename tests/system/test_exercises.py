@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from exercises.__main__ import EXERCISES
 from infra.native import parts, stack
 from infra.native.folders import ROOT
 
@@ -29,7 +30,7 @@ def exercise(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("number", ["4", "9"])
+@pytest.mark.parametrize("number", [str(number) for number in EXERCISES])
 def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
     code, said = exercise(number)
     assert code == 0, said
