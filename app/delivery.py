@@ -1,8 +1,8 @@
 """How batches survive: taken when the worker is free, retried in place, finished in order.
 
-A round is everything that waits when the first step becomes free. It goes through the steps one after another; while
-one round is in its second step the next one may be in its first, never out of order. A step that fails is tried again,
-without end, and holds its place; an offset is finished after the last step only. Nothing raises out of here.
+A round is everything that waits when the worker becomes free. It goes through the steps one after another; where much
+waits the next one may be in the first step while one is in the second, never out of order. A step that fails is tried
+again, without end, and holds its place; an offset is finished after the last step only. Nothing raises out of here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from app.errors import Transient
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
+#: Records that are worth a round beside the one at work. Fewer wait for its end and grow together: what a round costs
+#: by itself (a call, a Kafka transaction and a write a partition) is many times what a record costs.
+WORTH_A_ROUND = 100
 #: The generation while no partition is ours.
 NOBODYS = -1
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
@@ -72,6 +75,8 @@ class Delivery:
         self._most = most
         self._pause_most = pause_most
         self._waiting: asyncio.Queue[Batch] = asyncio.Queue(maxsize=64)
+        self._records_waiting = 0
+        self._news = asyncio.Event()  # a batch came, or a round ended
         self._between: list[asyncio.Queue[Round]] = [asyncio.Queue(maxsize=1) for _ in self._steps[1:]]
         self._generation = NOBODYS
         self._moved = asyncio.Event()
@@ -95,6 +100,8 @@ class Delivery:
     async def put(self, batch: Batch) -> None:
         """Hand over a batch; waits while too many do."""
         await self._waiting.put(batch)
+        self._records_waiting += len(batch.records)
+        self._news.set()
 
     def resume(self, generation: int) -> None:
         """Partitions were assigned in this generation of the group: take its batches, and no others."""
@@ -129,11 +136,12 @@ class Delivery:
 
     async def _take_rounds(self) -> None:
         while True:
-            batches = [await self._waiting.get()]
-            size = len(batches[0].records)
+            await self._until_worth_a_round()
+            batches, size = list[Batch](), 0
             while size < self._most and not self._waiting.empty():
                 batches.append(self._waiting.get_nowait())
                 size += len(batches[-1].records)
+            self._records_waiting -= size
             ours = [batch for batch in batches if batch.generation == self._generation]
             if ours and not self._draining:
                 round_ = self._round(ours)
@@ -143,6 +151,12 @@ class Delivery:
                 self._enter()
                 metrics.ROUND_RECORDS.labels(ours[0].topic).observe(sum(len(b.records) for b in ours))
                 await self._step(0, round_)
+
+    async def _until_worth_a_round(self) -> None:
+        enough = min(WORTH_A_ROUND, self._most)
+        while self._waiting.empty() or (self._busy and self._records_waiting < enough):
+            self._news.clear()
+            await self._news.wait()
 
     def _round(self, batches: list[Batch]) -> Round:
         partitions = {(batch.topic, batch.partition) for batch in batches}
@@ -173,6 +187,7 @@ class Delivery:
 
     def _leave(self) -> None:
         self._busy -= 1
+        self._news.set()
         if not self._busy:
             self._idle.set()
 

@@ -215,6 +215,46 @@ def test_a_round_is_in_its_second_step_while_the_next_is_in_its_first() -> None:
     ]
 
 
+def test_few_records_wait_for_the_round_at_work_and_go_together() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step(name, happened, sleeping(1)) for name in "ab"]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(0.5)
+            await one.put(batch(0, 2))
+            await one.put(batch(1, 7))
+            await asyncio.sleep(10)
+
+    run(main())
+    together = "0:2 1:7"
+    assert happened == [
+        "a 0:1",
+        "b 0:1",
+        "finish 0:1",
+        f"a {together}",
+        f"b {together}",
+        "finish 0:2",
+        "finish 1:7",
+    ]
+
+
+def test_many_records_do_not_wait() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step(name, happened, sleeping(1)) for name in "ab"]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(0.5)
+            await one.put(batch(0, 1 + delivery.WORTH_A_ROUND, delivery.WORTH_A_ROUND))
+            await asyncio.sleep(10)
+
+    run(main())
+    assert sorted(happened[1:3]) == [f"a 0:{1 + delivery.WORTH_A_ROUND}", "b 0:1"]
+
+
 def test_a_blocked_step_lets_only_a_few_rounds_come_near() -> None:
     happened: Happened = []
 
