@@ -23,8 +23,8 @@ steps and doors (`app.pipeline`, `app.clients`, `app.codec`), so they give the s
 by both replicas, told with acks=all by the partition's one writer before it is stored, stored at LOCAL_QUORUM with
 replication 3, committed after both; a verdict that is in the log is not decided again) and differ in the frame
 around them. (d) is an agent as Faust's user guide teaches it, on the same version of Faust: one assessment, one send
-that is waited for, one insert an event. (e) does as the old system did: a process, a channel and a call, an insert
-and a notification (here a status record) for each transaction, one after another. None has uvloop.
+that is waited for, one insert an event. (e) does as the old system did: a channel and a call, an insert and a
+notification (here a status record) for each transaction, one after another. None has uvloop.
 
 For a run all are stopped, transactions are written straight into `transaction_created`, Avro as the bff writes it,
 with UUIDv7 ids and times as if they had come at {arrived:.0f} a second until now, and one side is started. The rate

@@ -7,13 +7,13 @@ import random
 import struct
 import time
 import uuid
-import zlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.request import Request, urlopen
 
 import fastavro
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
 
 from benchmarks import progress, stage, traffic
 from generator.traffic import transaction
@@ -73,12 +73,13 @@ async def write(count: int) -> None:
     schemas = {topic: Schema(topic) for topic in READERS.values()}
     producer = AIOKafkaProducer(bootstrap_servers=progress.BROKERS, acks=1, max_batch_size=900_000)
     await producer.start()
+    partition_of, partitions = DefaultPartitioner(), list(range(traffic.PARTITIONS))
     asked: dict[int, list[dict[str, Any]]] = {number: [] for number in range(traffic.PARTITIONS)}
     async with progress.group() as group:
         offsets = {tp.partition: end for tp, end in (await group.ends(CREATED)).items()}
     try:
         for one in transactions(count):
-            number = zlib.crc32(one["transaction_id"].encode()) % traffic.PARTITIONS
+            number = partition_of(one["transaction_id"].encode(), partitions, ())
             asked[number].append(one)
             if len(asked[number]) == BATCH:
                 await _write(producer, schemas, number, asked[number], offsets)

@@ -1,10 +1,9 @@
 """(e) The old system's way: a transaction at a time, each with its own channel and call, insert and notification.
 
-As there, the call is made in a process of its own, and all else waits for it.
+The old system itself, with its own packages, was slower than this: 5.6 to 6.2 a second.
 """
 
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import grpc
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -54,8 +53,7 @@ async def main() -> None:
     async with producer, consumer:
         async for record in consumer:
             (transaction,) = await created.decode([record.value])
-            with ProcessPoolExecutor(max_workers=1) as process:
-                assessment = process.submit(assess, transaction).result()
+            assessment = assess(transaction)
             now_ms = int(time.time() * 1000)
             one = decided(transaction, assessment, record.partition, record.offset, now_ms)
             ((partition, _),) = by_partition([one]).items()
