@@ -22,7 +22,7 @@ WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
 #: Ten tries in seconds, not in a minute.
 HASTY = {"TELL_TIMEOUT": "1", "RETRY_MOST": "0.2"}
 ERROR = "tell failed 10 times more"
-STATUSES, RATE, DOWN_FOR = 60, 20.0, 5.0
+RATE = 20.0
 CONTROL = "the worker gives a send up after ten more tries and goes on with the next."
 OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
@@ -77,7 +77,7 @@ def _until_given_up(scene: Scene, log: Log, within: float = 40.0) -> int:
 
 
 def _bff_away(scene: Scene) -> None:
-    lasts = STATUSES / RATE
+    lasts, down_for = 3.0, scene.seconds(5, 2)
     scene.step(f"What comes in {lasts:.0f} s waits; the bff dies; all of it is decided; the bff comes back")
     scene.acts.stop(WORKER)
     with scene.clients(RATE) as clients:
@@ -85,7 +85,7 @@ def _bff_away(scene: Scene) -> None:
     died = scene.acts.die("bff")
     scene.acts.back(WORKER)
     told = asyncio.run(places.told(clients.ids))
-    while scene.now() < died + DOWN_FOR or (len(told) < len(clients.ids) and scene.now() < died + 30):
+    while scene.now() < died + down_for or (len(told) < len(clients.ids) and scene.now() < died + 30):
         scene.watch(0.2)
         told = asyncio.run(places.told(clients.ids))
     say(f"  decided while the bff was dead: {len(told)} of {len(clients.ids)}")
@@ -107,10 +107,11 @@ def _pending(scene: Scene, ids: list[str], within: float = 20.0) -> int:
 
 
 def _webhook(scene: Scene) -> None:
-    scene.step(f"{STATUSES} statuses by webhook, to a receiver that is down for {DOWN_FOR:g} s")
-    found = asyncio.run(webhook.all_senders(STATUSES, DOWN_FOR))
+    statuses, down_for = int(scene.seconds(60, 24)), scene.seconds(5, 2)
+    scene.step(f"{statuses} statuses by webhook, to a receiver that is down for {down_for:g} s")
+    found = asyncio.run(webhook.all_senders(statuses, down_for))
     for sender, (lost, slowest) in found.items():
         say(f"  {sender:<42} {lost:3d} pending for good, longest delivery {slowest:4.1f} s")
     few, at_once, patient = (delivered.pending for delivered in found.values())
     scene.promise("the webhook loses what one try, and ten at once, do not deliver", few > 0 and at_once > 0)
-    scene.promise("ten tries with growing pauses outlast 5 s: those behind wait", patient == 0)
+    scene.promise(f"ten tries with growing pauses outlast {down_for:g} s: those behind wait", patient == 0)

@@ -39,7 +39,8 @@ def run(scene: Scene) -> None:
         address = {"REDIS_URL": f"redis://127.0.0.1:{relay.port}/0"}
         scene.acts.replace("bff", settings=address, command=command)
         with scene.clients() as clients:
-            scene.watch(scene.seconds(8, 7))
+            scene.watch(scene.seconds(8, 2))
+            _until_a_list_is_full(scene, clients)
             _refused(scene, clients)
             _silent(scene, clients, relay)
             _hung(scene, clients)
@@ -47,6 +48,13 @@ def run(scene: Scene) -> None:
             outcome.caught_up(scene, clients, "at the end")
         scene.count(clients.ids)
         scene.acts.restore()  # the bff ends before its relay does
+
+
+def _until_a_list_is_full(scene: Scene, clients: Clients, within: float = 30.0) -> None:
+    """Where nothing was stored before: some seconds."""
+    ends = scene.now() + within
+    while scene.now() < ends and clients.gets[-1].length < LISTED:
+        scene.watch(0.2)
 
 
 def _refused(scene: Scene, clients: Clients) -> None:
