@@ -99,4 +99,6 @@ class OthersSince(Container[str]):
         self._ids, self._first = frozenset(ids), min(ids)
 
     def __contains__(self, id_: object) -> bool:
-        return isinstance(id_, str) and id_ > self._first and id_ not in self._ids
+        if not isinstance(id_, str) or len(id_) != len(self._first):  # a dead letter's key may be any text
+            return False
+        return id_ > self._first and id_ not in self._ids

@@ -74,7 +74,7 @@ def at_one(ids: Collection[str]) -> dict[str, str]:
         while True:
             try:
                 rows = list(connected.execute(every))
-            except (Timeout, Unavailable):  # it has not noticed yet that the others are dead
+            except (Timeout, Unavailable):  # it has not noticed yet that the others are away
                 assert time.monotonic() < deadline
             else:
                 return {row["transaction_id"]: row["status"] for row in rows if row["transaction_id"] in ids}

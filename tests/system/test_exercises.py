@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from exercises.__main__ import EXERCISES
 from infra.native import parts, stack
 from infra.native.folders import ROOT
 
@@ -30,7 +29,7 @@ def exercise(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("number", [str(number) for number in EXERCISES])
+@pytest.mark.parametrize("number", list("123456789"))
 def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
     code, said = exercise(number)
     assert code == 0, said
