@@ -18,8 +18,8 @@ from infra.native import places
 CONNECTIONS = 64
 WINDOW = 2_000  # transactions that may be between POST and final while the capacity is measured
 EACH = 40  # of them one in so many is followed
-FOLLOWED = 50.0  # a second, at a constant rate
-EVERY = 0.003  # seconds between two GETs
+FOLLOWED = 25.0  # a second, at a constant rate
+EVERY = 0.01  # seconds between two GETs: at a third of it the watching took a core of two
 ALONE_EVERY = 0.002
 PATIENCE = 30.0  # seconds for the last ones to become final
 
