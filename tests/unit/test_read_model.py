@@ -25,8 +25,10 @@ class Recent:
         self.sign: str | None = None
         self.filling: str | None = None
         self.dead = self.replayed = False
+        self.asked = 0
 
     def ask(self) -> None:
+        self.asked += 1
         if self.dead:
             raise StoreUnavailable("dead")
 
@@ -133,6 +135,20 @@ def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
             assert (await world.entries())[0] == 1
             await asyncio.sleep(CHECK_EVERY / 10)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_redis_that_did_not_answer_is_not_waited_for_again() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.dead = True
+        await world.entries()
+        before = world.recent.asked
+        for _ in range(50):
+            await world.entries()
+        assert world.recent.asked == before
 
     virtual_time.run(world.during(scene))
 
