@@ -49,8 +49,10 @@ def perform(number: int, *, control: bool, short: bool) -> bool:
     finally:
         scene.acts.restore()
     kept = scene.verdict(exercise.OLD)
-    broken = [text for text, held, _ in scene.promises if not held]
-    say(f"\nExercise {number}: " + ("every promise kept" if kept else f"BROKEN: {'; '.join(broken)}"))
+    broken = sum(not held for _, held, _ in scene.promises)
+    as_it_must = ", as a control must be" if control else ""
+    said = "every promise kept" if kept else f"BROKEN{as_it_must}: {broken} of {len(scene.promises)} promises"
+    say(f"\nExercise {number}: {said}")
     return kept
 
 

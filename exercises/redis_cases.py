@@ -25,10 +25,10 @@ OLD = (
     'GET {"transactions": null} (5 ms refused, 3 s silent, cut after 31 s hung); '
     "what was decided meanwhile is never shown again"
 )
-#: Seconds a GET may take, and half of them from the first second on. On a machine that is busy with other things a
-#: POST is slow too, which has nothing to do with Redis: then twice the slowest, and five times the median, of the
-#: POSTs of that time. (docs/exercises/2.md has the times of two cores with little else to do.)
-MOST, HALF_UNDER = 1.0, 0.1
+#: Seconds a GET may take, and half of them from the first second on: who waits for Redis takes REDIS_TIMEOUT, 0.25 s,
+#: and then Cassandra's time. On a machine that is busy with other things a POST is slow too, which has nothing to do
+#: with Redis: then twice the slowest, and five times the median, of the POSTs of that time.
+MOST, HALF_UNDER = 1.0, 0.2
 
 
 def run(scene: Scene) -> None:
@@ -110,7 +110,7 @@ def _case(scene: Scene, clients: Clients, case: str, since: float) -> Iterator[N
     say(f"  GET: slowest {slowest * 1000:.0f} ms; then p50 {half * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms")
     scene.promise(
         f"Redis {case}: nobody waits for it",
-        slowest < most and half < half_under,
+        any(get.status == 200 for get in gets) and slowest < most and half < half_under,
         f"slowest GET {slowest * 1000:.0f} ms of {most * 1000:.0f} allowed, "
         f"then p50 {half * 1000:.0f} ms of {half_under * 1000:.0f}",
     )
@@ -118,12 +118,13 @@ def _case(scene: Scene, clients: Clients, case: str, since: float) -> Iterator[N
 
 
 def _never_short(scene: Scene, gets: list[Get], case: str) -> None:
-    short = [get.length for get in gets if get.status == 200 and get.length < LISTED]
-    unsaid = [get for get in gets if get.source == "cassandra" and not get.may_lack]
+    lists = [get for get in gets if get.status == 200]
+    short = [get for get in lists if get.length < LISTED]
+    unsaid = [get for get in lists if get.source == "cassandra" and not get.may_lack]
     scene.promise(
         f"Redis {case}: every list is whole ({LISTED} entries), and says when pending ones may be missing",
-        not short and not unsaid,
-        f"{len(short)} short lists of {len(gets)}",
+        bool(lists) and not short and not unsaid,
+        f"{len(short)} short lists of {len(lists)}",
     )
 
 
