@@ -22,9 +22,11 @@ from app.errors import Transient
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
-#: Records that are worth a round beside the one at work. Fewer wait for its end and grow together: what a round costs
-#: by itself (a call, a Kafka transaction and a write a partition) is many times what a record costs.
+#: Records that are worth a round beside the one at work. Fewer wait for its end and grow together, for so many seconds
+#: at most, since a step may be held up: what a round costs by itself (a call, a Kafka transaction and a write a
+#: partition) is many times what a record costs.
 WORTH_A_ROUND = 100
+FEW_WAIT = 0.25
 #: The generation while no partition is ours.
 NOBODYS = -1
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
@@ -154,9 +156,16 @@ class Delivery:
 
     async def _until_worth_a_round(self) -> None:
         enough = min(WORTH_A_ROUND, self._most)
-        while self._waiting.empty() or (self._busy and self._records_waiting < enough):
-            self._news.clear()
-            await self._news.wait()
+        while self._waiting.empty():
+            await self._some_news()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FEW_WAIT):
+                while self._busy and self._records_waiting < enough:
+                    await self._some_news()
+
+    async def _some_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
 
     def _round(self, batches: list[Batch]) -> Round:
         partitions = {(batch.topic, batch.partition) for batch in batches}

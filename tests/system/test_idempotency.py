@@ -133,7 +133,7 @@ def test_with_one_cassandra_node_that_hangs() -> None:
             for _ in range(4):
                 purchase = Purchase()
                 # a busy machine may need a second try: what counts is that there is one id
-                assert purchase.taken(within=10) == purchase.taken(within=10)
+                assert purchase.taken(within=30) == purchase.taken(within=30)
 
 
 def test_without_cassandra_nobody_guesses(purchase: Purchase) -> None:

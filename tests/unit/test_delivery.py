@@ -219,10 +219,10 @@ def test_few_records_wait_for_the_round_at_work_and_go_together() -> None:
     happened: Happened = []
 
     async def main() -> None:
-        steps = [step(name, happened, sleeping(1)) for name in "ab"]
+        steps = [step(name, happened, sleeping(0.1)) for name in "ab"]
         async with at_work(happened, *steps, most=1000) as one:
             await one.put(batch(0, 1))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.05)
             await one.put(batch(0, 2))
             await one.put(batch(1, 7))
             await asyncio.sleep(10)
@@ -238,6 +238,21 @@ def test_few_records_wait_for_the_round_at_work_and_go_together() -> None:
         "finish 0:2",
         "finish 1:7",
     ]
+
+
+def test_few_records_do_not_wait_for_a_step_that_is_held_up() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened), step("b", happened, sleeping(1000))]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(10)
+            await one.put(batch(0, 2))
+            await asyncio.sleep(2 * delivery.FEW_WAIT)
+
+    run(main())
+    assert happened == ["a 0:1", "b 0:1", "a 0:2"]
 
 
 def test_many_records_do_not_wait() -> None:
