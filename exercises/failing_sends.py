@@ -23,6 +23,7 @@ WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
 HASTY = {"TELL_TIMEOUT": "1", "RETRY_MOST": "0.2"}
 ERROR = "tell failed 10 times more"
 RATE = 20.0
+DOWN_FOR = 5.0, 2.0  # seconds of the bff, and of the receiver; the second in the short form
 CONTROL = "the worker gives a send up after ten more tries and goes on with the next."
 OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
@@ -77,7 +78,7 @@ def _until_given_up(scene: Scene, log: Log, within: float = 40.0) -> int:
 
 
 def _bff_away(scene: Scene) -> None:
-    lasts, down_for = 3.0, scene.seconds(5, 2)
+    lasts, down_for = 3.0, scene.seconds(*DOWN_FOR)
     scene.step(f"What comes in {lasts:.0f} s waits; the bff dies; all of it is decided; the bff comes back")
     scene.acts.stop(WORKER)
     with scene.clients(RATE) as clients:
@@ -107,7 +108,7 @@ def _pending(scene: Scene, ids: list[str], within: float = 20.0) -> int:
 
 
 def _webhook(scene: Scene) -> None:
-    statuses, down_for = int(scene.seconds(60, 24)), scene.seconds(5, 2)
+    statuses, down_for = int(scene.seconds(60, 24)), scene.seconds(*DOWN_FOR)
     scene.step(f"{statuses} statuses by webhook, to a receiver that is down for {down_for:g} s")
     found = asyncio.run(webhook.all_senders(statuses, down_for))
     for sender, (lost, slowest) in found.items():

@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
@@ -43,6 +44,7 @@ IDS_AT_ONCE = 100
 BUCKETS_AT_ONCE = 8
 
 Partition = tuple[int, int]
+_id = itemgetter("transaction_id")
 Read = Callable[[str, Sequence[Any]], Awaitable[Rows]]
 T = TypeVar("T", Transaction, TransactionStatus)
 
@@ -191,10 +193,6 @@ class TransactionsTable:
 
 def _newest_first(shards: Iterable[Rows]) -> Rows:
     return sorted((row for rows in shards for row in rows), key=_id, reverse=True)
-
-
-def _id(row: dict[str, Any]) -> str:
-    return str(row["transaction_id"])
 
 
 def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:

@@ -39,14 +39,6 @@ class Load:
         """Those that were answered 201 so far."""
         return [answer.transaction_id for answer in list(self.answers) if answer.transaction_id]
 
-    def slowest(self) -> float:
-        """Seconds of the call that took longest."""
-        return max(answer.answered - answer.sent for answer in self.answers)
-
-    def answered_since(self, moment: float) -> list[int]:
-        """The statuses of the calls that began after `moment` (of time.monotonic)."""
-        return [answer.status for answer in list(self.answers) if answer.sent > moment]
-
     def _run(self) -> None:
         sending = send(
             self._bodies(),
