@@ -22,11 +22,15 @@ FIRST = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? LIMIT 100
 NEXT = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT 1000"  # noqa: S608
 SOME = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? AND transaction_id IN ?"  # noqa: S608
 PAGE = 1000
-#: Partitions read at once.
+#: Pages read at once.
 AT_ONCE = 8
 LOWEST = -(2**63)
 #: Seconds before each further try of a read.
 PAUSES = (0.5, 1.0, 2.0, 4.0)
+
+#: Bucket, shard, and the id behind which a further page begins; with the rows of one page.
+Key = tuple[Any, ...]
+Page = tuple[Key, Rows]
 
 
 class WholeTable:
@@ -37,21 +41,31 @@ class WholeTable:
         self._cassandra, self._timeout = cassandra, timeout
 
     async def pages(self) -> AsyncIterator[Rows]:
-        """Rows in any order, once each."""
+        """Rows in any order, once each. Some reads are always under way, also while the caller works."""
         place = LOWEST
         while partitions := await self._read(PARTITIONS, (place,)):
             place = partitions[-1]["place"]
-            for start in range(0, len(partitions), AT_ONCE):
-                some = [(one["bucket"], one["shard"]) for one in partitions[start : start + AT_ONCE]]
-                for key, rows in zip(
-                    some, await asyncio.gather(*(self._read(FIRST, key) for key in some)), strict=True
-                ):
-                    yield rows
-                    while len(rows) == PAGE:
-                        rows, read = await self._read(NEXT, (*key, rows[-1]["transaction_id"])), rows
-                        _forget(read)
+            left: list[tuple[str, Key]] = [(FIRST, (one["bucket"], one["shard"])) for one in partitions]
+            reads: set[asyncio.Task[Page]] = set()
+            try:
+                while reads := reads | self._begun(left, AT_ONCE - len(reads)):
+                    done, reads = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+                    for (bucket, shard, *_), rows in [one.result() for one in done]:
+                        if len(rows) == PAGE:
+                            left.append((NEXT, (bucket, shard, rows[-1]["transaction_id"])))
+                            reads |= self._begun(left, AT_ONCE - len(reads))
                         yield rows
-                    _forget(rows)
+                        _forget(rows)
+            finally:
+                for read in reads:
+                    read.cancel()
+
+    def _begun(self, left: list[tuple[str, Key]], most: int) -> set[asyncio.Task[Page]]:
+        """So many of those that are left, the last first, so that a partition that was begun is read to its end."""
+        return {asyncio.create_task(self._page(*left.pop())) for _ in range(min(most, len(left)))}
+
+    async def _page(self, cql: str, key: Key) -> Page:
+        return key, await self._read(cql, key)
 
     async def rows(self, ids: dict[tuple[int, int], list[str]]) -> Rows:
         """Those of these ids, by the partition in which each should be; all replicas that live are asked.
@@ -103,6 +117,13 @@ class Claims:
     complete: bool
     trimmed: bool
     oldest: str
+
+    @property
+    def claimed_from(self) -> str | None:
+        """The sort key from which on it says that it has all; None when it says nothing of the kind."""
+        if not self.complete:
+            return None
+        return self.oldest if self.trimmed else ""
 
 
 class WholeRecent(RecentTransactions):

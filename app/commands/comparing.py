@@ -35,11 +35,12 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What else has to be known: what Redis claims, and how far the groups had come before the stores were read."""
+    """What else has to be known: how far the groups had come before the stores were read, and what Redis claims.
 
-    complete: bool = False
-    trimmed: bool = False
-    oldest: str = ""
+    `claimed_from`: the sort key from which on it says that it has all; None when it says nothing of the kind.
+    """
+
+    claimed_from: str | None = None
     decided: Mapping[int, int] = field(default_factory=dict)
     shown: Mapping[int, int] = field(default_factory=dict)
     buried: Container[tuple[int, int]] = ()
@@ -116,7 +117,7 @@ def _in_redis(
 def _claimed(told: Fact, world: World) -> bool:
     """Whether Redis says that it has this one: all, or what is not older than its oldest."""
     key = f"{told.bucket:010d}:{told.id}"
-    return world.complete and (not world.trimmed or key >= world.oldest)
+    return world.claimed_from is not None and key >= world.claimed_from
 
 
 def in_flight(problem: Problem, world: World) -> bool:

@@ -43,7 +43,7 @@ async def looked_at_again(places: Places, world: World) -> AsyncIterator[Seen]:
         rows = await _rows(places, groups)
         entries, listed = await tried(partial(_entries, places, groups))
         claims = await places.recent.claims()
-        now = replace(world, complete=claims.complete, trimmed=claims.trimmed, oldest=claims.oldest)
+        now = replace(world, claimed_from=claims.claimed_from)
         for group, old in zip(fresh, groups, strict=True):
             id_ = old[0].id
             group += [one for one in old if one.place == STORED and one.bucket == MISFILED]

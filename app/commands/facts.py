@@ -6,9 +6,9 @@ A million transactions are some 250 MB of file (in TMPDIR) and little memory; SQ
 from __future__ import annotations
 
 import json
+import marshal
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ CREATED, TOLD, STORED, ENTRY, LISTED = range(5)
 TRANSACTION_COLUMNS = tuple(Transaction.__annotations__)
 DECISION_COLUMNS = tuple(Decision.__annotations__)
 _transaction, _decision = itemgetter(*TRANSACTION_COLUMNS), itemgetter(*DECISION_COLUMNS)
+
+#: Of marshal's formats the last in which equal values give equal bytes: later ones tell shared objects from others.
+VALUES_ALONE = 2
 
 #: The bucket of a row that is not in the partition where its id leads.
 MISFILED = -1
@@ -49,9 +52,9 @@ class Fact(NamedTuple):
         return self.transaction, self.decision, self.source_partition, self.source_offset
 
 
-def digest(values: object) -> int:
-    """Eight bytes of a hash of what the values are, types included."""
-    return int.from_bytes(blake2b(repr(values).encode(), digest_size=8).digest(), "big", signed=True)
+def digest(values: Any) -> int:
+    """Eight bytes of a hash of what the values are, types included; of this process alone, as Python seeds it."""
+    return hash(marshal.dumps(values, VALUES_ALONE))
 
 
 def created(record: Any, transaction: Transaction) -> Fact:
@@ -133,6 +136,28 @@ def _number(text: str) -> int:
 _TABLE = "CREATE TABLE facts ({})".format(", ".join(f'"{name}"' for name in Fact._fields))
 _INSERT = f"INSERT INTO facts VALUES ({', '.join('?' * len(Fact._fields))})"  # noqa: S608  # question marks
 
+#: What one row a transaction says, for the many in which nothing is to be seen: each place has it once, all alike, and
+#: Redis whole or not at all. It says less than `problems` of app.commands.comparing: what is not plain is asked there.
+_PLAIN = f"""
+SELECT id,
+    count(*) FILTER (WHERE place = {CREATED}) = 1
+    AND count(*) FILTER (WHERE place = {TOLD}) = 1
+    AND count(*) FILTER (WHERE place = {STORED}) = 1
+    AND count(*) FILTER (WHERE place = {ENTRY}) = count(*) FILTER (WHERE place = {LISTED})
+    AND (count(*) FILTER (WHERE place = {ENTRY}) > 0
+        OR :claimed_from IS NULL OR printf('%010d:%s', bucket, id) < :claimed_from)
+    AND min(bucket) = max(bucket)
+    AND min("transaction") FILTER (WHERE place < {LISTED}) = max("transaction") FILTER (WHERE place < {LISTED})
+    AND min(decision) FILTER (WHERE place IN ({TOLD}, {STORED}, {ENTRY}))
+        = max(decision) FILTER (WHERE place IN ({TOLD}, {STORED}, {ENTRY}))
+    AND min(source_partition) FILTER (WHERE place IN ({TOLD}, {STORED}))
+        = max(source_partition) FILTER (WHERE place IN ({TOLD}, {STORED}))
+    AND min(source_offset) FILTER (WHERE place IN ({TOLD}, {STORED}))
+        = max(source_offset) FILTER (WHERE place IN ({TOLD}, {STORED})),
+    count(*) FILTER (WHERE place = {ENTRY})
+FROM facts GROUP BY id
+"""  # noqa: S608  # our own numbers
+
 
 class Facts:
     """A private file that is gone with the process, however it ends."""
@@ -150,22 +175,32 @@ class Facts:
         """Keep these."""
         self._db.executemany(_INSERT, facts)
 
-    def suspect(self, ids: Sequence[str]) -> None:
+    def suspect(self, ids: Iterable[str]) -> None:
         """These are to be looked at once more."""
         self._db.executemany("INSERT OR IGNORE INTO suspects VALUES (?)", ((id_,) for id_ in ids))
+
+    def clear(self, ids: Iterable[str]) -> None:
+        """These are not suspected any more; may come from `suspected` itself."""
+        self._db.executemany("DELETE FROM suspects WHERE id = ?", ((id_,) for id_ in ids))
+
+    def any_suspected(self) -> bool:
+        """Whether there is one."""
+        return self._db.execute("SELECT 1 FROM suspects LIMIT 1").fetchone() is not None
 
     def clear_suspects(self) -> None:
         """Nobody is suspected any more."""
         self._db.execute("DELETE FROM suspects")
 
-    def groups(self) -> Iterator[list[Fact]]:
-        """All facts of each transaction, sorted by place."""
-        return self._grouped("SELECT * FROM facts ORDER BY id, place")
+    def plain(self, claimed_from: str | None) -> Iterator[tuple[str, bool, bool]]:
+        """Each transaction's id, whether nothing is to be seen in it, and whether Redis has an entry.
+
+        `claimed_from`: the sort key from which on Redis says that it has all; None when it says nothing.
+        """
+        rows = self._db.execute(_PLAIN, {"claimed_from": claimed_from})
+        return ((id_, bool(plain), bool(entry)) for id_, plain, entry in rows)
 
     def suspected(self) -> Iterator[list[Fact]]:
-        """The same of those that are suspected."""
-        return self._grouped("SELECT f.* FROM facts f JOIN suspects s ON s.id = f.id ORDER BY f.id, f.place")
-
-    def _grouped(self, query: str) -> Iterator[list[Fact]]:
+        """All facts of each transaction that is suspected, sorted by place."""
+        query = "SELECT f.* FROM facts f JOIN suspects s ON s.id = f.id ORDER BY f.id, f.place"
         rows = map(Fact._make, self._db.execute(query))
         return (list(group) for _, group in groupby(rows, key=itemgetter(0)))

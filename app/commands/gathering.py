@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -61,6 +62,19 @@ class Places:
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
 
+    async def read_all(self, say: Callable[[str, int], Progress]) -> Claims:
+        """The log and the stores at once; gives what Redis claimed all the time.
+
+        While this process decodes what the one has sent, the other reads. What comes meanwhile is looked at again.
+        """
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self.read_log(say))
+                claims = both.create_task(self._read_stores())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the first; the other one has been cancelled
+        return claims.result()
+
     async def read_log(self, say: Callable[[str, int], Progress]) -> None:
         """What the log has got since it was read last; what is told is in what was asked, so that end comes first."""
         async with (
@@ -93,15 +107,12 @@ class Places:
             if topic == topics.CREATED:
                 self.unreadable |= {(r.partition, r.offset) for r, one in pairs if isinstance(one, Poison)}
             progress.add(len(records), reader.passed)
+            await asyncio.sleep(0)  # records that are there come without giving way to the stores' answers
         progress.ended()
 
-    async def read_stores(self, say: Callable[[str, int], Progress]) -> Claims:
-        """Every row and entry; gives what Redis claimed all the time."""
-        progress = say("reading Cassandra", 0)
+    async def _read_stores(self) -> Claims:
         async for rows in self.table.pages():
             self.facts.add(map(facts.stored, rows))
-            progress.add(len(rows))
-        progress.ended()
         before = await self.recent.claims()
         async for entries in self.recent.entries():
             self.facts.add(facts.entry(key, text) for key, text in entries)

@@ -63,11 +63,11 @@ class Reader:
 
     async def seek(self, span: Span = WHOLE, past: Places | None = None) -> None:
         """To where the span begins, or on to `past`; fixes the end: the span's, or the present one."""
-        partitions = await self._partitions(span)
-        self._consumer.assign(partitions)
-        written = await written_ends(self._settings, partitions)
+        written = await written_ends(self._settings, await self._partitions(span))
         self._ends = await self._last(written, span)
         self._starts = await self._first(written, span, past or {})
+        # Not sooner: what is assigned is fetched, and at its end a fetch keeps every other question waiting for 0.5 s.
+        self._consumer.assign(list(self._starts))
         for tp, start in self._starts.items():
             self._consumer.seek(tp, start)
         self.total = sum(max(0, end - self._starts[tp]) for tp, end in self._ends.items())

@@ -70,14 +70,15 @@ class Verification:
     async def findings(self) -> AsyncIterator[Finding]:
         """Everything that is wrong, each thing once."""
         async with Places(self._settings) as places:
-            await places.read_log(_say)
-            claims = await places.read_stores(_say)
+            claims = await places.read_all(_say)
             self.checked.redis = _described(claims)
             self._suspect(places, claims)
             waiting: set[str] = set()
             for look in range(1, LOOKS + 1):
                 # First how far the workers are: what they are done with is in the log, and in the stores.
                 world = await places.world()
+                if not places.facts.any_suspected():
+                    break
                 await places.read_log(_quiet)
                 again: list[str] = []
                 async for seen in looked_at_again(places, world):
@@ -99,16 +100,24 @@ class Verification:
         return finding
 
     def _suspect(self, places: Places, claims: Claims) -> None:
-        world = World(claims.complete, claims.trimmed, claims.oldest, buried=places.buried)
-        suspects = []
-        for group in places.facts.groups():
-            self._count(group, world)
-            if problems(group, world):
-                suspects.append(group[0].id)
-            if len(suspects) > 10_000:
-                places.facts.suspect(suspects)
-                suspects = []
-        places.facts.suspect(suspects)
+        world = World(claims.claimed_from, buried=places.buried)
+        places.facts.suspect(self._not_plain(places, claims))
+        places.facts.clear(group[0].id for group in places.facts.suspected() if self._is_right(group, world))
+
+    def _not_plain(self, places: Places, claims: Claims) -> Iterator[str]:
+        """Those that have to be looked at one by one; the others are counted."""
+        plain = in_redis = 0
+        for id_, is_plain, has_entry in places.facts.plain(claims.claimed_from):
+            if is_plain:
+                plain += 1
+                in_redis += has_entry
+            else:
+                yield id_
+        self.checked.counts = Counts(plain, plain, plain, plain, in_redis)
+
+    def _is_right(self, group: list[Fact], world: World) -> bool:
+        self._count(group, world)
+        return not problems(group, world)
 
     def _count(self, group: list[Fact], world: World) -> None:
         counts, places = self.checked.counts, Counter(one.place for one in group)
