@@ -14,6 +14,7 @@ import faust
 
 from app import commands, metrics, topics
 from app.agents import statuses, transactions
+from app.commands.running import EndsWhenDone
 from app.consumer import BatchTransport
 from app.delivery import Delivery
 from app.groups import take_over
@@ -63,6 +64,10 @@ class PaymentsApp(faust.App):
         services: Iterable[Any] = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
         return services
+
+    def command(self, *options: Any, base: Any = EndsWhenDone, **kwargs: Any) -> Any:
+        """Faust's decorator, for commands that end as soon as they are done."""
+        return super().command(*options, base=base, **kwargs)
 
     async def on_start(self) -> None:
         """Serve, open everything, and only then let Faust start the consumer."""

@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TextIO, TypeVar
 
 from aiokafka.errors import KafkaError, ProducerFenced
+from faust.cli.base import AppCommand
+from mode import Worker
 
 from app.errors import PipelineError, Transient
 
@@ -20,6 +23,16 @@ EVERY, EVERY_ON_A_TERMINAL = 2.0, 0.2
 WIDTH = 30
 TRIES = 10
 PAUSE_MOST = 2.0
+
+
+class EndsWhenDone(AppCommand):
+    """Faust's command without the second that its worker sleeps through before the process may end."""
+
+    abstract = True
+
+    def on_worker_created(self, worker: Worker) -> None:
+        """All that the command began has been waited for by then; mode has no setting for it."""
+        worker._sentinel_task = partial(asyncio.sleep, 0)  # noqa: SLF001
 
 
 class Progress:
