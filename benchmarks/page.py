@@ -18,8 +18,21 @@ COLUMNS = ("", "measured", "target", "", "beside it")
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """All benchmarks, one after another, then what they ran on."""
-    parts = [HEAD, *(_benchmark(result) for result in results.values()), "# Measured on"]
+    parts = [HEAD, _lost(results), *(_benchmark(result) for result in results.values()), "# Measured on"]
     return "\n".join([*parts, *_contexts(results)])
+
+
+def _lost(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every figure that missed its target, and what stands in the way."""
+    rows, reasons = [], []
+    for result in results.values():
+        missed = [figure for figure in result.get("figures", ()) if figure["missed"]]
+        rows += [[result["title"], *_figure(figure)[:3]] for figure in missed]
+        if missed and (reason := result.get("in_the_way")):
+            reasons.append(f"**{result['title']}.** {reason}")
+    if not rows:
+        return "## Where we lose\n\nEvery figure reached its target.\n"
+    return "\n".join(["## Where we lose\n", table(("", "", "measured", "target"), rows), *reasons])
 
 
 def _benchmark(result: Mapping[str, Any]) -> str:

@@ -84,7 +84,10 @@ class Svg:
 
 @dataclass(frozen=True)
 class Result:
-    """All of one benchmark. `faults`: what makes its figures worth nothing."""
+    """All of one benchmark. `faults`: what makes its figures worth nothing.
+
+    `in_the_way`: what keeps figures from their targets, and where that is shown; told only where one missed its.
+    """
 
     title: str
     method: str
@@ -94,6 +97,7 @@ class Result:
     faults: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
     plots: Sequence[Plot | Svg] = ()
+    in_the_way: str = ""
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

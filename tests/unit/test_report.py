@@ -54,6 +54,24 @@ def test_a_figure_of_one_round_has_no_spread() -> None:
     assert "| rate | **2,000** a second | at most 1,000 a second | missed |  |" in shown
 
 
+def test_the_page_begins_with_what_missed_its_target_and_what_stands_in_the_way() -> None:
+    slow = figure(Figure.of_rounds("rate", [900, 800, 700], "a second", at_least=1000))
+    quick = figure(Figure("delay", 3, "ms", at_most=5))
+    shown = page({"growth": result(figures=[slow, quick], in_the_way="Disks.")})
+    lost = shown[shown.index("## Where we lose") : shown.index("## Growth")]
+    assert "| Growth | rate | **800** a second (700 to 900) | at least 1,000 a second |" in lost
+    assert "**Growth.** Disks." in lost
+    assert "delay" not in lost
+
+
+def test_where_nothing_is_lost_the_page_says_so_and_gives_no_reasons() -> None:
+    shown = page(
+        {"growth": result(figures=[figure(Figure("delay", 3, "ms", at_most=5))], in_the_way="Disks.")}
+    )
+    assert "Every figure reached its target." in shown
+    assert "Disks" not in shown
+
+
 def test_a_benchmark_that_failed_is_told_with_its_reason_alone() -> None:
     shown = page({"growth": result(failed="TimeoutError: not done within its 22 minutes")})
     assert "## Growth\n\n**FAILED: TimeoutError: not done within its 22 minutes**" in shown
