@@ -82,6 +82,8 @@ def _result(
             Plot("stages", "CPU of one transaction in the worker, by stage", "", "µs", _bars(stages), "bars"),
             Svg("flame", "Flame graph of the transactions worker, coloured by stage", flame(stacks)),
         ],
+        in_the_way="Cassandra's three nodes, see the table by process: each row is written three times, each with an "
+        "entry in the index that finds it by its id alone.",
     )  # fmt: skip
 
 

@@ -69,8 +69,17 @@ def result(rounds: Sequence[Round], plan: Any, loads: Sequence[float]) -> Result
             "seconds to final": {name: [_rounded(run.seen.took) for run in of] for name, of in runs.items()},
         },
         [_plot(runs, rates, loads)],
+        IN_THE_WAY,
     )
 
+
+IN_THE_WAY = """\
+A lone transaction passes nine processes, each of them asleep until it comes, on two cores that run the client too: its
+POST with Kafka's acknowledgement takes about 3 ms, the step `decide` (antifraud through Envoy) 4 to 5, `tell` (a
+transaction of Kafka) 8, `remember` (Redis) 1; the rest are fetches and the client's GETs. Under load a few transactions
+wait for the round at work (app/delivery.py): rounds that begin sooner were tried, and at half of the capacity their
+greater number cost more CPU, and so more time, than the wait.
+"""
 
 Runs = Mapping[str, Sequence[Arrived]]
 

@@ -123,6 +123,14 @@ def watched(sample: Sequence[str]) -> Iterator[Watch]:
 def throw_away() -> float:
     """Gives the moment when both were empty."""
     say("\n> Thrown away: TRUNCATE transactions.transactions; FLUSHALL")
+    empty_table()
+    with Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:
+        redis.flushall()
+    return time.monotonic()
+
+
+def empty_table() -> None:
+    """Return when no node has a row."""
     hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
     port = int(os.environ.get("CASSANDRA_PORT", "9042"))
     cluster = Cluster(hosts, port=port, connection_class=LibevConnection, protocol_version=4)
@@ -130,9 +138,6 @@ def throw_away() -> float:
         cluster.connect().execute("TRUNCATE transactions.transactions", timeout=TRUNCATE_WITHIN)
     finally:
         cluster.shutdown()
-    with Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:
-        redis.flushall()
-    return time.monotonic()
 
 
 if __name__ == "__main__":
