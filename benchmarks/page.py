@@ -29,7 +29,7 @@ def _lost(results: Mapping[str, Mapping[str, Any]]) -> str:
         missed = [figure for figure in result.get("figures", ()) if figure["missed"]]
         rows += [[result["title"], *_figure(figure)[:3]] for figure in missed]
         if missed and (reason := result.get("in_the_way")):
-            reasons.append(f"**{result['title']}.** {reason}")
+            reasons.append(f"**{result['title']}.** {reason.strip()}\n")
     if not rows:
         return "## Where we lose\n\nEvery figure reached its target.\n"
     return "\n".join(["## Where we lose\n", table(("", "", "measured", "target"), rows), *reasons])
