@@ -58,7 +58,11 @@ Rows = list[dict[str, Any]]
 
 
 class TooFewReplicas(StoreUnavailable):
-    """Fewer replicas live than the consistency level needs."""
+    """Fewer replicas live than the consistency level needs; `said_by`: the node whose word it is, so it lives."""
+
+    def __init__(self, message: str, said_by: Any = None):
+        super().__init__(message)
+        self.said_by = said_by
 
 
 class Cassandra:
@@ -155,19 +159,22 @@ class Cassandra:
         """Run `statement_at(level)` at the first of `levels` that enough replicas live for, and give it.
 
         StoreUnavailable. A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
+        Who has said that too few live is asked next: the driver may still hold nodes that hang for alive.
         """
         *stronger, weakest = levels
+        host = None
         for level in stronger:
             if self._too_few_live(level):
                 continue
             try:
-                await self.run(statement_at(level), timeout)
-            except TooFewReplicas:
+                await self.run(statement_at(level), timeout, host)
+            except TooFewReplicas as few:
+                host = few.said_by
                 continue
             _reached("write", level)
             return level
         self.stepped_down_at = time.time()
-        await self.run(statement_at(weakest), timeout)
+        await self.run(statement_at(weakest), timeout, host)
         _reached("write", weakest)
         return weakest
 
@@ -199,7 +206,7 @@ class Cassandra:
         try:
             return await answer
         except Unavailable as exc:
-            raise TooFewReplicas(f"Cassandra: {exc}") from exc
+            raise TooFewReplicas(f"Cassandra: {exc}", request.coordinator_host) from exc
         except FAILURES as exc:
             raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
 

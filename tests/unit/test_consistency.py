@@ -14,7 +14,7 @@ from app.errors import StoreUnavailable
 from app.settings import Settings
 
 ALL, QUORUM, ONE = ConsistencyLevel.ALL, ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
-SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2")
+SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2", said_by="a node")
 
 
 class Stepping(Cassandra):
@@ -25,6 +25,7 @@ class Stepping(Cassandra):
         self._living = living
         self._fails = fails
         self.tried: list[int] = []
+        self.hosts: list[Any] = []
 
     def living_hosts(self) -> list[Any]:
         return list(range(self._living))
@@ -34,6 +35,7 @@ class Stepping(Cassandra):
 
     async def run(self, statement: Any, timeout: float, host: Any = None) -> list[dict[str, Any]]:
         self.tried.append(statement.consistency_level)
+        self.hosts.append(host)
         if failure := self._fails.get(statement.consistency_level):
             raise failure
         return []
@@ -72,6 +74,12 @@ def test_a_write_begins_at_what_the_living_nodes_allow(
     cassandra = Stepping(living, fails)
     assert asyncio.run(cassandra.write(at, 1.0, levels)) == tried[-1]
     assert cassandra.tried == tried
+
+
+def test_who_says_that_too_few_live_gets_the_weaker_write_for_the_others_may_hang() -> None:
+    cassandra = Stepping(3, {QUORUM: FEW})
+    asyncio.run(cassandra.write(at, 1.0))
+    assert cassandra.hosts == [None, "a node"]
 
 
 @pytest.mark.parametrize(("levels", "living"), [(LEVELS, 2), (REPAIR_LEVELS, 3)])
