@@ -94,6 +94,14 @@ def nothing_stored() -> Iterator[None]:
             start(GENERATOR)
 
 
+@contextmanager
+def ready_and_empty() -> Iterator[None]:
+    """The stack, up and quiet, with nothing stored."""
+    with nothing_stored():
+        mend()
+        yield
+
+
 def forget() -> None:
     """Throw the data away; the stack is down."""
     shutil.rmtree(DATA, ignore_errors=True)
