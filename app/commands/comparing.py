@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What else has to be known: how far the groups had come before the stores were read, and what Redis claims.
+    """What else has to be known: how far the groups had come before the second look, and what Redis claims.
 
     `claimed_from`: the sort key from which on it says that it has all; None when it says nothing of the kind.
     """

@@ -136,25 +136,32 @@ def _number(text: str) -> int:
 _TABLE = "CREATE TABLE facts ({})".format(", ".join(f'"{name}"' for name in Fact._fields))
 _INSERT = f"INSERT INTO facts VALUES ({', '.join('?' * len(Fact._fields))})"  # noqa: S608  # question marks
 
+
+def _number_of(place: int) -> str:
+    return f"count(*) FILTER (WHERE place = {place})"
+
+
+def _alike(column: str, first: int, last: int) -> str:
+    these = f'("{column}") FILTER (WHERE place BETWEEN {first} AND {last})'
+    return f"min{these} = max{these}"
+
+
 #: What one row a transaction says, for the many in which nothing is to be seen: each place has it once, all alike, and
 #: Redis whole or not at all. It says less than `problems` of app.commands.comparing: what is not plain is asked there.
 _PLAIN = f"""
 SELECT id,
-    count(*) FILTER (WHERE place = {CREATED}) = 1
-    AND count(*) FILTER (WHERE place = {TOLD}) = 1
-    AND count(*) FILTER (WHERE place = {STORED}) = 1
-    AND count(*) FILTER (WHERE place = {ENTRY}) = count(*) FILTER (WHERE place = {LISTED})
-    AND (count(*) FILTER (WHERE place = {ENTRY}) > 0
+    {_number_of(CREATED)} = 1
+    AND {_number_of(TOLD)} = 1
+    AND {_number_of(STORED)} = 1
+    AND {_number_of(ENTRY)} = {_number_of(LISTED)}
+    AND ({_number_of(ENTRY)} > 0
         OR :claimed_from IS NULL OR printf('%010d:%s', bucket, id) < :claimed_from)
     AND min(bucket) = max(bucket)
-    AND min("transaction") FILTER (WHERE place < {LISTED}) = max("transaction") FILTER (WHERE place < {LISTED})
-    AND min(decision) FILTER (WHERE place IN ({TOLD}, {STORED}, {ENTRY}))
-        = max(decision) FILTER (WHERE place IN ({TOLD}, {STORED}, {ENTRY}))
-    AND min(source_partition) FILTER (WHERE place IN ({TOLD}, {STORED}))
-        = max(source_partition) FILTER (WHERE place IN ({TOLD}, {STORED}))
-    AND min(source_offset) FILTER (WHERE place IN ({TOLD}, {STORED}))
-        = max(source_offset) FILTER (WHERE place IN ({TOLD}, {STORED})),
-    count(*) FILTER (WHERE place = {ENTRY})
+    AND {_alike("transaction", CREATED, ENTRY)}
+    AND {_alike("decision", TOLD, ENTRY)}
+    AND {_alike("source_partition", TOLD, STORED)}
+    AND {_alike("source_offset", TOLD, STORED)},
+    {_number_of(ENTRY)}
 FROM facts GROUP BY id
 """  # noqa: S608  # our own numbers
 

@@ -134,7 +134,7 @@ class Places:
         return found
 
     async def world(self) -> World:
-        """How far the groups are, before the stores are read."""
+        """How far the groups are; asked before the stores are looked at once more."""
         return World(
             decided=await groups.done(self._settings, topics.CREATED),
             shown=await groups.done(self._settings, topics.STATUS),
