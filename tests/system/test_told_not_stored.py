@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
+import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from redis import Redis
 
 from infra.native import places, stack
 from tests.support import http, log
-from tests.support.traffic import posted
+from tests.support.load import Load
 
 WORKER = "transactions"
 
@@ -27,25 +28,35 @@ def _the_worker_runs_at_the_end() -> Iterator[None]:
 
 
 def killed_at_work() -> tuple[list[str], set[str]]:
-    """What was posted while the worker was killed, and what of it was told and not stored."""
-    ids: list[str] = []
-    load = threading.Thread(target=lambda: ids.extend(posted(1500, 32)))
+    """What was taken until the worker died at work, and what of it was told and not stored.
+
+    Killed at any moment it is often just idle: it is stopped until it is met between the two steps, then killed.
+    """
     before = log.total(log.STATUS)
-    load.start()
-    log.wait_until(lambda: log.total(log.STATUS) > before + 300, 30, "the worker has told some")
-    stack.kill(WORKER)
-    load.join()
-    told, stored = asyncio.run(places.told(ids)), asyncio.run(places.stored(ids))
-    return ids, set(told) - set(stored)
+    with Load(rate=200) as load:
+        log.wait_until(lambda: log.total(log.STATUS) > before + 200, 30, "the worker has told some")
+        for _ in range(40):
+            since = log.ends(log.STATUS)
+            time.sleep(random.uniform(0, 0.3))  # a round's length: else each pause would meet the same step
+            stack.pause(WORKER)
+            time.sleep(0.3)  # what it had sent to Kafka and Cassandra is done
+            between = asyncio.run(told_not_stored(set(load.ids), since))
+            if between:
+                break
+            stack.resume(WORKER)
+        stack.kill(WORKER)
+    return load.ids, between
+
+
+async def told_not_stored(ids: set[str], since: log.Offsets) -> set[str]:
+    """Those of the ids told from these offsets of the status topic on that are not stored."""
+    told = {record["transaction_id"] async for record in places.records(log.STATUS, ids, since)}
+    return told - set(await places.stored(told))
 
 
 def test_redis_is_emptied_while_the_worker_is_dead() -> None:
     with Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:
-        for _ in range(5):
-            ids, between = killed_at_work()
-            if between:
-                break
-            stack.start(WORKER)
+        ids, between = killed_at_work()
         assert between, "the worker was never met between the two steps"
         redis.flushdb()
         log.wait_until(lambda: bool(redis.exists("transactions:complete")), 30, "Redis was filled again")
