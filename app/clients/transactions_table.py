@@ -173,15 +173,14 @@ class TransactionsTable:
         return _newest_first(shards)
 
     async def _buckets_from(self, read: Read, top: int, count: int) -> list[int]:
-        months = await read(BUCKETS, ("all", top, 1200))
-        buckets: list[int] = []
-        for month in months:
-            if len(buckets) >= count:
-                break
-            wanted = count - len(buckets)
-            rows = await read(BUCKETS, (month_of(month["bucket"]), top, wanted))
-            buckets += [row["bucket"] for row in rows]
-        return buckets
+        # A page nearly always ends in the month in which it begins: that one is asked beside the list of all.
+        rows, months = await asyncio.gather(
+            read(BUCKETS, (month_of(top), top, count)), read(BUCKETS, ("all", top, 1200))
+        )
+        older = (month["bucket"] for month in months if month_of(month["bucket"]) != month_of(top))
+        while len(rows) < count and (month := next(older, None)) is not None:
+            rows = [*rows, *await read(BUCKETS, (month_of(month), top, count - len(rows)))]
+        return [row["bucket"] for row in rows]
 
     async def _read(self, cql: str, values: Sequence[Any]) -> Rows:
         return await self._cassandra.read(cql, values, self._read_timeout)
