@@ -11,26 +11,30 @@ from benchmarks.feeding import Run
 from benchmarks.flame import flame
 from benchmarks.profiler import RATE, watching
 from benchmarks.result import Figure, Plot, Result, Svg, Table
-from benchmarks.stages import Stacks, microseconds
+from benchmarks.stages import STAGES, Stacks, microseconds
 from infra.native import parts
 
 SEED = 8
+WARM_UP = 3  # backlogs: so long Java's compilers need more of the CPU than the transactions do
 
 METHOD = """\
-{rounds} rounds: {backlog}. CPU time is what the system has counted for each process (user and system) from before the
-feeding until the bff had read the last status; feeding itself is not the stack's. Then one backlog more, {profiled:,}
-transactions, while py-spy looks at the worker {rate} times a second from outside: {samples:,} stacks of the thread
-that held Python's lock. A stack belongs to the stage of its innermost frame that benchmarks/stages.py names: what
-asyncio or a future does inside a step is the step's; the thread of the Cassandra driver is store's. The microseconds
-are those that the system has counted for the worker's threads in the rounds without the profiler (main thread,
-Python's others, gRPC's own, which are assess's); the stacks say how they are to be divided.
+After {warm:,} transactions that are not counted, {rounds} rounds: {backlog}. CPU time is what the system has counted
+for each process (user and system) from before the feeding until the bff had read the last status; feeding itself is
+not the stack's. Then one backlog more, {profiled:,} transactions, while py-spy looks at the worker {rate} times a
+second from outside: {samples:,} stacks of the thread that held Python's lock. A stack belongs to the stage of its
+innermost frame that benchmarks/stages.py names: what asyncio or a future does inside a step is the step's; the thread
+of the Cassandra driver is store's. The microseconds are those that the system has counted for the worker's threads in
+the rounds without the profiler (main thread, Python's others, gRPC's own, which are assess's); the stacks say how they
+are to be divided.
 """
 
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     rounds, count, profiled = (1, 5_000, 10_000) if quick else (3, 30_000, 60_000)
-    await feeding.through(count // 2, SEED)  # warm
+    print("warming up ...", flush=True)
+    for number in range(1 if quick else WARM_UP):
+        await feeding.through(count, SEED - 1 - number)
     worker = parts.states()[stage.WORKER].pid
     if not worker:
         raise SystemExit("the transactions worker does not run")
@@ -46,7 +50,12 @@ async def measure(quick: bool) -> Result:
         await asyncio.sleep(1)
         await feeding.through(profiled, SEED)
     method = METHOD.format(
-        rounds=rounds, backlog=feeding.METHOD, profiled=profiled, rate=RATE, samples=stacks.total()
+        warm=(1 if quick else WARM_UP) * count,
+        rounds=rounds,
+        backlog=feeding.METHOD,
+        profiled=profiled,
+        rate=RATE,
+        samples=stacks.total(),
     )
     settings = {"rounds": rounds, "transactions a round": count, "profiled": profiled, "seed": SEED}
     each = Threads(*(1e6 * sum(seconds) / (rounds * count) for seconds in zip(*used, strict=True)))
@@ -80,7 +89,7 @@ def _result(
         plots=[
             Plot("processes", "CPU of one transaction, by process", "", "µs", _bars(each), "bars"),
             Plot("stages", "CPU of one transaction in the worker, by stage", "", "µs", _bars(stages), "bars"),
-            Svg("flame", "Flame graph of the transactions worker, coloured by stage", flame(stacks)),
+            Svg("flame", "Flame graph of the transactions worker, coloured by stage", flame(stacks, STAGES)),
         ],
         in_the_way="Cassandra's three nodes, see the table by process: each row is written three times, each with an "
         "entry in the index that finds it by its id alone.",

@@ -1,29 +1,28 @@
-"""A flame graph of a profile as SVG: a frame's width is its part of the samples, its colour its stage."""
+"""A flame graph of a profile as SVG: a frame's width is its share of the samples, its colour its part's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from benchmarks.stages import Stacks, stage_of
+from benchmarks.stages import Parts, Stacks
 
 WIDTH, LINE, TOP = 1200.0, 15, 26
 LETTER = 6.2  # pixels of one
 LEAST = 0.0015  # of all samples: what is narrower is left out
-COLOURS = {
-    "decode": "#8ecae6", "assess": "#95d5b2", "tell": "#ffd166", "store": "#f4a261", "framework": "#d3d3d3"
-}  # fmt: skip
+COLOURS, REST = ("#8ecae6", "#95d5b2", "#ffd166", "#f4a261"), "#d3d3d3"
 
 
 @dataclass
 class _Frame:
     samples: int = 0
-    by_stage: dict[str, int] = field(default_factory=dict)
+    by_part: dict[str, int] = field(default_factory=dict)
     inner: dict[str, "_Frame"] = field(default_factory=dict)
 
 
-def flame(stacks: Stacks) -> str:
+def flame(stacks: Stacks, parts: Parts) -> str:
     """The whole picture."""
-    root = _tree(stacks)
+    root = _tree(stacks, parts)
+    colours = dict(zip(parts.owners, COLOURS, strict=False)) | {parts.rest: REST}
     height = TOP + LINE * (_depth(root, root.samples * LEAST) + 1)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {height}" '
@@ -31,22 +30,22 @@ def flame(stacks: Stacks) -> str:
         f'<rect width="{WIDTH:.0f}" height="{height}" fill="white"/>',
         *(
             f'<rect x="{10 + 110 * place}" y="6" width="12" height="12" fill="{colour}"/>'
-            f'<text x="{26 + 110 * place}" y="16">{stage}</text>'
-            for place, (stage, colour) in enumerate(COLOURS.items())
+            f'<text x="{26 + 110 * place}" y="16">{part}</text>'
+            for place, (part, colour) in enumerate(colours.items())
         ),
     ]
-    _draw(root, "all", 0.0, height - LINE, root.samples, lines.append)
+    _draw(root, "all", 0.0, height - LINE, root.samples, colours, lines.append)
     return "\n".join([*lines, "</svg>\n"])
 
 
-def _tree(stacks: Stacks) -> _Frame:
+def _tree(stacks: Stacks, parts: Parts) -> _Frame:
     root = _Frame()
     for stack, count in stacks.items():
-        stage, frame = stage_of(stack), root
+        part, frame = parts.of(stack), root
         for name in ("", *stack):
             frame = frame.inner.setdefault(name, _Frame()) if name else frame
             frame.samples += count
-            frame.by_stage[stage] = frame.by_stage.get(stage, 0) + count
+            frame.by_part[part] = frame.by_part.get(part, 0) + count
     return root
 
 
@@ -54,10 +53,18 @@ def _depth(frame: _Frame, least: float) -> int:
     return max((1 + _depth(one, least) for one in frame.inner.values() if one.samples >= least), default=0)
 
 
-def _draw(frame: _Frame, name: str, left: float, y: int, total: int, put: Callable[[str], None]) -> None:
+def _draw(
+    frame: _Frame,
+    name: str,
+    left: float,
+    y: int,
+    total: int,
+    colours: Mapping[str, str],
+    put: Callable[[str], None],
+) -> None:
     """The frame, then upon it those it has called, by name, as they fit."""
     width = WIDTH * frame.samples / total
-    colour = COLOURS[max(frame.by_stage, key=lambda stage: frame.by_stage[stage])]
+    colour = colours[max(frame.by_part, key=lambda part: frame.by_part[part])]
     title = escape(f"{name}: {frame.samples / total:.1%}")
     fitting = int(width / LETTER)
     text = escape(name if len(name) <= fitting else name[: fitting - 1] + "…") if fitting >= 4 else ""
@@ -68,5 +75,5 @@ def _draw(frame: _Frame, name: str, left: float, y: int, total: int, put: Callab
     for inner in sorted(frame.inner):
         one = frame.inner[inner]
         if one.samples >= total * LEAST:
-            _draw(one, inner, left, y - LINE, total, put)
+            _draw(one, inner, left, y - LINE, total, colours, put)
         left += WIDTH * one.samples / total

@@ -30,6 +30,14 @@ not counted; a worker is started again for each batch size.
 """
 
 
+IN_THE_WAY = """\
+GET newest from Cassandra is what a bff falls back to while Redis is dead or cold. It takes two reads one after another,
+each of two replicas: which minutes have transactions, then the four shards of a minute, of which it takes more rows
+than the page has (app/clients/transactions_table.py). A worker's memory is followed from the outside; what it is made
+of is not shown here.
+"""
+
+
 def result(grown: Grown, sizes: Runs, workers: Runs, plan: Mapping[str, Any]) -> Result:
     """The benchmark's part of the report."""
     few, middle, *_ = grown.stored
@@ -58,6 +66,7 @@ def result(grown: Grown, sizes: Runs, workers: Runs, plan: Mapping[str, Any]) ->
         ],
         raw=raw(grown, sizes, workers),
         plots=plots(grown, sizes, workers),
+        in_the_way=IN_THE_WAY,
     )
 
 

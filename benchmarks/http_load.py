@@ -7,27 +7,32 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks import backlog, progress, report, stage, traffic, web_sides
+from benchmarks.profiler import watching
 from benchmarks.progress import Group
 from benchmarks.result import Result
+from benchmarks.stages import Stacks
 from benchmarks.web_load import Kind, Shot, shoot
 from benchmarks.web_report import result
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 from generator.client import PATH
 from generator.traffic import transactions
+from infra.native import parts
 
 SIDES = (BARE, FASTAPI, BFF)
 CONNECTIONS = (1, 16, 64)
+MOST = max(CONNECTIONS)
 SEED = 7
 FILLED = 1_000  # transactions that GET finds at least
 
 
 class Plan(NamedTuple):
-    """How long: rounds, seconds that are not counted, seconds of a run of POST and of GET."""
+    """How long: rounds, seconds that are not counted, seconds of a run of POST, of GET and under the profiler."""
 
     rounds: int
     warm: float
     post: float
     get: float
+    profiled: float
 
 
 Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connections: one a round
@@ -35,15 +40,15 @@ Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connecti
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
-    plan = Plan(1, 0.2, 1, 0.7) if quick else Plan(3, 1, 5, 3.5)
+    plan = Plan(1, 0.2, 1, 0.7, 2) if quick else Plan(3, 1, 5, 3.5, 15)
     async with progress.group() as group:
         posting, *getting = kinds(await _filled(group))
         async with web_sides.all_sides([kind.path for kind in getting]) as urls:
             faults = await web_sides.differences(urls, getting[0].path)
             shots = await _rounds(urls, getting, plan, plan.get)
-            posted, more = await _posted(group, urls, posting, plan)
+            posted, stacks, more = await _posted(group, urls, posting, plan)
             shots |= posted
-    return result(shots, plan, SIDES, CONNECTIONS, [*faults, *more])
+    return result(shots, plan, SIDES, CONNECTIONS, [*faults, *more], stacks)
 
 
 def kinds(transaction_id: str) -> list[Kind]:
@@ -71,18 +76,29 @@ async def _letters(group: Group) -> int:
 
 async def _posted(
     group: Group, urls: Mapping[str, str], kind: Kind, plan: Plan
-) -> tuple[dict[tuple[str, str, int], list[Shot]], list[str]]:
+) -> tuple[dict[tuple[str, str, int], list[Shot]], Stacks, list[str]]:
     """POST while no worker takes the machine from it; then let it decide all that was POSTed."""
     before, letters = await group.end(), await _letters(group)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     try:
         shots = await _rounds(urls, [kind], plan, plan.post)
+        shot, stacks = await _profiled(urls[BFF], kind, plan)
     finally:
         await asyncio.to_thread(stage.start, stage.WORKER)
     written, buried = await group.end() - before, await _letters(group) - letters
     print(f"{written:,} transactions were POSTed, the worker decides them ...", flush=True)
     await backlog.drained(group)
-    return shots, lost(shots, written, buried)
+    return shots, stacks, lost({**shots, ("under the profiler", BFF, MOST): [shot]}, written, buried)
+
+
+async def _profiled(url: str, kind: Kind, plan: Plan) -> tuple[Shot, Stacks]:
+    """A run of its own: the profiler stops the process for each look."""
+    print("under the profiler ...", flush=True)
+    bff = parts.states()["bff"].pid
+    if not bff:
+        raise SystemExit("the bff does not run")
+    async with watching(bff) as stacks:
+        return await shoot(url, kind, MOST, plan.warm, plan.profiled), stacks
 
 
 def lost(shots: Shots, written: int, buried: int) -> list[str]:

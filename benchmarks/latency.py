@@ -1,10 +1,12 @@
 """Latency: from POST to the final status in GET, alone and at 10, 50 and 90 % of what the stack sustains."""
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 
-from benchmarks import arrivals, backlog, progress, report
+from benchmarks import arrivals, backlog, meanwhile, progress, report
 from benchmarks.arrivals import Arrived
 from benchmarks.latency_report import Round, result
+from benchmarks.meanwhile import Meanwhile
 from benchmarks.result import Result
 
 LOADS = (0.1, 0.5, 0.9)  # of the capacity
@@ -31,16 +33,24 @@ async def measure(quick: bool) -> Result:
 
 async def _round(number: int, plan: Plan) -> Round:
     print(f"round {number + 1} of {plan.rounds}: {plan.alone} alone ...", flush=True)
-    alone = await arrivals.alone(plan.alone, SEED + number)
+    alone, of_alone = await _watched(arrivals.alone(plan.alone, SEED + number))
     capacity = await arrivals.capacity(plan.warm, plan.capacity, SEED)
     await _quiet()
     print(f"capacity {capacity:,.0f} a second", flush=True)
     loads: dict[float, Arrived] = {}
+    did = {"alone": of_alone}
     for load in LOADS:
         print(f"{load:.0%} of it for {plan.load:g} s ...", flush=True)
-        loads[load] = await arrivals.constant(load * capacity, plan.load, SEED)
+        loads[load], did[f"{load:.0%}"] = await _watched(arrivals.constant(load * capacity, plan.load, SEED))
         await _quiet()
-    return Round(alone, capacity, loads)
+    return Round(alone, capacity, loads, did)
+
+
+async def _watched(run: Awaitable[Arrived]) -> tuple[Arrived, Meanwhile]:
+    """What arrived, and what the stack did meanwhile."""
+    before = await meanwhile.look()
+    arrived = await run
+    return arrived, meanwhile.between(before, await meanwhile.look())
 
 
 async def _quiet() -> None:

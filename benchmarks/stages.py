@@ -1,6 +1,7 @@
-"""Which stage of the worker a stack of a profile belongs to."""
+"""Which part of a process's work a stack of its profile belongs to."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from benchmarks.cpu import Threads
 
@@ -8,44 +9,79 @@ from benchmarks.cpu import Threads
 Stack = tuple[str, ...]
 Stacks = Mapping[Stack, int]
 
-STAGES = ("decode", "assess", "tell", "store", "framework")
 
-#: What a frame of each stage begins with, as `file:function`. The innermost frame that is named here decides: what the
-#: event loop or a future does within a step is the step's. All else is the framework's: Faust, its consumer, asyncio,
-#: delivery, health and metrics.
-OWNERS = {
-    "decode": ("app/codec.py:decode", "app/codec.py:_decode", "app/codec.py:_read", "app/codec.py:_schema_id",
-               "app/doors.py:decode"),
-    "assess": ("app/clients/antifraud.py", "app/asking.py", "app/twins.py", "app/pipeline.py:decide",
-               "app/pipeline.py:_file", "grpc/", "google/"),
-    "tell": ("app/codec.py:encode", "app/clients/teller.py", "app/clients/kafka.py", "aiokafka/producer/",
-             "app/pipeline.py:tell", "app/pipeline.py:_tell"),
-    "store": ("app/clients/transactions_table.py", "app/clients/cassandra.py", "cassandra/", "app/pipeline.py:store"),
-}  # fmt: skip
+class Parts(NamedTuple):
+    """The parts of a process, each with what its frames begin with, as `file:function`; `rest` owns all else.
+
+    The innermost frame that is named decides: what the event loop or a future does within a step is the step's.
+    """
+
+    owners: Mapping[str, tuple[str, ...]]
+    rest: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of a transaction, the rest last."""
+        return (*self.owners, self.rest)
+
+    def of(self, stack: Stack) -> str:
+        """One of the names."""
+        for frame in reversed(stack):
+            function, _, file = frame.rstrip(")").partition(" (")
+            place = f"{file}:{function.rpartition('.')[2]}"  # without its class
+            for part, starts in self.owners.items():
+                if place.startswith(starts):
+                    return part
+        return self.rest
 
 
-def stage_of(stack: Stack) -> str:
-    """One of STAGES."""
-    for frame in reversed(stack):
-        function, _, file = frame.rstrip(")").partition(" (")
-        place = f"{file}:{function.rpartition('.')[2]}"  # without its class
-        for stage, starts in OWNERS.items():
-            if place.startswith(starts):
-                return stage
-    return "framework"
+#: The transactions worker by stage; the rest is Faust, its consumer, asyncio, delivery, health and metrics.
+STAGES = Parts(
+    {
+        "decode": ("app/codec.py:decode", "app/codec.py:_decode", "app/codec.py:_read", "app/codec.py:_schema_id",
+                   "app/doors.py:decode"),
+        "assess": ("app/clients/antifraud.py", "app/asking.py", "app/twins.py", "app/pipeline.py:decide",
+                   "app/pipeline.py:_file", "grpc/", "google/"),
+        "tell": ("app/codec.py:encode", "app/clients/teller.py", "app/clients/kafka.py", "aiokafka/producer/",
+                 "app/pipeline.py:tell", "app/pipeline.py:_tell"),
+        "store": ("app/clients/transactions_table.py", "app/clients/cassandra.py", "cassandra/",
+                  "app/pipeline.py:store"),
+    },
+    "framework",
+)  # fmt: skip
+
+#: The bff while transactions are POSTed; the rest is asyncio, Faust's consumer and what runs in the background.
+OF_A_POST = Parts(
+    {
+        "body": ("app/web/validation.py", "app/models/transaction.py", "pydantic/"),
+        "Kafka": ("app/codec.py:encode", "app/clients/kafka.py", "app/clients/outbox.py", "aiokafka/producer/",
+                  "aiokafka/conn.py", "aiokafka/client.py", "aiokafka/partitioner.py"),
+        "Redis": ("app/web/pending.py", "app/clients/redis.py", "app/models/status.py", "redis/"),
+        "HTTP": ("aiohttp/", "faust/web/", "app/web/", "multidict/", "yarl/"),
+    },
+    "loop and the rest",
+)  # fmt: skip
+
+
+def shares(stacks: Stacks, parts: Parts) -> dict[str, float]:
+    """What each part has of the samples; together they are 1."""
+    found, total = dict.fromkeys(parts.names, 0.0), sum(stacks.values())
+    for stack, count in stacks.items():
+        found[parts.of(stack)] += count / total
+    return found
 
 
 def microseconds(stacks: Stacks, threads: Threads) -> dict[str, float]:
-    """What each stage has of the CPU time of `threads`, in its unit; together they are all of it.
+    """What each of STAGES has of the CPU time of `threads`, in its unit; together they are all of it.
 
     A stage's part is taken within the main thread and within the others: how long a thread ran is known from the
     system, and the samples only say what it did.
     """
-    found = dict.fromkeys(STAGES, 0.0) | {"assess": threads.native}  # gRPC's
+    found = dict.fromkeys(STAGES.names, 0.0) | {"assess": threads.native}  # gRPC's
     for is_main, spent in ((True, threads.main), (False, threads.others)):
         mine = {stack: count for stack, count in stacks.items() if _is_main(stack) is is_main}
-        for stack, count in mine.items():
-            found[stage_of(stack)] += spent * count / sum(mine.values())
+        for stage, share in shares(mine, STAGES).items():
+            found[stage] += spent * share
     return found
 
 

@@ -5,7 +5,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from benchmarks.result import Figure, Plot, Result, Table, number
+from benchmarks.flame import flame
+from benchmarks.profiler import RATE
+from benchmarks.result import Figure, Plot, Result, Svg, Table, number
+from benchmarks.stages import OF_A_POST, Stacks, shares
 from benchmarks.web_load import Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 
@@ -29,24 +32,33 @@ the records in Kafka are counted against the 201s.
 
 While POST is measured the transactions worker is stopped, the same for all sides, so that the web tier and Kafka have
 the machine; what was POSTed, FastAPI's records too, is decided afterwards, and a dead letter among them is a fault. The
-load generator runs on the same two cores as all the rest. p99 is of each round's calls.
+load generator runs on the same two cores as all the rest. p99 is of each round's calls. Then the bff is POSTed to for
+{profiled:g} s more while py-spy looks at it {rate} times a second from outside: {samples:,} stacks of the thread that
+held Python's lock, each counted for the innermost frame that benchmarks/stages.py names.
 """
 
 Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
 
 
 IN_THE_WAY = """\
-A POST is more than an answer. By a profile of the bff at 64 connections (py-spy) aiohttp, its middlewares and Faust's
-view take two fifths of its CPU; the record's way to Kafka (Avro, the batch, the acknowledgement) a quarter; the note in
-Redis that it is pending an eighth; the body's check a tenth. The bare handler does the first of these alone. With one
-connection nothing comes together, so each POST pays for a batch, a call of Redis and a wake of Kafka.
+A POST is more than an answer. Of the bff's CPU while 64 connections POST (profile and flame graph below) HTTP, with
+aiohttp, its middlewares and Faust's view, takes {HTTP:.0%}; the record's way to Kafka (Avro, the batch, the
+acknowledgement) {Kafka:.0%}; the note in Redis that it is pending {Redis:.0%}; the body's check and the record's id
+{body:.0%}; the event loop and what runs in the background the rest. The bare handler does the first of these alone.
+With one connection nothing comes together, so each POST pays for a batch, a call of Redis and a wake of Kafka.
 """
 
 
 def result(
-    shots: Shots, plan: Any, sides: Sequence[str], connections: Sequence[int], faults: Sequence[str]
+    shots: Shots,
+    plan: Any,
+    sides: Sequence[str],
+    connections: Sequence[int],
+    faults: Sequence[str],
+    stacks: Stacks,
 ) -> Result:
-    """`shots`: by kind, side and connections, one a round."""
+    """`shots`: by kind, side and connections, one a round; `stacks`: the bff's under POST."""
+    of_a_post = shares(stacks, OF_A_POST)
     kinds = list(dict.fromkeys(kind for kind, _, _ in shots))
     kinds.sort(key=lambda kind: kind != "POST")
     settings = {
@@ -56,14 +68,26 @@ def result(
     }
     return Result(
         "HTTP",
-        METHOD.format(**plan._asdict(), s="s" if plan.rounds > 1 else ""),
+        METHOD.format(
+            **plan._asdict(), s="s" if plan.rounds > 1 else "", rate=RATE, samples=sum(stacks.values())
+        ),
         settings | {"connections": list(connections)},
         [*_posts(shots, connections), *_gets(shots, connections)],
-        [_table(kind, shots, sides, connections) for kind in kinds],
+        [
+            *(_table(kind, shots, sides, connections) for kind in kinds),
+            Table(
+                "The bff's CPU while 64 connections POST",
+                ["part", "of it"],
+                [[part, f"{share:.1%}"] for part, share in of_a_post.items()],
+            ),
+        ],
         [*faults, *_wrong(shots)],
         {", ".join(map(str, key)): [asdict(shot) for shot in of] for key, of in shots.items()},
-        [_plot(kind, shots, sides, connections) for kind in kinds],
-        IN_THE_WAY,
+        [
+            *(_plot(kind, shots, sides, connections) for kind in kinds),
+            Svg("post-flame", "Flame graph of the bff while 64 connections POST", flame(stacks, OF_A_POST)),
+        ],
+        IN_THE_WAY.format(**of_a_post),
     )
 
 

@@ -9,13 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from benchmarks import http_load, web_report
+from benchmarks import http_load, meanwhile, web_report
 from benchmarks.finality import watching
 from benchmarks.lean_http import Answer, Client, _Connection
+from benchmarks.meanwhile import Look
 from benchmarks.result import Figure
+from benchmarks.stages import Stacks
 from benchmarks.web_load import Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 
+STACKS: Stacks = {("start (aiohttp/web_protocol.py)",): 3, ("run (app/web/pending.py)",): 1}
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
 
 
@@ -98,6 +101,31 @@ def test_one_that_never_becomes_final_is_counted() -> None:
     asyncio.run(scene())
 
 
+METRICS = """\
+# TYPE payments_step_seconds histogram
+payments_step_seconds_bucket{step="tell",le="+Inf"} 7
+payments_step_seconds_sum{step="tell"} %s
+payments_step_seconds_count{step="tell"} %s
+# TYPE payments_round_records histogram
+payments_round_records_bucket{topic="transaction_created",le="+Inf"} 7
+payments_round_records_sum{topic="transaction_created"} %s
+payments_round_records_count{topic="transaction_created"} %s
+"""
+
+
+def looked(at: float, cores: float, *values: float) -> Look:
+    sums, counts = dict[str, float](), dict[str, float]()
+    meanwhile.read(METRICS % values, sums, counts)
+    return Look(at, {"kafka": cores * at}, sums, counts)
+
+
+def test_what_the_stack_did_is_of_the_time_between_two_looks() -> None:
+    before, after = looked(100, 0.5, 4, 200, 900, 300), looked(110, 0.5, 5, 250, 1000, 350)
+    did = meanwhile.between(before, after)
+    assert (did.rounds, did.records, did.busy) == (5, 2, 0.5)
+    assert did.steps == {"decide": 0, "tell": 20, "store": 0, "remember": 0}
+
+
 def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
     return Shot(rate, 1, 2, 3, acknowledged, wrong)
 
@@ -123,10 +151,13 @@ def test_ratios_are_of_runs_of_the_same_round_and_a_wrong_answer_is_a_fault() ->
         for c in (1, 16, 64)
     }
     shots["POST", FASTAPI, 16] = [shot(250.0, wrong=1), shot(500.0), shot(750.0)]
-    made = web_report.result(shots, http_load.Plan(3, 1, 5, 4), http_load.SIDES, (1, 16, 64), ["one"])
+    made = web_report.result(
+        shots, http_load.Plan(3, 1, 5, 4, 9), http_load.SIDES, (1, 16, 64), ["one"], STACKS
+    )
     figures: dict[str, Figure] = {figure.name: figure for figure in made.figures}
     assert figures["of the bare handler's rate, 64 connections"].rounds == (0.5, 0.5, 0.5)
     assert figures["of FastAPI + aiokafka's rate, 1 connections"].value == 2
     assert not [figure.name for figure in made.figures if figure.missed]
     assert len(made.faults) == 2
-    assert [table.title for table in made.tables] == ["POST", "GET by id", "GET newest 100"]
+    assert [table.title for table in made.tables][:3] == ["POST", "GET by id", "GET newest 100"]
+    assert made.tables[3].rows[2:4] == [["Redis", "25.0%"], ["HTTP", "75.0%"]]

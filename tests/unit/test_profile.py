@@ -8,7 +8,7 @@ import pytest
 from benchmarks.cpu import Threads
 from benchmarks.flame import flame
 from benchmarks.profiler import parse
-from benchmarks.stages import OWNERS, microseconds, stage_of
+from benchmarks.stages import OF_A_POST, STAGES, microseconds, shares
 from infra.native.folders import CODE
 
 LOOP = (
@@ -35,15 +35,36 @@ STEP = (*LOOP, "_step (app/delivery.py)")
     ],
 )  # fmt: skip
 def test_the_innermost_frame_that_has_an_owner_decides(stack: tuple[str, ...], stage: str) -> None:
-    assert stage_of(stack) == stage
+    assert STAGES.of(stack) == stage
 
 
 @pytest.mark.parametrize(
-    "place", [place for places in OWNERS.values() for place in places if place.startswith("app/")]
+    "place",
+    [
+        place
+        for parts in (STAGES, OF_A_POST)
+        for places in parts.owners.values()
+        for place in places
+        if place.startswith("app/") and not place.endswith("/")
+    ],
 )
-def test_what_owns_a_stage_is_in_the_app(place: str) -> None:
+def test_what_owns_a_part_is_in_the_app(place: str) -> None:
     file, _, function = place.partition(":")
     assert f"def {function}" in (CODE / file).read_text()
+
+
+def test_the_parts_of_a_post_share_its_samples() -> None:
+    post = (*LOOP, "start (aiohttp/web_protocol.py)", "Calls.post (app/web/transactions.py)")
+    stacks = {
+        post: 5,
+        (*post, "parse (app/web/validation.py)", "model_validate_json (pydantic/main.py)"): 1,
+        (*post, "Log.publish (app/clients/kafka.py)", "put (app/clients/outbox.py)"): 1,
+        (*LOOP, "Sender._sender_routine (aiokafka/producer/sender.py)"): 1,
+        (*LOOP, "PendingNotes.run (app/web/pending.py)", "send (redis/asyncio/connection.py)"): 1,
+        LOOP: 1,
+    }
+    found = shares(stacks, OF_A_POST)
+    assert found == {"HTTP": 0.5, "body": 0.1, "Kafka": 0.2, "Redis": 0.1, "loop and the rest": 0.1}
 
 
 def test_the_stages_share_what_each_kind_of_thread_has_used() -> None:
@@ -63,7 +84,7 @@ def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
 
 def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time() -> None:
     seldom = (*LOOP, "seldom (app/watch.py)")
-    text = flame({(*STEP, "store (app/pipeline.py)"): 3000, LOOP: 1000, seldom: 1})
+    text = flame({(*STEP, "store (app/pipeline.py)"): 3000, LOOP: 1000, seldom: 1}, STAGES)
     minidom.parseString(text)  # noqa: S318  # our own text
     titles = re.findall("<title>(.*?)</title>", text)
     assert titles[0] == "all: 100.0%"
@@ -73,4 +94,4 @@ def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time()
 
 def test_the_same_profile_gives_the_same_picture_in_whatever_order_it_was_seen() -> None:
     one, other = (*STEP, "store (app/pipeline.py)"), (*STEP, "tell (app/pipeline.py)")
-    assert flame({one: 2, other: 1}) == flame({other: 1, one: 2})
+    assert flame({one: 2, other: 1}, STAGES) == flame({other: 1, one: 2}, STAGES)
