@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from app.delivery import Delivery
 from app.groups import take_over
 from app.narration import Narrator
 from app.read_model import ReadModel
-from app.resources import Resources, kept_going, waited_for
+from app.resources import Resources, keep_what_is_there, kept_going, waited_for
 from app.settings import described, settings
 from app.told_lately import told_lately
 from app.topics import WrongTopic
@@ -83,7 +82,7 @@ class PaymentsApp(faust.App):
             self.add_future(delivery.run())
         await self._open_log()
         await waited_for("the other form to stop", lambda: take_over(self.conf.id, self.resources.settings))
-        _keep_what_is_there()
+        keep_what_is_there()
 
     async def _open_log(self) -> None:
         try:
@@ -102,12 +101,6 @@ class PaymentsApp(faust.App):
         """Close the neighbours last."""
         await super().on_shutdown()
         await self.resources.close()
-
-
-def _keep_what_is_there() -> None:
-    """Modules, connections and the rest stay: each full collection that looks at them holds all up for 0.1 s."""
-    gc.collect()
-    gc.freeze()
 
 
 def create_app(role: Role) -> PaymentsApp:

@@ -80,7 +80,7 @@ async def capacity(warm: float, seconds: float, seed: int) -> float:
 
 async def constant(rate: float, seconds: float, seed: int) -> Arrived:
     """`rate` a second whatever the answers are; the time of each begins when it was due, so waiting counts."""
-    run, body, flying = Arrived(), bodies(seed), set[asyncio.Task[None]]()
+    run, body, posts = Arrived(), bodies(seed), list[asyncio.Task[None]]()
     each = max(1, round(rate / FOLLOWED))
     async with _clients() as (calls, watch):
         began = time.perf_counter()
@@ -88,10 +88,10 @@ async def constant(rate: float, seconds: float, seed: int) -> Arrived:
             due = began + number / rate
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
-            task = asyncio.create_task(_post(calls, next(body), due, run, None if number % each else watch))
-            flying.add(task)
-            task.add_done_callback(flying.discard)
-        await asyncio.gather(*flying)
+            posts.append(
+                asyncio.create_task(_post(calls, next(body), due, run, None if number % each else watch))
+            )
+        await asyncio.gather(*posts)  # one that failed is told, whenever that was
         run.lasted = time.perf_counter() - began
         run.never_final = await watch.all_final(PATIENCE)
         run.seen = watch.seen

@@ -19,9 +19,15 @@ def used(others: Mapping[str, int] | None = None) -> dict[str, float]:
     pids = {name: part.pid for name, part in parts.states().items() if part.pid} | dict(others or {})
     found = {name: _of(psutil.Process(pid)) for name, pid in pids.items()}
     found[OURSELVES] = _of(psutil.Process())
-    machine = psutil.cpu_times()
-    found[OTHERS] = machine.user + machine.system + machine.nice - sum(found.values())
+    found[OTHERS] = _of_machine() - sum(found.values())
     return found
+
+
+def _of_machine() -> float:
+    """Also what interrupts have taken, where the system tells it apart: it counts some of a process's time there."""
+    times = psutil.cpu_times()
+    kinds = ("user", "nice", "system", "irq", "softirq")
+    return sum(float(getattr(times, kind, 0.0)) for kind in kinds)
 
 
 def _of(process: psutil.Process) -> float:

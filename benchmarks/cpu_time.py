@@ -15,7 +15,6 @@ from benchmarks.stages import STAGES, Stacks, microseconds
 from infra.native import parts
 
 SEED = 8
-WARM_UP = 3  # backlogs: so long Java's compilers need more of the CPU than the transactions do
 
 METHOD = """\
 After {warm:,} transactions that are not counted, {rounds} rounds: {backlog}. CPU time is what the system has counted
@@ -32,9 +31,8 @@ are to be divided.
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     rounds, count, profiled = (1, 5_000, 10_000) if quick else (3, 30_000, 60_000)
-    print("warming up ...", flush=True)
-    for number in range(1 if quick else WARM_UP):
-        await feeding.through(count, SEED - 1 - number)
+    if not quick:
+        await feeding.warm_up(SEED)
     worker = parts.states()[stage.WORKER].pid
     if not worker:
         raise SystemExit("the transactions worker does not run")
@@ -50,7 +48,7 @@ async def measure(quick: bool) -> Result:
         await asyncio.sleep(1)
         await feeding.through(profiled, SEED)
     method = METHOD.format(
-        warm=(1 if quick else WARM_UP) * count,
+        warm=0 if quick else feeding.WARM_UP,
         rounds=rounds,
         backlog=feeding.METHOD,
         profiled=profiled,

@@ -12,6 +12,7 @@ ARRIVED_AT = 500.0  # a second, in the ids' times
 CHUNK = 30_000
 ONE_OF = 50  # so many fed transactions the id of one is kept
 BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
+WARM_UP = 90_000  # transactions: so long Java's compilers need more of the CPU than the transactions do
 QUIET, LOOK, QUIET_WITHIN = 0.4, 2.0, 60.0  # cores (idle it uses 0.2), seconds of a look, seconds
 
 METHOD = f"""\
@@ -56,6 +57,19 @@ async def through(count: int, seed: int) -> Run:
         await feeding
         await _read(statuses)
         return Run(count, ended - began, cpu.between(used, cpu.used()))
+
+
+async def warm_up(seed: int) -> None:
+    """Servers that were started a moment ago become as fast as they will be."""
+    print(f"warming up with {WARM_UP:,} transactions ...", flush=True)
+    for number in range(WARM_UP // CHUNK):
+        await through(CHUNK, seed - 1 - number)
+
+
+async def fed() -> int:
+    """How many records the log has."""
+    async with progress.group() as group:
+        return await group.end()
 
 
 async def fill(wanted: int, seed: int, look: Callable[[int], None]) -> list[str]:

@@ -117,7 +117,7 @@ def _figures(runs: Runs, rates: Sequence[float]) -> Iterator[Figure]:
 
 
 def _table(runs: Runs, rates: Sequence[float], loads: Sequence[float]) -> Table:
-    arrivals = ["one at a time", *(f"{load * median(rates):,.0f}" for load in loads)]
+    arrivals = ["one at a time", *(_spread([load * rate for rate in rates], 0) for load in loads)]
     rows = [
         [
             name,
@@ -158,9 +158,10 @@ def _busiest(of: Sequence[Meanwhile]) -> list[tuple[str, float]]:
     return sorted(each.items(), key=lambda item: -item[1])[:MOST_TOLD]
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float], digits: int = 1) -> str:
     lowest, highest = min(values), max(values)
-    return f"{median(values):.1f}" + (f" ({lowest:.1f} to {highest:.1f})" if len(values) > 1 else "")
+    spread = f" ({lowest:,.{digits}f} to {highest:,.{digits}f})" if len(values) > 1 else ""
+    return f"{median(values):,.{digits}f}{spread}"
 
 
 def _all(of: Sequence[Arrived]) -> list[float]:

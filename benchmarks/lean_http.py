@@ -35,6 +35,8 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
 
     async def call(self, request: bytes) -> Answer:
+        if self.transport.is_closing():
+            raise ConnectionError("the server closed the connection")
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self._answer

@@ -11,6 +11,7 @@ import psutil
 from infra.native.artifacts import locked
 from infra.native.wheels import WHEELS
 
+REPORT = ("benchmarks/report.json", "benchmarks/report.md", "benchmarks/plots")
 PACKAGES = (
     "faust-streaming",
     "mode-streaming",
@@ -61,11 +62,14 @@ def _tensorflow() -> str:
 
 
 def _commit() -> str:
+    """With a word if the code is not as it was committed; the report itself, which is being written, is no code."""
+    commit = _git("describe", "--always")
+    changed = _git("status", "--porcelain", "--", ":/", *(f":(exclude,top){path}" for path in REPORT))
+    return f"{commit}-dirty" if commit and changed else commit or version("faust-payments")
+
+
+def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or version("faust-payments")
+    return done.stdout.strip()

@@ -1,6 +1,7 @@
 """Stacks of a running process, sampled from outside by py-spy while something is done."""
 
 import asyncio
+import os
 import re
 import signal
 import tempfile
@@ -11,9 +12,12 @@ from pathlib import Path
 
 from benchmarks.environment import VENV
 from benchmarks.stages import Stack
+from infra.native import orphans
+from infra.native.folders import ROOT
 
 PROFILER = VENV / "bin" / "py-spy"
 RATE = 250  # looks a second
+LONGEST = 600  # seconds
 TO_WRITE = 60.0
 
 
@@ -39,7 +43,9 @@ async def watching(pid: int) -> AsyncIterator[Counter[Stack]]:
                 "--function",
                 "--gil",
             ),
-            *("--output", raw, "--duration", "unlimited"),
+            *("--output", raw, "--duration", str(LONGEST)),
+            # Marked as a part of the stack, so that `make down` ends one that was left behind.
+            env=os.environ | {orphans.STACK: str(ROOT), orphans.PART: PROFILER.name},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )

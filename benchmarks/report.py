@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -17,19 +18,19 @@ from benchmarks import environment
 from benchmarks.machine import machine, versions
 from benchmarks.page import page
 from benchmarks.result import Figure, Result, number
-from benchmarks.stage import ready
+from benchmarks.stage import ready_and_empty
 from infra.native.folders import CODE, STATE
 
 COMMITTED = Path(__file__).parent  # a full run's report
 QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparing
 #: Each benchmark's own bound, full and quick, in the order of the report. In all: 90 and 15 minutes.
 MINUTES = {
-    "throughput": (35.0, 4.0),
-    "http_load": (10.0, 1.5),
-    "latency": (8.0, 1.5),
-    "growth": (21.0, 3.5),
-    "cpu_time": (4.0, 1.5),
-    "rebuild": (12.0, 3.0),
+    "throughput": (30.0, 4.0),
+    "http_load": (14.0, 1.5),
+    "latency": (9.0, 1.5),
+    "growth": (22.0, 3.5),
+    "cpu_time": (5.0, 1.5),
+    "rebuild": (10.0, 3.0),
 }
 
 NUMBERS = re.compile(r"\[\s+[-+\d.e]+(?:,\s+[-+\d.e]+)*\s+\]")  # a list of them is one line
@@ -43,11 +44,12 @@ def folder(quick: bool) -> Path:
     return QUICK if quick else COMMITTED
 
 
-def command(name: str, measure: Measure, stage: Stage = ready) -> None:
+def command(name: str, measure: Measure, stage: Stage = ready_and_empty) -> None:
     """One benchmark as a command: `python -m benchmarks.NAME [--quick]`; 1 when it failed or a count was wrong.
 
     `stage`: the stack as it needs it.
     """
+    ends_in_order()
     said = f"python -m benchmarks.{name}"
     parser = argparse.ArgumentParser(prog=said, description=f"measures {name}")
     parser.add_argument("--quick", action="store_true", help="few and short, into .stack/benchmarks/")
@@ -68,6 +70,12 @@ def command(name: str, measure: Measure, stage: Stage = ready) -> None:
     sys.exit(1 if result.faults else 0)
 
 
+def ends_in_order() -> None:
+    """SIGTERM is as Ctrl-C: what was started is ended, what was laid aside is put back. In the background too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 async def _bounded(name: str, measure: Measure, quick: bool) -> Result:
     minutes = MINUTES[name][quick]
     bound = asyncio.timeout(60 * minutes)
@@ -86,7 +94,9 @@ def tell_failed(name: str, quick: bool, said: str, why: str) -> None:
 
 
 def _words(failure: BaseException) -> str:
-    """Its first line; the rest is on the terminal."""
+    """Its first line, of a group its first one's; the rest is on the terminal."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
     return f"{type(failure).__name__}: {failure}".splitlines()[0]
 
 

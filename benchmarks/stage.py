@@ -1,34 +1,15 @@
 """The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
 from infra.native import parts, procfile, stack, supervisor
-from infra.native.folders import DATA
-from infra.native.parts import Part
+from infra.native.folders import ASIDE, DATA
 
 WORKER = "transactions"
 GENERATOR = "generator"
-ASIDE = DATA.with_name("data.aside")  # what was stored before a benchmark that begins with nothing
-READY_WITHIN = 30.0  # one late answer on a busy machine is no fault
-
-
-@contextmanager
-def ready() -> Iterator[None]:
-    """The stack, quiet: started when it is not up, and then stopped again."""
-    if stack.is_up():
-        _check()
-        with _without_generator():
-            yield
-        return
-    try:
-        mend()
-        yield
-    finally:
-        stack.down()
 
 
 def mend() -> None:
@@ -38,60 +19,37 @@ def mend() -> None:
     stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
 
 
-def _check() -> None:
-    if stack.current_form() != "two":
-        raise SystemExit(
-            "the stack is up with FORM=one, benchmarks measure two workers: make down, then again"
-        )
-    if stack.current_scale() != 1:
-        raise SystemExit("the stack has several transactions workers: make scale NAME=transactions N=1")
-    deadline = time.monotonic() + READY_WITHIN
-    while (waited_for := _not_ready()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    if waited_for:
-        names = ", ".join(f"{part.name} ({part.why_not})" for part in waited_for)
-        raise SystemExit(f"not ready: {names}; see make ps, make logs NAME={waited_for[0].name}")
-
-
-def _not_ready() -> list[Part]:
-    asked = parts.asked(part for part in parts.states().values() if part.name != GENERATOR)
-    return [part for part in asked if part.why_not]
-
-
 @contextmanager
-def _without_generator() -> Iterator[None]:
-    """A stack that was up keeps its generator, but not meanwhile."""
-    if stack.pid(GENERATOR) is None:
-        yield
-        return
-    stop(GENERATOR)
+def down_meanwhile() -> Iterator[None]:
+    """The stack is down; at the end it is as it was before."""
+    was_up = stack.is_up()
+    had_generator = was_up and stack.pid(GENERATOR) is not None
+    stack.down()
     try:
         yield
     finally:
-        start(GENERATOR)
+        stack.down()
+        if was_up:
+            mend()
+        if had_generator:
+            start(GENERATOR)
 
 
 @contextmanager
 def nothing_stored() -> Iterator[None]:
     """Down, and with no data: what there is lies aside meanwhile. At the end all is as it was before."""
-    was_up = stack.is_up()
-    had_generator = was_up and stack.pid(GENERATOR) is not None
-    stack.down()
-    if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
-        forget()
-    elif DATA.exists():
-        DATA.rename(ASIDE)
-    try:
-        yield
-    finally:
-        stack.down()
-        forget()
-        if ASIDE.exists():
-            ASIDE.rename(DATA)
-        if was_up:
-            mend()
-        if had_generator:
-            start(GENERATOR)
+    with down_meanwhile():
+        if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
+            forget()
+        elif DATA.exists():
+            DATA.rename(ASIDE)
+        try:
+            yield
+        finally:
+            stack.down()
+            forget()
+            if ASIDE.exists():
+                ASIDE.rename(DATA)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from benchmarks import backlog, environment, progress, report, stage
-from benchmarks.backlog import Run, through
+from benchmarks import backlog, feeding, progress, report, stage
+from benchmarks.backlog import SEED, Run, through
 from benchmarks.comparison import Measured, result
 from benchmarks.result import Result
 from benchmarks.sides import OLD_WAY, OURS, SIDES
@@ -18,9 +18,8 @@ SECONDS = 30  # of each side's work
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
-    await asyncio.to_thread(environment.ready)
-    async with progress.group(OURS.group) as group:
-        await backlog.drained(group)
+    if not quick:
+        await feeding.warm_up(SEED)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     sides = [Measured(side, count=side.trial) for side in SIDES]
     try:
@@ -45,9 +44,9 @@ async def _choose(one: Measured) -> None:
 
 
 async def _rounds(sides: Sequence[Measured], rounds: int) -> None:
-    """One after the other, each time another one first: the log grows meanwhile."""
+    """One after the other, each time another one first, and every other time backwards: neighbours matter."""
     for number in range(rounds):
-        for one in (*sides[number:], *sides[:number]):
+        for one in [*sides[number:], *sides[:number]][:: -1 if number % 2 else 1]:
             if one.side is not OLD_WAY or number == 0:
                 one.runs.append(await _went(one, one.batch, f"round {number + 1} of {rounds}"))
 
@@ -57,6 +56,7 @@ async def _went(one: Measured, batch: int, what: str, *, kill: bool = False) -> 
     print(f"{one.side.title}, {what}: {one.count:,} transactions{said} ...", end="", flush=True)
     # Else who comes later pays for what Cassandra flushes and compacts of those before.
     await asyncio.to_thread(empty_table)
+    await feeding.settled()
     run = await through(one.side, one.count, batch, kill=kill)
     print(f" {run.rate:,.0f} a second{'; WRONG: ' if run.faults else ''}{'; '.join(run.faults)}", flush=True)
     return run
@@ -71,4 +71,4 @@ async def _as_it_was() -> None:
 
 
 if __name__ == "__main__":
-    report.command("throughput", measure, stage.ready_and_empty)
+    report.command("throughput", measure)

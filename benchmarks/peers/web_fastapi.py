@@ -18,6 +18,7 @@ from app import topics
 from app.clients.redis import RecentTransactions
 from app.models.status import sort_key
 from app.models.transaction import TransactionRequest, new_transaction
+from app.resources import keep_what_is_there
 from app.settings import settings
 from app.web.pending import PendingNotes
 
@@ -37,6 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.codec = await topics.register(values, topics.CREATED)
     app.state.patience = values.publish_timeout
     notes = asyncio.create_task(pending.run())
+    keep_what_is_there()
     yield
     notes.cancel()
     await producer.stop()

@@ -17,7 +17,7 @@ from app.doors import RealDoors
 from app.errors import Transient
 from app.narration import Narrator
 from app.pipeline import Pipeline
-from app.resources import Resources, waited_for
+from app.resources import Resources, keep_what_is_there, waited_for
 from app.settings import Settings, settings
 from app.topics import CREATED
 
@@ -103,6 +103,7 @@ async def opened() -> AsyncIterator[Work]:
     await resources.antifraud.open()
     await waited_for("Cassandra", resources.cassandra.open)
     await resources.open_log()
+    keep_what_is_there()
     try:
         yield Work(values, resources)
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from infra.native import procfile, showing, stack
+from infra.native.folders import ASIDE, DATA
 
 BY_NAME = {
     "stop": stack.stop,
@@ -44,6 +45,16 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def up(only: str, form: str) -> None:
+    """What runs already stays; says so when the data are not the user's."""
+    if ASIDE.exists():
+        print(
+            f"these are the data of a benchmark, which throws them away; yours come back when it ends. If none runs: "
+            f"make down; rm -r {DATA}; mv {ASIDE} {DATA}"
+        )
+    stack.up(only.replace(",", " ").split(), form or None)
+
+
 def demo(form: str) -> NoReturn:
     """The demo; imported here, since ps and kill need none of what it brings."""
     from infra.native.demo import run as run_demo
@@ -60,7 +71,7 @@ def scale(name: str, count: int) -> None:
 def run(given: argparse.Namespace) -> None:
     """Do what the command line says."""
     commands: dict[str, Callable[[], object]] = {
-        "up": lambda: stack.up(given.only.replace(",", " ").split(), given.form or None),
+        "up": lambda: up(given.only, given.form),
         "demo": lambda: demo(given.form),
         "down": stack.down,
         "clean": stack.clean,

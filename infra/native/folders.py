@@ -13,6 +13,7 @@ ROOT = Path(os.environ.get("FAUST_PAYMENTS_ROOT", CODE)).resolve()
 STATE = ROOT / ".stack"
 LOGS = STATE / "logs"
 DATA = STATE / "data"
+ASIDE = STATE / "data.aside"  # what was stored before a benchmark: it begins with nothing
 LOCK = STATE / "run" / "lock"
 SUPERVISOR = STATE / "run" / "supervisor"  # its configuration, its pid, how each part was last started
 BIN = Path(sys.executable).parent  # not resolved: a venv's python is a link to one elsewhere

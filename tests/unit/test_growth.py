@@ -89,8 +89,9 @@ def test_it_is_back_too_when_the_last_such_benchmark_was_killed(
 ) -> None:
     with begun(tmp_path, monkeypatch) as data:
         data.mkdir()
-        stage.ASIDE.mkdir()
-        (stage.ASIDE / "the user's").touch()
+        aside = data.with_name("data.aside")
+        aside.mkdir()
+        (aside / "the user's").touch()
         with stage.nothing_stored():
             assert not data.exists()
         assert [file.name for file in data.iterdir()] == ["the user's"]

@@ -28,6 +28,10 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -45,6 +49,17 @@ def test_an_answer_may_come_in_any_pieces() -> None:
             assert not call.done()
             connection.data_received(whole[cut:])
             assert await call == Answer(201, b'{"id": "ab"}')
+
+    asyncio.run(scene())
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_not_waited_for() -> None:
+    async def scene() -> None:
+        connection = _Connection()
+        connection.connection_made(wire := Wire())
+        wire.closed = True
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(connection.call(b"GET"), 1)
 
     asyncio.run(scene())
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -132,3 +136,30 @@ def test_all_benchmarks_together_have_90_minutes_and_the_quick_ones_15() -> None
 def test_each_benchmark_is_a_command(name: str) -> None:
     text = Path(report.__file__).with_name(f"{name}.py").read_text()
     assert f'report.command("{name}", measure' in text
+
+
+def test_a_benchmark_that_is_told_to_end_puts_back_what_it_laid_aside() -> None:
+    program = """
+import asyncio, signal
+from benchmarks.report import ends_in_order
+
+async def measure():
+    print("at work", flush=True)
+    await asyncio.sleep(60)
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell
+ends_in_order()
+try:
+    asyncio.run(measure())
+finally:
+    print("put back", flush=True)
+"""
+    for told in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=PIPE, stderr=PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "at work\n"
+            process.send_signal(told)
+            out, _ = process.communicate(timeout=30)
+        assert out == "put back\n"
