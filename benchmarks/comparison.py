@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.backlog import ARRIVED_AT, DEFAULT_BATCH, SEED, Run
-from benchmarks.environment import LOCK
+from benchmarks.environment import locked
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.sides import FASTSTREAM, LOOP, OLD_WAY, OURS, PLAIN_FAUST, QUIX, Side
 
@@ -89,7 +89,7 @@ def result(sides: Sequence[Measured], quick: bool) -> Result:
     return Result(
         "Pipeline throughput",
         METHOD.format(arrived=ARRIVED_AT, batches=batches, rounds=rounds, sizes=sizes),
-        {"arrived at": ARRIVED_AT, "seed": SEED, **_versions()},
+        {"arrived at": ARRIVED_AT, "seed": SEED, **locked("faststream", "quixstreams", "confluent-kafka")},
         _figures({one.side.group: one for one in sides}),
         [_overview(sides), _cpu(sides), *([] if quick else [_sweep(sides)])],
         [f"{one.side.title}: {fault}" for one in sides for run in one.all_runs() for fault in run.faults],
@@ -203,10 +203,3 @@ def _raw(one: Measured) -> dict[str, object]:
         "CPU seconds": [run.spent for run in one.runs],
         "swept": {batch: run.rate for batch, run in one.swept.items()},
     }
-
-
-def _versions() -> dict[str, str]:
-    """Of what .venv-bench has and the app has not."""
-    names = ("faststream", "quixstreams", "confluent-kafka")
-    pinned = (line.split()[0].split("==") for line in LOCK.read_text().splitlines() if "==" in line)
-    return {name: version for name, version in pinned if name in names}

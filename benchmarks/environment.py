@@ -6,6 +6,7 @@ When nothing is left to do a stamp tells so at once. `python -m benchmarks.envir
 
 import fcntl
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,16 @@ MANIFESTS = (HERE / "load" / "package.json", HERE / "load" / "package-lock.json"
 VENV = CODE / ".venv-bench"
 PYTHON = VENV / "bin" / "python"
 LOAD = VENV / "load"
+
+
+def locked(*names: str) -> dict[str, str]:
+    """The versions of packages that .venv-bench has, and of the load generator."""
+    versions: dict[str, str] = json.loads(MANIFESTS[0].read_text())["dependencies"]
+    for line in LOCK.read_text().splitlines():
+        name, pinned, rest = line.partition("==")
+        if pinned:
+            versions[name] = rest.split()[0]
+    return {name: versions[name] for name in names}
 
 
 def ready() -> None:

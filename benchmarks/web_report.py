@@ -5,6 +5,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from benchmarks.environment import locked
 from benchmarks.flame import flame
 from benchmarks.profiler import RATE
 from benchmarks.result import Figure, Plot, Result, Svg, Table, number
@@ -23,12 +24,13 @@ which the sides take turns within every number of connections and begin with ano
 median, a ratio is of runs of the same round.
 
 The sides, each one process with one thread and asyncio's own event loop: the **bff**, all of it, with its Kafka
-consumer; **FastAPI + aiokafka** (uvicorn with httptools, no access log) doing the same job: the same fields and bounds
-checked by pydantic, a UUIDv7, Avro in Confluent's frame, an idempotent producer waiting for the acknowledgement of all
-replicas, the same answers, the pending transaction put into Redis in the background, GET from Redis by the same
-client; the **bare aiohttp handler**, as Faust starts it, answers constants of the same bytes, and reads and asks
-nothing: what the framework allows. Before the rounds each side's answers to GET are compared with the bff's; afterwards
-the records in Kafka are counted against the 201s.
+consumer; **FastAPI + aiokafka** (uvicorn with httptools, no access log) doing the same job: the same fields and
+bounds checked by pydantic, a UUIDv7, Avro in Confluent's frame, an idempotent producer waiting for the
+acknowledgement of all replicas (Kafka is one broker here), the same answers (a list without cursor and source), the
+pending transaction put into Redis in the background, GET from Redis by the same client; the **bare aiohttp handler**,
+as Faust starts it, answers constants of the same bytes, and reads and asks nothing: what the framework allows. Before
+the rounds each side's answers to GET are compared with the bff's; afterwards the records in Kafka are counted against
+the 201s.
 
 While POST is measured the transactions worker is stopped, the same for all sides, so that the web tier and Kafka have
 the machine; what was POSTed, FastAPI's records too, is decided afterwards, and a dead letter among them is a fault. The
@@ -65,6 +67,7 @@ def result(
         "rounds": plan.rounds,
         "seconds of POST, of GET": [plan.post, plan.get],
         "not counted, s": plan.warm,
+        **locked("fastapi", "uvicorn", "pydantic", "autocannon"),
     }
     return Result(
         "HTTP",
