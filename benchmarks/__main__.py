@@ -1,4 +1,4 @@
-"""All benchmarks, one after another: `make bench`. Each has a stack and data of its own; a user's come back at the end.
+"""All benchmarks, one after another: `make bench`. Stack and data are theirs meanwhile; a user's come back at the end.
 
 Each is a process of its own with its own bound: one that fails or does not end takes nothing from the others. It is
 told as failed in the report, and the exit status is 1.
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few and short, into .stack/benchmarks/")
     quick: bool = parser.parse_args().quick
     report.ends_in_order()
-    with stage.down_meanwhile():
+    with stage.for_all():
         failed = [name for name in report.MINUTES if not _run(name, quick)]
     print(f"\nthe report: {report.folder(quick) / 'report.md'}")
     if failed:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import feeding, memory, reads, report, sweeps
+from benchmarks import feeding, memory, reads, report, stage, sweeps
 from benchmarks.feeding import Run
 from benchmarks.grown import Grown, Sample, Stored
 from benchmarks.growth_report import result
@@ -72,4 +72,4 @@ async def _round(samples: list[Sample], size: int, count: int, number: int) -> R
 
 
 if __name__ == "__main__":
-    report.command("growth", measure)
+    report.command("growth", measure, stage.ready_and_empty)

@@ -18,7 +18,7 @@ from benchmarks import environment
 from benchmarks.machine import machine, versions
 from benchmarks.page import page
 from benchmarks.result import Figure, Result, number
-from benchmarks.stage import ready_and_empty
+from benchmarks.stage import ready
 from infra.native.folders import CODE, STATE
 
 COMMITTED = Path(__file__).parent  # a full run's report
@@ -44,7 +44,7 @@ def folder(quick: bool) -> Path:
     return QUICK if quick else COMMITTED
 
 
-def command(name: str, measure: Measure, stage: Stage = ready_and_empty) -> None:
+def command(name: str, measure: Measure, stage: Stage = ready) -> None:
     """One benchmark as a command: `python -m benchmarks.NAME [--quick]`; 1 when it failed or a count was wrong.
 
     `stage`: the stack as it needs it.

@@ -1,5 +1,6 @@
 """The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -8,6 +9,7 @@ from io import StringIO
 from infra.native import parts, procfile, stack, supervisor
 from infra.native.folders import ASIDE, DATA
 
+OURS = "FAUST_PAYMENTS_BENCH"
 WORKER = "transactions"
 GENERATOR = "generator"
 
@@ -37,7 +39,15 @@ def down_meanwhile() -> Iterator[None]:
 
 @contextmanager
 def nothing_stored() -> Iterator[None]:
-    """Down, and with no data: what there is lies aside meanwhile. At the end all is as it was before."""
+    """Down, and with no data: what there is lies aside meanwhile. At the end all is as it was before.
+
+    Within `make bench` that is done once for all, and a benchmark begins by throwing away what the last one has left.
+    """
+    if os.environ.get(OURS):
+        stack.down()
+        forget()
+        yield
+        return
     with down_meanwhile():
         if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
             forget()
@@ -50,6 +60,28 @@ def nothing_stored() -> Iterator[None]:
             forget()
             if ASIDE.exists():
                 ASIDE.rename(DATA)
+
+
+@contextmanager
+def for_all() -> Iterator[None]:
+    """Stack and data are the benchmarks' while all of them run, each a process of its own."""
+    with nothing_stored():
+        os.environ[OURS] = "1"
+        try:
+            yield
+        finally:
+            del os.environ[OURS]
+
+
+@contextmanager
+def ready() -> Iterator[None]:
+    """The stack, up and quiet, with data that are no user's: nothing, or what the last benchmark has left."""
+    if os.environ.get(OURS):
+        mend()
+        yield
+        return
+    with ready_and_empty():
+        yield
 
 
 @contextmanager

@@ -71,4 +71,4 @@ async def _as_it_was() -> None:
 
 
 if __name__ == "__main__":
-    report.command("throughput", measure)
+    report.command("throughput", measure, stage.ready_and_empty)

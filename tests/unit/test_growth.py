@@ -84,6 +84,21 @@ def test_what_a_user_had_stored_is_back_after_a_benchmark_that_begins_with_nothi
         assert [file.name for file in data.iterdir()] == ["the user's"]
 
 
+def test_one_of_all_benchmarks_touches_neither_what_a_user_had_nor_brings_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begun(tmp_path, monkeypatch) as data:
+        data.mkdir()
+        (data / "the user's").touch()
+        with stage.for_all():
+            for _ in range(2):
+                with stage.nothing_stored():
+                    assert not data.exists()
+                    data.mkdir()
+                assert not (data / "the user's").exists()
+        assert [file.name for file in data.iterdir()] == ["the user's"]
+
+
 def test_it_is_back_too_when_the_last_such_benchmark_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
