@@ -1,11 +1,12 @@
 """What the latency benchmark hands back."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.arrivals import ALONE_EVERY, CONNECTIONS, EACH, EVERY, FOLLOWED, WINDOW, Arrived
-from benchmarks.meanwhile import STEPS, Meanwhile, cores
+from benchmarks.meanwhile import STEPS, Meanwhile
 from benchmarks.result import Figure, Plot, Result, Table, percentile
 
 PERCENTS = (50, 99, 99.9)
@@ -95,7 +96,7 @@ def in_the_way(did: Mapping[str, Sequence[Meanwhile]]) -> str:
     alone, (low, under) = did["alone"], list(did.items())[1]
     steps = {step: median(one.steps[step] for one in alone) for step in STEPS}
     busy = median(one.busy for one in under)
-    return IN_THE_WAY.format(cores=cores(), low=f"{low} of the capacity", busy=busy, **steps)
+    return IN_THE_WAY.format(cores=os.cpu_count(), low=f"{low} of the capacity", busy=busy, **steps)
 
 
 Runs = Mapping[str, Sequence[Arrived]]

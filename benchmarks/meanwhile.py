@@ -1,6 +1,5 @@
 """What the stack did while it was measured: the worker's rounds, how long its steps took, how many cores were busy."""
 
-import os
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -75,8 +74,3 @@ def between(before: Look, after: Look) -> Meanwhile:
         {step: 1e3 * mean(step) for step in STEPS},
         {name: spent / seconds for name, spent in cpu.between(before.spent, after.spent).items()},
     )
-
-
-def cores() -> int:
-    """How many the machine has."""
-    return os.cpu_count() or 1

@@ -9,7 +9,7 @@ from io import StringIO
 from infra.native import parts, procfile, stack, supervisor
 from infra.native.folders import ASIDE, DATA
 
-OURS = "FAUST_PAYMENTS_BENCH"
+OURS = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
 WORKER = "transactions"
 GENERATOR = "generator"
 
@@ -19,22 +19,6 @@ def mend() -> None:
     if stack.is_up() and stack.current_scale() != 1:
         stack.scale(1)
     stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
-
-
-@contextmanager
-def down_meanwhile() -> Iterator[None]:
-    """The stack is down; at the end it is as it was before."""
-    was_up = stack.is_up()
-    had_generator = was_up and stack.pid(GENERATOR) is not None
-    stack.down()
-    try:
-        yield
-    finally:
-        stack.down()
-        if was_up:
-            mend()
-        if had_generator:
-            start(GENERATOR)
 
 
 @contextmanager
@@ -48,18 +32,24 @@ def nothing_stored() -> Iterator[None]:
         forget()
         yield
         return
-    with down_meanwhile():
-        if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
-            forget()
-        elif DATA.exists():
-            DATA.rename(ASIDE)
-        try:
-            yield
-        finally:
-            stack.down()
-            forget()
-            if ASIDE.exists():
-                ASIDE.rename(DATA)
+    was_up = stack.is_up()
+    had_generator = was_up and stack.pid(GENERATOR) is not None
+    stack.down()
+    if ASIDE.exists():  # the last one was killed: what is in place is a benchmark's
+        forget()
+    elif DATA.exists():
+        DATA.rename(ASIDE)
+    try:
+        yield
+    finally:
+        stack.down()
+        forget()
+        if ASIDE.exists():
+            ASIDE.rename(DATA)
+        if was_up:
+            mend()
+        if had_generator:
+            start(GENERATOR)
 
 
 @contextmanager
