@@ -6,6 +6,7 @@ from statistics import median
 
 from benchmarks.backlog import ARRIVED_AT, DEFAULT_BATCH, SEED, Run
 from benchmarks.environment import locked
+from benchmarks.feeding import WARM_UP
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.sides import FASTSTREAM, LOOP, OLD_WAY, OURS, PLAIN_FAUST, QUIX, Side
 
@@ -54,7 +55,7 @@ delays, so it is many times as fast as that was; 500 times (e) is more than the 
 """
 FULL = (
     "three rounds, of (e) one, each beginning with another side, the second in the other direction",
-    "Each side's backlog is about 30 s of its work.",
+    f"Each side's backlog is about 30 s of its work. Before all that {WARM_UP:,} transactions make the servers warm.",
 )
 SHORT = ("one round", "Short backlogs and no sweep: good for a look, not for comparing.")
 

@@ -17,14 +17,14 @@ from infra.native import parts
 SEED = 8
 
 METHOD = """\
-After {warm:,} transactions that are not counted, {rounds} rounds: {backlog}. CPU time is what the system has counted
-for each process (user and system) from before the feeding until the bff had read the last status; feeding itself is
-not the stack's. Then one backlog more, {profiled:,} transactions, while py-spy looks at the worker {rate} times a
-second from outside: {samples:,} stacks of the thread that held Python's lock. A stack belongs to the stage of its
-innermost frame that benchmarks/stages.py names: what asyncio or a future does inside a step is the step's; the thread
-of the Cassandra driver is store's. The microseconds are those that the system has counted for the worker's threads in
-the rounds without the profiler (main thread, Python's others, gRPC's own, which are assess's); the stacks say how they
-are to be divided.
+After at least {warm:,} transactions that are not counted, {rounds} rounds: {backlog}. CPU time is what the system has
+counted for each process (user and system) from before the feeding until the bff had read the last status; feeding
+itself is not the stack's. Then one backlog more, {profiled:,} transactions, while py-spy looks at the worker {rate}
+times a second from outside: {samples:,} stacks of the thread that held Python's lock. A stack belongs to the stage of
+its innermost frame that benchmarks/stages.py names: what asyncio or a future does inside a step is the step's; the
+thread of the Cassandra driver is store's. The microseconds are those that the system has counted for the worker's
+threads in the rounds without the profiler (main thread, Python's others, gRPC's own, which are assess's); the stacks
+say how they are to be divided.
 """
 
 
