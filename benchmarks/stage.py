@@ -9,7 +9,7 @@ from io import StringIO
 from infra.native import parts, procfile, stack, supervisor
 from infra.native.folders import ASIDE, DATA
 
-OURS = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
+FOR_ALL = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
 WORKER = "transactions"
 GENERATOR = "generator"
 
@@ -27,7 +27,7 @@ def nothing_stored() -> Iterator[None]:
 
     Within `make bench` that is done once for all, and a benchmark begins by throwing away what the last one has left.
     """
-    if os.environ.get(OURS):
+    if os.environ.get(FOR_ALL):
         stack.down()
         forget()
         yield
@@ -56,17 +56,17 @@ def nothing_stored() -> Iterator[None]:
 def for_all() -> Iterator[None]:
     """Stack and data are the benchmarks' while all of them run, each a process of its own."""
     with nothing_stored():
-        os.environ[OURS] = "1"
+        os.environ[FOR_ALL] = "1"
         try:
             yield
         finally:
-            del os.environ[OURS]
+            del os.environ[FOR_ALL]
 
 
 @contextmanager
 def ready() -> Iterator[None]:
     """The stack, up and quiet, with data that are no user's: nothing, or what the last benchmark has left."""
-    if os.environ.get(OURS):
+    if os.environ.get(FOR_ALL):
         mend()
         yield
         return
