@@ -26,10 +26,12 @@ INSERT = (
 )
 FILE_BUCKET = "INSERT INTO transactions.transaction_buckets (span, bucket) VALUES (?, ?)"
 BUCKETS = "SELECT bucket FROM transactions.transaction_buckets WHERE span = ? AND bucket <= ? LIMIT ?"
-NEWEST = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? LIMIT ?"  # noqa: S608
+#: All shards of a minute in one query, so many rows of each.
+_OF_EACH_SHARD = f"shard IN ({', '.join(str(shard) for shard in range(SHARDS))})"
+NEWEST = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND {_OF_EACH_SHARD} PER PARTITION LIMIT ?"  # noqa: S608
 OLDER = (
     f"SELECT {_NAMES} FROM transactions.transactions "  # noqa: S608
-    "WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT ?"
+    f"WHERE bucket = ? AND {_OF_EACH_SHARD} AND transaction_id < ? PER PARTITION LIMIT ?"
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
 WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
@@ -158,28 +160,29 @@ class TransactionsTable:
         return found[:limit]  # type: ignore[return-value]
 
     async def _bucket(self, read: Read, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:
-        async def of_shard(shard: int, most: int) -> Rows:
+        async def of_each_shard(most: int) -> Rows:
             if before and bucket == before[0]:
-                return await read(OLDER, (bucket, shard, before[1], most))
-            return await read(NEWEST, (bucket, shard, most))
+                rows = await read(OLDER, (bucket, before[1], most))
+            else:
+                rows = await read(NEWEST, (bucket, most))
+            return sorted(rows, key=_id, reverse=True)
 
         # Ids are spread evenly over the shards: some more than its share of the page is enough of each, nearly always.
         most = min(limit, limit // SHARDS * 5 // 4 + 8)
-        shards = await asyncio.gather(*(of_shard(shard, most) for shard in range(SHARDS)))
-        page = _newest_first(shards)[:limit]
-        for shard, rows in enumerate(shards):
-            if len(rows) == most < limit and (len(page) < limit or _id(rows[-1]) > _id(page[-1])):
-                shards[shard] = await of_shard(shard, limit)  # it may have more of the page
-        return _newest_first(shards)
+        rows = await of_each_shard(most)
+        on_page = Counter(shard_of(_id(row)) for row in rows[:limit])
+        if most < limit and most in on_page.values():
+            rows = await of_each_shard(limit)  # that shard may have more of the page
+        return rows
 
     async def _buckets_from(self, read: Read, top: int, count: int) -> list[int]:
-        # A page nearly always ends in the month in which it begins: that one is asked beside the list of all.
-        rows, months = await asyncio.gather(
-            read(BUCKETS, (month_of(top), top, count)), read(BUCKETS, ("all", top, 1200))
-        )
-        older = (month["bucket"] for month in months if month_of(month["bucket"]) != month_of(top))
-        while len(rows) < count and (month := next(older, None)) is not None:
-            rows = [*rows, *await read(BUCKETS, (month_of(month), top, count - len(rows)))]
+        # Nearly always they are all of this month; only where they are not is it asked which months there are.
+        rows = await read(BUCKETS, (month_of(top), top, count))
+        if len(rows) < count:
+            for month in await read(BUCKETS, ("all", first_minute(month_of(top)) - 1, 1200)):
+                rows += await read(BUCKETS, (month_of(month["bucket"]), top, count - len(rows)))
+                if len(rows) == count:
+                    break
         return [row["bucket"] for row in rows]
 
     async def _read(self, cql: str, values: Sequence[Any]) -> Rows:
@@ -188,10 +191,6 @@ class TransactionsTable:
     async def _read_strictly(self, cql: str, values: Sequence[Any]) -> Rows:
         # Nobody waits for it, so it may take as long as a write.
         return await self._cassandra.read_at(STRONGEST, cql, values, self._write_timeout)
-
-
-def _newest_first(shards: Iterable[Rows]) -> Rows:
-    return sorted((row for rows in shards for row in rows), key=_id, reverse=True)
 
 
 def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:
