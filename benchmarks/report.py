@@ -28,9 +28,9 @@ MINUTES = {
     "throughput": (30.0, 4.0),
     "http_load": (12.0, 1.5),
     "latency": (9.0, 1.5),
-    "growth": (23.0, 3.5),
+    "growth": (20.0, 3.5),
     "cpu_time": (7.0, 1.5),
-    "rebuild": (9.0, 3.0),
+    "rebuild": (12.0, 3.0),
 }
 
 NUMBERS = re.compile(r"\[\s+[-+\d.e]+(?:,\s+[-+\d.e]+)*\s+\]")  # a list of them is one line
