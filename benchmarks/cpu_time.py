@@ -31,8 +31,6 @@ say how they are to be divided.
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     rounds, count, profiled = (1, 5_000, 10_000) if quick else (3, 30_000, 60_000)
-    if not quick:
-        await feeding.warm_up(SEED)
     worker = parts.states()[stage.WORKER].pid
     if not worker:
         raise SystemExit("the transactions worker does not run")

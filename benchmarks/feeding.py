@@ -16,6 +16,7 @@ BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
 #: Measured in steps of 80,000, CPU microseconds of the whole stack a transaction: 578, 460, 372, 322, 275, 242, then
 #: no lower.
 WARM_UP = 400_000
+SEED = 9
 QUIET, LOOK, QUIET_WITHIN = 0.4, 2.0, 60.0  # cores (idle it uses 0.2), seconds of a look, seconds
 
 METHOD = f"""\
@@ -62,11 +63,11 @@ async def through(count: int, seed: int) -> Run:
         return Run(count, ended - began, cpu.between(used, cpu.used()))
 
 
-async def warm_up(seed: int) -> None:
+async def warm_up() -> None:
     """Servers that were started a moment ago become as fast as they will be; what an earlier benchmark fed counts."""
     if (before := await fed()) < WARM_UP:
         print(f"warming up with {WARM_UP - before:,} transactions ...", flush=True)
-        await fill(WARM_UP, seed, lambda _: None)
+        await fill(WARM_UP, SEED, lambda _: None)
 
 
 async def fed() -> int:

@@ -36,9 +36,7 @@ QUICK = Plan((2_000, 10_000, 30_000), 1, 2_500, 50, 2_500, (500, 2000), (1, 2))
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
     plan = QUICK if quick else FULL
-    if not quick:
-        await feeding.warm_up(SEED)
-        await asyncio.to_thread(empty_table)
+    await asyncio.to_thread(empty_table)
     grown = await _grown(plan, await feeding.fed())
     print("batch sizes, then workers ...", flush=True)
     sizes = await sweeps.batch_sizes(plan.batch_sizes, plan.rounds, plan.sweep, SEED)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks import backlog, feeding, progress, report, stage, traffic, web_sides
+from benchmarks import backlog, progress, report, stage, traffic, web_sides
 from benchmarks.profiler import watching
 from benchmarks.progress import Group
 from benchmarks.result import Result
@@ -41,8 +41,6 @@ Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connecti
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     plan = Plan(1, 0.2, 1, 0.7, 2) if quick else Plan(3, 1, 5, 3.5, 15)
-    if not quick:
-        await feeding.warm_up(SEED)
     async with progress.group() as group:
         posting, *getting = kinds(await _filled(group))
         async with web_sides.all_sides([kind.path for kind in getting]) as urls:

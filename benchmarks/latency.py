@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import NamedTuple
 
-from benchmarks import arrivals, backlog, feeding, meanwhile, progress, report
+from benchmarks import arrivals, backlog, meanwhile, progress, report
 from benchmarks.arrivals import Arrived
 from benchmarks.latency_report import Round, result
 from benchmarks.meanwhile import Meanwhile
@@ -27,8 +27,6 @@ class Plan(NamedTuple):
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     plan = Plan(1, 60, 2, 5, 8) if quick else Plan(3, 100, 3, 12, 25)
-    if not quick:
-        await feeding.warm_up(SEED)
     await arrivals.alone(WARM_UP, SEED)
     return result([await _round(number, plan) for number in range(plan.rounds)], plan, LOADS)
 

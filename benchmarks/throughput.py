@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from benchmarks import backlog, feeding, progress, report, stage
-from benchmarks.backlog import SEED, Run, through
+from benchmarks.backlog import Run, through
 from benchmarks.comparison import Measured, result
 from benchmarks.result import Result
 from benchmarks.sides import OURS, SIDES
 from infra.native.recovery import empty_table
 
-BATCHES = (500, 2000, 5000)
+BATCHES = (2000, 5000)
 BATCH_KILLED = 500  # leaves room for a kill in the middle
 ROUNDS = 5  # of the sides with batches, which differ by less than one run of a side from its next
 SECONDS = 30  # of each side's work
@@ -18,8 +18,6 @@ SECONDS = 30  # of each side's work
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
-    if not quick:
-        await feeding.warm_up(SEED)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     sides = [Measured(side, count=side.trial) for side in SIDES]
     try:
@@ -37,7 +35,7 @@ async def measure(quick: bool) -> Result:
 async def _choose(one: Measured) -> None:
     """The batch size at which it is fastest, and how much it does of it in the time."""
     sizes = BATCHES if one.side.batched else (one.batch,)
-    one.count = 2 * one.side.trial
+    one.count = (4 if one.side.batched else 2) * one.side.trial
     one.swept = {batch: await _went(one, batch, "to choose its batch size") for batch in sizes}
     one.batch = max(one.swept, key=lambda batch: one.swept[batch].rate)
     one.count = int(round(SECONDS * one.swept[one.batch].rate, -3 if one.side.batched else -1))

@@ -16,6 +16,7 @@ from benchmarks.page import page
 from benchmarks.result import Figure, Result
 
 CONTEXT = {"date": "today", "command": "python -m benchmarks.x", "machine": {}, "versions": {}}
+FOR_A_WARM_UP = 4  # minutes
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ def test_one_that_is_not_done_within_its_bound_says_so(monkeypatch: pytest.Monke
 
 def test_all_benchmarks_together_have_90_minutes_and_the_quick_ones_15() -> None:
     full, quick = zip(*report.MINUTES.values(), strict=True)
-    assert sum(full) <= 90
+    assert sum(full) + 2 * FOR_A_WARM_UP <= 90
     assert sum(quick) <= 15
 
 
