@@ -27,10 +27,10 @@ QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparin
 #: (the first one's and growth's) all of them take 90 and 15 minutes at most.
 MINUTES = {
     "throughput": (31.0, 4.0),
-    "http_load": (10.0, 1.5),
+    "http_load": (11.0, 1.5),
     "latency": (7.0, 1.5),
     "growth": (17.0, 3.5),
-    "cpu_time": (5.0, 1.5),
+    "cpu_time": (4.0, 1.5),
     "rebuild": (12.0, 3.0),
 }
 
