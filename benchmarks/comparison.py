@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.backlog import ARRIVED_AT, DEFAULT_BATCH, SEED, Run
+from benchmarks.cpu import CASSANDRA
 from benchmarks.environment import locked
 from benchmarks.feeding import WARM_UP
 from benchmarks.result import Figure, Plot, Result, Table, number
@@ -14,7 +15,6 @@ from benchmarks.sides import FASTSTREAM, LOOP, OLD_WAY, OURS, PLAIN_FAUST, QUIX,
 TARGETS = ((LOOP, 0.95), (FASTSTREAM, 1.0), (QUIX, 1.0), (PLAIN_FAUST, 3.0), (OLD_WAY, 500.0))
 OWN_CPU_TO_LOOP = 1.3
 STACK_CPU = 250.0  # microseconds a transaction
-CASSANDRA = ("cassandra-1", "cassandra-2", "cassandra-3")
 ANTIFRAUD = ("envoy", "antifraud-1", "antifraud-2")
 
 METHOD = """\

@@ -11,6 +11,9 @@ from infra.native import parts
 OURSELVES = "(the benchmark)"
 OTHERS = "(everything else on the machine)"
 
+#: Its three nodes.
+CASSANDRA = ("cassandra-1", "cassandra-2", "cassandra-3")
+
 Seconds = Mapping[str, float]
 
 

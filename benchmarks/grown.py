@@ -28,7 +28,7 @@ class Stored:
 
     size: int
     runs: Sequence[Run]
-    times: reads.Times
+    gets: reads.Gets
     memory: Mapping[str, float]
 
 
@@ -49,9 +49,9 @@ def plots(grown: Grown, sizes: Runs, workers: Runs) -> list[Plot]:
     by_size = {one.size: one.runs for one in grown.stored}
     gets = {
         f"{kind.what}, {kind.source}": [
-            (one.size, 1e3 * percentile(one.times[kind], 50)) for one in grown.stored
+            (one.size, 1e3 * percentile(one.gets[kind].seconds, 50)) for one in grown.stored
         ]
-        for kind in grown.stored[0].times
+        for kind in grown.stored[0].gets
         if kind.clients == 1
     }
     kept = {name: [(s.stored, s.memory[name]) for s in grown.samples] for name in WORKERS}
@@ -80,10 +80,10 @@ def raw(grown: Grown, sizes: Runs, workers: Runs) -> dict[str, Any]:
         "runs by workers": plain(workers),
         "GETs, ms": {
             f"{one.size}: {asked.what} from {asked.source}, {asked.clients}": [
-                round(1e3 * s, 2) for s in seconds
+                round(1e3 * s, 2) for s in calls.seconds
             ]
             for one in grown.stored
-            for asked, seconds in one.times.items()
+            for asked, calls in one.gets.items()
         },
         "in passing (s, stored, MB)": [
             [

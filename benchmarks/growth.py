@@ -52,9 +52,9 @@ async def _grown(plan: Plan, before: int) -> Grown:
         ids += await feeding.fill(before + size, SEED, lambda done: _look(grown.samples, done - before))
         await feeding.settled()
         print(f"  {plan.calls} GETs of each kind, then {plan.rounds} x {plan.backlog:,} more", flush=True)
-        times = await reads.timed(plan.calls, random.Random(SEED).sample(ids, min(plan.calls, len(ids))))
+        gets = await reads.timed(plan.calls, random.Random(SEED).sample(ids, min(plan.calls, len(ids))))
         runs = [await _round(grown.samples, size, plan.backlog, number) for number in range(plan.rounds)]
-        grown.stored.append(Stored(size, runs, times, memory.resident()))
+        grown.stored.append(Stored(size, runs, gets, memory.resident()))
     return grown
 
 

@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
 
-from benchmarks import stage
+from benchmarks import cpu, stage
 from benchmarks.result import percentile
 from generator.client import PATH
 from infra.native import places
@@ -37,11 +37,22 @@ class Asked(NamedTuple):
     clients: int
 
 
-Times = dict[Asked, list[float]]
+class Calls(NamedTuple):
+    """What calls of one kind took: seconds of each, CPU seconds of all by process."""
+
+    seconds: Sequence[float]
+    spent: Mapping[str, float]
+
+    def cpu(self, *processes: str) -> float:
+        """CPU milliseconds a call of these processes."""
+        return 1e3 * sum(self.spent.get(one, 0.0) for one in processes) / len(self.seconds)
 
 
-async def timed(calls: int, ids: Sequence[str]) -> Times:
-    """Seconds of each call. By id: from Redis the newest of all, from Cassandra `ids`."""
+Gets = dict[Asked, Calls]
+
+
+async def timed(calls: int, ids: Sequence[str]) -> Gets:
+    """So many calls of each kind. By id: from Redis the newest of all, from Cassandra `ids`."""
     await _redis_is_back()
     found = await _from("redis", calls, await _newest())
     with redis_stopped():
@@ -80,15 +91,16 @@ async def _newest() -> list[str]:
     return [one["transaction_id"] for one in page["transactions"]]
 
 
-async def _from(source: str, calls: int, ids: Sequence[str]) -> Times:
-    found: Times = {}
+async def _from(source: str, calls: int, ids: Sequence[str]) -> Gets:
+    found: Gets = {}
     kinds = {NEWEST: [""], BY_ID: [f"/{id_}" for id_ in ids]}
     for clients, (what, paths) in itertools.product(CLIENTS, kinds.items()):
         async with aiohttp.ClientSession() as session:
             turns = itertools.cycle(paths)
             await _ask(session, itertools.islice(turns, WARM_UP), clients, source)
+            used = cpu.used()
             seconds = await _ask(session, itertools.islice(turns, calls), clients, source)
-            found[Asked(what, source, clients)] = seconds
+            found[Asked(what, source, clients)] = Calls(seconds, cpu.between(used, cpu.used()))
     return found
 
 
@@ -128,8 +140,9 @@ def _is_from(source: str, path: str, answer: dict[str, Any]) -> bool:
     return bool(path) or bool(answer["source"] == source)
 
 
-def row(asked: Asked, seconds: Sequence[float]) -> list[str]:
-    """For a table: what, from where, by how many, p50 and p99 and the most in ms, calls a second."""
+def row(asked: Asked, calls: Calls) -> list[str]:
+    """For a table: what, from where, by how many, p50 and p99 and the most in ms, calls a second, CPU in ms."""
+    seconds = calls.seconds
     times = [f"{1e3 * percentile(seconds, percent):.1f}" for percent in (50, 99, 100)]
     return [
         asked.what,
@@ -137,7 +150,19 @@ def row(asked: Asked, seconds: Sequence[float]) -> list[str]:
         str(asked.clients),
         *times,
         f"{asked.clients * len(seconds) / sum(seconds):.0f}",
+        f"{calls.cpu('bff'):.1f}",
+        f"{calls.cpu(*cpu.CASSANDRA):.1f}",
     ]
 
 
-HEADER = ("GET", "from", "clients", "p50, ms", "p99, ms", "most, ms", "calls a second")
+HEADER = (
+    "GET",
+    "from",
+    "clients",
+    "p50, ms",
+    "p99, ms",
+    "most, ms",
+    "calls a second",
+    "CPU, ms each: bff",
+    "Cassandra",
+)

@@ -20,8 +20,11 @@ def run(rate: float, worker: float = 1e-4) -> Run:
 
 
 def stored(size: int, *runs: Run, memory: float = 100) -> Stored:
-    asked = reads.Asked(reads.NEWEST, "redis", 1)
-    return Stored(size, runs, {asked: [0.001, 0.002, 0.003]}, {"transactions": memory, "bff": 50})
+    calls = reads.Calls([0.001, 0.002, 0.003], {"bff": 0.003, "cassandra-1": 0.006, "cassandra-3": 0.003})
+    kinds = [(reads.NEWEST, "redis"), (reads.NEWEST, "cassandra"), (reads.BY_ID, "cassandra")]
+    return Stored(
+        size, runs, {reads.Asked(*kind, 1): calls for kind in kinds}, {"transactions": memory, "bff": 50}
+    )
 
 
 PLAN = {"sizes": (10, 100, 1000), "rounds": 3, "backlog": 1000, "calls": 3, "sweep": 5}
@@ -59,7 +62,9 @@ def test_memory_is_flat_within_a_tenth_of_what_it_was_in_the_middle() -> None:
 def test_gets_are_in_a_table_by_what_is_stored() -> None:
     found = result(grown(stored(1000, run(1))), {100: [run(1)]}, {1: [run(1)]}, PLAN)
     gets = next(one for one in found.tables if one.title.startswith("GETs"))
-    assert "| 1,000 | newest 100 | redis | 1 | 2.0 | 3.0 | 3.0 | 500 |" in table(gets.header, gets.rows)
+    assert "| 1,000 | newest 100 | redis | 1 | 2.0 | 3.0 | 3.0 | 500 | 1.0 | 3.0 |" in table(
+        gets.header, gets.rows
+    )
 
 
 @contextmanager
