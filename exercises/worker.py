@@ -55,10 +55,11 @@ def _stopped(scene: Scene, clients: Clients) -> None:
 def _killed_in_the_middle(scene: Scene, clients: Clients) -> Told:
     scene.step("The worker dies; a backlog grows; Cassandra hangs, so that nothing can be stored")
     scene.acts.die(WORKER)
+    posted_before = len(clients.ids)
     scene.watch(scene.seconds(5, 2))
     scene.acts.hang(*NODES, shown=False)
     scene.step("The worker starts, decides and tells; in the middle of that it dies again")
-    waiting = clients.ids[-20:]
+    waiting = clients.ids[posted_before:]  # of every partition: the worker may come as far as one of them
     scene.acts.begin(WORKER)
     _until_told(scene, waiting)
     scene.acts.die(WORKER)
