@@ -10,8 +10,7 @@ from infra.native import parts
 
 OURSELVES = "(the benchmark)"
 OTHERS = "(everything else on the machine)"
-
-#: Its three nodes.
+#: What Cassandra is, together.
 CASSANDRA = ("cassandra-1", "cassandra-2", "cassandra-3")
 
 Seconds = Mapping[str, float]

@@ -76,10 +76,10 @@ def result(grown: Grown, sizes: Runs, workers: Runs, plan: Mapping[str, Any]) ->
 def _in_the_way(gets: reads.Gets) -> str:
     newest, by_id = (gets[reads.Asked(what, "cassandra", 1)] for what in (reads.NEWEST, reads.BY_ID))
     return IN_THE_WAY.format(
-        nodes=newest.cpu(*CASSANDRA),
-        bff=newest.cpu("bff"),
-        nodes_by_id=by_id.cpu(*CASSANDRA),
-        bff_by_id=by_id.cpu("bff"),
+        nodes=newest.millis(*CASSANDRA),
+        bff=newest.millis("bff"),
+        nodes_by_id=by_id.millis(*CASSANDRA),
+        bff_by_id=by_id.millis("bff"),
     )
 
 

@@ -43,9 +43,9 @@ class Calls(NamedTuple):
     seconds: Sequence[float]
     spent: Mapping[str, float]
 
-    def cpu(self, *processes: str) -> float:
+    def millis(self, *parts: str) -> float:
         """CPU milliseconds a call of these processes."""
-        return 1e3 * sum(self.spent.get(one, 0.0) for one in processes) / len(self.seconds)
+        return 1e3 * sum(self.spent.get(part, 0) for part in parts) / len(self.seconds)
 
 
 Gets = dict[Asked, Calls]
@@ -150,8 +150,8 @@ def row(asked: Asked, calls: Calls) -> list[str]:
         str(asked.clients),
         *times,
         f"{asked.clients * len(seconds) / sum(seconds):.0f}",
-        f"{calls.cpu('bff'):.1f}",
-        f"{calls.cpu(*cpu.CASSANDRA):.1f}",
+        f"{calls.millis('bff'):.1f}",
+        f"{calls.millis(*cpu.CASSANDRA):.1f}",
     ]
 
 
