@@ -37,19 +37,25 @@ async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
     plan = QUICK if quick else FULL
     await asyncio.to_thread(empty_table)
-    grown = await _grown(plan, await feeding.fed())
+    grown = await _grown(plan, await feeding.fed(), cold=not quick)
     print("batch sizes, then workers ...", flush=True)
     sizes = await sweeps.batch_sizes(plan.batch_sizes, plan.rounds, plan.sweep, SEED)
     workers = await sweeps.workers(plan.workers, plan.rounds, plan.sweep, SEED)
     return result(grown, sizes, workers, vars(plan))
 
 
-async def _grown(plan: Plan, before: int) -> Grown:
-    """One worker and one bff, from the first transaction to the last; the log had so many `before`."""
+async def _grown(plan: Plan, before: int, *, cold: bool) -> Grown:
+    """One worker and one bff, from the first transaction to the last; the log had so many `before`.
+
+    `cold`: no list was read yet, and many are to be before one counts.
+    """
     grown, ids = Grown(), list[str]()
     for size in plan.sizes:
         print(f"filling up to {size:,} ...", flush=True)
         ids += await feeding.fill(before + size, SEED, lambda done: _look(grown.samples, done - before))
+        if cold:
+            await reads.warm_up()
+            cold = False
         await feeding.settled()
         print(f"  {plan.calls} GETs of each kind, then {plan.rounds} x {plan.backlog:,} more", flush=True)
         gets = await reads.timed(plan.calls, random.Random(SEED).sample(ids, min(plan.calls, len(ids))))

@@ -7,12 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks import environment, feeding
 from benchmarks.machine import machine, versions
@@ -26,16 +26,18 @@ QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparin
 #: Each benchmark's own bound, full and quick, in the order of the report, for its measuring alone. With two warm-ups
 #: (the first one's and growth's) all of them take 90 and 15 minutes at most.
 MINUTES = {
-    "throughput": (31.0, 4.0),
-    "http_load": (11.0, 1.5),
-    "latency": (7.0, 1.5),
-    "growth": (17.0, 3.5),
-    "cpu_time": (4.0, 1.5),
-    "rebuild": (12.0, 3.0),
+    "throughput": (32.0, 4.0),
+    "http_load": (10.5, 1.5),
+    "latency": (6.5, 1.5),
+    "growth": (18.0, 3.5),
+    "cpu_time": (3.5, 1.5),
+    "rebuild": (11.5, 3.0),
 }
+FOR_A_WARM_UP = 4.0  # minutes
 
 NUMBERS = re.compile(r"\[\s+[-+\d.e]+(?:,\s+[-+\d.e]+)*\s+\]")  # a list of them is one line
 
+T = TypeVar("T")
 Measure = Callable[[bool], Coroutine[Any, Any, Result]]
 Stage = Callable[[], AbstractContextManager[None]]
 
@@ -61,8 +63,8 @@ def command(name: str, measure: Measure, stage: Stage = ready, *, warm: bool = T
     try:
         with stage():
             if warm and not quick:
-                asyncio.run(feeding.warm_up())
-            result = asyncio.run(_bounded(name, measure, quick))
+                asyncio.run(_bounded(FOR_A_WARM_UP, "warm", feeding.warm_up()))
+            result = asyncio.run(_bounded(MINUTES[name][quick], "done", measure(quick)))
     except (Exception, SystemExit) as failure:  # of whatever kind: told, and the others go on
         keep(folder(quick), name, _failed(name, _words(failure)) | context)
         raise
@@ -79,15 +81,14 @@ def ends_in_order() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-async def _bounded(name: str, measure: Measure, quick: bool) -> Result:
-    minutes = MINUTES[name][quick]
+async def _bounded(minutes: float, what: str, work: Awaitable[T]) -> T:
     bound = asyncio.timeout(60 * minutes)
     try:
         async with bound:
-            return await measure(quick)
+            return await work
     except TimeoutError:
         if bound.expired():
-            raise TimeoutError(f"not done within its {minutes:g} minutes") from None
+            raise TimeoutError(f"not {what} within its {minutes:g} minutes") from None
         raise
 
 
