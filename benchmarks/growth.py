@@ -53,9 +53,8 @@ async def _grown(plan: Plan, before: int, *, cold: bool) -> Grown:
     for size in plan.sizes:
         print(f"filling up to {size:,} ...", flush=True)
         ids += await feeding.fill(before + size, SEED, lambda done: _look(grown.samples, done - before))
-        if cold:
+        if cold and not grown.stored:
             await reads.warm_up()
-            cold = False
         await feeding.settled()
         print(f"  {plan.calls} GETs of each kind, then {plan.rounds} x {plan.backlog:,} more", flush=True)
         gets = await reads.timed(plan.calls, random.Random(SEED).sample(ids, min(plan.calls, len(ids))))

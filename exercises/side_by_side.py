@@ -35,7 +35,7 @@ USERS = {
     "who answers: the synchronous server, the bff": ("synchronous", "bff"),
     "the transactions worker": ("transactions",),
     "antifraud and Envoy": ("antifraud-1", "antifraud-2", "envoy"),
-    "Cassandra": ("cassandra-1", "cassandra-2", "cassandra-3"),
+    "Cassandra": cpu.CASSANDRA,
     "Kafka and Redis": ("kafka", "redis"),
     "the client that asks": (cpu.OURSELVES,),
     "everything else on the machine": ("registry", cpu.OTHERS),

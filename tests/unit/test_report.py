@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -116,9 +117,21 @@ def test_a_ready_picture_is_a_file_and_not_in_the_raw_figures(tmp_path: Path) ->
     assert not old.exists()
 
 
-def test_one_that_is_not_done_within_its_bound_says_so() -> None:
+def test_one_that_is_not_done_within_its_bound_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def measure(_: bool) -> Result:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(report, "MINUTES", {"slow": (0.0001, 0.0002)})
+    monkeypatch.setattr(report, "QUICK", tmp_path)
+    monkeypatch.setattr(report, "ends_in_order", lambda: None)
+    monkeypatch.setattr("benchmarks.environment.ready", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["slow", "--quick"])
     with pytest.raises(TimeoutError, match=r"not done within its 0.0002 minutes"):
-        asyncio.run(report._bounded(0.0002, "done", asyncio.sleep(60)))
+        report.command("slow", measure, nullcontext)
+    assert "not done within its 0.0002 minutes" in report.kept(tmp_path)["slow"]["failed"]
 
 
 def test_all_benchmarks_together_have_90_minutes_and_the_quick_ones_15() -> None:
