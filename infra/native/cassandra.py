@@ -1,5 +1,6 @@
 """Apache Cassandra: three nodes, each with a loopback address of its own."""
 
+import json
 from string import Template
 
 from infra.native.artifacts import class_path, locked
@@ -8,6 +9,7 @@ from infra.native.paths import INFRA, data, run
 from infra.native.ports import endpoints
 
 NODES = (1, 2, 3)
+FOLDERS = ("data", "commitlog", "saved_caches", "hints", "cdc_raw")
 
 
 def command(number: int) -> list[str]:
@@ -19,7 +21,7 @@ def command(number: int) -> list[str]:
     return java(
         f"@{INFRA / 'cassandra' / 'jvm.options'}",
         f"-javaagent:{agent}",
-        f"-Dlogback.configurationFile={INFRA / 'cassandra' / 'logback.xml'}",
+        f"-Dlogback.configurationFile={(INFRA / 'cassandra' / 'logback.xml').as_uri()}",
         f"-Dcassandra.config={config.as_uri()}",
         f"-Dcassandra-rackdc.properties={(INFRA / 'cassandra' / 'cassandra-rackdc.properties').as_uri()}",
         f"-Dcassandra.storagedir={data(name)}",
@@ -40,7 +42,8 @@ def settings(number: int) -> str:
         port=client.port,
         storage_port=storage.port,
         seeds=",".join(str(endpoints(f"cassandra-{node}")[1]) for node in NODES),
-        data=data(f"cassandra-{number}"),
+        # JSON's strings are YAML's
+        **{folder: json.dumps(str(data(f"cassandra-{number}") / folder)) for folder in FOLDERS},
     )
 
 

@@ -39,7 +39,7 @@ def text(names: Iterable[str]) -> str:
 def _program(name: str) -> dict[str, object]:
     launch = CODE / "infra" / "native" / "launch.py"
     return {
-        "command": shlex.join([sys.executable, "-IS", str(launch), str(start_file(name))]).replace("%", "%%"),
+        "command": quoted([sys.executable, "-IS", str(launch), str(start_file(name))]),
         "autostart": "false",
         "autorestart": "false",
         "startsecs": 0,  # running at once; whether it is ready is asked of the part itself
@@ -51,6 +51,12 @@ def _program(name: str) -> dict[str, object]:
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 2,
     }
+
+
+def quoted(command: Iterable[str]) -> str:
+    """A command as supervisord reads it: it expands %, and takes a # or ; after a blank for a comment."""
+    # shlex has put a word with a blank between single quotes: two more of them change nothing and stand between
+    return re.sub(r"(?<=\s)([#;])", r"''\1", shlex.join(command)).replace("%", "%%")
 
 
 def _from_root(path: Path) -> Path:

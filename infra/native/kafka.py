@@ -1,6 +1,7 @@
 """Apache Kafka: one node that is broker and controller."""
 
 import base64
+import json
 import shutil
 import subprocess
 import uuid
@@ -11,7 +12,7 @@ from infra.native.java import java
 from infra.native.paths import INFRA, data, run
 from infra.native.ports import endpoints
 
-LOGGING = f"-Dlog4j2.configurationFile={INFRA / 'kafka' / 'log4j2.properties'}"
+LOGGING = f"-Dlog4j2.configurationFile={(INFRA / 'kafka' / 'log4j2.properties').as_uri()}"
 
 
 def command() -> list[str]:
@@ -30,8 +31,13 @@ def properties(directory: Path) -> str:
         (INFRA / "kafka" / "server.properties").read_text()
         + f"\n# this machine\nlisteners=PLAINTEXT://{client},CONTROLLER://{controller}\n"
         + f"advertised.listeners=PLAINTEXT://{client}\n"
-        + f"controller.quorum.voters=1@{controller}\nlog.dirs={directory / 'log'}\n"
+        + f"controller.quorum.voters=1@{controller}\nlog.dirs={escaped(str(directory / 'log'))}\n"
     )
+
+
+def escaped(value: str) -> str:
+    """A value as a .properties file has it: Java reads that as Latin-1, with the escapes that JSON has too."""
+    return json.dumps(value)[1:-1]
 
 
 def _format_once(config: Path, directory: Path) -> None:

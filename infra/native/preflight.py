@@ -10,6 +10,8 @@ from infra.native import paths
 from infra.native.wheels import WHEELS, Wheel, advice, has_wheel
 
 SYSTEMS = {"Linux": ("x86_64", "aarch64"), "Darwin": ("x86_64", "arm64")}
+#: PATH ends at :, Kafka's log.dirs at a comma, H2's file at ;, and pip's scripts have the path in double quotes.
+REFUSED_SIGNS = (":", ",", ";", '"', "$", "`", "\\")
 LOOPBACK = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 # Measured: 1.9 GB of Python packages (and pip's cache of them, 0.6 GB), 0.4 GB of servers (0.2 GB more while
 # they are unpacked); the rest is for data.
@@ -21,6 +23,7 @@ def problems() -> list[str]:
     """All that is in the way, for a person to read."""
     found = [
         system(platform.system(), platform.machine()),
+        checkout(paths.ROOT),
         disk(free_gb(paths.ROOT), paths.ROOT),
         disk(free_gb(paths.cache()), paths.cache()),
         memory(free_memory_gb()),
@@ -36,6 +39,14 @@ def system(name: str, processor: str) -> str | None:
         return None
     known = ", ".join(f"{system} on {' or '.join(processors)}" for system, processors in SYSTEMS.items())
     return f"{name} on {processor} is not supported: use one of {known} (or docker-compose.yml)"
+
+
+def checkout(path: Path) -> str | None:
+    """A path that every server can be told: some of them take these signs for the end of it, whatever the quotes."""
+    signs = [sign for sign in REFUSED_SIGNS if sign in str(path)]
+    if not signs:
+        return None
+    return f"the path of this checkout, {path}, contains {' '.join(signs)}: move it to one without"
 
 
 def disk(free: float, path: Path) -> str | None:

@@ -11,7 +11,7 @@ def command() -> list[str]:
     endpoint = endpoints("registry")[0]
     file = data("registry") / "registry"
     settings = {
-        "smallrye.config.locations": str(INFRA / "registry" / "registry.properties"),
+        "smallrye.config.locations": (INFRA / "registry" / "registry.properties").as_uri(),
         "quarkus.http.host": endpoint.host,
         "quarkus.http.port": str(endpoint.port),
         # Written before the answer: H2 waits half a second by default, and a registry killed in that time would

@@ -104,6 +104,13 @@ class Stack:
                     found.append(process)
         return found
 
+    def close(self) -> None:
+        """End what is left of it."""
+        for process in self.processes():  # not by `down`: it is what is tested
+            process.kill()
+        if self.door != self.root:
+            shutil.rmtree(self.door, ignore_errors=True)
+
     def has_left(self) -> list[object]:
         """Processes, sockets, locks."""
         run = self.root / ".stack" / "run"
@@ -113,12 +120,8 @@ class Stack:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path.resolve())
-    yield made
-    for process in made.processes():  # not by `down`: it is what is tested
-        process.kill()
-    if made.door != made.root:
-        shutil.rmtree(made.door, ignore_errors=True)
+    with contextlib.closing(Stack(tmp_path.resolve())) as made:
+        yield made
 
 
 def test_up_returns_when_all_is_ready_and_down_leaves_nothing(small: Stack) -> None:
@@ -129,6 +132,19 @@ def test_up_returns_when_all_is_ready_and_down_leaves_nothing(small: Stack) -> N
     assert small.has_left() == []
     assert "nothing is up" in small.run("down")
     assert set(small.states().values()) == {"stopped"}
+
+
+def test_a_folder_with_a_blank_an_accent_and_a_number_sign_is_like_any_other(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "pay ments é #1 100%"
+    folder.mkdir()
+    with contextlib.closing(Stack(folder)) as odd:
+        odd.run("up")
+        assert {(row[0], row[3]) for row in odd.ps().values()} == {("running", "yes")}
+        assert "greeting: None" in odd.run("logs", "bff")
+        odd.run("restart", "bff")
+        odd.run("scale", "transactions", "2")
+        assert "down: 5 processes ended" in odd.run("down")
+        assert odd.has_left() == []
 
 
 def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(small: Stack) -> None:

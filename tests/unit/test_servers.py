@@ -176,7 +176,7 @@ def test_the_nodes_share_the_ring_and_nothing_else() -> None:
     ]
     for number, node in enumerate(nodes, 1):
         assert f"listen_address: 127.0.0.{number}\n" in node
-        assert f"cassandra-{number}/commitlog\n" in node
+        assert f'cassandra-{number}/commitlog"\n' in node
         assert "127.0.0.1:7000,127.0.0.2:7000,127.0.0.3:7000" in node
 
 
