@@ -2,8 +2,9 @@
 SHELL := /bin/sh
 # Not called PYTHON: that is how a user tells setup which Python to take.
 PY := .venv/bin/python
-STACK = $(ready) && $(PY) -m infra.native
-FAUST = $(ready) && .venv/bin/faust -A app.main
+# exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.
+STACK = $(ready) && exec $(PY) -m infra.native
+FAUST = $(ready) && exec $(PY) -m faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
 ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
 TOPICS := transaction_created transaction_status transaction_created.dead_letter
@@ -18,10 +19,10 @@ demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=
 	@$(STACK) demo --form "$(FORM)"
 
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
-	@$(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest $(ARGS)
 
 lint: setup ## ruff and mypy
-	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy
 
 audit: setup ## advisories about the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
@@ -84,17 +85,17 @@ verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they 
 	@$(FAUST) verify $(if $(JSON),--json)
 
 recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
-	@$(PY) -m infra.native.recovery
+	@exec $(PY) -m infra.native.recovery
 
 exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its protection off, it must fail]
 	@test -n "$(N)" || { echo "which one? say N=1 … N=9; docs/exercises/README.md says what each is about"; exit 1; }
-	@$(PY) -m exercises "$(N)" $(if $(CONTROL),--control)
+	@exec $(PY) -m exercises "$(N)" $(if $(CONTROL),--control)
 
 exercises: setup ## all nine, one after the other, and a table
-	@$(PY) -m exercises
+	@exec $(PY) -m exercises
 
 soak: setup ## half of the capacity, a random part killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
-	@$(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
+	@exec $(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
 
 clean: ## down, then forget data and logs; downloads are kept
 	@$(STACK) clean
@@ -104,6 +105,6 @@ train: setup ## train the model of antifraud anew
 
 bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]
 	@$(PY) -m benchmarks.environment
-	@$(PY) -m benchmarks $(if $(QUICK),--quick)
+	@exec $(PY) -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises soak clean train bench

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from generator.client import Answer, open_session, send
 from generator.traffic import transactions
-from infra.native import census, parts, places, procfile, stack
+from infra.native import census, interrupts, parts, places, procfile, stack
 from infra.native.folders import LOGS
 from infra.native.summary import Outcome, summary
 
@@ -25,6 +25,7 @@ FINAL_WITHIN = 60.0
 SETTLED_WITHIN = 10.0
 BETWEEN_GETS = 0.004
 GENERATOR = "generator"
+INTERRUPTED = 130  # as a shell says of a command that Ctrl-C has ended
 
 
 def run(form: str = "") -> int:
@@ -43,19 +44,39 @@ def run(form: str = "") -> int:
 @contextmanager
 def running(form: str) -> Iterator[float | None]:
     """The stack, ready: with the seconds its start took, or None where it was up (and then it stays up)."""
-    if stack.is_up():
-        _check(form)
-        yield None
-        return
-    began = time.monotonic()
+    with interrupts.alike():
+        if stack.is_up():
+            _check(form)
+            try:
+                yield None
+            except KeyboardInterrupt:
+                print("\nstopped; the stack goes on as it was")
+                raise SystemExit(INTERRUPTED) from None
+            return
+        began = time.monotonic()
+        with _ended_at_the_end():
+            try:
+                stack.up(form=form or None)
+            except SystemExit as failure:
+                raise SystemExit(f"{failure}\nthe logs of all parts: {LOGS}") from None
+            yield time.monotonic() - began
+
+
+@contextmanager
+def _ended_at_the_end() -> Iterator[None]:
+    """The stack is ended, whatever happens meanwhile; who interrupts is told what becomes of it."""
+    said = "ending what was started ..."
     try:
-        try:
-            stack.up(form=form or None)
-        except SystemExit as failure:
-            raise SystemExit(f"{failure}\nthe logs of all parts: {LOGS}") from None
-        yield time.monotonic() - began
+        yield
+    except KeyboardInterrupt:
+        said = "stopping; Ctrl-C again ends it by force"
+        raise SystemExit(INTERRUPTED) from None
     finally:
-        stack.down()
+        with interrupts.noted():
+            interrupts.mute_if_unheard()
+            print(said, flush=True)
+            stack.down()
+            print("stopped; nothing is left running; data is kept", flush=True)
 
 
 def _check(form: str) -> None:

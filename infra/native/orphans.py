@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import psutil
 
 from infra.native.folders import ROOT
+from infra.native.interrupts import Hurry
 
 STACK, PART = "FAUST_PAYMENTS_STACK", "FAUST_PAYMENTS_PART"
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
@@ -64,20 +65,24 @@ def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def end(processes: Iterable[psutil.Process], grace: float) -> list[psutil.Process]:
+def end(processes: Iterable[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
     """Ask each to end, wait, then make the rest end; answers those that had to be made."""
     living = list(processes)
     send(living, signal.SIGTERM)
     send(living, signal.SIGCONT)  # a paused one could not hear it
-    living = wait(living, grace)
+    living = wait(living, grace, hurry)
     send(living, signal.SIGKILL)
     wait(living, 5)
     return living
 
 
-def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until all have ended or the time is over; answers who is left."""
+def wait(
+    processes: Iterable[psutil.Process], seconds: float, hurry: Hurry | None = None
+) -> list[psutil.Process]:
+    """Wait until all have ended, the time is over or somebody is in a hurry; answers who is left."""
     deadline = time.monotonic() + seconds
-    while (living := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+    while living := [process for process in processes if alive(process)]:
+        if time.monotonic() > deadline or (hurry and hurry.asked):
+            break
         time.sleep(0.05)
     return living

@@ -34,7 +34,7 @@ TRUNCATE_WITHIN = 60.0
 
 def run(count: int) -> int:
     """Send, throw away, replay, verify; 0 if nothing differs."""
-    with running(""), no_other_traffic(stays_up=True):
+    with running("") as started, no_other_traffic(stays_up=started is None):
         ids = _sent(count)
         say("\n> Before: are the log, Cassandra and Redis the same?")
         if faust("verify") != 0:

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.native import config, mutex, orphans, parts, procfile, starting, supervisor
+from infra.native import config, interrupts, mutex, orphans, parts, procfile, starting, supervisor
 from infra.native.folders import DATA, LOGS
+from infra.native.interrupts import Hurry
 from infra.native.parts import Part
 
 DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
+LOOKS = 5  # what was being started at the first look is found at the next
 
 
 def is_up() -> bool:
@@ -27,7 +29,8 @@ def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
     with mutex.held():
         if not is_up() and (left := orphans.ours()):
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
-            _end_all(left)
+            with interrupts.noted() as hurry:
+                _end_all(left, hurry)
         known = procfile.names(form or current_form(), scale=current_scale())
         names = [procfile.check(name, known) for name in only] if only else known
         running = _running()
@@ -45,27 +48,31 @@ def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
 
 
 def down() -> None:
-    """End every process of the stack, workers first, and leave no socket and no lock behind."""
-    with mutex.held(remove=True):
-        living = orphans.ours()
-        if living:
-            began = time.monotonic()
-            forced = _end_all(living)
-            by_force = f" ({' '.join(sorted(forced))} by force)" if forced else ""
-            print(f"down: {len(living)} processes ended{by_force} in {time.monotonic() - began:.1f} s")
-        else:
-            print("nothing is up")
+    """End every process of the stack, workers first, and leave no socket and no lock behind.
+
+    Ctrl-C does not break that off: what has not ended yet is killed.
+    """
+    with mutex.held(remove=True), interrupts.noted() as hurry:
+        began, ended, forced = time.monotonic(), 0, list[str]()
+        for _ in range(LOOKS):
+            if not (living := orphans.ours()):
+                break
+            ended += len(living)
+            forced += _end_all(living, hurry)
+        by_force = f" ({' '.join(sorted(forced))} by force)" if forced else ""
+        took = f"{time.monotonic() - began:.1f} s"
+        print(f"down: {ended} processes ended{by_force} in {took}" if ended else "nothing is up")
         supervisor.forget()
 
 
-def _end_all(living: dict[psutil.Process, str]) -> list[str]:
+def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
     """End the parts, workers first, then the supervisor; answers which had to be killed."""
     deadline = time.monotonic() + DOWN_BOUND
     forced: list[psutil.Process] = []
     for stage, grace in procfile.GRACE.items():
         chosen = [process for process, name in living.items() if name and procfile.stage(name) == stage]
-        forced += orphans.end(chosen, min(grace, deadline - time.monotonic()))
-    forced += orphans.end([process for process, name in living.items() if not name], 10)
+        forced += orphans.end(chosen, min(grace, deadline - time.monotonic()), hurry)
+    forced += orphans.end([process for process, name in living.items() if not name], 10, hurry)
     return [living[process] or "supervisord" for process in forced]
 
 

@@ -147,6 +147,103 @@ def test_a_folder_with_a_blank_an_accent_and_a_number_sign_is_like_any_other(tmp
         assert odd.has_left() == []
 
 
+STUBBORN = "python -c 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)'\n"
+STOPPED = "stopped; nothing is left running; data is kept\n"
+
+
+def until_it_says(started: "subprocess.Popen[str]", words: str) -> None:
+    """Read what it says, up to these words."""
+    assert started.stdout
+    for line in started.stdout:
+        if words in line:
+            return
+    pytest.fail(f"it never said: {words}")
+
+
+def until_there_are(small: Stack, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(small.processes()) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    small.remember_door()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["while it starts", "while it sends"])
+def test_a_demo_that_is_broken_off_ends_all_it_has_started_and_says_so_once(
+    small: Stack, number: signal.Signals, moment: str
+) -> None:
+    if moment == "while it starts":
+        small.procfile(PROCFILE.replace("web.py 5001", "-c 'import time; time.sleep(600)'"))
+    demo = small.begin("demo")
+    if moment == "while it sends":
+        until_it_says(demo, "sending 200 transactions")
+    until_there_are(small, 3)
+    demo.send_signal(number)
+    said = demo.communicate(timeout=60)[0]
+    assert demo.returncode == 130, said
+    assert said.endswith(STOPPED)
+    assert said.count("stopped") == 1
+    assert "goes on" not in said
+    assert "Traceback" not in said
+    assert small.has_left() == []
+
+
+def test_ctrl_c_again_while_a_demo_ends_kills_what_is_left_and_still_ends_everything(small: Stack) -> None:
+    small.procfile(f"{PROCFILE}stubborn: {STUBBORN}")
+    demo = small.begin("demo")
+    until_there_are(small, 4)
+    demo.send_signal(signal.SIGINT)
+    until_it_says(demo, "Ctrl-C again ends it by force")
+    began = time.monotonic()
+    for _ in range(5):
+        demo.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    said = demo.communicate(timeout=60)[0]
+    assert time.monotonic() - began < 12  # by itself it would have 25 s
+    assert "stubborn" in said
+    assert "by force" in said
+    assert said.endswith(STOPPED)
+    assert small.has_left() == []
+
+
+def test_ctrl_c_does_not_break_off_a_down(small: Stack) -> None:
+    small.procfile(f"stubborn: {STUBBORN}")
+    small.run("up")
+    down = small.begin("down")
+    time.sleep(1.5)
+    down.send_signal(signal.SIGINT)
+    said = down.communicate(timeout=60)[0]
+    assert down.returncode == 0, said
+    assert "2 processes ended (stubborn" in said
+    assert small.has_left() == []
+
+
+def test_sigterm_to_make_demo_leaves_nothing(small: Stack) -> None:
+    make = subprocess.Popen(
+        ["make", "-o", "setup", "demo"],
+        cwd=REPOSITORY,
+        env=small.environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    until_it_says(make, "sending 200 transactions")
+    until_there_are(small, 3)
+    make.terminate()
+    said = make.communicate(timeout=60)[0]
+    assert STOPPED in said
+    assert small.has_left() == []
+
+
+def test_a_demo_whose_reader_has_gone_ends_all_it_has_started(small: Stack) -> None:
+    demo = small.begin("demo")
+    until_there_are(small, 3)
+    assert demo.stdout
+    demo.stdout.close()
+    demo.wait(60)
+    assert small.has_left() == []
+
+
 def test_a_killed_part_is_shown_and_stays_dead_until_it_is_started(small: Stack) -> None:
     small.run("up")
     before = small.ps()

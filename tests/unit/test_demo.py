@@ -74,11 +74,26 @@ def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, form
     assert around.told == [f"up {form or None}", "stop generator", "down"]
 
 
-def test_it_is_ended_also_when_the_traffic_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("failure", "told"), [(KeyboardInterrupt(), SystemExit), (OSError("refused"), OSError)]
+)
+def test_it_is_ended_also_when_the_traffic_fails_or_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch, failure: BaseException, told: type[BaseException]
+) -> None:
     around = Stack(monkeypatch, up=False)
-    with pytest.raises(KeyboardInterrupt), demo.running(""):
-        raise KeyboardInterrupt
+    with pytest.raises(told), demo.running(""):
+        raise failure
     assert around.told[-1] == "down"
+
+
+def test_one_that_is_broken_off_leaves_a_stack_that_was_up_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around = Stack(monkeypatch, up=True)
+    with pytest.raises(SystemExit), demo.running(""), demo.no_other_traffic(stays_up=True):
+        raise KeyboardInterrupt
+    assert around.told == ["stop generator", "start generator"]
+    assert capsys.readouterr().out == "\nstopped; the stack goes on as it was\n"
 
 
 def test_a_start_that_fails_says_where_the_logs_are_and_leaves_no_part(
