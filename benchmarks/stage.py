@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
-from infra.native import parts, procfile, stack, supervisor
+from infra.native import mutex, parts, procfile, stack, supervisor
 from infra.native.folders import ASIDE, DATA
 
 FOR_ALL = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
@@ -23,10 +23,16 @@ def mend() -> None:
 
 @contextmanager
 def nothing_stored() -> Iterator[None]:
-    """Down, and with no data: what there is lies aside meanwhile. At the end all is as it was before.
+    """The stack is ours alone, down, and with no data: what there is lies aside. At the end all is as it was.
 
     Within `make bench` that is done once for all, and a benchmark begins by throwing away what the last one has left.
     """
+    with mutex.held(for_long=True), _laid_aside():
+        yield
+
+
+@contextmanager
+def _laid_aside() -> Iterator[None]:
     if os.environ.get(FOR_ALL):
         stack.down()
         forget()

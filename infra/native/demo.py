@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from generator.client import Answer, open_session, send
 from generator.traffic import transactions
-from infra.native import census, interrupts, parts, places, procfile, stack
+from infra.native import census, interrupts, mutex, parts, places, procfile, stack
 from infra.native.folders import LOGS
 from infra.native.summary import Outcome, summary
 
@@ -44,7 +44,7 @@ def run(form: str = "") -> int:
 @contextmanager
 def running(form: str) -> Iterator[float | None]:
     """The stack, ready: with the seconds its start took, or None where it was up (and then it stays up)."""
-    with interrupts.alike():
+    with interrupts.alike(), mutex.held(for_long=True):
         if stack.is_up():
             _check(form)
             try:

@@ -52,7 +52,7 @@ def down() -> None:
 
     Ctrl-C does not break that off: what has not ended yet is killed.
     """
-    with mutex.held(remove=True), interrupts.noted() as hurry:
+    with mutex.held(), interrupts.noted() as hurry:
         began, ended, forced = time.monotonic(), 0, list[str]()
         for _ in range(LOOKS):
             if not (living := orphans.ours()):
@@ -76,6 +76,7 @@ def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
     return [living[process] or "supervisord" for process in forced]
 
 
+@mutex.held()
 def clean() -> None:
     """Take the stack down and forget its data and logs; downloads are kept."""
     down()
@@ -112,6 +113,7 @@ def pid(name: str) -> int | None:
     return find(name).pid
 
 
+@mutex.held()
 def start(name: str, environment: dict[str, str] | None = None) -> None:
     """Start one part and wait until it is ready."""
     part = find(name)
@@ -126,6 +128,7 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
     starting.start_and_wait(name, environment)
 
 
+@mutex.held()
 def stop(name: str) -> None:
     """Ask one part to end and wait until it has."""
     part = find(name)
@@ -136,6 +139,7 @@ def stop(name: str) -> None:
     print(f"{name} stopped (pid {part.pid}); start it again with: make start NAME={name}")
 
 
+@mutex.held()
 def restart(name: str) -> None:
     """Stop one part and start it again."""
     find(name)
@@ -143,6 +147,7 @@ def restart(name: str) -> None:
     start(name)
 
 
+@mutex.held()
 def kill(name: str) -> None:
     """SIGKILL: the part gets no chance to tidy up, as in a crash."""
     number = signal(name, signals.SIGKILL)
@@ -151,12 +156,14 @@ def kill(name: str) -> None:
     print(f"{name} killed (pid {number}); start it again with: make start NAME={name}")
 
 
+@mutex.held()
 def pause(name: str) -> None:
     """SIGSTOP: the part hangs; its connections stay open and nothing answers."""
     number = signal(name, signals.SIGSTOP)
     print(f"{name} paused (pid {number}); let it go on with: make resume NAME={name}")
 
 
+@mutex.held()
 def resume(name: str) -> None:
     """SIGCONT: a paused part goes on."""
     print(f"{name} goes on (pid {signal(name, signals.SIGCONT)})")

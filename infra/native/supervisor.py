@@ -15,11 +15,21 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from infra.native import config, orphans, procfile
+from infra.native import config, mutex, orphans, procfile
 from infra.native.folders import BIN, ROOT, SUPERVISOR, make_private, socket_dir
 
 # What make and the shell say to each other is no setting of a part.
-NOT_PASSED_ON = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "NAME", "ONLY", "FORM", "CQL")
+NOT_PASSED_ON = (
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MAKEOVERRIDES",
+    "MFLAGS",
+    "NAME",
+    "ONLY",
+    "FORM",
+    "CQL",
+    mutex.MARK,
+)
 
 
 def server() -> Any:

@@ -415,6 +415,72 @@ def test_two_ups_at_once_start_each_part_once(small: Stack) -> None:
     assert len(small.processes()) == 4
 
 
+#: Holds the stack as an exercise does; runs what it is told to, as its own command, and says what came of it.
+EXERCISE = """
+import subprocess, sys
+from infra.native import mutex
+with mutex.held(for_long=True):
+    print("at work", flush=True)
+    for line in sys.stdin:
+        done = subprocess.run([sys.executable, "-m", "infra.native", *line.split()], stdout=subprocess.DEVNULL)
+        print("own command ended with", done.returncode, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def exercise(small: Stack) -> "Iterator[subprocess.Popen[str]]":
+    """An exercise at work on this stack."""
+    with subprocess.Popen(
+        [sys.executable, "-c", EXERCISE],
+        cwd=REPOSITORY,
+        env=small.environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        until_it_says(process, "at work")
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["up", "down", "clean", "demo", "scale transactions 2", "start bff", "stop bff", "restart bff",
+     "kill bff", "pause bff", "resume bff"],
+)  # fmt: skip
+def test_what_somebody_types_during_an_exercise_is_refused_and_told_who_has_the_stack(
+    small: Stack, command: str
+) -> None:
+    small.run("up")
+    before = small.ps()
+    with exercise(small) as holder:
+        said = small.run(*command.split(), code=1)
+        assert said.startswith("the stack is in use by ")
+        assert f"(pid {holder.pid}, since " in said
+        assert said.count("\n") == 1
+        assert small.ps() == before
+
+
+def test_an_exercises_own_commands_are_let_in(small: Stack) -> None:
+    small.run("up")
+    with exercise(small) as holder:
+        assert holder.stdin
+        for command in ("kill bff", "scale transactions 2", "up"):
+            print(command, file=holder.stdin, flush=True)
+            until_it_says(holder, "own command ended with 0")
+    assert small.states()["transactions-2"] == "running"
+    small.run("kill", "bff")  # the exercise was killed, and its lock with it
+
+
+def test_who_waits_for_another_up_is_told_for_whom(small: Stack) -> None:
+    small.procfile("bff: sh -c 'sleep 2; exec python web.py 5001'\n")
+    first = small.begin("up")
+    until_there_are(small, 2)
+    said = small.run("kill", "bff")
+    assert f"-m infra.native up (pid {first.pid}, since " in said.splitlines()[0]
+    assert first.communicate(timeout=60)[0].endswith("end: make down\n")
+
+
 def test_only_the_named_parts_are_started(small: Stack) -> None:
     small.run("up", "--only", "bff")
     assert small.states() == {"bff": "running", "transactions": "stopped", "generator": "stopped"}

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections import deque
+from contextlib import nullcontext
 
 import pytest
 from aiohttp import ClientError, web
 
 from generator.client import Answer
-from infra.native import demo, parts, stack
+from infra.native import demo, mutex, parts, stack
 from infra.native.parts import Part
 
 
@@ -29,6 +30,7 @@ class Stack:
         monkeypatch.setattr(stack, "current_form", lambda: "two")
         monkeypatch.setattr(parts, "states", lambda: self.states)
         monkeypatch.setattr(parts, "asked", list)
+        monkeypatch.setattr(mutex, "held", lambda for_long: nullcontext())
 
     def up(self, form: str | None = None) -> None:
         self.is_up = True
