@@ -102,12 +102,18 @@ def read(topic: str, since: Offsets | None = None) -> list[Record]:
     return asyncio.run(_with_consumer(fetch))
 
 
-def produce(records: Iterable[tuple[int, bytes | None, bytes | None]], topic: str = CREATED) -> list[Place]:
-    """Write (partition, key, value), each partition's in one go; gives where each is."""
+def produce(
+    records: Iterable[tuple[int, bytes | None, bytes | None]], topic: str = CREATED, codec: str | None = None
+) -> list[Place]:
+    """Write (partition, key, value), each partition's in one go, compressed by `codec`; gives where each is."""
 
     async def send() -> list[Place]:
         producer = AIOKafkaProducer(
-            bootstrap_servers=brokers(), acks="all", linger_ms=20, max_batch_size=800_000
+            bootstrap_servers=brokers(),
+            acks="all",
+            linger_ms=20,
+            max_batch_size=800_000,
+            compression_type=codec,
         )
         await producer.start()
         try:
