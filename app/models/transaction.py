@@ -12,20 +12,24 @@ from typing import Annotated, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 INT64_MAX = 2**63 - 1
-INT64_MIN = -(2**63)
+#: The last second of the year 9999. A time in milliseconds is beyond it, so it is refused, not taken for a far year.
+SECONDS_MAX = 253_402_300_799
+#: Degrees either way. The contract's documents send a latitude of 93, its generator up to 100, so a latitude has the
+#: bound of a longitude, not 90.
+DEGREES_MAX = 180.0
 
 #: Shards of a Cassandra partition's minute: part of the stored data's layout, so not a setting.
 SHARDS = 4
 
 #: The first minute after the year 9999: months beyond have no name of four digits, sort keys more than ten.
-MINUTES_END = 253_402_300_800 // 60
+MINUTES_END = (SECONDS_MAX + 1) // 60
 
 #: Kafka header of a record whose POST carried an Idempotency-Key: a retry may have put it into the log before.
 MAY_BE_TWICE = ("idempotent", b"1")
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
+Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX)]
 #: Characters a text may have. Larger ones would bring 500 rows beyond what Cassandra takes in one request (16 MB), and
 #: the newest transactions beyond what Redis may hold.
 DESCRIPTION_MOST, IDENTIFIER_MOST = 1000, 255
@@ -43,9 +47,9 @@ class TransactionRequest(BaseModel):
     description: Annotated[str, Field(min_length=1, max_length=DESCRIPTION_MOST)]
     customer_id: Identifier
     merchant_id: Identifier
-    transaction_timestamp: Int64
-    latitude: float
-    longitude: float
+    transaction_timestamp: Annotated[int, Field(ge=0, le=SECONDS_MAX)]
+    latitude: Degrees
+    longitude: Degrees
 
 
 class Transaction(TypedDict):

@@ -8,9 +8,17 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from app.models.transaction import TransactionRequest
+from app.models.transaction import DEGREES_MAX, SECONDS_MAX, TransactionRequest
 
 INVALID = "Invalid request payload"
+
+#: Said when a number is out of bounds: what it is measured in is what its sender has mistaken.
+_UNITS = {
+    "transaction_timestamp": f"must be in seconds since 1970 (UTC), 0 to {SECONDS_MAX}",
+    "latitude": f"must be in degrees, -{DEGREES_MAX:g} to {DEGREES_MAX:g}",
+    "longitude": f"must be in degrees, -{DEGREES_MAX:g} to {DEGREES_MAX:g}",
+}
+_OUT_OF_BOUNDS = {"greater_than_equal", "less_than_equal"}
 
 
 class InvalidRequest(Exception):
@@ -60,6 +68,8 @@ def parse(body: bytes) -> TransactionRequest:
 
 def _named(error: ErrorDetails) -> dict[str, str]:
     field = ".".join(str(part) for part in error["loc"]) or "body"
+    if error["type"] in _OUT_OF_BOUNDS and field in _UNITS:
+        return {"field": field, "reason": _UNITS[field]}
     reason = {
         "missing": "is missing",
         "json_invalid": "is not JSON in UTF-8",

@@ -2,13 +2,14 @@
 
 import re
 import time
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from app.clients.transactions_table import first_minute, month_of
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
-from app.models.status import assessed, decided, shown, sort_key
+from app.models.status import TransactionStatus, assessed, decided, shown, sort_key
 from app.models.transaction import (
     SHARDS,
     TransactionRequest,
@@ -197,3 +198,11 @@ def test_sort_keys_sort_as_the_list_does() -> None:
     assert keys == sorted(keys)
     assert sort_key(ours, 0) < sort_key(later, 0)
     assert sort_key("zzz", 59) == "0000000000:zzz"
+
+
+def test_every_field_has_its_unit_in_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "transaction.md").read_text()
+    table = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert {name for cell in table for name in re.findall(r"`(\w+)`", cell)} == set(
+        TransactionStatus.__annotations__
+    )
