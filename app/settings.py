@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     )
 
     idle_timeout: Seconds = Field(
-        30, description="seconds a connection may take over a request's headers, or be idle"
+        75, description="seconds a connection may be idle: longer than the 60 of common load balancers"
     )
     body_timeout: Seconds = Field(5, description="seconds for a request's body; beyond: 408")
     stuck_after: Seconds = Field(

@@ -115,12 +115,18 @@ class Keys:
 
 
 def key_of(request: web.Request) -> str:
-    """The header's value; InvalidRequest."""
+    """The header's value, without the quotes of a structured field's string; InvalidRequest.
+
+    The IETF draft has the key as such a string, most clients send it bare: both are one key.
+    """
     values = request.headers.getall(HEADER)
-    if len(values) != 1 or not _KEY.fullmatch(values[0]):
+    key = values[0]
+    if len(key) > 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(values) != 1 or not _KEY.fullmatch(key):
         reason = "must be given once, with 1 to 255 printable ASCII characters and no space"
         raise InvalidRequest([{"field": HEADER, "reason": reason}])
-    return values[0]
+    return key
 
 
 def _another_body() -> Refused:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that what is left of a body is read after the answer, so that the client sees the answer.
 LINGER = 1.0
+#: Seconds a new connection has for the headers of its first request.
+FIRST_REQUEST = 30.0
 
 
 class Protocol(RequestHandler):
@@ -28,6 +30,16 @@ class Protocol(RequestHandler):
 
     __slots__ = ()
     answer_timeout = 30.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A new connection waits for its first request a shorter time than one in use may be idle."""
+        super().connection_made(transport)
+        within = min(FIRST_REQUEST, self.keepalive_timeout)
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        # aiohttp's own check: it comes again by itself once a first answer has moved the time.
+        self._next_keepalive_close_time = self._loop.time() + within
+        self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
     def handle_error(
         self,

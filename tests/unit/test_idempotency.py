@@ -272,12 +272,19 @@ def test_a_call_that_is_cancelled_blocks_nobody(world: World) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("key", ["a", "A" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "~!#"])
+@pytest.mark.parametrize(
+    "key", ["a", "A" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", "~!#", '"', '""', '"a']
+)
 def test_a_key_is_taken_as_it_is(key: str) -> None:
     assert key_of(make_mocked_request("POST", "/", headers={HEADER: key})) == key
 
 
-@pytest.mark.parametrize("key", ["", "A" * 256, "a b", "a\tb", "é", "a\x7f"])
+@pytest.mark.parametrize("key", ["a", "A" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324"])
+def test_a_quoted_key_is_the_same_key(key: str) -> None:
+    assert key_of(make_mocked_request("POST", "/", headers={HEADER: f'"{key}"'})) == key
+
+
+@pytest.mark.parametrize("key", ["", "A" * 256, '"' + "A" * 256 + '"', '"a b"', "a b", "a\tb", "é", "a\x7f"])
 def test_a_key_that_is_none_is_named(key: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         key_of(make_mocked_request("POST", "/", headers={HEADER.lower(): key}))

@@ -1,4 +1,4 @@
-"""A client that does not take its answer."""
+"""Clients that do not ask, or do not take their answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.web.server import Protocol
+from app.settings import Settings
+from app.web import server
+from app.web.server import Protocol, Server
+from tests.unit.virtual_time import run
 
 
 class Full(asyncio.Transport):
@@ -51,3 +54,56 @@ def test_one_that_takes_it_late_is_not() -> None:
         assert not transport.aborted
 
     asyncio.run(scene())
+
+
+def test_a_connection_in_use_may_be_idle_for_longer_than_a_balancer_keeps_it() -> None:
+    assert Settings().idle_timeout > 60
+
+
+class Scripted(asyncio.Transport):
+    """A connection that somebody may end."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody reads it here."""
+
+
+async def connected(idle: float) -> tuple[Protocol, Scripted]:
+    async def answer(_: Any) -> web.StreamResponse:
+        return web.Response()
+
+    connections = Server(web.Server(answer), 10, keepalive_timeout=idle)
+    protocol, transport = connections(), Scripted()
+    assert isinstance(protocol, Protocol)
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+def test_a_connection_that_asks_nothing_is_ended_sooner_than_one_in_use() -> None:
+    async def scene() -> None:
+        _, transport = await connected(idle=75)
+        await asyncio.sleep(server.FIRST_REQUEST - 1)
+        assert not transport.closed
+        await asyncio.sleep(2)
+        assert transport.closed
+
+    run(scene())
+
+
+def test_one_that_has_asked_is_kept_as_long_as_the_setting_says() -> None:
+    async def scene() -> None:
+        protocol, transport = await connected(idle=75)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(74)
+        assert not transport.closed
+        await asyncio.sleep(2)
+        assert transport.closed
+
+    run(scene())
