@@ -15,7 +15,7 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.clients.cassandra import EVERY_REPLICA, LEVELS, STRONGEST, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
+from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -148,7 +148,7 @@ class TransactionsTable:
         """
         read = self._read_strictly if strictly else self._read
         found: Rows = []
-        top, at_once = before[0] if before else int(time.time() // 60) + 60, 1
+        top, at_once = before[0] if before else int(time.time() + AHEAD_AT_MOST) // 60, 1
         while len(found) < limit:
             buckets = await self._buckets_from(read, top, at_once)
             if not buckets:

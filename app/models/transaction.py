@@ -21,8 +21,8 @@ DEGREES_MAX = 180.0
 #: Shards of a Cassandra partition's minute: part of the stored data's layout, so not a setting.
 SHARDS = 4
 
-#: The first minute after the year 9999: months beyond have no name of four digits, sort keys more than ten.
-MINUTES_END = (SECONDS_MAX + 1) // 60
+#: Seconds that a record's time may be ahead of the worker's clock; lists begin so far ahead of now.
+AHEAD_AT_MOST = 3600
 
 #: Kafka header of a record whose POST carried an Idempotency-Key: a retry may have put it into the log before.
 MAY_BE_TWICE = ("idempotent", b"1")
@@ -119,8 +119,8 @@ def shard_of(transaction_id: str) -> int:
     return zlib.crc32(transaction_id.encode()) % SHARDS
 
 
-def unstorable(transaction: Transaction) -> str | None:
-    """Why no row can hold this record (another producer may have written it), or None."""
+def unstorable(transaction: Transaction, now: float | None = None) -> str | None:
+    """Why this record of another producer cannot be a transaction at `now` (seconds since 1970), or None."""
     for name, most in _MOST.items():
         if len(transaction[name]) > most:  # type: ignore[literal-required]
             return f"{name} must have at most {most} characters"
@@ -129,8 +129,18 @@ def unstorable(transaction: Transaction) -> str | None:
             return f"{field} is not a finite number"
     if not 1 <= len(transaction["transaction_id"]) <= IDENTIFIER_MOST:
         return f"transaction_id must have 1 to {IDENTIFIER_MOST} characters"
-    if not 0 <= transaction["event_timestamp"] < MINUTES_END * 60:
-        return "event_timestamp is no time in seconds from 1970 to 9999"
-    if (bucket_of_id(transaction["transaction_id"]) or 0) >= MINUTES_END:
-        return "transaction_id is a UUIDv7 of a time after 9999"
+    if transaction["value_in_cents"] < 1:
+        return "value_in_cents must be 1 or more"
+    return _wrong_time(transaction, time.time() if now is None else now)
+
+
+def _wrong_time(transaction: Transaction, now: float) -> str | None:
+    """A time ahead would be the newest in every list until it has come."""
+    if transaction["event_timestamp"] < 0:
+        return "event_timestamp must be in seconds since 1970"
+    latest = now + AHEAD_AT_MOST
+    if transaction["event_timestamp"] > latest:
+        return "event_timestamp is more than an hour ahead; it must be in seconds since 1970"
+    if (bucket_of_id(transaction["transaction_id"]) or 0) > latest // 60:
+        return "transaction_id is a UUIDv7 of a time more than an hour ahead"
     return None

@@ -5,11 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable, Sequence
 
+from app.models.transaction import SECONDS_MAX
 from app.web.validation import InvalidRequest
 
 DEFAULT_LIMIT = 100
+LIST_PARAMETERS = ("limit", "cursor")
 _KEY = re.compile(r"[0-9]{10}:.{1,255}", re.DOTALL)
+
+
+def check_parameters(given: Iterable[str], known: Sequence[str] = ()) -> None:
+    """A filter that is ignored would give an answer to another question, so InvalidRequest names what is not known."""
+    there_are = ", ".join(known) or "none"
+    unknown = sorted(set(given) - set(known))[:10]
+    if unknown:
+        reason = f"is not a known query parameter; known here: {there_are}"
+        raise InvalidRequest([{"field": name[:100], "reason": reason} for name in unknown])
 
 
 def limit_of(text: str | None, most: int) -> int:
@@ -34,7 +46,8 @@ def key_of(cursor: str | None) -> str | None:
         key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         key = ""
-    if not _KEY.fullmatch(key) or cursor_of(key) != cursor:
+    # Beyond the year 9999 no month has a name that a list could be read by.
+    if not _KEY.fullmatch(key) or cursor_of(key) != cursor or int(key[:10]) > SECONDS_MAX // 60:
         raise InvalidRequest(
             [{"field": "cursor", "reason": "is none of ours: pass a next_cursor as it was given"}]
         )

@@ -18,15 +18,14 @@ from app.narration import Narrator
 from app.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
-from app.web.paging import cursor_of, key_of, limit_of
+from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
 from app.web.pending import PendingNotes
 from app.web.problems import problem
-from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, parse
+from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
 
 PATH = "/api/v1/transactions"
 RETRY_AFTER = {"Retry-After": "1"}
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
-ID_AT_MOST = 255
 #: Seconds that a record has for Kafka's acknowledgement.
 KAFKA_AT_LEAST = 0.2
 
@@ -84,6 +83,7 @@ class Calls:
     async def list(self, request: web.Request) -> web.Response:
         """200 with a page, newest first; 400, 503."""
         try:
+            check_parameters(request.query, LIST_PARAMETERS)
             limit = limit_of(request.query.get("limit"), self._settings.page_limit)
             listing = await self._reads.newest(limit, key_of(request.query.get("cursor")))
         except InvalidRequest as exc:
@@ -92,18 +92,25 @@ class Calls:
             return _no_store(exc)
         return _json(_page(listing))
 
-    async def find(self, transaction_id: str) -> web.Response:
+    async def find(self, request: web.Request, transaction_id: str) -> web.Response:
         """200 with the transaction and its assessment; 400, 404, 503."""
-        if len(transaction_id) > ID_AT_MOST or not transaction_id.isprintable():
-            reason = f"must be printable, with 1 to {ID_AT_MOST} characters"
-            return _invalid(InvalidRequest([{"field": "transaction_id", "reason": reason}]))
         try:
-            found = await self._reads.find(transaction_id)
+            check_parameters(request.query)
+            check_id(transaction_id)
+            found = await self._found(transaction_id)
+        except InvalidRequest as exc:
+            return _invalid(exc)
         except StoreUnavailable as exc:
             return _no_store(exc)
         if found is None:
             return problem(404, "Not found", f"no transaction has the id {transaction_id}")
         return _json(found)
+
+    async def _found(self, transaction_id: str) -> str | None:
+        """As it is written or, as RFC 9562 has UUIDs taken, in lower case, which all of ours are in."""
+        found = await self._reads.find(transaction_id)
+        lower = transaction_id.lower()
+        return await self._reads.find(lower) if found is None and lower != transaction_id else found
 
 
 def register(app: faust.App, calls: Calls) -> None:
@@ -127,7 +134,7 @@ def register(app: faust.App, calls: Calls) -> None:
 
         async def get(self, request: web.Request, transaction_id: str) -> web.Response:
             """See Calls.find."""
-            return await calls.find(transaction_id)
+            return await calls.find(request, transaction_id)
 
     del Transactions, OneTransaction  # the app holds them
 

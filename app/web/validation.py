@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from app.models.transaction import DEGREES_MAX, SECONDS_MAX, TransactionRequest
+from app.models.transaction import DEGREES_MAX, IDENTIFIER_MOST, SECONDS_MAX, TransactionRequest
 
 INVALID = "Invalid request payload"
 
@@ -64,6 +64,13 @@ def parse(body: bytes) -> TransactionRequest:
         raise InvalidRequest(
             [_named(error) for error in exc.errors(include_url=False, include_input=False)]
         ) from exc
+
+
+def check_id(transaction_id: str) -> None:
+    """An id from a path; InvalidRequest."""
+    if len(transaction_id) > IDENTIFIER_MOST or not transaction_id.isprintable():
+        reason = f"must be printable, with 1 to {IDENTIFIER_MOST} characters"
+        raise InvalidRequest([{"field": "transaction_id", "reason": reason}])
 
 
 def _named(error: ErrorDetails) -> dict[str, str]:

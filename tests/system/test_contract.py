@@ -169,6 +169,20 @@ def test_get_gives_as_many_as_asked() -> None:
     assert len(http.page(limit=1)["transactions"]) == 1
 
 
+@pytest.mark.parametrize("query", ["status=accepted", "limit=3&customer_id=c", "Limit=3"])
+def test_an_unknown_query_parameter_is_refused_not_ignored(query: str) -> None:
+    answer = http.call("GET", f"{PATH}?{query}")
+    assert answer.status == 400, answer
+    assert "limit, cursor" in answer.json["error"]
+
+
+def test_an_id_in_capitals_is_the_same_id() -> None:
+    id_ = http.taken()
+    http.final(id_)
+    answer = http.call("GET", f"{PATH}/{id_.upper()}")
+    assert (answer.status, answer.json["transaction_id"]) == (200, id_)
+
+
 def test_nothing_is_an_empty_list() -> None:
     # The inside of a cursor is nobody's business; here one is made that stands behind everything.
     beyond = base64.urlsafe_b64encode(b"0000000000:0").decode().rstrip("=")

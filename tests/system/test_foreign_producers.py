@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from tests.support import commands, http, log
@@ -19,3 +22,20 @@ def test_a_batch_is_read_whatever_codec_its_producer_chose(codec: str) -> None:
         assert http.final(id_, within=30)["status"] in ("accepted", "rejected")
     assert commands.done("lag")
     assert "all agree" in commands.done("verify")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"value_in_cents": -5}, "value_in_cents must be 1 or more"),
+        ({"event_timestamp": int(time.time()) + 7200}, "event_timestamp is more than an hour ahead"),
+    ],
+    ids=["a negative amount", "two hours ahead"],
+)
+def test_what_the_bff_would_refuse_is_a_dead_letter(changes: dict[str, Any], reason: str) -> None:
+    before, id_ = log.ends(log.DEAD_LETTER), new_id()
+    log.produce([(0, id_.encode(), Feed().value(id_, changes))])
+    log.wait_until(lambda: bool(log.read(log.DEAD_LETTER, before)), 30, "the dead letter")
+    (letter,) = log.read(log.DEAD_LETTER, before)
+    assert reason in dict(letter.headers)["dead_letter.reason"].decode()
+    assert http.shown(id_) is None

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from app.models.status import key_of_row, sort_key
-from app.web.paging import DEFAULT_LIMIT, cursor_of, key_of, limit_of
+from app.web.paging import DEFAULT_LIMIT, LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
 from app.web.validation import InvalidRequest
 from tests.unit.samples import MINUTE, status, transaction
 
@@ -69,6 +69,8 @@ def encoded(text: bytes) -> str:
         encoded(b"0000000001:"),
         encoded(b"000000001:x"),
         encoded(b"-000000001:x"),
+        encoded(b"9999999999:x"),  # a month of no name: it was a 500 while Cassandra made the list
+        encoded(b"4223371680:x"),  # the first minute after the year 9999
         encoded(b"0000000001:" + b"x" * 256),
         encoded(b"0000000001:\xff"),
         encoded("\u0661".encode() * 10 + b":x"),
@@ -102,3 +104,24 @@ def test_of_two_thousand_spoiled_cursors_each_is_refused_or_a_key() -> None:
 def test_a_row_has_the_key_that_its_entry_in_redis_has() -> None:
     row = status(transaction(transaction_id="x"))
     assert key_of_row(row) == f"{MINUTE:010d}:x"
+
+
+def test_known_parameters_are_taken() -> None:
+    check_parameters([])
+    check_parameters(["limit", "cursor", "limit"], LIST_PARAMETERS)
+
+
+def test_an_unknown_parameter_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_parameters(["limit", "status", "customer_id"], LIST_PARAMETERS)
+    reason = "is not a known query parameter; known here: limit, cursor"
+    assert caught.value.errors == [
+        {"field": "customer_id", "reason": reason},
+        {"field": "status", "reason": reason},
+    ]
+
+
+def test_thousands_of_unknown_parameters_make_no_large_answer() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_parameters([str(number) * 1000 for number in range(2_000)])
+    assert len(str(caught.value.errors)) < 3_000
