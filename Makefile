@@ -7,6 +7,8 @@ STACK = $(ready) && exec $(PY) -m infra.native
 FAUST = $(ready) && exec $(PY) -m faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
 ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
+# A switch is on whatever it is set to, but for these.
+on = $(filter-out 0 no false off,$(1))
 TOPICS := transaction_created transaction_status transaction_created.dead_letter
 
 help: ## this list
@@ -58,14 +60,14 @@ scale: ## as many workers as N says: NAME=transactions N=2
 	@$(STACK) scale "$(NAME)" "$(N)"
 
 logs: ## the last 50 lines: NAME=transactions [FOLLOW=1]
-	@$(STACK) logs "$(NAME)" $(if $(FOLLOW),--follow)
+	@$(STACK) logs "$(NAME)" $(if $(call on,$(FOLLOW)),--follow)
 
 cqlsh: ## a prompt on a Cassandra node: NAME=cassandra-2 [CQL="SELECT …"]
 	@$(STACK) cqlsh "$(NAME)" --execute "$$CQL"
 
 topic: ## records as JSON lines, newest last: NAME=transaction_created [FOLLOW=1]
 	@test -n "$(NAME)" || { echo "which topic? say NAME=…; the topics are: $(TOPICS)"; exit 1; }
-	@$(FAUST) topic "$(NAME)" $(if $(FOLLOW),--follow)
+	@$(FAUST) topic "$(NAME)" $(if $(call on,$(FOLLOW)),--follow)
 
 lag: ## a partition a line: end, committed, lag, age of the oldest
 	@$(FAUST) lag
@@ -74,22 +76,22 @@ dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=pa
 	@$(FAUST) dead-letters $(if $(SHOW),--show "$(SHOW)") $(if $(SEND),--send-back "$(SEND)")
 
 reassess: ## ask antifraud about what was rejected for want of it [DRY=1]
-	@$(FAUST) reassess $(if $(DRY),--dry-run)
+	@$(FAUST) reassess $(if $(call on,$(DRY)),--dry-run)
 
 replay: ## write the stores again from the log [INTO=cassandra|redis|both] [SINCE=3600] [RATE=1000] [DRY=1] [RESUME=1]
 	@$(FAUST) replay $(if $(INTO),--into "$(INTO)") $(if $(SINCE),--since "$(SINCE)") $(if $(UNTIL),--until "$(UNTIL)") \
 	  $(if $(FROM),--from-offset "$(FROM)") $(if $(TO),--to-offset "$(TO)") $(if $(RATE),--rate "$(RATE)") \
-	  $(if $(DRY),--dry-run) $(if $(RESUME),--resume)
+	  $(if $(call on,$(DRY)),--dry-run) $(if $(call on,$(RESUME)),--resume)
 
 verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1]
-	@$(FAUST) verify $(if $(JSON),--json)
+	@$(FAUST) verify $(if $(call on,$(JSON)),--json)
 
 recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
 	@exec $(PY) -m infra.native.recovery
 
 exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its protection off, it must fail]
 	@test -n "$(N)" || { echo "which one? say N=1 … N=9; docs/exercises/README.md says what each is about"; exit 1; }
-	@exec $(PY) -m exercises "$(N)" $(if $(CONTROL),--control)
+	@exec $(PY) -m exercises "$(N)" $(if $(call on,$(CONTROL)),--control)
 
 exercises: setup ## all nine, one after the other, and a table
 	@exec $(PY) -m exercises
@@ -105,6 +107,6 @@ train: setup ## train the model of antifraud anew
 
 bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]
 	@$(PY) -m benchmarks.environment
-	@exec $(PY) -m benchmarks $(if $(QUICK),--quick)
+	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
 .PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises soak clean train bench

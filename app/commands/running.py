@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from aiokafka.errors import KafkaError, ProducerFenced
 from faust.cli.base import AppCommand
@@ -25,13 +27,52 @@ TRIES = 10
 PAUSE_MOST = 2.0
 
 
+class Output:
+    """What a command prints to: once its reader has gone (`| head`) the command ends, as any other does."""
+
+    def __init__(self, out: TextIO):
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Write, or SystemExit when nobody reads any more."""
+        with self._ends_without_a_reader():
+            return self._out.write(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with self._ends_without_a_reader():
+            self._out.flush()
+
+    @contextmanager
+    def _ends_without_a_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # What is still buffered has to go somewhere when the interpreter ends.
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._out.fileno())
+            # No OSError, which commands take for a neighbour's.
+            raise SystemExit(128 + signal.SIGPIPE) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+
 class EndsWhenDone(AppCommand):
-    """Faust's command without the second that its worker sleeps through before the process may end."""
+    """Faust's command that ends when it is done, or when nobody reads it any more."""
 
     abstract = True
 
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it; all that it has printed is written when this returns."""
+        sys.stdout = Output(sys.stdout)
+        try:
+            return await super().execute(*args, **kwargs)
+        finally:
+            sys.stdout.flush()
+
     def on_worker_created(self, worker: Worker) -> None:
-        """All that the command began has been waited for by then; mode has no setting for it."""
+        """Without the second that Faust's worker sleeps through at its end: all that was begun has been waited for."""
         worker._sentinel_task = partial(asyncio.sleep, 0)  # noqa: SLF001
 
 

@@ -1,0 +1,31 @@
+"""A command whose reader stops reading (`make topic … | head`) ends at once, without a word."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from infra.native.folders import ROOT
+from tests.support import http
+
+
+@pytest.mark.parametrize(
+    "command", [("lag",), ("verify",), ("dead-letters",), ("topic", "transaction_created")]
+)
+def test_a_command_that_nobody_reads_any_more_ends_without_a_trace(command: tuple[str, ...]) -> None:
+    http.taken()  # so that there is something to print
+    with subprocess.Popen(
+        [sys.executable, "-m", "faust", "-A", "app.main", *command],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()
+        said = started.stderr.read()
+        assert (started.wait(60), "Traceback" in said) == (128 + signal.SIGPIPE, False), said
