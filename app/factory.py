@@ -13,6 +13,7 @@ import faust
 
 from app import commands, metrics, topics
 from app.agents import statuses, transactions
+from app.clients.kafka import METADATA_MAX_AGE
 from app.commands.running import EndsWhenDone
 from app.consumer import BatchTransport
 from app.delivery import Delivery
@@ -167,6 +168,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         broker_max_poll_records=values.batch_size,
         consumer_max_fetch_size=2 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app

@@ -102,13 +102,18 @@ class Resources:
     async def parts(self) -> dict[str, str]:
         """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""
         pings: dict[str, Callable[[], Awaitable[Any]]] = {
-            "kafka": self.log.ping,
+            "kafka": self._ping_topics,
             "cassandra": self._ping_table,
             "redis": self.recent.ping,
             "antifraud": self.antifraud.ping,
         }
         answers = await asyncio.gather(*(_pinged(pings[name]) for name in self._neighbours))
         return dict(zip(self._neighbours, answers, strict=True))
+
+    async def _ping_topics(self) -> None:
+        created, status = await self.log.partition_counts((topics.CREATED, topics.STATUS))
+        if created != status:
+            raise LogUnavailable(topics.unequal(created, status))
 
     async def _ping_table(self) -> None:
         if not await self.cassandra.has_tables():

@@ -86,9 +86,7 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     if 0 in counts.values():
         raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
     if counts[CREATED] != counts[STATUS]:
-        raise WrongTopic(
-            f"{CREATED} has {counts[CREATED]} partitions, {STATUS} {counts[STATUS]}: they must be equal"
-        )
+        raise WrongTopic(unequal(counts[CREATED], counts[STATUS]))
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
     for response in await admin.describe_configs(resources):
         for _, _, _, topic, entries in response.resources:
@@ -98,6 +96,14 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
                     raise WrongTopic(
                         f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
                     )
+
+
+def unequal(created: int, status: int) -> str:
+    """What is wrong with a pair of topics that have so many partitions each."""
+    return (
+        f"{CREATED} has {created} partitions, {STATUS} {status}: they must be equal, since a status goes into the "
+        "partition of its record's number; add the missing ones"
+    )
 
 
 async def register(settings: Settings, topic: str) -> Codec:

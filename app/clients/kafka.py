@@ -23,6 +23,8 @@ Record = tuple[str | bytes | None, bytes | None, Headers]
 #: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
 MAX_BATCH_BYTES = 900_000
 REQUEST_TIMEOUT = 15.0
+#: Milliseconds until a partition that was added to a topic is written to and read; clients' default is five minutes.
+METADATA_MAX_AGE = 5_000
 
 #: Every producer's default, Java's too: records of one key are in one partition.
 _partition = DefaultPartitioner()
@@ -49,6 +51,7 @@ class Log:
             enable_idempotence=True,
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(REQUEST_TIMEOUT * 1000),
+            metadata_max_age_ms=METADATA_MAX_AGE,
         )
         try:
             await producer.start()
@@ -70,14 +73,15 @@ class Log:
         """Whether publish can work at all."""
         return self._producer is not None
 
-    async def ping(self) -> None:
-        """A broker answers, or LogUnavailable."""
+    async def partition_counts(self, names: Sequence[str]) -> list[int]:
+        """How many partitions each topic has now (0: there is no such topic), or LogUnavailable."""
         if self._producer is None:
             raise LogUnavailable("not reached since the start")
         try:
-            await self._producer.client.fetch_all_metadata()
+            cluster = await self._producer.client.fetch_all_metadata()
         except (KafkaError, OSError) as exc:
             raise LogUnavailable(f"no broker answers: {exc!r}") from exc
+        return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
     async def publish(
         self, topic: str, key: str, value: bytes, timeout: float, headers: Sequence[tuple[str, bytes]] = ()

@@ -34,9 +34,13 @@ async def show(settings: Settings) -> None:
     """Print the table."""
     async with connected(settings) as (consumer, admin):
         print(ROW.format("topic", "partition", "group", "end", "committed", "lag", "oldest"))
+        found = {topic: await topics.partitions(admin, topic) for topic in READERS}
         for topic, groups in READERS.items():
             committed = {group: await admin.list_consumer_group_offsets(group) for group in groups}
-            await _show_topic(consumer, await topics.partitions(admin, topic), committed)
+            await _show_topic(consumer, found[topic], committed)
+        created, status = len(found[topics.CREATED]), len(found[topics.STATUS])
+        if created != status:
+            print(topics.unequal(created, status))
 
 
 async def _show_topic(

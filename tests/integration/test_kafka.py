@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from app import topics
 from app.clients.kafka import Log
@@ -93,6 +95,34 @@ def test_topics_of_unequal_partitions_are_refused(names: tuple[str, str, str]) -
     make(names[1], partitions=3)
     with pytest.raises(WrongTopic, match=r"4 partitions, .* 3: they must be equal"):
         ensure()
+
+
+def test_a_partition_added_to_a_live_topic_is_written_to_within_ten_seconds(
+    names: tuple[str, str, str],
+) -> None:
+    ensure()
+    created, status, _ = names
+
+    async def run() -> list[int]:
+        log, consumer = Log(Settings()), AIOKafkaConsumer(bootstrap_servers=Settings().kafka_brokers)
+        await log.open()
+        await consumer.start()
+        try:
+            await log.publish(created, "key", b"", 5)
+            await asyncio.to_thread(
+                with_admin, lambda admin: admin.create_partitions({created: NewPartitions(5)})
+            )
+            added, deadline = TopicPartition(created, 4), time.monotonic() + 10
+            while not (await consumer.end_offsets([added]))[added]:
+                assert time.monotonic() < deadline
+                for number in range(40):
+                    await log.publish(created, f"key {number}", b"", 5)
+            return await log.partition_counts([created, status, "no such topic"])
+        finally:
+            await consumer.stop()
+            await log.close()
+
+    assert asyncio.run(run()) == [5, 4, 0]
 
 
 def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaitable[Any]]) -> Any:

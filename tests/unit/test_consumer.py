@@ -14,6 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.consumer import BatchConsumer, BatchTransport
+from app.factory import create_app
 
 THE_TOPIC = "transaction_created"
 PARTITION = TP(THE_TOPIC, 0)
@@ -149,3 +150,7 @@ def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None
         assert len(sought) == (rebalanced == "flow")
 
     in_a_loop(scene)
+
+
+def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
+    assert create_app("transactions").conf.consumer_metadata_max_age_ms <= 5_000
