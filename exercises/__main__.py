@@ -3,7 +3,6 @@ its promises. Without N: all nine, one after the other, and a table."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from textwrap import indent
@@ -21,6 +20,7 @@ from exercises import (
 )
 from exercises.scene import Scene, say
 from infra.native import demo, stack
+from infra.native.wording import Parser, WrongWord, run
 
 EXERCISES = {
     1: cassandra_nodes,
@@ -56,10 +56,16 @@ def perform(number: int, *, control: bool, short: bool) -> bool:
     return kept
 
 
+def _number(text: str) -> int:
+    if text not in map(str, EXERCISES):
+        raise WrongWord(f"no exercise is called {text}; say N=1 … N={max(EXERCISES)}")
+    return int(text)
+
+
 def main() -> int:
     """What the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m exercises", description=__doc__)
-    parser.add_argument("number", type=int, nargs="?", choices=[*EXERCISES], help="1 to 9; all if left out")
+    parser = Parser(prog="python -m exercises", description=__doc__)
+    parser.add_argument("number", type=_number, nargs="?", help="1 to 9; all if left out")
     parser.add_argument("--control", action="store_true", help="with its protection off: it must fail")
     parser.add_argument("--short", action="store_true", help="in seconds, for the tests")
     given = parser.parse_args()
@@ -78,4 +84,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -5,10 +5,8 @@ The same seed kills the same parts at the same moments for as long. The client o
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -19,6 +17,7 @@ from exercises.scene import say
 from exercises.soak_report import Death, Outcome
 from exercises.verifying import verified
 from infra.native import demo, parts, places, procfile, stack, supervisor
+from infra.native.wording import Parser, run
 
 EVERY = 20.0
 DEAD_FOR = (5.0, 15.0)
@@ -117,7 +116,7 @@ def _final_after(clients: Clients, back: float) -> float:
 
 def main() -> int:
     """What the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m exercises.soak", description=__doc__)
+    parser = Parser(prog="python -m exercises.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="other parts die at other moments (%(default)s)")
     parser.add_argument("--minutes", type=float, default=10, help="%(default)s")
     given = parser.parse_args()
@@ -131,4 +130,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from infra.native import procfile, showing, stack
+from infra.native import procfile, showing, stack, wording
 from infra.native.folders import ASIDE, DATA
 
 BY_NAME = {
@@ -23,19 +23,19 @@ BY_NAME = {
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m infra.native", description=__doc__)
+    parser = wording.Parser(prog="python -m infra.native", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up, demo = commands.add_parser("up"), commands.add_parser("demo")
     up.add_argument("--only", default="", help="parts to start, comma separated")
     for command in (up, demo):
-        command.add_argument("--form", choices=("", *procfile.FORMS), default="", help="workers, or one")
+        command.add_argument("--form", type=procfile.check_form, default="", help="two workers, or one")
     for name in ("down", "ps", "clean"):
         commands.add_parser(name)
     for name in BY_NAME:
         commands.add_parser(name).add_argument("name", nargs="?", default="")
     scale = commands.add_parser("scale")
     scale.add_argument("name", nargs="?", default="")
-    scale.add_argument("count", nargs="?", type=int, default=0)
+    scale.add_argument("count", nargs="?", default="")
     logs = commands.add_parser("logs")
     logs.add_argument("name", nargs="?", default="")
     logs.add_argument("--follow", action="store_true")
@@ -62,10 +62,13 @@ def demo(form: str) -> NoReturn:
     sys.exit(run_demo(form))
 
 
-def scale(name: str, count: int) -> None:
+def scale(name: str, count: str) -> None:
     """The workers of the one part that can be several."""
-    procfile.check(name, [procfile.SCALABLE])
-    stack.scale(count)
+    if name != procfile.SCALABLE:
+        raise wording.WrongWord(f"only one part can be several: say NAME={procfile.SCALABLE}")
+    if not count.isdecimal() or int(count) < 1:
+        raise wording.WrongWord("how many workers? say N=1 or more")
+    stack.scale(int(count))
 
 
 def run(given: argparse.Namespace) -> None:
@@ -84,10 +87,15 @@ def run(given: argparse.Namespace) -> None:
     (commands[given.command] if one is None else lambda: one(given.name))()
 
 
+def main() -> None:
+    """What was asked for, said to its end."""
+    run(arguments())
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
     try:
-        run(arguments())
-        sys.stdout.flush()
+        wording.run(main)
     except BrokenPipeError:  # whoever reads has seen enough: make ps | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

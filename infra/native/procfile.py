@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from infra.native.folders import ROOT
+from infra.native.wording import WrongWord
 
 FORMS = ("two", "one")
 WORKERS = ("bff", "transactions")
@@ -71,9 +72,16 @@ def stage(name: str) -> int:
     return STAGES.get(re.sub(r"-\d+$", "", name), 0)
 
 
+def check_form(form: str) -> str:
+    """The form, or none; or an end that lists the forms there are."""
+    if form not in ("", *FORMS):
+        raise WrongWord(f"no form is called {form}; say FORM={' or FORM='.join(FORMS)}")
+    return form
+
+
 def check(name: str, known: Iterable[str]) -> str:
     """The name, or an end that lists the names there are."""
     if name not in (known := list(known)):
         said = f"no part is called {name}" if name else "which part? say NAME=…"
-        raise SystemExit(f"{said}; the parts are: {' '.join(known)}")
+        raise WrongWord(f"{said}; the parts are: {' '.join(known)}")
     return name

@@ -484,7 +484,7 @@ def test_who_waits_for_another_up_is_told_for_whom(small: Stack) -> None:
 def test_only_the_named_parts_are_started(small: Stack) -> None:
     small.run("up", "--only", "bff")
     assert small.states() == {"bff": "running", "transactions": "stopped", "generator": "stopped"}
-    assert "the parts are: bff transactions generator" in small.run("up", "--only", "bbf", code=1)
+    assert "the parts are: bff transactions generator" in small.run("up", "--only", "bbf", code=2)
 
 
 def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(small: Stack) -> None:
@@ -519,4 +519,4 @@ def test_clean_forgets_data_and_logs(small: Stack) -> None:
 @pytest.mark.parametrize("command", ["stop", "start", "restart", "kill", "pause", "resume", "logs"])
 def test_an_unknown_or_missing_name_is_answered_with_the_names(small: Stack, command: str) -> None:
     for name in ("", "radis"):
-        assert small.run(command, name, code=1).endswith("the parts are: bff transactions generator\n")
+        assert small.run(command, name, code=2).endswith("the parts are: bff transactions generator\n")

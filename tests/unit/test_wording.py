@@ -1,0 +1,36 @@
+"""What somebody types wrongly: one line that names what is allowed, and the exit status 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "allowed"),
+    [
+        ("infra.native scale redis 2", "only one part can be several: say NAME=transactions"),
+        ("infra.native scale transactions 0", "how many workers? say N=1 or more"),
+        ("infra.native scale transactions many", "how many workers? say N=1 or more"),
+        ("infra.native scale transactions -1", "how many workers? say N=1 or more"),
+        ("infra.native scale transactions 1.5", "how many workers? say N=1 or more"),
+        ("infra.native up --form three", "no form is called three; say FORM=two or FORM=one"),
+        ("infra.native demo --form three", "no form is called three; say FORM=two or FORM=one"),
+        ("infra.native kill radis", "no part is called radis; the parts are: kafka registry"),
+        ("infra.native cqlsh redis", "the parts are: cassandra-1 cassandra-2 cassandra-3"),
+        ("exercises 10", "no exercise is called 10; say N=1 … N=9"),
+        ("exercises one", "no exercise is called one; say N=1 … N=9"),
+        ("exercises.soak --seed x", "argument --seed: invalid int value: 'x'"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_what_is_allowed_in_one_line(typed: str, allowed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *typed.split()], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert allowed in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "usage" not in done.stderr
+    assert done.returncode == 2
