@@ -75,6 +75,12 @@ def has_port(name: str) -> bool:
     return name in ports.table() or bool(procfile.environment(name))
 
 
+def waits_for(name: str) -> str:
+    """What a part that starts says it waits for, if it says so last; empty if not."""
+    found = re.search(r"WARNING\] (Waiting for .{1,160})", last_words(name, 1))
+    return found[1] if found else ""
+
+
 def last_words(name: str, count: int = 15) -> str:
     """The end of a part's log, since it was last started; and what it called an error before that."""
     path = LOGS / f"{name}.log"

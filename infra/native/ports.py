@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from infra.native.wording import WrongWord
+
 
 class Endpoint(NamedTuple):
     """An address a process listens on."""
@@ -70,8 +72,12 @@ def _url(variable: str, default_port: int) -> Endpoint:
 
 
 def _host_port(text: str, default_port: int) -> Endpoint:
-    host, _, port = text.strip().rpartition(":")
-    return Endpoint(host or "127.0.0.1", int(port or default_port))
+    host, colon, port = text.strip().rpartition(":")
+    if not colon:
+        return Endpoint(port or "127.0.0.1", default_port)
+    if not port.isdecimal():
+        raise WrongWord(f"{text!r} is no address: say host:port")
+    return Endpoint(host or "127.0.0.1", int(port))
 
 
 def _in_use(endpoint: Endpoint) -> bool:

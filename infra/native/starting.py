@@ -69,7 +69,7 @@ def start_and_wait(name: str, environment: dict[str, str] | None = None) -> None
 
 def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
     """Wait until all are ready; end at once when one, or one that was ready before, cannot be any more."""
-    waiting = names
+    waiting, told = names, dict[str, str]()
     while waiting:
         known = parts.states()
         found = parts.asked(known[name] for name in waiting)
@@ -83,8 +83,17 @@ def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = 
             _say("", passing=True)
             raise SystemExit("\n".join(failure(part) for part in lost))
         if waiting:
+            _tell_what_for(waiting, told)
             _say(f"waiting for {' '.join(waiting)} ({time.monotonic() - began:.0f} s)", passing=True)
             time.sleep(0.2)
+
+
+def _tell_what_for(names: Iterable[str], told: dict[str, str]) -> None:
+    """What a worker itself waits for: a broker that does not answer is told at once, not when the time is over."""
+    for name in names:
+        if (words := parts.waits_for(name)) and words.partition(":")[0] != told.get(name):
+            told[name] = words.partition(":")[0]
+            _say(f"{name}: {words}")
 
 
 def failure(part: Part) -> str:

@@ -381,6 +381,15 @@ def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(small: Stack) 
     assert said.count("bye") < 20
 
 
+def test_what_a_worker_waits_for_is_told_while_up_waits_for_it(small: Stack) -> None:
+    said = "[x] [WARNING] Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
+    waits = f'echo "{said}"; sleep 1; echo "{said}"; sleep 1; echo bye; exit 3'
+    small.procfile(f"bff: sh -c '{waits}'\n")
+    told = small.run("up", code=1)
+    assert told.splitlines()[0] == "bff: Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
+    assert told.count("bff: Waiting") == 1
+
+
 def test_a_command_that_does_not_exist_is_told(small: Stack) -> None:
     small.procfile("transactions: no-such-program\n")
     assert "cannot run no-such-program" in small.run("up", code=1)

@@ -52,6 +52,16 @@ def test_addresses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert ports.endpoints("registry")[0] == Endpoint("registry", 8081)
 
 
+def test_a_broker_without_a_port_has_the_usual_one_and_a_wrong_one_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KAFKA_BROKERS", "kafka")
+    assert ports.endpoints("kafka")[0] == Endpoint("kafka", 9092)
+    monkeypatch.setenv("KAFKA_BROKERS", "kafka:broker")
+    with pytest.raises(SystemExit, match="'kafka:broker' is no address: say host:port"):
+        ports.endpoints("kafka")
+
+
 def test_scaled_workers_have_ports_of_their_own() -> None:
     assert [ports.endpoints(f"transactions-{n}")[0].port for n in (2, 3)] == [5012, 5022]
 
