@@ -4,7 +4,8 @@ PipelineError
 ├── Transient              keep the work, wait, retry in place
 │   ├── AntifraudUnavailable
 │   ├── StoreUnavailable   (Cassandra, Redis)
-│   │   └── BeingRebuilt
+│   │   ├── BeingRebuilt
+│   │   └── Overloaded
 │   └── LogUnavailable     (Kafka, the registry)
 └── Poison                 this record can never be handled: dead letter, go on
 """
@@ -30,6 +31,10 @@ class StoreUnavailable(Transient):
 
 class BeingRebuilt(StoreUnavailable):
     """Cassandra's table was thrown away and is not whole again: what it does not have may exist."""
+
+
+class Overloaded(StoreUnavailable):
+    """The store lives, and more of us wait for our connections to it than it can serve: wait, ask no other store."""
 
 
 class LogUnavailable(Transient):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app import metrics
 from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
-from app.errors import BeingRebuilt, StoreUnavailable, Transient
+from app.errors import BeingRebuilt, Overloaded, StoreUnavailable, Transient
 from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ class ReadModel:
             return None
         try:
             return await self._recent.newest(limit, before)
+        except Overloaded:
+            raise  # it lives; to ask Cassandra too would make more load of too much
         except StoreUnavailable:
             self._redis_answers = False
             return None
@@ -129,6 +131,8 @@ class ReadModel:
             return None
         try:
             return await self._recent.find(sort_key(transaction_id, 0))
+        except Overloaded:
+            raise  # it lives; to ask Cassandra too would make more load of too much
         except StoreUnavailable:
             self._redis_answers = False
             return None
@@ -143,6 +147,8 @@ class ReadModel:
                 if said:
                     log.info("The read model in Redis is complete again")
                 said = self._being_rebuilt = False
+            except Overloaded:
+                pass  # nothing was learnt: what was so before is so still
             except Transient as exc:
                 self._being_rebuilt = isinstance(exc, BeingRebuilt)
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
@@ -154,6 +160,8 @@ class ReadModel:
     async def _look(self) -> None:
         try:
             complete = await self._recent.is_complete()
+        except Overloaded:
+            raise
         except StoreUnavailable:
             self._lacks = True
             raise

@@ -8,6 +8,7 @@ to its end, also when it is killed, and nobody else sets the sign before).
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.errors import BeingRebuilt, StoreUnavailable
+from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
 from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
 from app.settings import Settings
@@ -50,6 +51,12 @@ REPLAY, REPLAY_OF_BOTH = "replay:", "replay:both:"
 #: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
 SCRIPT_ENTRIES = 500
 
+#: Calls at once. Redis does one after another and so do we: more of them would only share the time that each has, and
+#: a busy moment of ours would look like a dead Redis.
+CONNECTIONS = 16
+#: Seconds that a call may wait for its turn: 800 clients at once are served within less.
+QUEUE_TIMEOUT = 5.0
+
 Entry = tuple[str, int, str]
 
 
@@ -70,6 +77,8 @@ class RecentTransactions:
         self._keep = settings.recent_transactions
         self._url = settings.redis_url
         self._timeout = settings.redis_timeout
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._failures = 0
         self._redis: Any = None
         self._remember: Any = None
         self._sign: Any = None
@@ -82,7 +91,7 @@ class RecentTransactions:
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             decode_responses=True,
-            max_connections=100,
+            max_connections=CONNECTIONS,
             retry=None,
         )
         self._remember = self._redis.register_script(SCRIPT)
@@ -156,10 +165,26 @@ class RecentTransactions:
         await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED], args=[filling, int(trimmed)]))
 
     async def _asked(self, call: Any) -> Any:
+        """The answer to one call, in its turn; Overloaded when that does not come within its time."""
+        failures = self._failures
         try:
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._turns.acquire()
+        except BaseException as exc:
+            call.close()
+            if isinstance(exc, TimeoutError):
+                raise Overloaded(f"no turn at Redis within {QUEUE_TIMEOUT:g} s") from exc
+            raise
+        try:
+            if self._failures != failures:  # the queue of a dead Redis does not try it one by one
+                call.close()
+                raise StoreUnavailable("Redis did not answer the calls before this one")
             return await call
         except (RedisError, OSError, TimeoutError) as exc:
+            self._failures += 1
             raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
+        finally:
+            self._turns.release()
 
 
 def entry_of(status: TransactionStatus) -> Entry:

@@ -29,9 +29,9 @@ def _empty() -> Iterable[None]:
         redis.flushdb()
 
 
-def with_recent(do: Callable[[RecentTransactions], Awaitable[Any]]) -> Any:
+def with_recent(do: Callable[[RecentTransactions], Awaitable[Any]], timeout: float = 5) -> Any:
     async def run() -> Any:
-        recent = RecentTransactions(Settings(redis_url=URL, recent_transactions=KEEP, redis_timeout=5))
+        recent = RecentTransactions(Settings(redis_url=URL, recent_transactions=KEEP, redis_timeout=timeout))
         await recent.open()
         try:
             return await do(recent)
@@ -159,3 +159,12 @@ def test_pages_join_without_gap_or_repeat() -> None:
                 return found
 
     assert [json.loads(text)["transaction_id"] for text in with_recent(do)] == ids
+
+
+def test_six_hundred_lists_at_once_all_come_from_redis() -> None:
+    async def do(recent: RecentTransactions) -> list[Any]:
+        await recent.remember([entry_of(revision(new_id(), 1)) for _ in range(100)])
+        lists = (recent.newest(100, None) for _ in range(600))
+        return [len(page.entries) for page in await asyncio.gather(*lists)]
+
+    assert with_recent(do, timeout=0.25) == [100] * 600

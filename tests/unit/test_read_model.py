@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.clients.redis import Entry, Page, entries_of
-from app.errors import BeingRebuilt, LogUnavailable, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, Overloaded, StoreUnavailable
 from app.models.status import TransactionStatus
 from app.read_model import CHECK_EVERY, ReadModel
 from app.web.pending import PendingNotes
@@ -24,11 +24,13 @@ class Recent:
         self.entries: dict[str, Entry] = {}
         self.sign: str | None = None
         self.filling: str | None = None
-        self.dead = self.replayed = False
+        self.dead = self.replayed = self.overloaded = False
         self.asked = 0
 
     def ask(self) -> None:
         self.asked += 1
+        if self.overloaded:
+            raise Overloaded("no turn")
         if self.dead:
             raise StoreUnavailable("dead")
 
@@ -301,5 +303,25 @@ def test_what_one_replica_alone_knows_is_shown_but_fills_no_redis() -> None:
         world.table.has_a_quorum = True
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_queue_for_redis_that_is_too_long_is_no_dead_redis_and_asks_no_other_store() -> None:
+    world = World()
+
+    async def scene() -> None:
+        await world.recent.remember(entries_of([status()]))
+        filled, world.recent.filling = world.recent.filling, None
+        assert filled
+        world.recent.overloaded = True
+        for ask in (lambda: world.reads.newest(100, None), lambda: world.reads.find("x")):
+            with pytest.raises(Overloaded):
+                await ask()
+        await asyncio.sleep(5)
+        world.recent.overloaded = False
+        assert await world.entries() == (1, "redis")
+        await asyncio.sleep(5)
+        assert world.recent.filling is None, "nothing was filled again"
 
     virtual_time.run(world.during(scene))

@@ -1,0 +1,60 @@
+"""Waiting for a turn at Redis: it has a bound, and is not taken for a Redis that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.exceptions import ConnectionError as NoConnection
+
+from app.clients.redis import CONNECTIONS, QUEUE_TIMEOUT, RecentTransactions
+from app.errors import Overloaded, StoreUnavailable
+from app.settings import Settings
+from tests.unit import virtual_time
+
+
+class Slow:
+    """A Redis whose every call takes as long; `dead`: and then fails."""
+
+    def __init__(self, seconds: float, *, dead: bool = False) -> None:
+        self.seconds, self.dead = seconds, dead
+        self.at_once = self.most = self.calls = 0
+
+    async def ping(self) -> None:
+        self.calls += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(self.seconds)
+        self.at_once -= 1
+        if self.dead:
+            raise NoConnection("Timeout reading from socket")
+
+
+async def pinged(redis: Slow, clients: int) -> list[BaseException | None]:
+    recent = RecentTransactions(Settings())
+    recent._redis = redis
+    return await asyncio.gather(*(recent.ping() for _ in range(clients)), return_exceptions=True)
+
+
+def test_eight_hundred_at_once_all_have_their_answer_one_after_another() -> None:
+    redis = Slow(0.05)
+    assert virtual_time.run(pinged(redis, 800)) == [None] * 800
+    assert redis.most == CONNECTIONS
+
+
+def test_who_waits_for_a_turn_too_long_is_told_so_and_redis_is_not_asked() -> None:
+    redis = Slow(QUEUE_TIMEOUT * 0.75)
+    answers = virtual_time.run(pinged(redis, 3 * CONNECTIONS))
+    assert [type(answer) for answer in answers if answer] == [Overloaded] * CONNECTIONS
+    assert redis.calls == 2 * CONNECTIONS
+
+
+def test_the_queue_of_a_dead_redis_does_not_wait_for_it_one_after_another() -> None:
+    redis = Slow(0.25, dead=True)
+
+    async def scene() -> float:
+        answers = await pinged(redis, 800)
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+        return virtual_time.now()
+
+    assert virtual_time.run(scene()) < 0.5
+    assert redis.calls == CONNECTIONS
