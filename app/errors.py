@@ -5,7 +5,8 @@ PipelineError
 │   ├── AntifraudUnavailable
 │   ├── StoreUnavailable   (Cassandra, Redis)
 │   │   ├── BeingRebuilt
-│   │   └── Overloaded
+│   │   ├── Overloaded
+│   │   └── NotReadableYet
 │   └── LogUnavailable     (Kafka, the registry)
 └── Poison                 this record can never be handled: dead letter, go on
 """
@@ -35,6 +36,10 @@ class BeingRebuilt(StoreUnavailable):
 
 class Overloaded(StoreUnavailable):
     """The store lives, and more of us wait for our connections to it than it can serve: wait, ask no other store."""
+
+
+class NotReadableYet(StoreUnavailable):
+    """The stores that answer do not have it, and it may be on its way into them: no reason to say that it is not."""
 
 
 class LogUnavailable(Transient):

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app import metrics
 from app.clients.redis import Entry, Page, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
-from app.errors import BeingRebuilt, Overloaded, StoreUnavailable, Transient
+from app.errors import BeingRebuilt, NotReadableYet, Overloaded, StoreUnavailable, Transient
 from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
+from app.models.transaction import seconds_of_id
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks for the sign: a Redis that is back, or back but empty, is noticed within about this.
 CHECK_EVERY = 0.5
+#: Seconds that a bff, this one or another, may take to note in Redis what it has answered with 201.
+NOTED_WITHIN = 5.0
+#: Seconds back to which an id that nobody has may be pending, while Redis lacks something: what is pending, the log and
+#: Redis alone know. As long as a worker may be behind in an outage.
+PENDING_AT_MOST = 24 * 3600.0
+#: Seconds that the clock of the bff that made an id may be ahead of ours.
+CLOCKS_APART = 60.0
+
 #: Transactions a read of a refill: at most four times as many rows of one minute are in a node's memory at once.
 REFILL_PAGE = 500
 
@@ -72,6 +82,8 @@ class ReadModel:
         self._lacks = False
         # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
         self._redis_answers = True
+        # Since when (time.monotonic) Redis has all; None while it has not.
+        self._complete_since: float | None = None
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         """A page; StoreUnavailable when neither store can give it."""
@@ -100,20 +112,37 @@ class ReadModel:
         return Listing(entries, key, "cassandra", may_lack=True, being_rebuilt=rebuilt)
 
     async def find(self, transaction_id: str) -> str | None:
-        """One transaction as JSON, with its assessment, or None; StoreUnavailable."""
+        """One transaction as JSON, with its assessment, or None where there is certainly none; StoreUnavailable.
+
+        None is never said of an id that a POST was answered with: NotReadableYet while it may be on its way.
+        """
         found = await self._find_recent(transaction_id)
         if found:
             metrics.READS.labels("redis").inc()
             return found
         row = await self._table.find(transaction_id)
-        if row is None and self._being_rebuilt:
-            raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
+        if row is None:
+            if noted := self._noted_here(transaction_id):
+                return noted
+            self._check_that_none_is_hidden(transaction_id)
         metrics.READS.labels("cassandra").inc()
-        return (
-            None
-            if row is None
-            else json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
-        )
+        return row and json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
+
+    def _noted_here(self, transaction_id: str) -> str | None:
+        """It is pending: a POST of this bff took it a moment ago, or Redis could not take its note."""
+        key = sort_key(transaction_id, 0)
+        return next((entry.split("\n")[2] for noted, _, entry in self._noted() if noted == key), None)
+
+    def _check_that_none_is_hidden(self, transaction_id: str) -> None:
+        if self._being_rebuilt:
+            raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
+        made = seconds_of_id(transaction_id)
+        since, now = self._complete_since, time.monotonic()
+        # What other bffs noted during an outage comes into a Redis that is complete again a moment later.
+        complete = self._redis_answers and since is not None and now - since > NOTED_WITHIN
+        within = NOTED_WITHIN if complete else PENDING_AT_MOST
+        if made is not None and -CLOCKS_APART <= time.time() - made <= within:
+            raise NotReadableYet("it may have been taken: no store that answers shows it yet; ask again")
 
     async def _from_redis(self, limit: int, before: str | None) -> Page | None:
         if not self._redis_answers:
@@ -144,6 +173,8 @@ class ReadModel:
             try:
                 await self._look()
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
+                if self._complete_since is None:
+                    self._complete_since = time.monotonic()
                 if said:
                     log.info("The read model in Redis is complete again")
                 said = self._being_rebuilt = False
@@ -151,6 +182,7 @@ class ReadModel:
                 pass  # nothing was learnt: what was so before is so still
             except Transient as exc:
                 self._being_rebuilt = isinstance(exc, BeingRebuilt)
+                self._complete_since = None
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
                 if not said:
                     log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
@@ -168,6 +200,7 @@ class ReadModel:
         self._redis_answers = True
         if self._lacks or not complete:
             metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
+            self._complete_since = None
             await self._refill()
         self._lacks = False
 

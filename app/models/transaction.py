@@ -110,6 +110,11 @@ def bucket_of_id(transaction_id: str) -> int | None:
     return _millis_of(transaction_id) // 60_000
 
 
+def seconds_of_id(transaction_id: str) -> float | None:
+    """When a UUIDv7 was made, in seconds since 1970; None for an id of another form."""
+    return _millis_of(transaction_id) / 1000 if _UUID7.fullmatch(transaction_id) else None
+
+
 def _millis_of(uuid7_text: str) -> int:
     return int(uuid7_text[:8] + uuid7_text[9:13], 16)
 

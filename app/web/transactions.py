@@ -12,7 +12,7 @@ from aiohttp import web
 from faust.web import View
 
 from app import topics
-from app.errors import BeingRebuilt, LogUnavailable, NotTaken, Overloaded, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, NotTaken, Overloaded, StoreUnavailable
 from app.models.transaction import MAY_BE_TWICE, Transaction, new_transaction
 from app.narration import Narrator
 from app.read_model import Listing, ReadModel
@@ -165,6 +165,6 @@ def _not_acknowledged(exc: LogUnavailable) -> web.Response:
 
 def _no_store(exc: StoreUnavailable) -> web.Response:
     why = f"neither Redis nor Cassandra answers: {exc}"
-    if isinstance(exc, BeingRebuilt | Overloaded):
+    if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):
         why = str(exc)
     return problem(503, "Not readable now", why, headers=RETRY_AFTER)

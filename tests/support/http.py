@@ -71,9 +71,9 @@ def taken(changes: Mapping[str, Any] | None = None) -> str:
 
 
 def shown(transaction_id: str) -> dict[str, Any] | None:
-    """GET of one; None for 404."""
+    """GET of one; None for 404, and for 503 while it may be on its way into the stores."""
     answer = call("GET", f"{PATH}/{transaction_id}")
-    if answer.status == 404:
+    if answer.status == 404 or (answer.status == 503 and "shows it yet" in answer.json["error"]):
         return None
     assert answer.status == 200, answer
     return dict(answer.json)

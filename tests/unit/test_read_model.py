@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from app.clients.redis import Entry, Page, entries_of
-from app.errors import BeingRebuilt, LogUnavailable, Overloaded, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded, StoreUnavailable
 from app.models.status import TransactionStatus
-from app.read_model import CHECK_EVERY, ReadModel
+from app.models.transaction import uuid7
+from app.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.web.pending import PendingNotes
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
@@ -323,5 +326,61 @@ def test_a_queue_for_redis_that_is_too_long_is_no_dead_redis_and_asks_no_other_s
         assert await world.entries() == (1, "redis")
         await asyncio.sleep(5)
         assert world.recent.filling is None, "nothing was filled again"
+
+    virtual_time.run(world.during(scene))
+
+
+@pytest.mark.parametrize("redis", ["up", "down"])
+def test_what_a_post_was_answered_with_is_pending_at_once_at_the_bff_that_took_it(redis: str) -> None:
+    world = World()
+
+    async def scene() -> None:
+        await asyncio.sleep(2 * NOTED_WITHIN)
+        world.recent.dead = redis == "down"
+        await asyncio.sleep(2)
+        id_ = uuid7(time.time())
+        world.pending.note(transaction(transaction_id=id_))
+        found = json.loads(await world.reads.find(id_) or "null")
+        assert (found["transaction_id"], found["status"]) == (id_, "pending")
+
+    virtual_time.run(world.during(scene))
+
+
+def outage(world: World, of: str) -> None:
+    """As a bff meets it that has not taken the POST itself."""
+    world.recent.dead = of == "down"
+    if of == "being refilled":
+        world.recent.empty()
+        world.log_is_dead = True
+
+
+@pytest.mark.parametrize(
+    ("redis", "age", "may_exist"),
+    [
+        ("up", 0, True),
+        ("up", NOTED_WITHIN + 1, False),
+        ("up", -3600, False),  # no bff's clock is that far ahead
+        ("down", 0, True),
+        ("down", PENDING_AT_MOST - 60, True),
+        ("down", PENDING_AT_MOST + 60, False),
+        ("being refilled", 3600, True),
+    ],
+)
+def test_an_id_that_may_have_been_answered_with_201_by_another_bff_is_no_404(
+    redis: str, age: float, may_exist: bool
+) -> None:
+    world = World()
+
+    async def scene() -> None:
+        await asyncio.sleep(2 * NOTED_WITHIN)
+        outage(world, redis)
+        await asyncio.sleep(2)
+        id_ = uuid7(time.time() - age)
+        if may_exist:
+            with pytest.raises(NotReadableYet):
+                await world.reads.find(id_)
+        else:
+            assert await world.reads.find(id_) is None
+        assert await world.reads.find("16f051bb-14e0-4fda-95e5-507d01ea37dc") is None
 
     virtual_time.run(world.during(scene))
