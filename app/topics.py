@@ -17,7 +17,7 @@ from schema_registry.client import SchemaRegistryClient, schema
 from schema_registry.client.errors import ClientError
 
 from app.codec import Codec
-from app.errors import LogUnavailable
+from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 
 CREATED = "transaction_created"
@@ -37,6 +37,8 @@ MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
 
 _REGISTRY_TIMEOUT = 5.0
+#: The registry's answers to an id that it does not have: no such schema; not an id of its kind.
+_UNKNOWN = (400, 404, 422)
 
 
 class WrongTopic(Exception):
@@ -116,16 +118,38 @@ def register_now(settings: Settings, topic: str) -> Codec:
     client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
 
-    def fetch(schema_id: int) -> Mapping[str, Any] | None:
-        found = _asked(settings, lambda: client.get_by_id(schema_id))
-        return None if found is None else found.raw_schema
-
-    async def fetch_in_thread(schema_id: int) -> Mapping[str, Any] | None:
-        return await asyncio.to_thread(fetch, schema_id)
+    async def fetch(schema_id: int) -> Any:
+        found = await asyncio.to_thread(_asked, settings, lambda: _found(client, schema_id))
+        return None if found is None else schema_in(found, schema_id)
 
     schema_id = _asked(settings, lambda: _registered(client, subject, ours))
     _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
-    return Codec(load_schema(topic), schema_id, fetch_in_thread)
+    return Codec(load_schema(topic), schema_id, fetch)
+
+
+def _found(client: SchemaRegistryClient, schema_id: int) -> Any:
+    """What the registry has under an id, as it says it: the client's own call parses it, and raises from inside."""
+    url, method = client.url_manager.url_for("get_by_id", schema_id=schema_id)
+    response = client.request(url, method)
+    if response.status_code in _UNKNOWN:
+        return None
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if response.status_code != httpx.codes.OK or not isinstance(found, dict) or "schema" not in found:
+        raise ClientError(f"no schema for id {schema_id}", http_code=response.status_code)
+    return found
+
+
+def schema_in(found: Mapping[str, Any], schema_id: int) -> Any:
+    """The Avro schema of the registry's answer; Poison when it is something else."""
+    kind = found.get("schemaType", "AVRO")
+    if kind != "AVRO":
+        raise Poison(f"schema {schema_id} is a {kind} schema, not Avro")
+    if found.get("references"):
+        raise Poison(f"schema {schema_id} refers to other schemas of the registry: not read here")
+    return json.loads(found["schema"])
 
 
 def _registered(client: SchemaRegistryClient, subject: str, ours: schema.AvroSchema) -> int:

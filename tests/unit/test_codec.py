@@ -179,3 +179,120 @@ def test_a_value_that_does_not_fit_is_refused_when_it_is_encoded(changes: dict[s
 def test_what_is_no_whole_record_is_refused_when_it_is_encoded(record: Any) -> None:
     with pytest.raises(Poison, match="does not fit the schema"):
         codec_of().encode(record)
+
+
+# Schemas of other producers
+
+
+def with_types(**types: Any) -> dict[str, Any]:
+    """The schema of transaction_created with other types of these fields."""
+    return {**CREATED, "fields": [{**f, "type": types.get(f["name"], f["type"])} for f in CREATED["fields"]]}
+
+
+def logical(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "logicalType": name, **more}
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        {"transaction_id": logical("string", "uuid")},
+        {"transaction_timestamp": logical("long", "timestamp-millis")},
+        {"event_timestamp": logical("long", "local-timestamp-micros")},
+        {"event_timestamp": logical("int", "date")},
+        {"event_timestamp": logical("int", "time-millis")},
+        {"description": logical("bytes", "decimal", precision=4, scale=2)},
+        {"customer_id": ["null", logical("string", "uuid")]},
+        {"value_in_cents": logical("long", "nobody knows it")},
+    ],
+)
+def test_logical_types_of_a_writer_are_read_as_our_schema_says(types: dict[str, Any]) -> None:
+    schema = with_types(**types)
+    framed = codec_of(without_logical(schema), 2).encode(
+        {**transaction(), "description": b"some purchase"} if "description" in types else transaction()
+    )
+    assert decoded(codec_of(n2=schema), framed) == [transaction()]
+
+
+def without_logical(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {name: without_logical(part) for name, part in schema.items() if name != "logicalType"}
+    return [without_logical(part) for part in schema] if isinstance(schema, list) else schema
+
+
+NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+NOTHING = {"type": "record", "name": "Nothing", "fields": [{"name": "nothing", "type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (NODE, "holds itself"),
+        ({"type": "array", "items": NODE}, "holds itself"),
+        ({"type": "array", "items": "null"}, "array of nothing"),
+        ({"type": "map", "values": {"type": "array", "items": NOTHING}}, "array of nothing"),
+        ({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}, "array of nothing"),
+    ],
+)
+def test_a_schema_that_a_few_bytes_could_make_endless_is_not_read_by(more: Any, says: str) -> None:
+    schema = {**CREATED, "fields": [{"name": "more", "type": more}, *CREATED["fields"]]}
+    assert says in reason(codec_of(n2=schema), b"\0\0\0\0\2" + b"\2" * 1_000_000)
+
+
+def test_a_newer_field_of_a_list_a_map_or_a_record_is_passed_over() -> None:
+    inner = {"type": "record", "name": "Inner", "fields": [{"name": "a", "type": ["null", "string"]}]}
+    lists = {"type": "array", "items": {"type": "map", "values": inner}}
+    more = [{"name": "more", "type": lists}, {"name": "again", "type": "Inner"}]
+    schema = {**CREATED, "fields": [*CREATED["fields"], *more]}
+    record = {**transaction(), "more": [{"x": {"a": "y"}}], "again": {"a": None}}
+    assert decoded(codec_of(n2=schema), codec_of(schema, 2).encode(record)) == [transaction()]
+
+
+@pytest.mark.parametrize(
+    "raised", [ValueError("what"), KeyError("schema"), RecursionError(), AssertionError()]
+)
+def test_whatever_reading_one_record_raises_is_told_by_its_name(raised: Exception) -> None:
+    first, poison, last = decoded(codec_of(n2=raised), GOOD, b"\0\0\0\0\2" + GOOD[5:], GOOD)
+    assert first == last == transaction()
+    assert isinstance(poison, Poison)
+    assert type(raised).__name__ in str(poison)
+
+
+def test_an_id_that_no_registry_can_have_is_not_asked_for() -> None:
+    codec = codec_of(n4294967295=AssertionError("it was asked for"))
+    assert "4294967295 is no schema id" in reason(codec, b"\0\xff\xff\xff\xff" + GOOD[5:])
+
+
+class Registry:
+    """Knows nothing, counts what it is asked; later it may know."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.knows: Any = None
+
+    async def fetch(self, wanted: int) -> Any:
+        self.asked.append(wanted)
+        return self.knows
+
+
+def test_an_unknown_schema_is_asked_for_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("app.codec.time.monotonic", lambda: clock[0])
+    registry = Registry()
+    codec = Codec(CREATED, 1, registry.fetch)
+    unknown = [struct.pack(">bI", 0, 77) + GOOD[5:]] * 1000
+    assert all(isinstance(one, Poison) for one in decoded(codec, *unknown))
+    clock[0] += 9
+    assert all("not in the registry" in str(one) for one in decoded(codec, *unknown))
+    assert registry.asked == [77]
+    clock[0] += 2
+    registry.knows = CREATED
+    assert decoded(codec, *unknown[:2]) == [transaction()] * 2
+    assert registry.asked == [77, 77]
+
+
+def test_the_unknown_ids_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.codec._NOES_MOST", 10)
+    codec = Codec(CREATED, 1, Registry().fetch)
+    decoded(codec, *(struct.pack(">bI", 0, number) + b"x" for number in range(2, 100)))
+    assert len(codec._noes) == 10

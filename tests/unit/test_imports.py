@@ -21,7 +21,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.errors": set(),
     "app.settings": set(),
     # what happens to a transaction, and how it survives: no Faust, no sockets
-    "app.codec": {"app.errors"},
+    "app.codec": {"app.errors", "app.foreign_schema"},
+    "app.foreign_schema": {"app.errors"},
     "app.narration": {"app.models"},
     "app.metrics": set(),
     "app.delivery": {"app.errors", "app.metrics"},

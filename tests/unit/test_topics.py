@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import httpx
 import pytest
+from schema_registry.client import SchemaRegistryClient
 
 from app import topics
-from app.errors import LogUnavailable
+from app.codec import Codec
+from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 
 
@@ -23,3 +27,47 @@ def test_a_broker_without_a_controller_yet_is_one_to_wait_for() -> None:
     admin: Any = Young()
     with pytest.raises(LogUnavailable, match="controller"):
         asyncio.run(topics.ensure(admin, Settings()))
+
+
+def answered(status: int, content: Any) -> SchemaRegistryClient:
+    """A client whose registry answers so."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    client: Any = SchemaRegistryClient("http://127.0.0.1:1")
+    client.request = lambda *_, **__: httpx.Response(status, content=body)
+    return client
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_an_id_that_the_registry_does_not_have_is_no_reason_to_wait(status: int) -> None:
+    assert topics._asked(Settings(), lambda: topics._found(answered(status, {}), 7)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(500, {}), (503, b"<html>"), (200, b"<html>busy</html>"), (200, {}), (200, []), (401, {}), (429, {})],
+)
+def test_an_answer_that_is_no_registrys_is_a_reason_to_wait(status: int, content: Any) -> None:
+    with pytest.raises(LogUnavailable):
+        topics._asked(Settings(), lambda: topics._found(answered(status, content), 7))
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({"schema": 'syntax = "proto3";', "schemaType": "PROTOBUF"}, "schema 7 is a PROTOBUF schema"),
+        ({"schema": "{}", "schemaType": "JSON"}, "schema 7 is a JSON schema"),
+        ({"schema": '"a.B"', "references": [{"name": "a.B"}]}, "refers to other schemas"),
+        ({"schema": "no JSON"}, "JSONDecodeError"),
+        ({"schema": 7}, "TypeError"),
+        ({"schema": '"a.B"'}, "UnknownType"),
+        ({"schema": "[" * 100_000}, "RecursionError"),
+    ],
+)
+def test_a_schema_that_is_no_avro_schema_by_itself_makes_a_dead_letter(found: Any, says: str) -> None:
+    async def fetch(schema_id: int) -> Any:
+        return topics.schema_in(topics._found(answered(200, found), schema_id), schema_id)
+
+    codec = Codec(topics.load_schema(topics.CREATED), 1, fetch)
+    (poison,) = asyncio.run(codec.decode([b"\0\0\0\0\7garbage"]))
+    assert isinstance(poison, Poison)
+    assert says in str(poison)
