@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app import topics
-from app.errors import Poison, StoreUnavailable
+from app.dead_letters import LEAST, MOST, letter_of
+from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import Transaction
@@ -25,6 +26,7 @@ class RealDoors:
 
     def __init__(self, resources: Resources):
         self._resources = resources
+        self._letter_most = MOST  # bytes
         self._taken_at: dict[int, float] = {}  # by partition, seconds since 1970
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
@@ -110,24 +112,16 @@ class RealDoors:
         )
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Into the dead-letter topic: the original bytes, and headers that say where from and why."""
+        """Into the dead-letter topic, each as far as the topic takes it (see app.dead_letters)."""
         for letter in letters:
-            record: Any = letter.record
-            headers = [*record.headers, *_origin(record, letter.reason)]
-            await self._resources.log.publish_batch(
-                topics.DEAD_LETTER, letter.partition, [(record.key, record.value, headers)]
-            )
+            content = letter_of(letter.record, letter.reason, self._letter_most)
+            try:
+                await self._resources.log.publish_batch(topics.DEAD_LETTER, letter.partition, [content])
+            except Poison as exc:
+                # What Kafka has refused puts all behind it out of order: the next try writes smaller letters.
+                self._letter_most = max(LEAST, self._letter_most // 2)
+                raise LogUnavailable(f"a dead letter is written again, smaller: {exc}") from exc
 
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:
         """Into Cassandra."""
         await self._resources.table.store(statuses)
-
-
-def _origin(record: Any, reason: str) -> list[tuple[str, bytes]]:
-    return [
-        ("dead_letter.topic", record.topic.encode()),
-        ("dead_letter.partition", str(record.partition).encode()),
-        ("dead_letter.offset", str(record.offset).encode()),
-        ("dead_letter.reason", reason[:500].encode()),
-        ("dead_letter.failed_at", str(int(time.time() * 1000)).encode()),
-    ]

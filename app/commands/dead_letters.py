@@ -62,11 +62,17 @@ async def _send_back(settings: Settings, place: str) -> None:
         for letter in letters:
             if letter.sent_back:
                 continue
+            if letter.is_cut:
+                print(
+                    f"{letter.place} is only a part of {name_of(letter.source)}, which is too large: not sent back"
+                )
+                continue
             await writer.write(sent_back(letter))
             topic, partition, _ = letter.source
             print(f"{letter.place} is sent back to {topic}[{partition}]")
     done = sum(letter.sent_back for letter in letters)
-    print(f"{len(letters) - done} sent back, {done} had been before")
+    cut = sum(letter.is_cut and not letter.sent_back for letter in letters)
+    print(f"{len(letters) - done - cut} sent back, {done} had been before")
 
 
 def sent_back(letter: Letter) -> list[Outgoing]:
@@ -75,6 +81,6 @@ def sent_back(letter: Letter) -> list[Outgoing]:
     record = letter.record
     mark = [(SENT_BACK, name_of(letter.source).encode())]
     return [
-        Outgoing(topic, partition, record.key, record.value, letter.original_headers),
+        Outgoing(topic, partition, record.key, letter.value, letter.original_headers),
         Outgoing(topics.DEAD_LETTER, record.partition, record.key, None, mark),
     ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from app.clients.kafka import Headers
+from app.dead_letters import BYTES, CUT, FORM, GZIP, PREFIX
 
-PREFIX = "dead_letter."
 #: A record with this header is no letter: it says that the letter of that source was sent back.
 SENT_BACK = f"{PREFIX}sent_back"
 #: Bytes a line of the dump.
@@ -35,10 +36,23 @@ class Letter:
     def line(self) -> str:
         """One line of the list."""
         topic, partition, offset = self.source
-        size = len(self.record.value or b"")
-        mark = "sent back" if self.sent_back else "-"
+        told = dict(self.record.headers).get(BYTES)
+        size = int(told) if told else len(self.record.value or b"")
+        mark = "sent back" if self.sent_back else "cut" if self.is_cut else "-"
         where = f"{topic}[{partition}]@{offset}"
         return f"{self.place:<9} {mark:<10} {where:<32} {_time(self.failed_at)} {size:>8} B  {_safe(self.reason)}"
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it holds a part of the original only: that one is in its source topic."""
+        return dict(self.record.headers).get(FORM) == CUT
+
+    @property
+    def value(self) -> bytes | None:
+        """The original's value, of a cut one its beginning."""
+        found: bytes | None = self.record.value
+        packed = dict(self.record.headers).get(FORM) == GZIP
+        return gzip.decompress(found) if packed and found else found
 
     @property
     def original_headers(self) -> Headers:
@@ -52,7 +66,9 @@ def letters_of(records: Iterable[Any]) -> list[Letter]:
     sent: set[str] = set()
     for record in records:
         told = {
-            name: value.decode(errors="replace") for name, value in record.headers if name.startswith(PREFIX)
+            name: (value or b"").decode(errors="replace")
+            for name, value in record.headers
+            if name.startswith(PREFIX)
         }
         if SENT_BACK in told:
             sent.add(told[SENT_BACK])
@@ -91,10 +107,11 @@ def dump(value: bytes | None) -> str:
 def shown(letter: Letter) -> str:
     """Everything of one letter."""
     headers = "\n".join(
-        f"  {name}: {_safe(value.decode(errors='replace'))}" for name, value in letter.record.headers
+        f"  {_safe(name)}: {_safe((value or b'').decode(errors='replace'))}"
+        for name, value in letter.record.headers
     )
     key = _safe((letter.record.key or b"").decode(errors="replace"))
-    return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.record.value)}"
+    return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.value)}"
 
 
 def _source(told: dict[str, str]) -> tuple[str, int, int] | None:

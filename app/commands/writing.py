@@ -36,6 +36,7 @@ class OneWriter:
             transactional_id=command,
             transaction_timeout_ms=10_000,
             max_batch_size=MAX_BATCH_BYTES,
+            compression_type="gzip",  # what came compressed may be too large without
         )
 
     async def __aenter__(self) -> OneWriter:

@@ -50,7 +50,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.watchdog": {"app.delivery"},
     "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
-    "app.doors": {"app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
+    "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
+    "app.dead_letters": set(),
     "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": set(),
@@ -71,8 +72,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {
-        "app.commands", "app.clients", "app.groups", "app.codec", "app.models", "app.topics", "app.errors",
-        "app.settings",
+        "app.commands", "app.clients", "app.groups", "app.codec", "app.dead_letters", "app.models", "app.topics",
+        "app.errors", "app.settings",
     },
     # the map, and the forms: only they see all
     "app.factory": {"app"},
