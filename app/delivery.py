@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import metrics
-from app.errors import Transient
+from app.errors import TooManyDeadLetters, Transient
 
 log = logging.getLogger(__name__)
 
@@ -235,6 +235,8 @@ class Delivery:
 
 def _report(step: Step, tries: int, exc: Exception) -> None:
     name = step.__name__
+    if isinstance(exc, TooManyDeadLetters):
+        return
     if not isinstance(exc, Transient):
         if tries == 1:
             log.error("%s failed by a fault of ours; the batch is held and tried again", name, exc_info=exc)

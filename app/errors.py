@@ -7,7 +7,8 @@ PipelineError
 │   │   ├── BeingRebuilt
 │   │   ├── Overloaded
 │   │   └── NotReadableYet
-│   └── LogUnavailable     (Kafka, the registry)
+│   ├── LogUnavailable     (Kafka, the registry)
+│   └── TooManyDeadLetters (held until somebody has looked)
 └── Poison                 this record can never be handled: dead letter, go on
 """
 
@@ -44,6 +45,10 @@ class NotReadableYet(StoreUnavailable):
 
 class LogUnavailable(Transient):
     """Kafka or the registry did not answer in time; whether a record was written is not known."""
+
+
+class TooManyDeadLetters(Transient):
+    """Beyond the limit; who raises it has told what to do."""
 
 
 class NotTaken(LogUnavailable):

@@ -67,6 +67,12 @@ TWINS = _counter(
     "twins_total", "Records of a transaction that was in the log already (Idempotency-Key), passed over"
 )
 DEAD_LETTERS = _counter("dead_letters_total", "Records that nobody can handle, put aside")
+DEAD_LETTERS_HELD = _gauge(
+    "dead_letters_held_records", "Dead letters held back since they are too many, 0 when the worker goes on"
+)
+UNREADABLE_STATUSES = _counter(
+    "unreadable_statuses_total", "Records of transaction_status that are no status, passed over"
+)
 CASSANDRA_REQUESTS = _counter(
     "cassandra_requests_total",
     "Requests that Cassandra did (write, read), by the consistency level reached",

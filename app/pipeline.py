@@ -11,13 +11,14 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from app import metrics
 from app.asking import Asking, WhenDown
-from app.delivery import Round
+from app.dead_letter_limit import DeadLetterLimit
+from app.delivery import Batch, Round
 from app.errors import Poison, Transient
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
@@ -62,6 +63,10 @@ class DeadLetter:
     reason: str
 
 
+#: A round that fails by a fault of ours is tried so often as a whole, then record by record.
+TRIES_TOGETHER = 3
+
+
 @dataclass(slots=True)
 class Decided:
     """What a round has come to; a step that is repeated goes on where it was."""
@@ -69,26 +74,95 @@ class Decided:
     letters: list[DeadLetter] = field(default_factory=list)
     to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
+    is_counted: bool = False  # by the limit of dead letters
     marked: list[tuple[int, str]] = field(default_factory=list)  # of these, what may be in the log twice
+
+    def add(self, other: Decided) -> None:
+        """What was decided later, of the same round."""
+        self.letters += other.letters
+        for partition, statuses in other.to_tell.items():
+            self.to_tell.setdefault(partition, []).extend(statuses)
+        self.to_store += other.to_store
+        self.marked += other.marked
+
+
+class RecordByRecord:
+    """Finds the one record for which deciding a round raises what is not Transient: it becomes a dead letter."""
+
+    def __init__(self, decide: Callable[[Round], Awaitable[None]]):
+        self._decide = decide
+        self._round: Round | None = None
+        self._tries = 0
+        self._done = 0  # records, when they are tried alone: a step that is repeated goes on where it was
+        self._work = Decided()
+
+    async def decide(self, round_: Round) -> None:
+        """Together; after some tries alone."""
+        if round_ is not self._round:
+            self._round, self._tries, self._done, self._work = round_, 0, 0, Decided()
+        if self._tries == TRIES_TOGETHER:
+            await self._decide_alone(round_)
+            return
+        try:
+            await self._decide(round_)
+        except Transient:
+            raise
+        except Exception:
+            self._tries += 1
+            raise
+
+    async def _decide_alone(self, round_: Round) -> None:
+        records = [(batch, record) for batch in round_.batches for record in batch.records]
+        for batch, record in records[self._done :]:
+            await self._decide_one(round_, batch, record)
+            self._done += 1
+        round_.work = self._work
+
+    async def _decide_one(self, round_: Round, batch: Batch, record: Any) -> None:
+        one = Round([replace(batch, records=[record])], round_.generation)
+        try:
+            await self._decide(one)
+        except Transient:
+            raise
+        except Exception as exc:
+            place = f"{batch.topic}[{batch.partition}]@{record.offset}"
+            log.exception("%s is put into the dead letters: deciding it alone raises this", place)
+            reason = str(exc) if isinstance(exc, Poison) else f"{type(exc).__name__}: {exc}"
+            self._work.letters.append(DeadLetter(record, batch.partition, reason))
+        else:
+            self._work.add(one.work)
 
 
 class Pipeline:
     """The three steps of a round, in order, each safe to repeat."""
 
-    def __init__(self, doors: Doors, narrator: Narrator, *, when_down: WhenDown, patience: float):
+    def __init__(
+        self,
+        doors: Doors,
+        narrator: Narrator,
+        *,
+        when_down: WhenDown,
+        patience: float,
+        limit: DeadLetterLimit | None = None,
+    ):
         """`when_down` and `patience` (seconds): what is decided when antifraud cannot be asked, and after how long."""
+        self._limit = limit or DeadLetterLimit()
         self._doors = doors
         self._narrator = narrator
         self._asking = Asking(doors.assess, narrator, when_down=when_down, patience=patience)
         self._recalled: dict[int, dict[int, TransactionStatus]] = {}
         self._twins = Twins(doors.decided_before)
+        self._alone = RecordByRecord(self._decide)
         self._unsure: set[int] = set()  # partitions whose last tell failed
 
     async def decide(self, round_: Round) -> None:
         """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
+        await self._recall_new(round_)
+        await self._alone.decide(round_)
+
+    async def _decide(self, round_: Round) -> None:
         work = Decided()
         fresh: list[Fresh] = []
-        await self._recall_new(round_)
         for batch in round_.batches:
             known = self._recalled.get(batch.partition, {})
             records = await self._doors.decode([record.value for record in batch.records])
@@ -139,6 +213,9 @@ class Pipeline:
     async def tell(self, round_: Round) -> None:
         """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
         work: Decided = round_.work
+        if not work.is_counted:
+            self._limit.count(round_, work.letters)
+            work.is_counted = True
         if work.letters:
             await self._doors.bury(work.letters)
             metrics.DEAD_LETTERS.inc(len(work.letters))

@@ -101,6 +101,13 @@ class Settings(BaseSettings):
         10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis"
     )
 
+    dead_letters_in_a_row: int = Field(
+        100, ge=1, le=2**31, description="most dead letters of a partition in a row; beyond: held"
+    )
+    dead_letters_share: float = Field(
+        0.5, gt=0, le=1, description="most of the last 1,000 records that may be dead letters; beyond: held"
+    )
+
     # What is decided when nobody can be asked, and what is logged
     when_antifraud_is_down: Literal["reject", "hold"] = Field(
         "reject", description="reject (reason antifraud_unavailable, as the old system) or hold as pending"

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import faust
 
-from app import topics
+from app import metrics, topics
 from app.clients.redis import entries_of
 from app.consumer import BatchSchema
 from app.delivery import Delivery, Round, batch_of
 from app.errors import Poison
 from app.resources import Resources
 
+log = logging.getLogger(__name__)
+
+
+def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
+    """Once for each record: every record of the topic comes by here, and after an outage of Redis only once."""
+    metrics.UNREADABLE_STATUSES.inc(len(unreadable))
+    for record, reason in unreadable:
+        log.error(
+            "%s[%d]@%d is no status and was passed over; only our workers may write there: %s",
+            record.topic, record.partition, record.offset, reason,
+        )  # fmt: skip
+
 
 def register(app: faust.App, resources: Resources) -> Delivery:
     """Put the agent on the app; gives the delivery that drives its batches."""
 
     async def remember(round_: Round) -> None:
-        values = [record.value for batch in round_.batches for record in batch.records]
-        statuses = await resources.status.decode(values)
-        await resources.recent.remember(entries_of(s for s in statuses if not isinstance(s, Poison)))
+        records = [record for batch in round_.batches for record in batch.records]
+        found = await resources.status.decode([record.value for record in records])
+        await resources.recent.remember(entries_of(s for s in found if not isinstance(s, Poison)))
+        _report([(r, str(s)) for r, s in zip(records, found, strict=True) if isinstance(s, Poison)])
 
     delivery = Delivery(
         [remember],

@@ -7,6 +7,7 @@ from typing import Any
 import faust
 
 from app import topics
+from app.dead_letter_limit import DeadLetterLimit
 from app.delivery import Delivery, batch_of
 from app.doors import RealDoors
 from app.narration import Narrator
@@ -23,6 +24,7 @@ def register(app: faust.App, resources: Resources, narrator: Narrator) -> Delive
         narrator,
         when_down=settings.when_antifraud_is_down,
         patience=settings.assess_patience,
+        limit=DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letters_share),
     )
     delivery = Delivery(
         [pipeline.decide, pipeline.tell, pipeline.store],

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from app import metrics
 from app.agents import statuses, transactions
-from app.delivery import Delivery
+from app.delivery import Batch, Delivery, Round
+from app.errors import Poison
 from app.narration import Narrator
 from app.settings import Settings
+from tests.unit.samples import status
+from tests.unit.virtual_time import run
 
 
 def steps(delivery: Delivery) -> list[str]:
@@ -29,3 +36,29 @@ def test_a_transaction_is_decided_then_told_then_stored() -> None:
 
 def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:
     assert steps(statuses.register(*fakes())) == ["remember"]
+
+
+def test_what_is_no_status_is_told_by_place_and_reason_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    app, resources = fakes()
+    remembered: list[Any] = []
+
+    async def decode(values: Sequence[Any]) -> list[Any]:
+        return list(values)
+
+    async def remember(entries: Sequence[Any]) -> None:
+        remembered.extend(entries)
+
+    resources.status, resources.recent = SimpleNamespace(decode=decode), SimpleNamespace(remember=remember)
+    (step,) = statuses.register(app, resources)._steps
+    values = [status(), Poison("no Avro"), status()]
+    records = [
+        SimpleNamespace(topic="transaction_status", partition=3, offset=n, value=one)
+        for n, one in enumerate(values)
+    ]
+    before = metrics.UNREADABLE_STATUSES._value.get()
+    run(step(Round([Batch("transaction_status", 3, records, 3, 1)], 1)))  # type: ignore[arg-type]
+    assert len(remembered) == 2
+    assert metrics.UNREADABLE_STATUSES._value.get() == before + 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "transaction_status[3]@1" in line
+    assert "no Avro" in line

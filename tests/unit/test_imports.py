@@ -29,7 +29,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.twins": {"app.models"},
     "app.asking": {"app.models", "app.errors", "app.narration"},
     "app.pipeline": {
-        "app.models", "app.errors", "app.metrics", "app.asking", "app.delivery", "app.narration", "app.twins",
+        "app.models", "app.errors", "app.metrics", "app.asking", "app.dead_letter_limit", "app.delivery",
+        "app.narration", "app.twins",
     },
     # doors out
     "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
@@ -52,15 +53,17 @@ RIGHTS: dict[str, set[str]] = {
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
     "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     "app.dead_letters": set(),
+    "app.dead_letter_limit": {"app.delivery", "app.errors", "app.metrics"},
     "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": set(),
     "app.sending": {"app.consumer", "app.topics", "app.errors", "app.models", "app.settings"},
     "app.agents": set(),
     "app.agents.statuses": {
-        "app.clients.redis", "app.consumer", "app.delivery", "app.errors", "app.resources", "app.topics",
+        "app.clients.redis", "app.consumer", "app.delivery", "app.errors", "app.metrics", "app.resources", "app.topics",
     },
     "app.agents.transactions": {
+        "app.dead_letter_limit",
         "app.delivery", "app.doors", "app.narration", "app.pipeline", "app.resources", "app.sending", "app.topics",
     },
     "app.web": {

@@ -10,7 +10,7 @@ import pytest
 
 from app.asking import WhenDown
 from app.delivery import Batch, Round
-from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
+from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable, TooManyDeadLetters
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
@@ -510,3 +510,78 @@ def test_the_log_tells_what_was_stored(caplog: pytest.LogCaptureFixture) -> None
         "transaction p0o1 rejected",
         "transaction p0o2 accepted",
     ]
+
+
+class OneFault(FakeDoors):
+    """Antifraud's client has a bug for one transaction."""
+
+    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        if any(one["transaction_id"] == name(0, 2) for one in transactions):
+            raise OverflowError("a bug")
+        return await super().assess(transactions)
+
+
+def test_a_record_that_raises_a_bug_is_alone_a_dead_letter_after_some_tries() -> None:
+    doors = OneFault()
+    doors.fails("assess", None, LogUnavailable("an outage meanwhile"))
+
+    async def main() -> None:
+        one, round_ = pipeline(doors), round_of(batch(0, 1, 2, 3), batch(1, 5))
+        failed: list[str] = []
+        for _ in range(10):
+            try:
+                await one.decide(round_)
+                break
+            except Exception as exc:  # noqa: BLE001  # as delivery does
+                failed.append(type(exc).__name__)
+        assert failed == ["OverflowError"] * 3 + ["LogUnavailable"]
+        await one.tell(round_)
+        await one.store(round_)
+
+    run(main())
+    assert [(one.record.offset, one.reason) for one in doors.buried] == [(2, "OverflowError: a bug")]  # type: ignore[attr-defined]
+    assert ids(doors.stored) == ["p0o1", "p0o3", "p1o5"]
+    assert sorted(doors.log) == [(0, ["p0o1", "p0o3"]), (1, ["p1o5"])]
+
+
+def poison(partition: int, *offsets: int) -> Batch:
+    return batch(partition, *offsets, **{f"o{offset}": Poison("no Avro") for offset in offsets})
+
+
+async def driven(one: Pipeline, round_: Round) -> None:
+    await one.decide(round_)
+    await one.tell(round_)
+    await one.store(round_)
+
+
+def test_a_hundred_dead_letters_in_a_row_are_written_and_one_more_is_held_with_one_alarm(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one = pipeline(doors)
+        await driven(one, round_of(poison(0, *range(100)), poison(1, *range(100))))
+        for _ in range(3):
+            with pytest.raises(TooManyDeadLetters, match="101 dead letters in a row"):
+                await driven(one, round_of(poison(0, 100), first=False))
+
+    run(main())
+    assert len(doors.buried) == 200
+    (alarm,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "DEAD_LETTERS_IN_A_ROW" in alarm
+    assert "no Avro" in alarm
+
+
+def test_a_good_record_between_ends_the_row_and_half_of_the_last_thousand_is_the_most() -> None:
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one = pipeline(doors)
+        for start in range(0, 3000, 2):
+            await driven(one, round_of(batch(0, start), poison(0, start + 1), first=False))
+        with pytest.raises(TooManyDeadLetters, match="501 of the last 1,000"):
+            await driven(one, round_of(poison(0, 3000, 3001), first=False))
+
+    run(main())
+    assert len(doors.buried) == 1500

@@ -1,0 +1,171 @@
+"""Records that no one should write: each is decided or a dead letter, and the good one behind is decided."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from app import topics
+from app.codec import Codec
+from app.dead_letter_limit import DeadLetterLimit
+from app.dead_letters import MOST, letter_of
+from app.delivery import Batch, Round
+from app.models.status import TransactionStatus
+from app.models.transaction import MAY_BE_TWICE, Transaction
+from app.narration import Narrator
+from app.pipeline import DeadLetter, Pipeline
+from tests.unit.samples import transaction
+from tests.unit.test_pipeline import FakeDoors
+from tests.unit.virtual_time import run
+
+COUNT, AT_ONCE, SEED = 20_000, 400, 18
+SCHEMA = topics.load_schema(topics.CREATED)
+LOGICAL = ["uuid", "timestamp-millis", "date", "decimal", "time-micros", "duration", "no such"]
+TYPES: list[Any] = [
+    "null",
+    "boolean",
+    "int",
+    "long",
+    "float",
+    "double",
+    "bytes",
+    "string",
+    "no such",
+    7,
+    None,
+]
+
+
+def schema_like(rng: random.Random) -> Any:
+    """Ours with a field changed, added, left out or doubled, or no record at all."""
+    kind = rng.choice(TYPES)
+    changed: Any = rng.choice(
+        [
+            {"type": kind, "logicalType": rng.choice(LOGICAL), "precision": rng.randrange(-2, 9)},
+            ["null", kind],
+            {"type": "array", "items": kind},
+            {"type": "map", "values": "transaction_created"},
+            {"type": "fixed", "name": "F", "size": rng.randrange(-1, 40)},
+            {"type": "enum", "name": "E", "symbols": ["A"]},
+            kind,
+        ]
+    )
+    fields = [dict(field) for field in SCHEMA["fields"]]
+    where = rng.randrange(len(fields))
+    fields[where]["type"] = changed
+    if rng.random() < 0.3:
+        fields.insert(where, {"name": "more", "type": changed})
+    if rng.random() < 0.1:
+        del fields[where]
+    return rng.choice([{**SCHEMA, "fields": fields}] * 8 + [changed, [SCHEMA, "null"]])
+
+
+class World(FakeDoors):
+    """The real codecs; what is buried and told is put into aiokafka's batches."""
+
+    def __init__(self, schemas: dict[int, Any]) -> None:
+        super().__init__()
+
+        async def fetch(schema_id: int) -> Any:
+            return schemas.get(schema_id)
+
+        self.created = Codec(SCHEMA, 1, fetch)
+        self.status = Codec(topics.load_schema(topics.STATUS), 1, fetch)
+
+    async def decode(self, values: Sequence[Any]) -> list[Any]:
+        return await self.created.decode(values)
+
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+        for status in statuses:
+            self.status.encode(status)
+        await super().tell(partition, statuses)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            builder = DefaultRecordBatchBuilder(2, 0, 0, 0, 0, 0, 900_000)
+            builder.append(0, 0, *letter_of(letter.record, letter.reason))
+            assert builder.size() < MOST
+        await super().bury(letters)
+
+    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+        return set()
+
+
+def value_like(rng: random.Random, good: bytes) -> bytes | None:
+    """Noise, or a good record cut, lengthened, overwritten, doubled, with another frame."""
+    where, some = rng.randrange(len(good)), rng.randbytes(rng.randrange(1, 40))
+    frame = struct.pack(
+        ">bI", rng.choice([0, 0, 0, 1, -1]), rng.choice([1, rng.randrange(2, 300), rng.getrandbits(32)])
+    )
+    return rng.choice(
+        [
+            None,
+            some,
+            good[:where],
+            good + some,
+            good[:where] + some + good[where + len(some) :],
+            good[:5] + some,
+            frame + good[5:],
+            frame + some,
+            good + good,
+            good,
+        ]
+    )
+
+
+def headers_like(rng: random.Random) -> tuple[Any, ...]:
+    names = [
+        "traceparent",
+        "",
+        "\udcff",
+        "dead_letter.topic",
+        "dead_letter.sent_back",
+        "idempotent",
+        "ü" * 300,
+    ]
+    some = [
+        (rng.choice(names), rng.choice([None, b"", b"1", rng.randbytes(9)])) for _ in range(rng.randrange(3))
+    ]
+    return (*some, MAY_BE_TWICE) if rng.random() < 0.1 else tuple(some)
+
+
+def record_of(offset: int, value: bytes | None, headers: tuple[Any, ...] = ()) -> Any:
+    return SimpleNamespace(
+        topic=topics.CREATED, partition=0, offset=offset, key=b"k", value=value, headers=headers, timestamp=0
+    )
+
+
+def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_one_behind_is_decided() -> (
+    None
+):
+    rng = random.Random(SEED)
+    doors = World({number: schema_like(rng) for number in range(2, 300)})
+    limit = DeadLetterLimit(COUNT, 1.0)
+    one = Pipeline(doors, Narrator(each=False), when_down="reject", patience=5, limit=limit)
+    good = doors.created.encode(transaction())
+
+    async def main() -> None:
+        for start in range(0, COUNT, AT_ONCE):
+            records = [
+                record_of(start + n, value_like(rng, good), headers_like(rng)) for n in range(AT_ONCE - 1)
+            ]
+            behind = f"good behind {start}"
+            end = start + AT_ONCE
+            records.append(record_of(end - 1, doors.created.encode(transaction(transaction_id=behind))))
+            round_ = Round([Batch(topics.CREATED, 0, records, end, 1)], 1)
+            await one.decide(round_)
+            await one.tell(round_)
+            await one.store(round_)
+            assert doors.stored[-1]["transaction_id"] == behind
+
+    run(main())
+    assert len(doors.stored) > COUNT / 20
+    assert len(doors.buried) > COUNT / 2
+    assert len({letter.reason for letter in doors.buried}) > 50
+    twins = COUNT - len(doors.stored) - len(doors.buried)
+    assert 0 <= twins < COUNT / 10
