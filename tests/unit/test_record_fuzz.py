@@ -57,6 +57,10 @@ def schema_like(rng: random.Random) -> Any:
     )
     fields = [dict(field) for field in SCHEMA["fields"]]
     where = rng.randrange(len(fields))
+    if rng.random() < 0.3:  # the same bytes, and a library's own idea of what they are
+        logical = "uuid" if fields[where]["type"] == "string" else "timestamp-millis"
+        fields[where]["type"] = {"type": fields[where]["type"], "logicalType": logical}
+        return {**SCHEMA, "fields": fields}
     fields[where]["type"] = changed
     if rng.random() < 0.3:
         fields.insert(where, {"name": "more", "type": changed})
