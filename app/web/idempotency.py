@@ -103,7 +103,7 @@ class Keys:
             if not await self._table.take_over(key, found, ours):
                 raise _in_progress(1)
         except StoreUnavailable as exc:
-            raise _nobody_knows(exc) from exc
+            raise _nobody_knows() from exc  # app.watch has the reason in the log
         return ours
 
     async def _acknowledge(self, key: str, entry: Entry) -> None:
@@ -139,8 +139,6 @@ def _in_progress(retry_after: int) -> Refused:
     return Refused(409, "In progress", "a call with this Idempotency-Key is at work; try again", retry_after)
 
 
-def _nobody_knows(exc: StoreUnavailable) -> Refused:
-    detail = (
-        f"whether this Idempotency-Key was used before cannot be told; nothing was taken by this call: {exc}"
-    )
+def _nobody_knows() -> Refused:
+    detail = "whether this Idempotency-Key was used before cannot be told; nothing was taken by this call"
     return Refused(503, "Not decidable now", detail, 1)

@@ -160,11 +160,14 @@ def _invalid(exc: InvalidRequest) -> web.Response:
 
 def _not_acknowledged(exc: LogUnavailable) -> web.Response:
     outcome = "the transaction was not taken" if isinstance(exc, NotTaken) else UNKNOWN
-    return problem(503, "Not acknowledged", f"{exc}; {outcome}", headers=RETRY_AFTER)
+    # A text of the client library may have addresses in it: the log has that reason, once an outage.
+    why = str(exc) if exc.__cause__ is None else "Kafka has not acknowledged it"
+    return problem(503, "Not acknowledged", f"{why}; {outcome}", headers=RETRY_AFTER)
 
 
 def _no_store(exc: StoreUnavailable) -> web.Response:
-    why = f"neither Redis nor Cassandra answers: {exc}"
+    # Not the driver's own text, which has addresses in it: app.watch has it in the log, once an outage.
+    why = "neither Redis nor Cassandra answers"
     if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):
         why = str(exc)
     return problem(503, "Not readable now", why, headers=RETRY_AFTER)

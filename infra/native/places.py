@@ -89,9 +89,9 @@ async def shown(ids: Ids) -> dict[str, str]:
 
 
 async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
-    """The status in GET of one id, None where it answers 404."""
+    """The status in GET of one id, None where it answers 404, or 503 as nothing shows it yet."""
     async with session.get(f"{bff_url()}{PATH}/{id_}") as response:
-        if response.status == 404:
+        if response.status in (404, 503):
             return None
         response.raise_for_status()
         return str((await response.json())["status"])
