@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
-from app.errors import AntifraudUnavailable
+from app.errors import AntifraudUnavailable, WrongAnswer
 from app.models.assessment import Assessment, unassessed
 from app.models.transaction import Transaction
 from app.narration import OUTAGE_OVER_AFTER, Narrator
@@ -35,6 +35,11 @@ class Asking:
             began = time.monotonic()
             try:
                 said = await self._assess(transactions)
+            except WrongAnswer:
+                self._down_since = (
+                    None  # somebody answers: no outage, so the round is held and nothing is rejected
+                )
+                raise
             except AntifraudUnavailable:
                 if self._when_down == "hold":
                     raise

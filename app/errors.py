@@ -8,6 +8,7 @@ PipelineError
 │   │   ├── Overloaded
 │   │   └── NotReadableYet
 │   ├── LogUnavailable     (Kafka, the registry)
+│   ├── WrongAnswer        (antifraud answers what cannot be used: held until somebody has mended it)
 │   └── TooManyDeadLetters (held until somebody has looked)
 └── Poison                 this record can never be handled: dead letter, go on
 """
@@ -45,6 +46,10 @@ class NotReadableYet(StoreUnavailable):
 
 class LogUnavailable(Transient):
     """Kafka or the registry did not answer in time; whether a record was written is not known."""
+
+
+class WrongAnswer(Transient):
+    """A neighbour refuses the call or answers nonsense: no outage, so nothing is decided by it."""
 
 
 class TooManyDeadLetters(Transient):

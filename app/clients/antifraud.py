@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from app.errors import AntifraudUnavailable
+from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment, Verdict
 from app.models.transaction import Transaction
 from app.settings import Settings
@@ -23,8 +23,17 @@ SERVICE = "antifraud.v1.AntifraudAPI"
 
 _VERDICTS: dict[int, Verdict] = {antifraud_pb2.ACCEPTED: "accepted", antifraud_pb2.REJECTED: "rejected"}
 
+#: Nobody answers, or not in time. Every other status is a word of somebody who does.
+_OUTAGE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
 #: Retries, health and balancing are Envoy's; this channel only has to find Envoy again quickly.
 _CHANNEL = (
+    ("grpc.enable_http_proxy", 0),  # Envoy is a neighbour: https_proxy is for the world outside
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -52,17 +61,17 @@ class Antifraud:
             await self._channel.close()
 
     async def ping(self) -> None:
-        """A replica behind Envoy says that it serves, or AntifraudUnavailable."""
+        """A replica behind Envoy says that it serves, or AntifraudUnavailable; WrongAnswer."""
         check = health_pb2_grpc.HealthStub(self._channel).Check
         try:
             answer = await check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=self._timeout)
         except grpc.aio.AioRpcError as exc:
-            raise _unavailable(exc) from exc
+            raise self._failed(exc) from exc
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise AntifraudUnavailable(f"the replica behind {self._address} does not serve yet")
 
     async def assess(self, transactions: Sequence[Transaction]) -> list[Assessment]:
-        """An assessment of each, in order; AntifraudUnavailable when one of the calls failed."""
+        """An assessment of each, in order; AntifraudUnavailable when a call is not answered in time, or WrongAnswer."""
         if len(transactions) < SPLIT_FROM:
             return await self._call(transactions)
         half = len(transactions) // 2
@@ -79,13 +88,36 @@ class Antifraud:
         try:
             answer = await self._stub.AntifraudAssesmentBatch(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as exc:
-            raise _unavailable(exc) from exc
+            raise self._failed(exc) from exc
+        if fault := _fault(answer, len(transactions)):
+            raise WrongAnswer(
+                f"antifraud behind {self._address} (replica {answer.replica!r}, model {answer.model_version!r}) "
+                f"answers {fault}: nothing is decided until that replica is mended or stopped"
+            )
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
         return [
             Assessment(_VERDICTS[status], score, threshold, model, by)
             for status, score in zip(answer.status, answer.score, strict=True)
         ]
 
+    def _failed(self, exc: grpc.aio.AioRpcError) -> Transient:
+        if exc.code() in _OUTAGE:
+            return AntifraudUnavailable(f"{exc.code().name}: {exc.details()}")
+        return WrongAnswer(
+            f"antifraud behind {self._address} refuses the call, {exc.code().name}: {exc.details()}. Nothing is "
+            "decided until it takes it: does ANTIFRAUD_ADDRESS name Envoy, and is antifraud of this version?"
+        )
 
-def _unavailable(exc: grpc.aio.AioRpcError) -> AntifraudUnavailable:
-    return AntifraudUnavailable(f"{exc.code().name}: {exc.details()}")
+
+def _fault(answer: antifraud_pb2.AntifraudAssesmentBatchResponse, asked: int) -> str | None:
+    """What makes an answer useless. A status and a score that contradict each other are out of order."""
+    if not len(answer.status) == len(answer.score) == asked:
+        return f"{len(answer.status)} statuses and {len(answer.score)} scores to {asked} transactions"
+    for row, (status, score) in enumerate(zip(answer.status, answer.score, strict=True)):
+        if status not in _VERDICTS:
+            return f"a status it may not have, {status}, in row {row}"
+        if not 0 <= score <= 1:  # not true of NaN
+            return f"a score that is no probability, {score}, in row {row}"
+        if (score < answer.threshold) != (status == antifraud_pb2.REJECTED):
+            return f"status {status} to score {score} at threshold {answer.threshold} in row {row}"
+    return None
