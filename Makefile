@@ -1,5 +1,11 @@
 # The one entrance. Each target is a line or two; the work is done in Python: infra/native/, app/commands/.
 SHELL := /bin/sh
+# What others have set for other programs: with these, pip installs elsewhere, Python does not find this folder's modules,
+# Java says what nobody reads.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE JAVA_TOOL_OPTIONS _JAVA_OPTIONS
+# Setup may need a proxy; what runs here never does.
+export no_proxy := $(or $(no_proxy),$(NO_PROXY)),127.0.0.1,localhost
+export NO_PROXY := $(no_proxy)
 # Not called PYTHON: that is how a user tells setup which Python to take.
 PY := .venv/bin/python
 # exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -49,9 +50,22 @@ NEIGHBOURS = {
 }
 
 
+class FaustSettings(faust.Settings):
+    """Faust's settings, from `create_app` alone."""
+
+    def getenv(self, env_name: str) -> Any:
+        """Nothing but where a container may write.
+
+        Faust lets some eighty variables override its arguments, and others set them for other reasons: APP_VERSION in
+        an image ended every worker, Celery's BROKER_URL sent the consumer elsewhere. Ours are in app.settings.
+        """
+        return os.environ.get(env_name) if env_name == "APP_DATADIR" else None
+
+
 class PaymentsApp(faust.App):
     """A Faust app that serves HTTP first, then waits for its neighbours, then takes part in its group."""
 
+    Settings = FaustSettings
     resources: Resources
     deliveries: dict[str, Delivery]  # by topic
     background: list[Any]

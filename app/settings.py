@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -114,6 +114,14 @@ class Settings(BaseSettings):
     )
     log_each_transaction: bool = Field(False, description="a log line a transaction even above 10 a second")
 
+    @field_validator("kafka_brokers", "cassandra_hosts")
+    @classmethod
+    def _without_blanks(cls, names: str) -> str:
+        found = [name.strip() for name in names.split(",") if name.strip()]
+        if not found:
+            raise ValueError("names nobody")
+        return ",".join(found)
+
 
 @lru_cache
 def settings() -> Settings:
@@ -121,8 +129,20 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        reasons = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors())
+        reasons = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg']}{_hint(e['input'])}" for e in exc.errors()
+        )
         sys.exit(f"Wrong setting: {reasons} (see app/settings.py)")
+
+
+def _hint(value: object) -> str:
+    """Kubernetes sets, for a service called cassandra, CASSANDRA_PORT=tcp://10.0.0.7:9042."""
+    is_link = isinstance(value, str) and value.startswith("tcp://")
+    return (
+        ", and this is a link of Kubernetes (enableServiceLinks: false in the pod leaves them out)"
+        if is_link
+        else ""
+    )
 
 
 def described(values: Settings) -> str:

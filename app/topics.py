@@ -116,6 +116,9 @@ async def register(settings: Settings, topic: str) -> Codec:
 def register_now(settings: Settings, topic: str) -> Codec:
     """The same, blocking: for a command that does nothing else."""
     client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
+    client.client_kwargs["trust_env"] = (
+        False  # the registry is a neighbour: proxies are for the world outside
+    )
     subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
 
     async def fetch(schema_id: int) -> Any:

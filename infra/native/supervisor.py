@@ -31,6 +31,19 @@ NOT_PASSED_ON = (
     mutex.MARK,
 )
 
+# Nor is what somebody has set for other programs: the parts are each other's neighbours, so no proxy stands between
+# them, and Java and Python are the ones that setup brought.
+FOR_OTHERS = (
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "CLASSPATH",
+    "PYTHONHOME",
+    "PYTHONSAFEPATH",
+    "PYTHONSTARTUP",
+    "PYTHONWARNINGS",
+    "PYTHONOPTIMIZE",
+)
+
 
 def server() -> Any:
     """The supervisor's door (its methods: supervisord.org/api.html)."""
@@ -77,9 +90,15 @@ def reload(parts: Iterable[str]) -> None:
         server().addProcessGroup(name)
 
 
+def is_passed_on(variable: str) -> bool:
+    """Whether a part gets it from the environment of the command that starts it."""
+    is_proxy = variable.lower().endswith("_proxy")
+    return variable not in NOT_PASSED_ON and variable not in FOR_OTHERS and not is_proxy
+
+
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
     """Start one part with the environment of this command; another command than the Procfile's if one is given."""
-    kept = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
+    kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = kept | procfile.environment(name) | (extra or {})
     environment |= {
         orphans.STACK: str(ROOT),
