@@ -65,16 +65,15 @@ class Resources:
         self.is_open = True
 
     async def close(self) -> None:
-        """Close everything, the log last: it flushes."""
+        """Close everything, the log last: it flushes. One that fails keeps no other from it."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(
-            self.recent.close(),
-            self.antifraud.close(),
-            self.cassandra.close(),
-            self.teller.close(),
-            self.log.close(),
-        )
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in (self.recent, self.antifraud, self.cassandra, self.teller, self.log):
+            try:
+                await each.close()
+            except Exception:
+                log.exception("%s could not be closed; the others are", type(each).__name__)
 
     async def _open_kafka(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_brokers, request_timeout_ms=10_000)

@@ -30,6 +30,9 @@ SCHEMAS = Path(__file__).parent.parent / "schemas" / "avro"
 #: What is to be rebuilt from the log must be in it: kept for ever, never compacted.
 CONFIG = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 
+#: How many replicas must have a record before it is acknowledged; Kafka's default of one makes acks=all mean one.
+IN_SYNC = "min.insync.replicas"
+
 #: Beyond Kafka's default of 1 MiB: a status or a dead letter is its source record and more.
 MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 
@@ -62,7 +65,9 @@ async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
-    config = CONFIG if topic == CREATED else CONFIG | MAX_MESSAGE
+    config = CONFIG | {IN_SYNC: str(in_sync_at_least(settings.topic_replication))}
+    if topic != CREATED:
+        config |= MAX_MESSAGE
     new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=config)
     try:
         response = await admin.create_topics([new])
@@ -92,12 +97,29 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
     for response in await admin.describe_configs(resources):
         for _, _, _, topic, entries in response.resources:
-            found = {entry[0]: entry[1] for entry in entries}
-            for name, wanted in CONFIG.items():
-                if found.get(name, wanted) != wanted:
-                    raise WrongTopic(
-                        f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
-                    )
+            replicas = min(len(partition["replicas"]) for partition in described[topic]["partitions"])
+            check_config(topic, {entry[0]: entry[1] for entry in entries}, replicas)
+
+
+def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:
+    """Whether a topic keeps what is acknowledged; WrongTopic names the setting that differs."""
+    for name, wanted in CONFIG.items():
+        if found.get(name, wanted) != wanted:
+            raise WrongTopic(
+                f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
+            )
+    least = in_sync_at_least(replicas)
+    if int(found.get(IN_SYNC, least)) < least:
+        raise WrongTopic(
+            f"topic {topic} has {IN_SYNC}={found[IN_SYNC]}, less than {least} of its {replicas} replicas: what is "
+            f"acknowledged may be on one broker alone; set it: kafka-configs --alter --topic {topic} "
+            f"--add-config {IN_SYNC}={least}"
+        )
+
+
+def in_sync_at_least(replicas: int) -> int:
+    """All but one, so that one broker may die and each acknowledged record is on another."""
+    return max(1, replicas - 1)
 
 
 def unequal(created: int, status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -71,3 +72,33 @@ def test_a_schema_that_is_no_avro_schema_by_itself_makes_a_dead_letter(found: An
     (poison,) = asyncio.run(codec.decode([b"\0\0\0\0\7garbage"]))
     assert isinstance(poison, Poison)
     assert says in str(poison)
+
+
+@pytest.mark.parametrize(("replicas", "least"), [(1, 1), (2, 1), (3, 2), (5, 4)])
+def test_a_record_is_acknowledged_by_all_replicas_but_one(replicas: int, least: int) -> None:
+    topics.check_config("a_topic", {"min.insync.replicas": str(least)}, replicas)
+    topics.check_config("a_topic", {"min.insync.replicas": str(replicas)}, replicas)
+    assert topics.in_sync_at_least(replicas) == least
+
+
+def test_a_topic_whose_records_may_be_acknowledged_by_one_of_three_brokers_is_refused_by_name() -> None:
+    with pytest.raises(topics.WrongTopic, match=r"a_topic has min\.insync\.replicas=1, less than 2 of its 3"):
+        topics.check_config("a_topic", {"min.insync.replicas": "1"}, 3)
+
+
+class Making:
+    """A broker that notes what it is asked to make."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+
+    async def create_topics(self, new: list[Any]) -> Any:
+        self.made += new
+        return SimpleNamespace(topic_errors=[])
+
+
+def test_topics_are_made_so_that_one_broker_may_die() -> None:
+    admin: Any = Making()
+    for topic in topics.ALL:
+        asyncio.run(topics._create(admin, topic, Settings(topic_replication=3)))
+    assert [new.topic_configs["min.insync.replicas"] for new in admin.made] == ["2"] * 3
