@@ -28,16 +28,21 @@ Fetch = Callable[[int], Awaitable[Any]]
 class Codec:
     """Encodes with one registered schema; decodes what any registered schema wrote, as our schema reads it."""
 
-    def __init__(self, schema: Mapping[str, Any], schema_id: int, fetch: Fetch):
+    def __init__(self, schema: Mapping[str, Any], schema_id: int | None, fetch: Fetch):
+        """`schema_id`: our schema's in the registry; without it this one only decodes."""
         self._schema = fastavro.parse_schema(dict(schema), named_schemas={})
-        self._header = _HEADER.pack(0, schema_id)
+        self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._fetch = fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
-        self._readers: dict[int, tuple[Any, Any]] = {schema_id: (self._schema, None)}
+        self._readers: dict[int, tuple[Any, Any]] = {}
+        if schema_id is not None:
+            self._readers[schema_id] = (self._schema, None)
         self._noes: dict[int, tuple[float, str]] = {}  # until when, why; the oldest first
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One framed record; Poison when a value does not fit the schema."""
+        if not self._header:
+            raise RuntimeError("this codec only decodes")
         out = BytesIO(self._header)
         out.seek(len(self._header))
         try:

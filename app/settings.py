@@ -6,6 +6,7 @@ import re
 import sys
 from functools import lru_cache
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -122,6 +123,16 @@ class Settings(BaseSettings):
             raise ValueError("names nobody")
         return ",".join(found)
 
+    @field_validator("redis_url", "schema_registry_url")
+    @classmethod
+    def _a_url(cls, url: str) -> str:
+        try:
+            _ = urlsplit(url).port
+        except ValueError:
+            # Without the parser's own words, which may be a piece of the password.
+            raise ValueError("is not a URL; in a password / is %2F, @ is %40, : is %3A") from None
+        return url
+
 
 @lru_cache
 def settings() -> Settings:
@@ -149,5 +160,10 @@ def described(values: Settings) -> str:
     """One line with every setting that differs from its default, for the log at start; no password of a URL."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
-    text = ", ".join(f"{name.upper()}={value}" for name, value in changed.items())
-    return re.sub(r"//[^/,@]*@", "//***@", text) or "all at their defaults"
+    text = ", ".join(f"{name.upper()}={without_secrets(str(value))}" for name, value in changed.items())
+    return text or "all at their defaults"
+
+
+def without_secrets(url: str) -> str:
+    """A URL for a log or an error: without who asks, a password, or what stands behind a question mark."""
+    return re.sub(r"\?.*", "?***", re.sub(r"//.*@", "//***@", url))

@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from schema_registry.client import SchemaRegistryClient, schema
 from schema_registry.client.errors import ClientError
 
-from app.codec import Codec
+from app.codec import Codec, Fetch
 from app.errors import LogUnavailable, Poison
-from app.settings import Settings
+from app.settings import Settings, without_secrets
 
 CREATED = "transaction_created"
 STATUS = "transaction_status"
@@ -38,6 +38,7 @@ MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 
 #: A new schema must read every older one: a replay goes back to the first record.
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
+STRICT_ENOUGH = (COMPATIBILITY, "FULL_TRANSITIVE")
 
 _REGISTRY_TIMEOUT = 5.0
 #: The registry's answers to an id that it does not have: no such schema; not an id of its kind.
@@ -131,25 +132,52 @@ def unequal(created: int, status: int) -> str:
 
 
 async def register(settings: Settings, topic: str) -> Codec:
-    """Register the topic's schema (again: no change) and give its codec; LogUnavailable."""
+    """Register the topic's schema (again: no change) and give its codec; LogUnavailable, WrongTopic."""
     return await asyncio.to_thread(register_now, settings, topic)
 
 
 def register_now(settings: Settings, topic: str) -> Codec:
     """The same, blocking: for a command that does nothing else."""
-    client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
-    client.client_kwargs["trust_env"] = (
-        False  # the registry is a neighbour: proxies are for the world outside
-    )
-    subject, ours = f"{topic}-value", schema.AvroSchema(load_schema(topic))
+    client, subject, ours = _client(settings), f"{topic}-value", schema.AvroSchema(load_schema(topic))
+    schema_id = _asked(settings, lambda: _registered(client, subject, ours))
+    _asked(settings, lambda: keep_compatible(client, subject))
+    return Codec(load_schema(topic), schema_id, _fetch(client, settings))
 
+
+async def reader(settings: Settings, topic: str) -> Codec:
+    """A codec that decodes the topic's records, for commands that only look: it changes nothing in the registry."""
+    client, subject, ours = _client(settings), f"{topic}-value", schema.AvroSchema(load_schema(topic))
+    known = await asyncio.to_thread(_asked, settings, lambda: client.check_version(subject, ours))
+    return Codec(load_schema(topic), known and known.schema_id, _fetch(client, settings))
+
+
+def _client(settings: Settings) -> SchemaRegistryClient:
+    client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
+    client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside
+    return client
+
+
+def _fetch(client: SchemaRegistryClient, settings: Settings) -> Fetch:
     async def fetch(schema_id: int) -> Any:
         found = await asyncio.to_thread(_asked, settings, lambda: _found(client, schema_id))
         return None if found is None else schema_in(found, schema_id)
 
-    schema_id = _asked(settings, lambda: _registered(client, subject, ours))
-    _asked(settings, lambda: client.update_compatibility(COMPATIBILITY, subject))
-    return Codec(load_schema(topic), schema_id, fetch)
+    return fetch
+
+
+def keep_compatible(client: SchemaRegistryClient, subject: str) -> None:
+    """The subject's level is COMPATIBILITY or stricter; one that somebody has set so is left as it is."""
+    if _level(client, subject) not in STRICT_ENOUGH:
+        client.update_compatibility(COMPATIBILITY, subject)
+
+
+def _level(client: SchemaRegistryClient, subject: str) -> str:
+    try:
+        return str(client.get_compatibility(subject))
+    except ClientError as exc:
+        if exc.http_code != httpx.codes.NOT_FOUND:
+            raise
+        return str(client.get_compatibility())  # none of its own: the registry's
 
 
 def _found(client: SchemaRegistryClient, schema_id: int) -> Any:
@@ -195,7 +223,6 @@ def _is_compatible(client: SchemaRegistryClient, subject: str, ours: schema.Avro
 def _asked(settings: Settings, call: Any) -> Any:
     try:
         return call()
-    except (ClientError, httpx.HTTPError, OSError) as exc:
-        raise LogUnavailable(
-            f"the schema registry at {settings.schema_registry_url} answered: {exc!r}"
-        ) from exc
+    except (ClientError, httpx.HTTPError, OSError, ValueError) as exc:  # ValueError: what it says is not JSON
+        where = without_secrets(settings.schema_registry_url)
+        raise LogUnavailable(f"the schema registry at {where} answered: {exc!r}") from exc

@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
 
 async def chunks(settings: Settings, reader: Reader, rate: float | None) -> AsyncIterator[Chunk]:
     """The span's chunks, at the rate that is allowed."""
-    codec = await topics.register(settings, topics.STATUS)
+    codec = await topics.reader(settings, topics.STATUS)
     most = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 4)))
     began, records_read = time.monotonic(), 0
     async for records in reader.chunks(most):

@@ -53,7 +53,7 @@ class Places:
             await self.recent.ping()
             await self._cassandra.open()
             for topic in (topics.CREATED, topics.STATUS):
-                self.codecs[topic] = await topics.register(self._settings, topic)
+                self.codecs[topic] = await topics.reader(self._settings, topic)
         except BaseException:
             await self._closing.aclose()
             raise

@@ -88,7 +88,7 @@ class Found:
 
 async def found_in_log(settings: Settings) -> Found:
     """Read transaction_status from its beginning to its present end."""
-    codec = await topics.register(settings, topics.STATUS)
+    codec = await topics.reader(settings, topics.STATUS)
     found = Found()
     async with Reader(settings, topics.STATUS) as reader:
         await reader.seek()

@@ -121,7 +121,7 @@ async def _write(
 
 async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[int, int]) -> int:
     """What no worker has finished yet is pending, unless its verdict is there already; gives how many."""
-    codec, count = await topics.register(settings, topics.CREATED), 0
+    codec, count = await topics.reader(settings, topics.CREATED), 0
     async with Reader(settings, topics.CREATED) as reader:
         await reader.seek(past=undecided)
         async for records in reader.chunks(CHUNK):

@@ -36,7 +36,7 @@ def register(app: faust.App, settings: Settings) -> None:
 
 async def show(settings: Settings, name: str, follow: bool) -> None:
     """Print the records to the present end, by time, and with `follow` those that come after."""
-    codec = await topics.register(settings, SCHEMA_OF[name]) if name in SCHEMA_OF else None
+    codec = await topics.reader(settings, SCHEMA_OF[name]) if name in SCHEMA_OF else None
     async with connected(settings) as (consumer, admin):
         partitions = await topics.partitions(admin, name)
         consumer.assign(partitions)

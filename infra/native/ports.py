@@ -58,7 +58,10 @@ def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
 def _cassandra(number: int) -> tuple[Endpoint, ...]:
     hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
     host = hosts[number - 1].strip() if number <= len(hosts) else f"127.0.0.{number}"
-    return Endpoint(host, int(os.environ.get("CASSANDRA_PORT", "9042"))), Endpoint(host, 7000)
+    port = os.environ.get("CASSANDRA_PORT") or "9042"
+    if not port.isdecimal():
+        raise WrongWord(f"CASSANDRA_PORT={port} is not a port")
+    return Endpoint(host, int(port)), Endpoint(host, 7000)
 
 
 def _listen_host() -> str:
@@ -68,7 +71,10 @@ def _listen_host() -> str:
 
 def _url(variable: str, default_port: int) -> Endpoint:
     parts = urlsplit(os.environ.get(variable, ""))
-    return Endpoint(parts.hostname or "127.0.0.1", parts.port or default_port)
+    try:
+        return Endpoint(parts.hostname or "127.0.0.1", parts.port or default_port)
+    except ValueError:
+        raise WrongWord(f"{variable} is not a URL; in a password / is %2F, @ is %40, : is %3A") from None
 
 
 def _host_port(text: str, default_port: int) -> Endpoint:

@@ -94,7 +94,7 @@ def test_antifraud_and_the_registry_are_never_asked_through_a_proxy() -> None:
 
     with (
         mock.patch.object(topics, "_registered", registered),
-        mock.patch.object(SchemaRegistryClient, "update_compatibility"),
+        mock.patch.object(topics, "keep_compatible"),
     ):
         topics.register_now(Settings(), topics.CREATED)
     assert made[0].client_kwargs["trust_env"] is False

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app import topics
+from app.errors import LogUnavailable
 from app.settings import Settings, described, settings
+from infra.native import ports
+from infra.native.wording import WrongWord
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = sorted(
@@ -103,7 +107,16 @@ def test_the_start_tells_what_differs_from_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:hunter2@host/0", "rediss://user:hunter2@host:1/0", "redis://hunter2@host"]
+    "url",
+    [
+        "redis://:hunter2@host/0",
+        "rediss://user:hunter2@host:1/0",
+        "redis://hunter2@host",
+        "redis://:p@hunter2@host",
+        "redis://a,b:hunter2@host",
+        "redis://u:12/hunter2@host",
+        "redis://:x@host/0?password=hunter2",
+    ],
 )
 def test_the_start_tells_no_password(url: str) -> None:
     text = described(
@@ -113,3 +126,36 @@ def test_the_start_tells_no_password(url: str) -> None:
     assert "***@host" in text
     assert "***@registry" in text
     assert text.endswith("BATCH_SIZE=7")
+
+
+SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:hunter2:1@h:x/v7"]
+
+
+@pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_url_that_is_none_is_refused_without_a_piece_of_its_password(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = told(monkeypatch, **{name: url})
+    assert name.upper() in said
+    assert "%2F" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])
+@pytest.mark.parametrize("url", SECRETS)
+def test_the_launcher_does_not_tell_it_either(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name.upper(), url)
+    with pytest.raises(WrongWord) as caught:
+        ports.table()
+    assert "hunter2" not in str(caught.value.code)
+
+
+def test_a_registry_that_does_not_answer_is_named_without_its_password() -> None:
+    def refused() -> None:
+        raise OSError("refused")
+
+    with pytest.raises(LogUnavailable) as caught:
+        topics._asked(Settings(schema_registry_url="http://me:hunter2@registry/v7?token=hunter2"), refused)
+    assert "registry/v7" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

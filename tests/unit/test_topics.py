@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from schema_registry.client import SchemaRegistryClient
+from schema_registry.client.errors import ClientError
 
 from app import topics
 from app.codec import Codec
@@ -102,3 +103,45 @@ def test_topics_are_made_so_that_one_broker_may_die() -> None:
     for topic in topics.ALL:
         asyncio.run(topics._create(admin, topic, Settings(topic_replication=3)))
     assert [new.topic_configs["min.insync.replicas"] for new in admin.made] == ["2"] * 3
+
+
+class Levels:
+    """A registry that keeps compatibility levels; `own` is the subject's, None where it has none."""
+
+    def __init__(self, own: str | None, of_all: str = "BACKWARD"):
+        self.own, self.of_all = own, of_all
+
+    def get_compatibility(self, subject: str | None = None) -> str:
+        if subject and self.own is None:
+            raise ClientError("none", http_code=404)
+        return self.own if subject and self.own else self.of_all
+
+    def update_compatibility(self, level: str, subject: str) -> None:
+        self.own = level
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all", "then"),
+    [
+        (None, "BACKWARD", "BACKWARD_TRANSITIVE"),
+        ("NONE", "FULL_TRANSITIVE", "BACKWARD_TRANSITIVE"),
+        ("FORWARD", "BACKWARD", "BACKWARD_TRANSITIVE"),
+        ("BACKWARD_TRANSITIVE", "NONE", "BACKWARD_TRANSITIVE"),
+        ("FULL_TRANSITIVE", "NONE", "FULL_TRANSITIVE"),
+        (None, "FULL_TRANSITIVE", None),
+    ],
+)
+def test_a_level_that_is_strict_enough_is_left_as_somebody_has_set_it(
+    own: str | None, of_all: str, then: str | None
+) -> None:
+    registry: Any = Levels(own, of_all)
+    topics.keep_compatible(registry, "a_topic-value")
+    assert registry.own == then
+
+
+def test_a_registry_that_answers_a_page_of_a_proxy_is_waited_for() -> None:
+    def html() -> None:
+        raise json.JSONDecodeError("Expecting value", "<html>", 0)
+
+    with pytest.raises(LogUnavailable, match="schema registry"):
+        topics._asked(Settings(), html)
