@@ -82,6 +82,7 @@ class ReadModel:
         self._lacks = False
         # After a failure no GET waits for Redis again until `keep_complete` has had an answer of it.
         self._redis_answers = True
+        self._policy_is_known = False
         # Since when (time.monotonic) Redis has all; None while it has not.
         self._complete_since: float | None = None
 
@@ -198,11 +199,24 @@ class ReadModel:
             self._lacks = True
             raise
         self._redis_answers = True
+        await self._warn_of_evictions()
         if self._lacks or not complete:
             metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
             self._complete_since = None
             await self._refill()
         self._lacks = False
+
+    async def _warn_of_evictions(self) -> None:
+        if self._policy_is_known:
+            return
+        self._policy_is_known = True
+        policy = await self._recent.eviction_policy()
+        if policy and policy.startswith("allkeys"):
+            log.warning(
+                "Redis has maxmemory-policy %s: when its memory is full it evicts the list of transactions, which is "
+                "then filled again and again; set noeviction",
+                policy,
+            )
 
     async def _refill(self) -> None:
         """In pages: all at once would take more memory than a small Cassandra node has."""

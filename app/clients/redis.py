@@ -1,9 +1,11 @@
 """The read model in Redis: the newest transactions, with a sign whether they are all of the newest.
 
 Keys: transactions:order (sorted set), transactions:entries (hash), transactions:complete (present: nothing newer than
-the oldest entry is missing), transactions:trimmed (present: older ones exist, in Cassandra only), transactions:filling
-(which refill is under way: one that is gone means that the data were lost meanwhile; a replay's stays until it has come
-to its end, also when it is killed, and nobody else sets the sign before).
+the oldest entry is missing; how many there were when that was said, so that fewer means that some were evicted),
+transactions:trimmed (present: older ones exist, in Cassandra only), transactions:looked (written with each look, since
+a replica that takes no writes grows old), transactions:filling (which refill is under way: one that is gone means that
+the data were lost meanwhile; a replay's stays until it has come to its end, also when it is killed, and nobody else
+sets the sign before).
 """
 
 from __future__ import annotations
@@ -27,14 +29,25 @@ from app.settings import Settings
 ORDER, ENTRIES = "transactions:order", "transactions:entries"
 COMPLETE, TRIMMED = "transactions:complete", "transactions:trimmed"
 FILLING = "transactions:filling"
+LOOKED = "transactions:looked"
+LOOKED_FOR = 60  # seconds that it stays
 SCRIPT = (Path(__file__).parent / "redis.lua").read_text()
 
 SIGN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   if ARGV[2] == '1' then redis.call('SET', KEYS[3], 1) end
-  redis.call('SET', KEYS[2], 1)
+  redis.call('SET', KEYS[2], redis.call('ZCARD', KEYS[4]))
   redis.call('DEL', KEYS[1])
 end
+"""
+
+#: Where one of the two keys was evicted or deleted, what is left of them is made one again, and the sign goes.
+MEND = """
+for _, key in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('ZADD', KEYS[1], 0, key) end
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('HEXISTS', KEYS[2], key) == 0 then redis.call('ZREM', KEYS[1], key) end
+end
+redis.call('DEL', KEYS[3])
 """
 
 #: Gives who fills: us, or a replay that is at it already.
@@ -83,6 +96,7 @@ class RecentTransactions:
         self._remember: Any = None
         self._sign: Any = None
         self._begin: Any = None
+        self._mend: Any = None
 
     async def open(self) -> None:
         """Make the pool; it connects by itself and again, so that nothing can fail here."""
@@ -97,6 +111,7 @@ class RecentTransactions:
         self._remember = self._redis.register_script(SCRIPT)
         self._sign = self._redis.register_script(SIGN)
         self._begin = self._redis.register_script(BEGIN)
+        self._mend = self._redis.register_script(MEND)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -119,14 +134,14 @@ class RecentTransactions:
         highest = f"({before}" if before else "+"
         pipe = self._redis.pipeline(transaction=True)
         pipe.zrevrangebylex(ORDER, highest, "-", start=0, num=limit)
-        pipe.exists(COMPLETE)
         pipe.exists(TRIMMED)
-        keys, complete, trimmed = await self._asked(pipe.execute())
+        _ask_whether_whole(pipe)
+        keys, trimmed, *signs = await self._asked(pipe.execute())
         found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
         entries = [entry.split("\n")[1] for entry in found if entry]
         last = keys[-1] if len(keys) == limit else None
         # Emptied or trimmed between the two reads: what is left of the page is not all of it.
-        whole = bool(complete) and len(entries) == len(keys)
+        whole = _is_whole(*signs) and len(entries) == len(keys)
         return Page(entries, last, whole, bool(trimmed))
 
     async def find(self, key: str) -> str | None:
@@ -135,8 +150,25 @@ class RecentTransactions:
         return entry.split("\n")[2] if entry else None
 
     async def is_complete(self) -> bool:
-        """Whether the sign is there; it goes with the data when Redis comes back empty."""
-        return bool(await self._asked(self._redis.exists(COMPLETE)))
+        """Whether all is there that the sign was set for, and Redis takes what comes: StoreUnavailable if it does not.
+
+        What an eviction or a DEL has left is mended, for a refill to begin with.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.set(LOOKED, 1, ex=LOOKED_FOR)
+        _ask_whether_whole(pipe)
+        _, *signs = await self._asked(pipe.execute())
+        if signs[1] != signs[2]:
+            await self._asked(self._mend(keys=[ORDER, ENTRIES, COMPLETE]))
+        return _is_whole(*signs)
+
+    async def eviction_policy(self) -> str | None:
+        """What Redis does when its memory is full, where it tells (managed ones may not)."""
+        try:
+            found = await self._redis.config_get("maxmemory-policy")
+        except (RedisError, OSError, TimeoutError):
+            return None
+        return str(found.get("maxmemory-policy", "")) or None
 
     async def begin_filling(self) -> str:
         """A refill begins; gives what `mark_complete` is to be told at its end. BeingRebuilt: a replay does it."""
@@ -162,7 +194,7 @@ class RecentTransactions:
 
     async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
         """Set the sign, after a refill; not if Redis was emptied since it began."""
-        await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED], args=[filling, int(trimmed)]))
+        await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED, ORDER], args=[filling, int(trimmed)]))
 
     async def _asked(self, call: Any) -> Any:
         """The answer to one call, in its turn; Overloaded when that does not come within its time."""
@@ -185,6 +217,17 @@ class RecentTransactions:
             raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
         finally:
             self._turns.release()
+
+
+def _ask_whether_whole(pipe: Any) -> None:
+    pipe.get(COMPLETE)
+    pipe.zcard(ORDER)
+    pipe.hlen(ENTRIES)
+
+
+def _is_whole(sign: str | None, listed: int, entries: int) -> bool:
+    """The sign alone may outlive what it speaks of: memory that is full, a DEL by hand."""
+    return sign is not None and listed == entries and listed >= int(sign)
 
 
 def entry_of(status: TransactionStatus) -> Entry:

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from app.clients.redis import Entry, RecentTransactions, entry_of, pending_entry
+from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus, sort_key
 from app.settings import Settings
 from tests.integration.samples import status, transaction_of
@@ -168,3 +169,57 @@ def test_six_hundred_lists_at_once_all_come_from_redis() -> None:
         return [len(page.entries) for page in await asyncio.gather(*lists)]
 
     assert with_recent(do, timeout=0.25) == [100] * 600
+
+
+def whole_after(break_it: Callable[[Redis], Any]) -> list[Any]:
+    """Of a Redis with ten entries and the sign: is a page whole before, after, and after a look and a new filling."""
+    entries = [entry_of(status(new_id())) for _ in range(10)]
+
+    async def do(recent: RecentTransactions) -> list[Any]:
+        await recent.remember(entries)
+        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        found = [(await recent.newest(100, None)).complete]
+        with Redis.from_url(URL, decode_responses=True) as redis:
+            break_it(redis)
+        found += [(await recent.newest(100, None)).complete, await recent.is_complete()]
+        await recent.remember(entries)
+        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        page = await recent.newest(100, None)
+        return [*found, page.complete, len(page.entries), await recent.is_complete()]
+
+    return list(with_recent(do))
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda redis: redis.delete("transactions:order"),
+        lambda redis: redis.delete("transactions:entries"),
+        lambda redis: redis.delete("transactions:order", "transactions:entries"),
+        lambda redis: redis.hdel("transactions:entries", redis.hkeys("transactions:entries")[3]),
+        lambda redis: redis.zpopmin("transactions:order", 4),
+        lambda redis: redis.flushdb(),
+    ],
+    ids=["the order", "the entries", "both", "an entry", "some of the order", "all"],
+)
+def test_what_was_evicted_or_deleted_is_noticed_and_can_be_filled_again(
+    break_it: Callable[[Redis], Any],
+) -> None:
+    assert whole_after(break_it) == [True, False, False, True, 10, True]
+
+
+def test_a_redis_that_takes_no_writes_is_not_complete() -> None:
+    """As a replica after a failover that nobody has told the clients of."""
+
+    async def do(recent: RecentTransactions) -> None:
+        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        assert await recent.is_complete()
+        with Redis.from_url(URL) as redis:
+            redis.replicaof("127.0.0.1", "1")
+            try:
+                with pytest.raises(StoreUnavailable, match=r"(?i)read.?only"):
+                    await recent.is_complete()
+            finally:
+                redis.replicaof("NO", "ONE")
+
+    with_recent(do)

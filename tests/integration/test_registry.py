@@ -92,3 +92,26 @@ def test_an_id_that_the_registry_does_not_know_is_poison(topic: str, monkeypatch
     found = read(codec(topic, V1, monkeypatch), b"\0\x7f\xff\xff\xff" + value[5:])
     assert isinstance(found, Poison)
     assert "2147483647 is not in the registry" in str(found)
+
+
+def test_a_stricter_level_that_somebody_has_set_stays(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = f"/config/{topic}-value"
+    codec(topic, V1, monkeypatch)
+    assert log.registry(config)[1]["compatibilityLevel"] == "BACKWARD_TRANSITIVE"
+    status, answer = log.registry(config, {"compatibility": "FULL_TRANSITIVE"}, "PUT")
+    assert status == 200, answer
+    codec(topic, V1, monkeypatch)
+    assert log.registry(config)[1]["compatibilityLevel"] == "FULL_TRANSITIVE"
+
+
+def test_who_only_looks_registers_nothing(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "load_schema", lambda _: V1)
+    asyncio.run(topics.reader(Settings(), topic))
+    assert log.registry(f"/subjects/{topic}-value/versions")[0] == 404
+
+
+def test_who_only_looks_reads_what_others_wrote(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = feed.record(feed.new_id())
+    written = codec(topic, V1, monkeypatch).encode(record)
+    looking = asyncio.run(topics.reader(Settings(), topic))
+    assert read(looking, written) == record

@@ -25,6 +25,7 @@ class Recent:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self.policy: str | None = None
         self.sign: str | None = None
         self.filling: str | None = None
         self.dead = self.replayed = self.overloaded = False
@@ -50,6 +51,9 @@ class Recent:
 
     async def find(self, key: str) -> None:
         self.ask()
+
+    async def eviction_policy(self) -> str | None:
+        return self.policy
 
     async def is_complete(self) -> bool:
         self.ask()
@@ -384,3 +388,17 @@ def test_an_id_that_may_have_been_answered_with_201_by_another_bff_is_no_404(
         assert await world.reads.find("16f051bb-14e0-4fda-95e5-507d01ea37dc") is None
 
     virtual_time.run(world.during(scene))
+
+
+@pytest.mark.parametrize(("policy", "lines"), [("allkeys-lru", 1), ("noeviction", 0), (None, 0)])
+def test_an_eviction_policy_that_breaks_the_list_is_named_once(
+    policy: str | None, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    world.recent.policy = policy
+
+    async def scene() -> None:
+        await asyncio.sleep(10)
+
+    virtual_time.run(world.during(scene))
+    assert sum("maxmemory-policy" in message for message in caplog.messages) == lines
