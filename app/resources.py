@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from app import topics
 from app.clients.antifraud import Antifraud
-from app.clients.cassandra import Cassandra
+from app.clients.cassandra import KEYS_TABLE, TABLES, Cassandra
 from app.clients.idempotency_table import IdempotencyTable
 from app.clients.kafka import Log
 from app.clients.redis import RecentTransactions
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 START_PAUSE = 0.2
 START_PAUSE_MOST = 2.0
 PING_TIMEOUT = 1.0
+#: Seconds between two looks for the tables.
+TABLES_EVERY = 5.0
 
 
 class Resources:
@@ -92,11 +95,31 @@ class Resources:
         self.status = await topics.register(self.settings, topics.STATUS)
 
     async def _open_cassandra(self, make_tables: bool, make_keys: bool) -> None:
+        """Connect and make the tables of this worker; make them again whenever they are found missing."""
         await waited_for("Cassandra", self.cassandra.open)
         if make_tables:
             await waited_for("Cassandra's tables", self.cassandra.make_tables)
         if make_keys:
             await waited_for("the table of Idempotency-Keys", self.idempotency.make)
+        while True:
+            await asyncio.sleep(TABLES_EVERY)
+            with contextlib.suppress(Transient):  # app.watch says that Cassandra does not answer
+                await self._make_again(make_tables, make_keys)
+
+    async def _make_again(self, make_tables: bool, make_keys: bool) -> None:
+        there = await self.cassandra.tables()
+        if make_tables and not there >= TABLES:
+            log.error(
+                "Cassandra's tables are gone and are made again, empty. Nothing is lost: `make replay` writes them "
+                "from the log"
+            )
+            await self.cassandra.make_tables()
+            self.table.forget_buckets()
+        if make_keys and KEYS_TABLE not in there:
+            log.error(
+                "The table of Idempotency-Keys is gone and is made again, empty: a retry of an old key is new"
+            )
+            await self.idempotency.make()
 
     async def parts(self) -> dict[str, str]:
         """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""
@@ -115,7 +138,7 @@ class Resources:
             raise LogUnavailable(topics.unequal(created, status))
 
     async def _ping_table(self) -> None:
-        if not await self.cassandra.has_tables():
+        if not await self.cassandra.tables() >= TABLES:
             raise StoreUnavailable("no table yet: the transactions worker makes it")
 
 

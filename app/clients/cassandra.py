@@ -39,6 +39,10 @@ REPAIR_LEVELS = (EVERY_REPLICA, *LEVELS)
 
 CONNECT_TIMEOUT = 5.0
 
+#: The transactions worker's tables, and the bff's.
+TABLES = {"transactions", "transaction_buckets"}
+KEYS_TABLE = "idempotency_keys"
+
 #: A row in Scylla, none in Cassandra.
 IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
 
@@ -117,12 +121,12 @@ class Cassandra:
         for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
             await self.run(statement, 30.0)
 
-    async def has_tables(self) -> bool:
-        """Whether the transactions worker has made its tables; StoreUnavailable."""
+    async def tables(self) -> set[str]:
+        """The tables that there are in our keyspace; StoreUnavailable."""
         rows = await self.read(
             "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'transactions'", (), 2.0
         )
-        return {"transactions", "transaction_buckets"} <= {row["table_name"] for row in rows}
+        return {row["table_name"] for row in rows}
 
     async def prepare(self, cql: str) -> Any:
         """The prepared statement, made once; safe to repeat, as all of ours are; StoreUnavailable."""

@@ -112,6 +112,10 @@ class TransactionsTable:
             self._filed.clear()
         self._filed.update(new)
 
+    def forget_buckets(self) -> None:
+        """The table was made anew: buckets that were listed are not listed any more."""
+        self._filed.clear()
+
     async def find(self, transaction_id: str) -> TransactionStatus | None:
         """The row of an id: from its own bucket, or for a foreign id through the index."""
         bucket = bucket_of_id(transaction_id)

@@ -1,4 +1,4 @@
-"""A node that came back from an old backup, and for which nobody keeps hints, is made whole from the log."""
+"""What Cassandra has lost is written again from the log: a node's rows after an old backup, or all tables."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from infra.native import places, stack
 from infra.native.folders import DATA
-from tests.support import commands, log, store
+from tests.support import commands, http, log, store
 from tests.support.dead import kill
-from tests.support.feed import Feed
+from tests.support.feed import Feed, new_id
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 
@@ -60,3 +60,17 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     assert log.ends(log.STATUS) == ends, "a replay tells nothing"
 
     assert it_alone_has(ids) == {id_: told[id_][0].status for id_ in ids}
+
+
+def test_tables_that_are_gone_are_made_again_and_filled_from_the_log() -> None:
+    before = http.taken()
+    http.final(before)
+    with store.session() as session:
+        session.execute("DROP KEYSPACE transactions", timeout=60)
+    meanwhile = http.taken()
+    log.wait_until(lambda: log.lag("transactions") == 0, 60, "stored into tables that were made again")
+    key = {"Content-Type": "application/json", "Idempotency-Key": new_id()}
+    log.wait_until(lambda: http.post(headers=key).status == 201, 30, "keys have a table again")
+    commands.done("replay", "--into", "cassandra")
+    assert "all agree" in commands.done("verify")
+    assert set(store.at_one([before, meanwhile])) == {before, meanwhile}
