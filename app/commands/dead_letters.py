@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ import faust
 from faust.cli import option
 
 from app import topics
+from app.codec import NO_FOR
 from app.commands.letters import SENT_BACK, Letter, letters_of, name_of, shown
 from app.commands.reading import Reader
 from app.commands.running import ends_in_a_sentence
@@ -59,6 +62,7 @@ def chosen(letters: Sequence[Letter], place: str) -> list[Letter]:
 async def _send_back(settings: Settings, place: str) -> None:
     async with OneWriter(settings, "dead-letters") as writer:
         letters = chosen(await _letters(settings), place)  # read once nobody else can send
+        await asyncio.sleep(until_forgotten(letters, time.time()))
         for letter in letters:
             if letter.sent_back:
                 continue
@@ -73,6 +77,12 @@ async def _send_back(settings: Settings, place: str) -> None:
     done = sum(letter.sent_back for letter in letters)
     cut = sum(letter.is_cut and not letter.sent_back for letter in letters)
     print(f"{len(letters) - done - cut} sent back, {done} had been before")
+
+
+def until_forgotten(letters: Sequence[Letter], now: float) -> float:
+    """Seconds until the workers ask the registry again about schemas that it did not have when these failed."""
+    newest = max((letter.failed_at / 1000 for letter in letters if not letter.sent_back), default=0.0)
+    return min(NO_FOR, max(0.0, newest + NO_FOR - now))
 
 
 def sent_back(letter: Letter) -> list[Outgoing]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app import topics
-from app.commands.dead_letters import chosen, sent_back
+from app.codec import NO_FOR
+from app.commands.dead_letters import chosen, sent_back, until_forgotten
 from app.commands.letters import SENT_BACK, dump, letters_of, shown
 from tests.unit.samples import Letter
 
@@ -73,3 +74,16 @@ def test_one_is_chosen_by_its_place() -> None:
     assert chosen([], "all") == []
     with pytest.raises(SystemExit, match="no dead letter at 3:1"):
         chosen(letters, "3:1")
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "waits"), [(0, NO_FOR), (NO_FOR - 1, 1), (NO_FOR + 1, 0), (-3600, NO_FOR)]
+)
+def test_a_letter_is_sent_back_when_the_workers_ask_the_registry_again(
+    seconds_ago: float, waits: float
+) -> None:
+    assert until_forgotten(letters_of([letter()]), 1_624_079_756 + seconds_ago) == waits
+
+
+def test_nothing_to_send_back_is_nothing_to_wait_for() -> None:
+    assert until_forgotten([], 1_624_079_756) == 0
