@@ -115,7 +115,13 @@ def test_a_link_of_kubernetes_in_place_of_a_port_is_named(monkeypatch: pytest.Mo
 
 
 def test_make_asks_this_machine_itself_and_python_finds_this_folder() -> None:
-    proxies = {"http_proxy": "http://127.0.0.1:9", "NO_PROXY": "intern,[::1]", "PYTHONSAFEPATH": "1"}
+    names = "intern,[::1]"
+    proxies = {
+        "http_proxy": "http://127.0.0.1:9",
+        "NO_PROXY": names,
+        "no_proxy": names,
+        "PYTHONSAFEPATH": "1",
+    }
     said = subprocess.run(
         ["make", "-f", "-", "show"],
         input=f"include {ROOT / 'Makefile'}\nshow:\n\t@env\n",
