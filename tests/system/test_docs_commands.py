@@ -74,7 +74,8 @@ def test_it_works_as_it_is_written(command: str, transaction_id: str) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert done.stdout.strip()
-    assert "error" not in done.stdout.lower(), done.stdout
+    # As a word: the reasons of dead letters name exceptions.
+    assert not re.search(r"\berror\b|traceback", done.stdout, re.IGNORECASE), done.stdout
 
 
 def test_the_others_are_run_by_a_test_that_is_there() -> None:
