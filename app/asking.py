@@ -36,9 +36,8 @@ class Asking:
             try:
                 said = await self._assess(transactions)
             except WrongAnswer:
-                self._down_since = (
-                    None  # somebody answers: no outage, so the round is held and nothing is rejected
-                )
+                # Somebody answers: no outage, so the round is held and nothing is rejected.
+                self._down_since = None
                 raise
             except AntifraudUnavailable:
                 if self._when_down == "hold":

@@ -30,6 +30,16 @@ class DeadLetterLimit:
 
     def count(self, round_: Round, letters: Sequence[Any]) -> None:
         """Count a round once, before its letters are written; TooManyDeadLetters, and then it is not counted."""
+        if letters:
+            self._count_each(round_, letters)
+        else:  # as nearly always: nothing to look at record by record
+            for batch in round_.batches:
+                self._rows[batch.partition] = 0
+                self._recent.extend([False] * len(batch.records))
+        self._is_said = False
+        metrics.DEAD_LETTERS_HELD.set(0)
+
+    def _count_each(self, round_: Round, letters: Sequence[Any]) -> None:
         dead = {(letter.partition, letter.record.offset) for letter in letters}
         rows, recent, longest, most = dict(self._rows), self._recent.copy(), 0, 0
         dead_now = sum(recent)
@@ -40,10 +50,9 @@ class DeadLetterLimit:
                 dead_now += is_dead - (recent[0] if len(recent) == RECENT else 0)
                 recent.append(is_dead)
                 longest, most = max(longest, rows[batch.partition]), max(most, dead_now)
-        if letters and (longest > self._in_a_row or most > self._share * RECENT):
+        if longest > self._in_a_row or most > self._share * RECENT:
             self._hold(longest, most, letters)
-        self._rows, self._recent, self._is_said = rows, recent, False
-        metrics.DEAD_LETTERS_HELD.set(0)
+        self._rows, self._recent = rows, recent
 
     def _hold(self, longest: int, most: int, letters: Sequence[Any]) -> None:
         metrics.DEAD_LETTERS_HELD.set(len(letters))

@@ -5,8 +5,8 @@ PipelineError
 │   ├── AntifraudUnavailable
 │   ├── StoreUnavailable   (Cassandra, Redis)
 │   │   ├── BeingRebuilt
-│   │   ├── Overloaded
 │   │   └── NotReadableYet
+│   ├── Overloaded         (Redis lives: no other store is asked instead)
 │   ├── LogUnavailable     (Kafka, the registry)
 │   ├── WrongAnswer        (antifraud answers what cannot be used: held until somebody has mended it)
 │   └── TooManyDeadLetters (held until somebody has looked)
@@ -36,7 +36,7 @@ class BeingRebuilt(StoreUnavailable):
     """Cassandra's table was thrown away and is not whole again: what it does not have may exist."""
 
 
-class Overloaded(StoreUnavailable):
+class Overloaded(Transient):
     """The store lives, and more of us wait for our connections to it than it can serve: wait, ask no other store."""
 
 

@@ -8,15 +8,18 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app import metrics
-from app.clients.redis import Entry, Page, RecentTransactions, entries_of
+from app.clients.redis import Entry, RecentTransactions, entries_of
 from app.clients.transactions_table import TransactionsTable
 from app.errors import BeingRebuilt, NotReadableYet, Overloaded, StoreUnavailable, Transient
 from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
-from app.models.transaction import seconds_of_id
+from app.models.transaction import millis_of_id
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds between two looks for the sign: a Redis that is back, or back but empty, is noticed within about this.
 CHECK_EVERY = 0.5
@@ -88,7 +91,7 @@ class ReadModel:
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         """A page; StoreUnavailable when neither store can give it."""
-        page = await self._from_redis(limit, before)
+        page = await self._of_redis(lambda: self._recent.newest(limit, before))
         whole = page if page and page.complete and (page.last_key or not page.trimmed) else None
         if whole and not self._lacks:
             metrics.READS.labels("redis").inc()
@@ -117,7 +120,7 @@ class ReadModel:
 
         None is never said of an id that a POST was answered with: NotReadableYet while it may be on its way.
         """
-        found = await self._find_recent(transaction_id)
+        found = await self._of_redis(lambda: self._recent.find(sort_key(transaction_id, 0)))
         if found:
             metrics.READS.labels("redis").inc()
             return found
@@ -137,32 +140,20 @@ class ReadModel:
     def _check_that_none_is_hidden(self, transaction_id: str) -> None:
         if self._being_rebuilt:
             raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
-        made = seconds_of_id(transaction_id)
+        made = millis_of_id(transaction_id)
         since, now = self._complete_since, time.monotonic()
         # What other bffs noted during an outage comes into a Redis that is complete again a moment later.
         complete = self._redis_answers and since is not None and now - since > NOTED_WITHIN
         within = NOTED_WITHIN if complete else PENDING_AT_MOST
-        if made is not None and -CLOCKS_APART <= time.time() - made <= within:
+        if made is not None and -CLOCKS_APART <= time.time() - made / 1000 <= within:
             raise NotReadableYet("it may have been taken: no store that answers shows it yet; ask again")
 
-    async def _from_redis(self, limit: int, before: str | None) -> Page | None:
+    async def _of_redis(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """Redis' answer; None if it gives none, and at once as long as it is not back."""
         if not self._redis_answers:
             return None
         try:
-            return await self._recent.newest(limit, before)
-        except Overloaded:
-            raise  # it lives; to ask Cassandra too would make more load of too much
-        except StoreUnavailable:
-            self._redis_answers = False
-            return None
-
-    async def _find_recent(self, transaction_id: str) -> str | None:
-        if not self._redis_answers:
-            return None
-        try:
-            return await self._recent.find(sort_key(transaction_id, 0))
-        except Overloaded:
-            raise  # it lives; to ask Cassandra too would make more load of too much
+            return await ask()
         except StoreUnavailable:
             self._redis_answers = False
             return None
@@ -193,8 +184,6 @@ class ReadModel:
     async def _look(self) -> None:
         try:
             complete = await self._recent.is_complete()
-        except Overloaded:
-            raise
         except StoreUnavailable:
             self._lacks = True
             raise

@@ -105,14 +105,13 @@ def bucket_of(transaction_id: str, event_timestamp: int) -> int:
 
 def bucket_of_id(transaction_id: str) -> int | None:
     """The minute in a UUIDv7, or None for an id of another form (as the old system's were)."""
-    if not _UUID7.fullmatch(transaction_id):
-        return None
-    return _millis_of(transaction_id) // 60_000
+    millis = millis_of_id(transaction_id)
+    return None if millis is None else millis // 60_000
 
 
-def seconds_of_id(transaction_id: str) -> float | None:
-    """When a UUIDv7 was made, in seconds since 1970; None for an id of another form."""
-    return _millis_of(transaction_id) / 1000 if _UUID7.fullmatch(transaction_id) else None
+def millis_of_id(transaction_id: str) -> int | None:
+    """When a UUIDv7 was made, in milliseconds since 1970; None for an id of another form."""
+    return _millis_of(transaction_id) if _UUID7.fullmatch(transaction_id) else None
 
 
 def _millis_of(uuid7_text: str) -> int:

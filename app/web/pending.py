@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from app.clients.redis import Entry, RecentTransactions, pending_entry
-from app.errors import StoreUnavailable
+from app.errors import Transient
 from app.models.transaction import Transaction
 
 AT_MOST = 10_000
@@ -45,7 +45,7 @@ class PendingNotes:
             self._entries.clear()
             try:
                 await self._recent.remember(entries)
-            except StoreUnavailable:
+            except Transient:
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
                 self.behind = True

@@ -88,7 +88,7 @@ class Calls:
             listing = await self._reads.newest(limit, key_of(request.query.get("cursor")))
         except InvalidRequest as exc:
             return _invalid(exc)
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, Overloaded) as exc:
             return _no_store(exc)
         return _json(_page(listing))
 
@@ -100,7 +100,7 @@ class Calls:
             found = await self._found(transaction_id)
         except InvalidRequest as exc:
             return _invalid(exc)
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, Overloaded) as exc:
             return _no_store(exc)
         if found is None:
             return problem(404, "Not found", f"no transaction has the id {transaction_id}")
@@ -165,7 +165,7 @@ def _not_acknowledged(exc: LogUnavailable) -> web.Response:
     return problem(503, "Not acknowledged", f"{why}; {outcome}", headers=RETRY_AFTER)
 
 
-def _no_store(exc: StoreUnavailable) -> web.Response:
+def _no_store(exc: StoreUnavailable | Overloaded) -> web.Response:
     # Not the driver's own text, which has addresses in it: app.watch has it in the log, once an outage.
     why = "neither Redis nor Cassandra answers"
     if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):

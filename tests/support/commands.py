@@ -8,14 +8,14 @@ import sys
 from infra.native.folders import ROOT
 
 
-def begin(*arguments: str) -> subprocess.Popen[str]:
-    """Start `faust -A app.main …`."""
+def begin(*arguments: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
+    """Start `faust -A app.main …`; what it says of errors goes with the rest, or where `stderr` says."""
     return subprocess.Popen(
         [sys.executable, "-m", "faust", "-A", "app.main", *arguments],
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
     )
 
 

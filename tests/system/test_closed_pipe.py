@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 
 import pytest
 
-from infra.native.folders import ROOT
-from tests.support import http
+from tests.support import commands, http
 
 
 @pytest.mark.parametrize(
@@ -17,13 +15,7 @@ from tests.support import http
 )
 def test_a_command_that_nobody_reads_any_more_ends_without_a_trace(command: tuple[str, ...]) -> None:
     http.taken()  # so that there is something to print
-    with subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "app.main", *command],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as started:
+    with commands.begin(*command, stderr=subprocess.PIPE) as started:
         assert started.stdout is not None
         assert started.stderr is not None
         started.stdout.close()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import commands, http, log
 from tests.support.feed import Feed, new_id
+from tests.system.test_dead_letters import buried
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
@@ -33,9 +34,7 @@ def test_a_batch_is_read_whatever_codec_its_producer_chose(codec: str) -> None:
     ids=["a negative amount", "two hours ahead"],
 )
 def test_what_the_bff_would_refuse_is_a_dead_letter(changes: dict[str, Any], reason: str) -> None:
-    before, id_ = log.ends(log.DEAD_LETTER), new_id()
-    log.produce([(0, id_.encode(), Feed().value(id_, changes))])
-    log.wait_until(lambda: bool(log.read(log.DEAD_LETTER, before)), 30, "the dead letter")
-    (letter,) = log.read(log.DEAD_LETTER, before)
+    id_ = new_id()
+    _, letter = buried(Feed().value(id_, changes), id_.encode())
     assert reason in dict(letter.headers)["dead_letter.reason"].decode()
     assert http.shown(id_) is None
