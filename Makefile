@@ -81,6 +81,9 @@ lag: ## a partition a line: end, committed, lag, age of the oldest
 dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=partition:offset|all]
 	@$(FAUST) dead-letters $(if $(SHOW),--show "$(SHOW)") $(if $(SEND),--send-back "$(SEND)")
 
+pass-over: ## a batch that nobody can read into the dead letters: AT=topic:partition:offset, as the log and lag say
+	@$(FAUST) pass-over "$(AT)"
+
 reassess: ## ask antifraud about what was rejected for want of it [DRY=1]
 	@$(FAUST) reassess $(if $(call on,$(DRY)),--dry-run)
 
@@ -115,4 +118,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters reassess replay verify recovery exercise exercises soak clean train bench
+.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench

@@ -8,30 +8,64 @@ and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
 import faust
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+
+from app.clients.fetching import Fetching
+from app.holds import Holds
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, reading what is committed.
 
-    A commit that fails is tried again at the next interval instead of ending the worker.
+    A commit that fails is tried again at the next interval, and a batch that cannot be read holds its partition,
+    instead of ending the worker.
     """
+
+    consumer: BatchConsumer
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        self._fetching = Fetching(consumer)
         consumer._isolation_level = (
             "read_committed"  # Faust sets it for exactly_once only, aiokafka reads it at start
         )
         return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError
+        holds = self.consumer.holds
+        with consumer._fetcher._subscriptions.fetch_context():
+            found, unreadable = await self._fetching.records(
+                holds.to_read(active_partitions), timeout or 0, max_records or sys.maxsize
+            )
+        holds.note(found, unreadable)
+        return found
+
+    async def go_on_at(self, tp: TP, offset: int) -> None:
+        """Seek in the thread that fetches; KafkaError when the partition has gone."""
+        await self.call_thread(self._seek_to, tp, offset)
+
+    async def _seek_to(self, tp: TP, offset: int) -> None:
+        self._ensure_consumer().seek(driver.ensure_aiokafka_TP(tp), offset)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
@@ -53,6 +87,7 @@ class BatchConsumer(driver.Consumer):
 
     def on_init(self) -> None:
         """Nothing is finished yet."""
+        self.holds = Holds()
         self._finished: dict[TP, int] = {}
         # What was handed out and is not finished: where it ends, when it was written (its oldest record).
         self._in_hand: dict[TP, deque[tuple[int, float]]] = {}
@@ -87,6 +122,18 @@ class BatchConsumer(driver.Consumer):
         in_hand = self._in_hand.get(tp)
         while in_hand and in_hand[0][0] <= next_offset:
             in_hand.popleft()
+
+    async def pass_over(self, tp: TP, offset: int) -> bool:
+        """Go on at `offset` where a batch cannot be read; False while records before it are in hand."""
+        if self._in_hand.get(tp):
+            return False
+        try:
+            await self._thread.go_on_at(tp, offset)
+        except KafkaError:
+            return False  # another worker has it by now
+        self.finish(tp.topic, tp.partition, offset)
+        self.holds.release(tp)
+        return True
 
     def progress(self) -> Iterator[tuple[TP, int, float | None]]:
         """Each assigned partition's records that are not finished, and when the oldest in hand was written.
@@ -125,6 +172,7 @@ class BatchConsumer(driver.Consumer):
         for tp in revoked:
             self._finished.pop(tp, None)
             self._in_hand.pop(tp, None)
+            self.holds.release(tp)
 
 
 class BatchTransport(driver.Transport):

@@ -11,6 +11,8 @@ PREFIX = "dead_letter."
 #: How the value differs from the original, if it does; then its bytes and hash are told in headers as well.
 FORM, BYTES, SHA256 = f"{PREFIX}form", f"{PREFIX}value_bytes", f"{PREFIX}value_sha256"
 GZIP, CUT = b"gzip", b"cut"
+#: On a letter that holds a whole batch nobody can read, as its bytes are in the log: where the partition goes on.
+NEXT = f"{PREFIX}next_offset"
 
 #: Bytes of a letter, below what a broker takes by default (1 MiB): larger ones are compressed, else cut.
 MOST = 1_000_000

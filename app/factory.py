@@ -20,6 +20,7 @@ from app.consumer import BatchTransport
 from app.delivery import Delivery
 from app.groups import take_over
 from app.narration import Narrator
+from app.passed_over import PassedOver
 from app.read_model import ReadModel
 from app.resources import Resources, keep_what_is_there, kept_going, waited_for
 from app.settings import described, settings
@@ -145,9 +146,13 @@ def create_app(role: Role) -> PaymentsApp:
 
     watch = Watch(resources)
     watchdog = Watchdog(
-        app.deliveries, lambda topic: watch.is_up("kafka") and _is_behind(app, topic), values.stuck_after
+        app.deliveries,
+        lambda topic: watch.is_up("kafka") and _is_behind(app, topic),
+        values.stuck_after,
+        app.consumer.holds.said,
     )
-    app.background += [watch.run, watchdog.run]
+    passed_over = PassedOver(resources.tail)
+    app.background += [watch.run, watchdog.run, lambda: passed_over.go_on(app.consumer)]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
     web_metrics.register(app, lambda: _measure(app))
@@ -213,6 +218,9 @@ def _measure(app: PaymentsApp) -> None:
     """Bring the gauges of the assigned partitions up to date; those of partitions that went are forgotten."""
     metrics.LAG.clear()
     metrics.OLDEST.clear()
+    metrics.HELD.clear()
+    for tp, hold in app.consumer.holds:
+        metrics.HELD.labels(tp.topic, tp.partition).set(time.monotonic() - hold.since)
     for tp, lag, written in _progress(app):
         metrics.LAG.labels(tp.topic, tp.partition).set(lag)
         metrics.OLDEST.labels(tp.topic, tp.partition).set(time.time() - written if written else 0)

@@ -52,6 +52,12 @@ LAG = _gauge("lag_records", "Records of an assigned partition that are not finis
 OLDEST = _gauge(
     "oldest_record_seconds", "Age of the oldest record in hand, 0 when there is none", "topic", "partition"
 )
+HELD = _gauge(
+    "partition_held_seconds",
+    "How long the partition has stood before a batch that cannot be read",
+    "topic",
+    "partition",
+)
 
 # Transactions
 VERDICTS = _counter(

@@ -16,8 +16,18 @@ EVERY = 1.0
 class Watchdog:
     """Each second: has a delivery that has work moved? A step that fails and is tried again moves."""
 
-    def __init__(self, deliveries: Mapping[str, Delivery], is_behind: Callable[[str], bool], after: float):
-        """`deliveries` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds."""
+    def __init__(
+        self,
+        deliveries: Mapping[str, Delivery],
+        is_behind: Callable[[str], bool],
+        after: float,
+        held: Callable[[float], str | None] = lambda _: None,
+    ):
+        """`deliveries` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
+
+        `held`: what has stood for so many seconds before a batch that cannot be read, in words.
+        """
+        self._held = held
         self._deliveries = deliveries
         self._is_behind = is_behind
         self._after = after
@@ -53,4 +63,4 @@ class Watchdog:
                 return (
                     f"{topic} has records to handle and no step has begun, ended or failed for {still:.0f} s"
                 )
-        return None
+        return self._held(self._after)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from app.clients.fetching import Fetching
+from app.clients.raw_batch import fetch_batch, offset_after
 from app.errors import LogUnavailable
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 FIRST_STEP = 500
 #: Seconds without a record; a long way back may take longer.
 TIMEOUT = 30.0
+MOST_AT_ONCE = 10_000
 
 FarEnough = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
 
@@ -69,24 +75,41 @@ async def _read_back(
     consumer.assign([tp])
     beginning = (await consumer.beginning_offsets([tp]))[tp]
     records: list[ConsumerRecord] = []
-    step = FIRST_STEP
+    fetching, step = Fetching(consumer), FIRST_STEP
     while start > beginning:
         end, start, step = start, max(beginning, start - step), step * 4
-        records = await _read(consumer, tp, start, end, patience) + records
+        records = await _read(consumer, fetching, tp, start, end, patience) + records
         if await far_enough(records):
             break
     return records
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, patience: asyncio.Timeout
+    consumer: AIOKafkaConsumer,
+    fetching: Fetching,
+    tp: TopicPartition,
+    start: int,
+    end: int,
+    patience: asyncio.Timeout,
 ) -> list[ConsumerRecord]:
     consumer.seek(tp, start)
     records: list[ConsumerRecord] = []
     # The position, not the last record's offset: the log may hold markers that are no records.
     while await consumer.position(tp) < end:
-        fetched = await consumer.getmany(tp, timeout_ms=500)
+        fetched, unreadable = await fetching.records([tp], 0.5, MOST_AT_ONCE)
         records += [record for record in fetched.get(tp, []) if record.offset < end]
+        for where in unreadable.values():
+            # To wait for it would stop whoever asks, and the records in it are lost to every reader alike.
+            log.error(
+                "%s[%d]@%d cannot be read and is left out: %s",
+                tp.topic, tp.partition, where.offset, where.reason,
+            )  # fmt: skip
+            consumer.seek(tp, await after(consumer, tp, where.offset))
         if fetched:
             patience.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
     return records
+
+
+async def after(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> int:
+    """Where the batch that has `offset` ends."""
+    return offset_after(await fetch_batch(consumer, tp, offset), offset)

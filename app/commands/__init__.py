@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faust
 
-from app.commands import dead_letters, lag, reassess, replay, topic, verify
+from app.commands import dead_letters, lag, pass_over, reassess, replay, topic, verify
 from app.settings import Settings
 
 
@@ -13,6 +13,7 @@ def register(app: faust.App, settings: Settings) -> None:
     topic.register(app, settings)
     lag.register(app, settings)
     dead_letters.register(app, settings)
+    pass_over.register(app, settings)
     reassess.register(app, settings)
     replay.register(app, settings)
     verify.register(app, settings)

@@ -66,6 +66,9 @@ async def _send_back(settings: Settings, place: str) -> None:
         for letter in letters:
             if letter.sent_back:
                 continue
+            if letter.is_batch:
+                print(f"{letter.place} is a batch that nobody can read: not sent back")
+                continue
             if letter.is_cut:
                 print(
                     f"{letter.place} is only a part of {name_of(letter.source)}, which is too large: not sent back"
@@ -75,7 +78,7 @@ async def _send_back(settings: Settings, place: str) -> None:
             topic, partition, _ = letter.source
             print(f"{letter.place} is sent back to {topic}[{partition}]")
     done = sum(letter.sent_back for letter in letters)
-    cut = sum(letter.is_cut and not letter.sent_back for letter in letters)
+    cut = sum((letter.is_cut or letter.is_batch) and not letter.sent_back for letter in letters)
     print(f"{len(letters) - done - cut} sent back, {done} had been before")
 
 

@@ -10,11 +10,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app import topics
+from app.clients.fetching import Fetching
 from app.commands.reading import connected
 from app.settings import Settings
 
 #: The groups that read a topic, one of each form (see app.groups): whoever is ahead tells what is done.
 READERS = {topics.CREATED: ("transactions", "main"), topics.STATUS: ("bff", "main")}
+UNREADABLE = "unreadable"
 ROW = "{:<20} {:>9}  {:<13} {:>10} {:>10} {:>8} {:>10}"
 
 
@@ -54,14 +56,22 @@ async def _show_topic(
         age = await _age(consumer, tp, done, ends[tp]) if done < ends[tp] else None
         behind = 0 if age is None else ends[tp] - done
         print(ROW.format(tp.topic, tp.partition, group, ends[tp], done, behind, age or "-"))
+        if age == UNREADABLE:
+            place = f"{tp.topic}:{tp.partition}:{done}"
+            print(
+                f"  the batch at {done} cannot be read: its partition is held. See: make pass-over AT={place}"
+            )
 
 
 async def _age(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int) -> str | None:
     """How old the oldest record is; None when there are only marks of transactions, which have offsets too."""
     consumer.assign([tp])
     consumer.seek(tp, offset)
-    deadline = time.monotonic() + 2
+    fetching, deadline = Fetching(consumer), time.monotonic() + 2
     while await consumer.position(tp) < end and time.monotonic() < deadline:
-        if records := (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp):
+        fetched, unreadable = await fetching.records([tp], 0.2, 1)
+        if records := fetched.get(tp):
             return f"{max(0.0, time.time() - records[0].timestamp / 1000):.1f} s"
+        if unreadable:
+            return UNREADABLE
     return None if await consumer.position(tp) >= end else "?"

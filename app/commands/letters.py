@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.clients.kafka import Headers
-from app.dead_letters import BYTES, CUT, FORM, GZIP, PREFIX
+from app.dead_letters import BYTES, CUT, FORM, GZIP, NEXT, PREFIX
 
 #: A record with this header is no letter: it says that the letter of that source was sent back.
 SENT_BACK = f"{PREFIX}sent_back"
@@ -38,7 +38,7 @@ class Letter:
         topic, partition, offset = self.source
         told = dict(self.record.headers).get(BYTES)
         size = int(told) if told else len(self.record.value or b"")
-        mark = "sent back" if self.sent_back else "cut" if self.is_cut else "-"
+        mark = "sent back" if self.sent_back else "batch" if self.is_batch else "cut" if self.is_cut else "-"
         where = f"{topic}[{partition}]@{offset}"
         return f"{self.place:<9} {mark:<10} {where:<32} {_time(self.failed_at)} {size:>8} B  {_safe(self.reason)}"
 
@@ -46,6 +46,11 @@ class Letter:
     def is_cut(self) -> bool:
         """Whether it holds a part of the original only: that one is in its source topic."""
         return dict(self.record.headers).get(FORM) == CUT
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it holds the bytes of a batch that nobody could read: no record that could be sent back."""
+        return NEXT in dict(self.record.headers)
 
     @property
     def value(self) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app import topics
-from app.clients.tail import written_ends
+from app.clients.fetching import Fetching, Unreadable
+from app.clients.tail import after, written_ends
 from app.commands.span import WHOLE, Places, Span
 from app.errors import Poison
 from app.settings import Settings
@@ -53,6 +55,9 @@ class Reader:
         self._ends: Offsets = {}
         self.total = 0
         self.passed = 0
+        #: Batches that nobody can read, as `topic[partition]@offset`.
+        self.unreadable: list[str] = []
+        self._fetching = Fetching(self._consumer)
 
     async def __aenter__(self) -> Reader:
         await self._consumer.start()
@@ -85,11 +90,19 @@ class Reader:
     async def chunks(self, most: int) -> AsyncIterator[list[Any]]:
         """The records, at most so many at a time, each partition's in order."""
         while left := await self._left():
-            fetched = await self._consumer.getmany(*left, timeout_ms=500, max_records=most)
+            fetched, unreadable = await self._fetching.records(left, 0.5, most)
             records = [r for tp, found in fetched.items() for r in found if r.offset < self._ends[tp]]
+            for tp, where in unreadable.items():
+                await self._leave_out(tp, where)
             if records:
                 yield records
         self.passed = self.total
+
+    async def _leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
+        self.unreadable.append(f"{tp.topic}[{tp.partition}]@{where.offset}")
+        said = f"{self.unreadable[-1]} cannot be read and is left out: {where.reason}"
+        print(f"{said}. See: make pass-over", file=sys.stderr)
+        self._consumer.seek(tp, await after(self._consumer, tp, where.offset))
 
     async def _left(self) -> list[TopicPartition]:
         positions = {tp: await self._consumer.position(tp) for tp in self._ends}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import faust
@@ -11,6 +14,8 @@ from aiokafka.errors import KafkaError
 from faust.cli import argument, option
 
 from app import topics
+from app.clients.fetching import Fetching
+from app.clients.tail import after
 from app.codec import Codec
 from app.commands.reading import connected
 from app.errors import LogUnavailable, Poison
@@ -18,6 +23,8 @@ from app.settings import Settings
 
 #: Which schema a topic's records have; a dead letter has whatever its bytes are, shown as text.
 SCHEMA_OF = {topics.CREATED: topics.CREATED, topics.STATUS: topics.STATUS}
+
+AT_ONCE = 500
 
 
 def register(app: faust.App, settings: Settings) -> None:
@@ -41,23 +48,42 @@ async def show(settings: Settings, name: str, follow: bool) -> None:
         partitions = await topics.partitions(admin, name)
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        for record in sorted(
-            await _until(consumer, ends), key=lambda r: (r.timestamp, r.partition, r.offset)
-        ):
+        fetching, ends = Fetching(consumer), await consumer.end_offsets(partitions)
+        async for record in _by_time(consumer, fetching, ends):
             await _print(codec, record)
         while follow:
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for record in batch:
-                    await _print(codec, record)
+            for record in await _some(consumer, fetching, partitions):
+                await _print(codec, record)
 
 
-async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list[Any]:
-    records: list[Any] = []
-    for tp, end in ends.items():
-        while await consumer.position(tp) < end:
-            records += (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
-    return records
+async def _by_time(
+    consumer: AIOKafkaConsumer, fetching: Fetching, ends: dict[TopicPartition, int]
+) -> AsyncIterator[Any]:
+    """The partitions merged by time; in memory are some records of each."""
+    next_ones: dict[TopicPartition, deque[Any]] = {tp: deque() for tp in ends}
+    while True:
+        for tp, end in ends.items():
+            while not next_ones[tp] and await consumer.position(tp) < end:
+                next_ones[tp].extend(await _some(consumer, fetching, [tp]))
+        oldest = min(
+            (found[0] for found in next_ones.values() if found),
+            key=lambda r: (r.timestamp, r.partition, r.offset),
+            default=None,
+        )
+        if oldest is None:
+            return
+        yield next_ones[TopicPartition(oldest.topic, oldest.partition)].popleft()
+
+
+async def _some(
+    consumer: AIOKafkaConsumer, fetching: Fetching, partitions: Sequence[TopicPartition]
+) -> list[Any]:
+    fetched, unreadable = await fetching.records(partitions, 0.5, AT_ONCE)
+    for tp, where in unreadable.items():
+        said = f"{tp.topic}[{tp.partition}]@{where.offset} cannot be read and is left out: {where.reason}"
+        print(said, file=sys.stderr)
+        consumer.seek(tp, await after(consumer, tp, where.offset))
+    return [record for found in fetched.values() for record in found]
 
 
 async def _print(codec: Codec | None, record: Any) -> None:

@@ -42,6 +42,9 @@ RIGHTS: dict[str, set[str]] = {
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
     "app.clients.kafka": {"app.errors", "app.metrics", "app.settings", "app.clients.outbox"},
     "app.clients.outbox": set(),
+    "app.clients.raw_batch": set(),
+    "app.clients.fetching": {"app.clients.raw_batch"},
+    "app.clients.tail": {"app.clients.fetching", "app.clients.raw_batch", "app.errors", "app.settings"},
     "app.clients.teller": {
         "app.errors", "app.settings", "app.clients.committed", "app.clients.kafka", "app.clients.tail",
     },
@@ -54,9 +57,11 @@ RIGHTS: dict[str, set[str]] = {
     "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     "app.dead_letters": set(),
     "app.dead_letter_limit": {"app.delivery", "app.errors", "app.metrics"},
+    "app.holds": {"app.clients.fetching"},
+    "app.passed_over": {"app.clients.tail", "app.dead_letters", "app.errors", "app.holds", "app.topics"},
     "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
-    "app.consumer": set(),
+    "app.consumer": {"app.clients.fetching", "app.holds"},
     "app.sending": {"app.consumer", "app.topics", "app.errors", "app.models", "app.settings"},
     "app.agents": set(),
     "app.agents.statuses": {
@@ -75,8 +80,8 @@ RIGHTS: dict[str, set[str]] = {
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {
-        "app.commands", "app.clients", "app.groups", "app.codec", "app.dead_letters", "app.models", "app.topics",
-        "app.errors", "app.settings",
+        "app.commands", "app.clients", "app.groups", "app.codec", "app.dead_letters", "app.holds", "app.models",
+        "app.topics", "app.errors", "app.settings",
     },
     # the map, and the forms: only they see all
     "app.factory": {"app"},

@@ -27,18 +27,18 @@ class Consumer:
     async def position(self, _: Any) -> int:
         return self.given
 
-    async def getmany(self, *_: Any, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
+    async def records(self, _: Any, timeout: float, most: int) -> Any:
         if self.given == self.count:
-            await asyncio.sleep(timeout_ms / 1000)
-            return {}
+            await asyncio.sleep(timeout)
+            return {}, {}
         await asyncio.sleep(self.every)
         self.given += 1
-        return {TP: [Record(self.given - 1)]}
+        return {TP: [Record(self.given - 1)]}, {}
 
 
 async def read(consumer: Any, end: int) -> int:
     async with asyncio.timeout(TIMEOUT) as patience:
-        return len(await _read(consumer, TP, 0, end, patience))
+        return len(await _read(consumer, consumer, TP, 0, end, patience))
 
 
 def test_records_that_keep_coming_are_waited_for() -> None:

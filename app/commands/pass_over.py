@@ -1,0 +1,94 @@
+"""`faust -A app.main pass-over TOPIC:PARTITION:OFFSET`: a batch nobody can read goes into the dead letters."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+from aiokafka import TopicPartition
+from faust.cli import argument
+
+from app import topics
+from app.clients.fetching import Fetching, Unreadable
+from app.clients.raw_batch import fetch_batch, offset_after
+from app.commands.reading import connected
+from app.commands.running import ends_in_a_sentence
+from app.commands.writing import OneWriter, Outgoing
+from app.dead_letters import NEXT, letter_of
+from app.holds import AGAIN_AFTER
+from app.settings import Settings
+
+#: Seconds to read the one batch.
+WITHIN = 10.0
+
+
+def register(app: faust.App, settings: Settings) -> None:
+    """Put the command on the app."""
+
+    @app.command(argument("place"), name="pass-over")
+    async def pass_over(self: Any, place: str) -> None:
+        """Put a batch that cannot be read into the dead letters; its partition goes on behind it."""
+        tp, offset = placed(place)
+        with ends_in_a_sentence("pass-over"):
+            batch, why = await _unreadable(settings, tp, offset)
+            after = offset_after(batch, offset)
+            await _bury(settings, tp, offset, batch, why, after)
+        print(
+            f"{tp.topic}[{tp.partition}]@{offset}, {len(batch)} bytes, is in the dead letters ({why.reason})."
+        )
+        print(f"Whoever reads the partition goes on at {after} within {2 * AGAIN_AFTER:g} s; see make lag")
+
+
+def placed(place: str) -> tuple[TopicPartition, int]:
+    """The topic, partition and offset in TOPIC:PARTITION:OFFSET; SystemExit."""
+    try:
+        topic, partition, offset = place.rsplit(":", 2)
+        tp, at = TopicPartition(topic, int(partition)), int(offset)
+    except ValueError:
+        raise SystemExit(
+            f"which batch? AT=topic:partition:offset, as make lag says it, not {place!r}"
+        ) from None
+    if topic not in (topics.CREATED, topics.STATUS):
+        raise SystemExit(f"the topics that are read are {topics.CREATED} and {topics.STATUS}, not {topic}")
+    return tp, at
+
+
+async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tuple[bytes, Unreadable]:
+    """The bytes there, and why nobody can read them; SystemExit when they can be read."""
+    async with connected(settings) as (consumer, admin):
+        if tp not in await topics.partitions(admin, tp.topic):
+            raise SystemExit(f"there is no partition {tp.partition} of {tp.topic}")
+        consumer.assign([tp])
+        consumer.seek(tp, offset)
+        found, unreadable = await _read(Fetching(consumer), tp)
+        if not unreadable:
+            what = "can be read" if found else "is behind the end of what is committed"
+            raise SystemExit(f"{tp.topic}[{tp.partition}]@{offset} {what}: nothing to pass over")
+        where: Unreadable = unreadable[tp]
+        if where.offset != offset:
+            raise SystemExit(
+                f"what cannot be read begins at {where.offset}: say AT={tp.topic}:{tp.partition}:{where.offset}"
+            )
+        return await fetch_batch(consumer, tp, offset), where
+
+
+async def _read(fetching: Fetching, tp: TopicPartition) -> Any:
+    # The first look finds that something is wrong, the second one where.
+    for _ in range(2):
+        found, unreadable = await fetching.records([tp], WITHIN / 2, 1)
+        if found or unreadable:
+            break
+    return found, unreadable
+
+
+async def _bury(
+    settings: Settings, tp: TopicPartition, offset: int, batch: bytes, why: Unreadable, after: int
+) -> None:
+    record = SimpleNamespace(
+        topic=tp.topic, partition=tp.partition, offset=offset, key=None, value=batch, headers=(), timestamp=0
+    )
+    key, value, headers = letter_of(record, f"the batch cannot be read: {why.reason}")
+    letter = Outgoing(topics.DEAD_LETTER, tp.partition, key, value, [*headers, (NEXT, str(after).encode())])
+    async with OneWriter(settings, "pass-over") as writer:
+        await writer.write([letter])

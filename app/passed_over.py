@@ -1,0 +1,82 @@
+"""Held partitions go on behind a batch that `make pass-over` has put into the dead letters: the log itself says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from app import topics
+from app.clients.tail import FarEnough
+from app.dead_letters import NEXT, PREFIX
+from app.errors import LogUnavailable
+from app.holds import AGAIN_AFTER, Holds, log
+
+#: Dead letters that are read back, at most, to find one.
+LETTERS_MOST = 100_000
+
+
+class Tail(Protocol):
+    """See app.clients.tail.TailReader."""
+
+    async def read_back(self, topic: str, partition: int, far_enough: FarEnough) -> Sequence[Any]:
+        """The newest records, until `far_enough`."""
+
+
+class Consumer(Protocol):
+    """See app.consumer.BatchConsumer."""
+
+    holds: Holds
+
+    async def pass_over(self, tp: TP, offset: int) -> bool:
+        """Go on at `offset`; False while that cannot be."""
+
+
+class PassedOver:
+    """Looks for the letters of batches that are in the way."""
+
+    def __init__(self, tail: Tail):
+        self._tail = tail
+        self._seen: dict[
+            tuple[TP, int], int
+        ] = {}  # by what is held: the newest letter's offset at the last look
+
+    async def go_on(self, consumer: Consumer) -> None:
+        """Look until cancelled."""
+        while True:
+            for tp, hold in consumer.holds:
+                try:
+                    after = await self._after(tp, hold.offset)
+                except LogUnavailable:
+                    continue  # app.watch says that Kafka does not answer
+                if after is not None and await consumer.pass_over(tp, after):
+                    log.warning("%s[%d] goes on at %d: what was in the way was passed over", *tp, after)
+            await asyncio.sleep(AGAIN_AFTER)
+
+    async def _after(self, tp: TP, offset: int) -> int | None:
+        """The offset behind the batch at `offset`, if that one is in the dead letters."""
+
+        seen = self._seen.get((tp, offset), -1)
+
+        async def far_enough(records: Sequence[Any]) -> bool:
+            return len(records) > LETTERS_MOST or records[0].offset <= seen
+
+        letters = await self._tail.read_back(topics.DEAD_LETTER, tp.partition, far_enough)
+        if letters:
+            self._seen[tp, offset] = letters[-1].offset
+        for letter in letters:
+            told = dict(letter.headers)
+            if _source(told) == (tp.topic, tp.partition, offset) and NEXT in told:
+                return int(told[NEXT])
+        return None
+
+
+def _source(told: dict[str, bytes]) -> tuple[str, int, int] | None:
+    try:
+        names = (f"{PREFIX}topic", f"{PREFIX}partition", f"{PREFIX}offset")
+        topic, partition, offset = (told[name].decode() for name in names)
+        return topic, int(partition), int(offset)
+    except (KeyError, ValueError, AttributeError):
+        return None  # not written by us

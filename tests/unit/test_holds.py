@@ -1,0 +1,121 @@
+"""A partition that cannot be read is held in sight and tried again, and goes on where the log says that it was passed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from app.clients.fetching import Unreadable
+from app.errors import LogUnavailable
+from app.holds import AGAIN_AFTER, Holds
+from app.passed_over import PassedOver
+from tests.unit.samples import Record
+from tests.unit.virtual_time import run
+
+HELD, OTHER = TP("transaction_created", 2), TP("transaction_created", 1)
+WRONG = {HELD: Unreadable(17, "wrong checksum")}
+
+
+def test_the_others_are_read_meanwhile_and_it_is_tried_again_after_some_seconds() -> None:
+    async def main() -> None:
+        holds = Holds()
+        holds.note([], WRONG)
+        assert holds.to_read([HELD, OTHER]) == {OTHER}
+        await asyncio.sleep(AGAIN_AFTER)
+        assert holds.to_read([HELD, OTHER]) == {HELD, OTHER}
+        holds.note([OTHER], WRONG)
+        assert holds.to_read([HELD, OTHER]) == {OTHER}
+
+    run(main())
+
+
+def test_one_alarm_however_often_it_is_tried_and_a_line_once_it_can_be_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    holds = Holds()
+    for _ in range(3):
+        holds.note([], WRONG)
+    (alarm,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert "transaction_created[2]@17" in alarm.getMessage()
+    assert "make pass-over AT=transaction_created:2:17" in alarm.getMessage()
+    holds.note([HELD], {})
+    assert "can be read again" in caplog.text
+    assert list(holds) == []
+
+
+def test_liveness_says_it_after_a_while() -> None:
+    async def main() -> None:
+        holds = Holds()
+        holds.note([], WRONG)
+        assert holds.said(60) is None
+        await asyncio.sleep(60)
+        assert "transaction_created[2]@17" in (holds.said(60) or "")
+
+    run(main())
+
+
+def letter(offset: int, source: int, next_offset: int | None = 18) -> Record:
+    told = {"topic": "transaction_created", "partition": "2", "offset": str(source)}
+    if next_offset:
+        told["next_offset"] = str(next_offset)
+    return Record(
+        offset, headers=tuple((f"dead_letter.{name}", text.encode()) for name, text in told.items())
+    )
+
+
+class Tail:
+    """The dead letters of the partition; unavailable at the first look."""
+
+    def __init__(self, letters: list[Record]):
+        self.letters, self.looks = letters, 0
+
+    async def read_back(self, topic: str, partition: int, far_enough: Any) -> Sequence[Record]:
+        self.looks += 1
+        if self.looks == 1:
+            raise LogUnavailable("no broker")
+        assert (topic, partition) == ("transaction_created.dead_letter", 2)
+        return self.letters
+
+
+class Consumer:
+    """Has records in hand for the first 12 seconds."""
+
+    def __init__(self) -> None:
+        self.holds, self.went_on = Holds(), list[int]()
+        self.holds.note([], WRONG)
+
+    async def pass_over(self, tp: TP, offset: int) -> bool:
+        if asyncio.get_running_loop().time() < 1012:
+            return False
+        self.went_on.append(offset)
+        self.holds.release(tp)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("letters", "went_on"),
+    [
+        ([letter(5, 17)], [18]),
+        ([letter(5, 16), Record(6), letter(7, 17), letter(8, 17)], [18]),
+        ([letter(5, 17, next_offset=None)], []),
+        ([letter(5, 16)], []),
+        ([], []),
+    ],
+    ids=["passed over", "twice, among others", "a record's letter", "another batch's", "nothing"],
+)
+def test_it_goes_on_behind_a_batch_that_was_passed_over_and_no_other(
+    letters: list[Record], went_on: list[int]
+) -> None:
+    async def main() -> None:
+        consumer = Consumer()
+        looking = asyncio.create_task(PassedOver(Tail(letters)).go_on(consumer))
+        await asyncio.sleep(30)
+        looking.cancel()
+        assert consumer.went_on == went_on
+
+    run(main())
