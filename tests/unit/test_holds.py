@@ -1,4 +1,4 @@
-"""A partition that cannot be read is held in sight and tried again, and goes on where the log says that it was passed."""
+"""A partition that cannot be read is held in sight, tried again, and goes on where the log says it was passed over."""
 
 from __future__ import annotations
 
