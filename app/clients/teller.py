@@ -9,12 +9,11 @@ what can be read, not what Kafka has promised to commit (app/clients/committed.p
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from app.clients.committed import Committed
 from app.clients.kafka import MAX_BATCH_BYTES, Record, batches
@@ -27,6 +26,7 @@ log = logging.getLogger(__name__)
 #: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
 TRANSACTION_TIMEOUT = 10.0
 STOP_WITHIN = 1.0
+CANCELLED_WITHIN = 0.1
 #: Seconds after which what is not committed has no mark to come, or is of another transaction, which readers wait for.
 HANGS_AFTER = 1.0
 
@@ -108,5 +108,17 @@ class Teller:
         producer = self._producers.pop(partition, None)
         if producer is not None:
             # What it might still send is refused once the partition is taken again.
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            try:
                 await asyncio.wait_for(producer.stop(), STOP_WITHIN)
+            except (KafkaError, OSError, TimeoutError):
+                await _cut(producer)
+
+
+async def _cut(producer: AIOKafkaProducer) -> None:
+    """End what `stop` has not: it waits for Kafka's answers, and given up it leaves its tasks and connection behind."""
+    producer._message_accumulator.fail_all(ProducerClosed())
+    await producer.client.close()
+    sender = producer._sender.sender_task
+    while sender is not None and not sender.done():
+        sender.cancel()  # more than once: at the first it waits for its requests
+        await asyncio.wait([sender], timeout=CANCELLED_WITHIN)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -17,6 +18,7 @@ from app.clients.tail import TailReader
 from app.clients.teller import Teller
 from app.errors import LogUnavailable
 from app.settings import Settings
+from infra.native import stack
 from tests.support import log
 
 Scene = Callable[[Teller, Teller], Awaitable[None]]
@@ -130,6 +132,43 @@ def test_what_is_told_can_be_read_at_once(topic: str) -> None:
             await reader.stop()
 
     assert told(topic, scene)[-1] == b"the other's"
+
+
+def test_twenty_failures_leave_no_task_and_no_connection_behind(topic: str) -> None:
+    def open_ones() -> tuple[int, int]:
+        return len(asyncio.all_tasks()), len(psutil.Process().net_connections())
+
+    async def run() -> None:
+        teller = Teller(Settings(tell_timeout=0.2), topic)
+        await again(lambda: teller.take(0))
+        await teller.tell(0, [("a", b"told", [])])
+        before = open_ones()
+        for _ in range(10):
+            stack.pause("kafka")
+            try:
+                with pytest.raises(LogUnavailable):
+                    await teller.tell(0, [("a", b"not answered", [])])
+                with pytest.raises(LogUnavailable):
+                    await teller.take(0)
+            finally:
+                stack.resume("kafka")
+            await again(lambda: teller.take(0))
+        await asyncio.sleep(0.5)
+        after = open_ones()
+        await teller.close()
+        assert after[0] <= before[0] + 1
+        assert after[1] <= before[1] + 1
+
+    asyncio.run(run())
+
+
+async def again(call: Callable[[], Awaitable[None]]) -> None:
+    for _ in range(50):
+        try:
+            return await call()
+        except LogUnavailable:
+            await asyncio.sleep(0.1)
+    raise AssertionError("Kafka did not come back")
 
 
 def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
