@@ -8,6 +8,7 @@ and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -22,6 +23,9 @@ from faust.types.tuples import ConsumerMessage
 
 from app.clients.fetching import Fetching
 from app.holds import Holds
+
+#: Seconds, far below broker_max_poll_interval (1,000).
+SHOWS_WORK_EVERY = 5.0
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -59,6 +63,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             )
         holds.note(found, unreadable)
         return found
+
+    async def show_work(self) -> None:
+        """As a fetch does: the group's clock for a consumer that does nothing (max.poll.interval) starts anew."""
+        await self.call_thread(self._show_work)
+
+    async def _show_work(self) -> None:
+        with self._ensure_consumer()._subscription.fetch_context():
+            pass
 
     async def go_on_at(self, tp: TP, offset: int) -> None:
         """Seek in the thread that fetches; KafkaError when the partition has gone."""
@@ -122,6 +134,16 @@ class BatchConsumer(driver.Consumer):
         in_hand = self._in_hand.get(tp)
         while in_hand and in_hand[0][0] <= next_offset:
             in_hand.popleft()
+
+    async def stay_in_the_group(self) -> None:
+        """Until cancelled: while a store is down batches are held, nothing is fetched, and we are at work all the same.
+
+        Called from the loop that works: where that one hangs, the group takes the partitions away after a while.
+        """
+        while True:
+            await asyncio.sleep(SHOWS_WORK_EVERY)
+            if self.app.consumer_generation_id:
+                await self._thread.show_work()
 
     async def pass_over(self, tp: TP, offset: int) -> bool:
         """Go on at `offset` where a batch cannot be read; False while records before it are in hand."""

@@ -151,8 +151,8 @@ def create_app(role: Role) -> PaymentsApp:
         values.stuck_after,
         app.consumer.holds.said,
     )
-    passed_over = PassedOver(resources.tail)
-    app.background += [watch.run, watchdog.run, lambda: passed_over.go_on(app.consumer)]
+    passed_over = PassedOver(resources.tail, app.consumer)
+    app.background += [watch.run, watchdog.run, passed_over.run, app.consumer.stay_in_the_group]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
     web_metrics.register(app, lambda: _measure(app))

@@ -37,21 +37,21 @@ class Consumer(Protocol):
 class PassedOver:
     """Looks for the letters of batches that are in the way."""
 
-    def __init__(self, tail: Tail):
-        self._tail = tail
+    def __init__(self, tail: Tail, consumer: Consumer):
+        self._tail, self._consumer = tail, consumer
         self._seen: dict[
             tuple[TP, int], int
         ] = {}  # by what is held: the newest letter's offset at the last look
 
-    async def go_on(self, consumer: Consumer) -> None:
+    async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            for tp, hold in consumer.holds:
+            for tp, hold in self._consumer.holds:
                 try:
                     after = await self._after(tp, hold.offset)
                 except LogUnavailable:
                     continue  # app.watch says that Kafka does not answer
-                if after is not None and await consumer.pass_over(tp, after):
+                if after is not None and await self._consumer.pass_over(tp, after):
                     log.warning("%s[%d] goes on at %d: what was in the way was passed over", *tp, after)
             await asyncio.sleep(AGAIN_AFTER)
 

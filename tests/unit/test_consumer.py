@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import faust
 import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.consumer import BatchConsumer, BatchTransport
+from app.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
 from app.factory import create_app
+from tests.unit.virtual_time import run
 
 THE_TOPIC = "transaction_created"
 PARTITION = TP(THE_TOPIC, 0)
@@ -154,3 +156,21 @@ def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None
 
 def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
     assert create_app("transactions").conf.consumer_metadata_max_age_ms <= 5_000
+
+
+def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:
+    """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other form may start then."""
+
+    async def scene() -> None:
+        consumer: Any = consumer_of(BatchTransport, committed=100)
+        consumer.app = SimpleNamespace(consumer_generation_id=1)
+        subscription = SubscriptionState()
+        consumer._thread._ensure_consumer = lambda: SimpleNamespace(_subscription=subscription)
+        consumer._thread.call_thread = lambda call: call()
+        await asyncio.sleep(900)
+        staying = asyncio.create_task(consumer.stay_in_the_group())
+        await asyncio.sleep(900)
+        assert subscription.fetcher_idle_time <= SHOWS_WORK_EVERY
+        staying.cancel()
+
+    run(scene())

@@ -113,7 +113,7 @@ def test_it_goes_on_behind_a_batch_that_was_passed_over_and_no_other(
 ) -> None:
     async def main() -> None:
         consumer = Consumer()
-        looking = asyncio.create_task(PassedOver(Tail(letters)).go_on(consumer))
+        looking = asyncio.create_task(PassedOver(Tail(letters), consumer).run())
         await asyncio.sleep(30)
         looking.cancel()
         assert consumer.went_on == went_on
