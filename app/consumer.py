@@ -170,6 +170,26 @@ class BatchConsumer(driver.Consumer):
             done = self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
             yield tp, max(0, state.highwater - done), in_hand[0][1] if in_hand else None
 
+    def is_behind(self, topic: str) -> bool:
+        """Whether a fetch should bring records of the topic; what an open transaction hides, none can."""
+        for tp, state in self._states():
+            if tp.topic == topic and state and state.has_valid_position and state.lso is not None:
+                done = (
+                    self._finished.get(tp, self._committed_offset[tp] or 0)
+                    if self._in_hand.get(tp)
+                    else state.position
+                )
+                if done < state.lso:
+                    return True
+        return False
+
+    def waiting(self) -> Iterator[tuple[TP, int]]:
+        """The partitions that are read up to an open transaction, and the offset where it begins."""
+        for tp, state in self._states():
+            is_known = state and state.has_valid_position and state.lso is not None
+            if is_known and state.lso <= state.position < state.highwater:
+                yield tp, state.lso
+
     def length(self, topic: str) -> int | None:
         """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""
         ends = [state and state.highwater for tp, state in self._states() if tp.topic == topic]

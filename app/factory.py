@@ -20,6 +20,7 @@ from app.consumer import BatchTransport
 from app.delivery import Delivery
 from app.groups import take_over
 from app.narration import Narrator
+from app.open_transactions import OpenTransactions
 from app.passed_over import PassedOver
 from app.read_model import ReadModel
 from app.resources import Resources, keep_what_is_there, kept_going, waited_for
@@ -144,18 +145,18 @@ def create_app(role: Role) -> PaymentsApp:
     if role in ("bff", "main"):
         app.deliveries[topics.STATUS] = statuses.register(app, resources)
 
-    watch = Watch(resources)
+    watch, waits = Watch(resources), OpenTransactions(lambda: _waiting(app))
     watchdog = Watchdog(
         app.deliveries,
-        lambda topic: watch.is_up("kafka") and _is_behind(app, topic),
+        lambda topic: watch.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
         values.stuck_after,
         app.consumer.holds.said,
     )
     passed_over = PassedOver(resources.tail, app.consumer)
-    app.background += [watch.run, watchdog.run, passed_over.run, app.consumer.stay_in_the_group]
+    app.background += [watch.run, watchdog.run, passed_over.run, app.consumer.stay_in_the_group, waits.run]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
-    web_metrics.register(app, lambda: _measure(app))
+    web_metrics.register(app, lambda: _measure(app, waits))
     app.on_partitions_assigned.connect(_resume)
     app.on_partitions_revoked.connect(_abandon)
     log.info("Settings: %s", described(values))
@@ -210,20 +211,23 @@ def _is_consuming(app: PaymentsApp) -> bool:
     return bool(app.started and not app.rebalancing and app.consumer_generation_id)
 
 
-def _is_behind(app: PaymentsApp, topic: str) -> bool:
-    return any(tp.topic == topic and lag for tp, lag, _ in _progress(app))
-
-
-def _measure(app: PaymentsApp) -> None:
+def _measure(app: PaymentsApp, waits: OpenTransactions) -> None:
     """Bring the gauges of the assigned partitions up to date; those of partitions that went are forgotten."""
     metrics.LAG.clear()
     metrics.OLDEST.clear()
     metrics.HELD.clear()
+    metrics.OPEN_TRANSACTION.clear()
+    for tp, seconds in waits.seconds():
+        metrics.OPEN_TRANSACTION.labels(tp.topic, tp.partition).set(seconds)
     for tp, hold in app.consumer.holds:
         metrics.HELD.labels(tp.topic, tp.partition).set(time.monotonic() - hold.since)
     for tp, lag, written in _progress(app):
         metrics.LAG.labels(tp.topic, tp.partition).set(lag)
         metrics.OLDEST.labels(tp.topic, tp.partition).set(time.time() - written if written else 0)
+
+
+def _waiting(app: PaymentsApp) -> list[Any]:
+    return list(app.consumer.waiting()) if _is_consuming(app) else []
 
 
 def _progress(app: PaymentsApp) -> list[Any]:

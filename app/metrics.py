@@ -58,6 +58,12 @@ HELD = _gauge(
     "topic",
     "partition",
 )
+OPEN_TRANSACTION = _gauge(
+    "open_transaction_seconds",
+    "How long what is behind an open transaction has been waited for",
+    "topic",
+    "partition",
+)
 
 # Transactions
 VERDICTS = _counter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app import topics
 from app.clients.fetching import Fetching
+from app.clients.tail import written_ends
 from app.commands.reading import connected
 from app.settings import Settings
 
@@ -39,28 +41,50 @@ async def show(settings: Settings) -> None:
         found = {topic: await topics.partitions(admin, topic) for topic in READERS}
         for topic, groups in READERS.items():
             committed = {group: await admin.list_consumer_group_offsets(group) for group in groups}
-            await _show_topic(consumer, found[topic], committed)
+            await _show_topic(settings, consumer, found[topic], committed)
         created, status = len(found[topics.CREATED]), len(found[topics.STATUS])
         if created != status:
             print(topics.unequal(created, status))
 
 
 async def _show_topic(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], committed: dict[str, Any]
+    settings: Settings,
+    consumer: AIOKafkaConsumer,
+    partitions: list[TopicPartition],
+    committed: dict[str, Any],
 ) -> None:
-    beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    beginnings, ends = await consumer.beginning_offsets(partitions), await written_ends(settings, partitions)
+    readable = await consumer.end_offsets(partitions)
+    still_open = await _still_open(consumer, readable, ends)
     for tp in partitions:
         offsets = {group: found[tp].offset for group, found in committed.items() if tp in found}
         group = max(offsets, key=lambda name: offsets[name], default="-")
         done = max(offsets.get(group, -1), beginnings[tp])
-        age = await _age(consumer, tp, done, ends[tp]) if done < ends[tp] else None
-        behind = 0 if age is None else ends[tp] - done
+        age = await _age(consumer, tp, done, readable[tp]) if done < readable[tp] else None
+        is_open = tp in still_open
+        behind = 0 if age is None and not is_open else ends[tp] - done
         print(ROW.format(tp.topic, tp.partition, group, ends[tp], done, behind, age or "-"))
+        if is_open:
+            print(
+                f"  a transaction of another producer is open since {readable[tp]}: what is behind it waits for its end"
+            )
         if age == UNREADABLE:
             place = f"{tp.topic}:{tp.partition}:{done}"
             print(
                 f"  the batch at {done} cannot be read: its partition is held. See: make pass-over AT={place}"
             )
+
+
+async def _still_open(
+    consumer: AIOKafkaConsumer, readable: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> set[TopicPartition]:
+    """The partitions in which a transaction stays open for a second; ours end sooner."""
+    found = [tp for tp in ends if readable[tp] < ends[tp]]
+    if not found:
+        return set()
+    await asyncio.sleep(1)
+    later = await consumer.end_offsets(found)
+    return {tp for tp in found if later[tp] == readable[tp]}
 
 
 async def _age(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int) -> str | None:

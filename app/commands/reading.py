@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from app.clients.tail import after, written_ends
 from app.commands.span import WHOLE, Places, Span
 from app.errors import Poison
 from app.settings import Settings
+
+#: Seconds without a record after which somebody who waits is told for what.
+WORTH_A_LINE = 5.0
 
 Offsets = dict[TopicPartition, int]
 
@@ -58,6 +62,7 @@ class Reader:
         #: Batches that nobody can read, as `topic[partition]@offset`.
         self.unreadable: list[str] = []
         self._fetching = Fetching(self._consumer)
+        self._news_at, self._has_said = time.monotonic(), False
 
     async def __aenter__(self) -> Reader:
         await self._consumer.start()
@@ -96,7 +101,20 @@ class Reader:
                 await self._leave_out(tp, where)
             if records:
                 yield records
+            await self._say_what_is_waited_for(left, is_news=bool(fetched or unreadable))
         self.passed = self.total
+
+    async def _say_what_is_waited_for(self, left: list[TopicPartition], *, is_news: bool) -> None:
+        now = time.monotonic()
+        self._news_at = now if is_news else self._news_at
+        if now - self._news_at >= WORTH_A_LINE and not self._has_said:
+            self._has_said = True
+            places = [f"{tp.topic}[{tp.partition}]@{await self._consumer.position(tp)}" for tp in left]
+            print(
+                f"waiting at {', '.join(places)}: a transaction of another producer is open there. Kafka ends it after "
+                "that producer's transaction.timeout.ms (at most 15 minutes)",
+                file=sys.stderr,
+            )
 
     async def _leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
         self.unreadable.append(f"{tp.topic}[{tp.partition}]@{where.offset}")
