@@ -6,6 +6,10 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE
 # Setup may need a proxy; what runs here never does.
 export no_proxy := $(or $(no_proxy),$(NO_PROXY)),127.0.0.1,localhost
 export NO_PROXY := $(no_proxy)
+# The user of a container may have none.
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.stack
+endif
 # Not called PYTHON: that is how a user tells setup which Python to take.
 PY := .venv/bin/python
 # exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.

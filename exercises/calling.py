@@ -20,6 +20,7 @@ from schemas.proto import antifraud_pb2_grpc as pb_grpc
 DEADLINE = 2.0
 #: A channel that finds its server again quickly, as the worker's does.
 OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),

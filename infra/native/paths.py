@@ -10,7 +10,8 @@ STATE = ROOT / ".stack"
 
 def cache() -> Path:
     """Directory of the downloaded servers; survives `make clean`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    # setup.sh says the same; a container's user may have no home.
+    base = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or STATE) / ".cache"
     return Path(base) / "faust-payments"
 
 

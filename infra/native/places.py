@@ -20,6 +20,8 @@ from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import RoundRobinPolicy
 from cassandra.query import SimpleStatement
 
+from infra.native.ports import cassandra_hosts, cassandra_port
+
 Ids = Collection[str]
 
 AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
@@ -163,15 +165,14 @@ def _stored(ids: Ids) -> dict[str, str]:
 @contextmanager
 def session() -> Iterator[Session]:
     """Connected to Cassandra for a while, in the keyspace, to read at LOCAL_QUORUM."""
-    hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
     profile = ExecutionProfile(
         load_balancing_policy=RoundRobinPolicy(),
         consistency_level=ConsistencyLevel.LOCAL_QUORUM,
         request_timeout=20,
     )
     cluster = Cluster(
-        hosts,
-        port=int(os.environ.get("CASSANDRA_PORT", "9042")),
+        cassandra_hosts(),
+        port=cassandra_port(),
         connection_class=LibevConnection,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
     )

@@ -55,13 +55,24 @@ def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
     return {name: taken for name, taken in found.items() if taken}
 
 
-def _cassandra(number: int) -> tuple[Endpoint, ...]:
-    hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
-    host = hosts[number - 1].strip() if number <= len(hosts) else f"127.0.0.{number}"
+def cassandra_hosts() -> list[str]:
+    """The nodes' addresses."""
+    hosts = os.environ.get("CASSANDRA_HOSTS") or "127.0.0.1,127.0.0.2,127.0.0.3"
+    return [host.strip() for host in hosts.split(",") if host.strip()]
+
+
+def cassandra_port() -> int:
+    """The CQL port of every node; WrongWord."""
     port = os.environ.get("CASSANDRA_PORT") or "9042"
     if not port.isdecimal():
         raise WrongWord(f"CASSANDRA_PORT={port} is not a port")
-    return Endpoint(host, int(port)), Endpoint(host, 7000)
+    return int(port)
+
+
+def _cassandra(number: int) -> tuple[Endpoint, ...]:
+    hosts = cassandra_hosts()
+    host = hosts[number - 1] if number <= len(hosts) else f"127.0.0.{number}"
+    return Endpoint(host, cassandra_port()), Endpoint(host, 7000)
 
 
 def _listen_host() -> str:

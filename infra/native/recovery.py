@@ -19,6 +19,7 @@ from generator.traffic import transactions
 from infra.native import places
 from infra.native.demo import no_other_traffic, running
 from infra.native.folders import ROOT
+from infra.native.ports import cassandra_hosts, cassandra_port
 from infra.native.watching import Watch, newest
 
 COUNT = 20_000
@@ -131,9 +132,9 @@ def throw_away() -> float:
 
 def empty_table() -> None:
     """Return when no node has a row."""
-    hosts = os.environ.get("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3").split(",")
-    port = int(os.environ.get("CASSANDRA_PORT", "9042"))
-    cluster = Cluster(hosts, port=port, connection_class=LibevConnection, protocol_version=4)
+    cluster = Cluster(
+        cassandra_hosts(), port=cassandra_port(), connection_class=LibevConnection, protocol_version=4
+    )
     try:
         cluster.connect().execute("TRUNCATE transactions.transactions", timeout=TRUNCATE_WITHIN)
     finally:

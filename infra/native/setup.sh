@@ -3,6 +3,7 @@
 # Nothing to do is told by a stamp, at once. Run by `make setup`, and by every command that needs the servers.
 set -eu
 cd "$(dirname "$0")/../.."
+export HOME="${HOME:-$PWD/.stack}"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/faust-payments"
 wanted=$(cat requirements.lock infra/native/servers.lock infra/*/jgo.lock.toml infra/native/setup.sh | cksum)
 wanted="$wanted ${PYTHON:-}"

@@ -14,6 +14,7 @@ from app import topics
 from app.clients.antifraud import _CHANNEL
 from app.factory import create_app
 from app.settings import Settings, settings
+from infra.native import paths, ports
 from infra.native.supervisor import is_passed_on
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +105,30 @@ def test_blanks_between_hosts_are_no_part_of_them(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CASSANDRA_HOSTS", " a, b ,")
     monkeypatch.setenv("KAFKA_BROKERS", "a:1, b:2")
     assert (Settings().cassandra_hosts, Settings().kafka_brokers) == ("a,b", "a:1,b:2")
+
+
+def test_the_launcher_finds_the_same_nodes_as_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASSANDRA_HOSTS", " 127.0.0.5, 127.0.0.6 ,")
+    monkeypatch.setenv("CASSANDRA_PORT", "")
+    assert ",".join(ports.cassandra_hosts()) == Settings().cassandra_hosts
+    assert ports.cassandra_port() == Settings().cassandra_port
+
+
+def test_whoever_has_no_home_keeps_the_downloads_in_the_checkout() -> None:
+    said = subprocess.run(
+        ["make", "-f", "-", "show"],
+        input=f"include {ROOT / 'Makefile'}\nshow:\n\t@env\n",
+        env={name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.splitlines()
+    assert f"HOME={ROOT / '.stack'}" in said
+    with mock.patch.dict(os.environ):
+        for name in ("HOME", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        assert paths.cache() == ROOT / ".stack" / ".cache" / "faust-payments"
 
 
 def test_a_link_of_kubernetes_in_place_of_a_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
