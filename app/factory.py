@@ -27,6 +27,7 @@ from app.resources import Resources, keep_what_is_there, kept_going, waited_for
 from app.settings import described, settings
 from app.told_lately import told_lately
 from app.topics import WrongTopic
+from app.waiting import waiting
 from app.watch import Watch
 from app.watchdog import Watchdog
 from app.web import health
@@ -133,8 +134,8 @@ def create_app(role: Role) -> PaymentsApp:
             resources.recent,
             resources.table,
             values.recent_transactions,
-            pending.noted,
-            lambda: pending.behind,
+            pending,
+            partial(waiting, resources),
             partial(told_lately, resources),
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )

@@ -8,14 +8,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from app import metrics
-from app.clients.redis import Entry, RecentTransactions, entries_of
-from app.clients.transactions_table import TransactionsTable
+from app.clients.redis import Entry, RecentTransactions, entries_of, pending_entry
+from app.clients.transactions_table import Reading, TransactionsTable
 from app.errors import BeingRebuilt, NotReadableYet, Overloaded, StoreUnavailable, Transient
 from app.models.status import TransactionStatus, assessed, key_of_row, shown, sort_key
-from app.models.transaction import millis_of_id
+from app.models.transaction import Transaction, millis_of_id
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ OFFSETS_A_ROW = 8
 class Listing:
     """Entries newest first, as JSON texts; `source` says which store gave them, `may_lack` that some may be missing.
 
-    `being_rebuilt`: any may be missing, the table was thrown away and is being written again.
+    `being_rebuilt`: any may be missing, the table was thrown away and is being written again. `one_replica`: by the
+    word of single replicas, which may lack what others have.
     """
 
     entries: list[str]
@@ -51,6 +52,17 @@ class Listing:
     source: str
     may_lack: bool
     being_rebuilt: bool = False
+    one_replica: bool = False
+
+
+class Notes(Protocol):
+    """What this bff has taken and Redis is to show as pending: see app.web.pending."""
+
+    behind: bool
+    lost: bool
+
+    def noted(self) -> Sequence[Entry]:
+        """What was noted lately, decided by now or not."""
 
 
 class ReadModel:
@@ -61,22 +73,20 @@ class ReadModel:
         recent: RecentTransactions,
         table: TransactionsTable,
         keep: int,
-        noted: Callable[[], Sequence[Entry]],
-        behind: Callable[[], bool],
+        notes: Notes,
+        waiting: Callable[[], Awaitable[Sequence[Transaction]]],
         told: Callable[[], Awaitable[Sequence[TransactionStatus]]],
         length: Callable[[], int | None],
     ):
-        """`behind`: whether some of `noted` could not be written into Redis yet.
-
-        What Cassandra cannot give, `noted`: pending lately, `told`: decided lately, perhaps without a row yet.
+        """What Cassandra cannot give, `waiting`: logged and not decided, `told`: decided lately, perhaps without a row.
 
         `length`: how many offsets transaction_status has, None while nobody knows.
         """
         self._recent = recent
         self._table = table
         self._keep = keep
-        self._noted = noted
-        self._behind = behind
+        self._notes = notes
+        self._waiting = waiting
         self._told = told
         self._length = length
         # The table was thrown away: an id that it does not have may exist.
@@ -95,7 +105,9 @@ class ReadModel:
         whole = page if page and page.complete and (page.last_key or not page.trimmed) else None
         if whole and not self._lacks:
             metrics.READS.labels("redis").inc()
-            return Listing(whole.entries, whole.last_key, "redis", may_lack=self._behind())
+            return Listing(
+                whole.entries, whole.last_key, "redis", may_lack=self._notes.behind or self._notes.lost
+            )
         try:
             return await self._from_cassandra(limit, before)
         except StoreUnavailable:
@@ -104,7 +116,8 @@ class ReadModel:
             return Listing(whole.entries, whole.last_key, "redis", may_lack=True)
 
     async def _from_cassandra(self, limit: int, before: str | None) -> Listing:
-        rows = await self._table.newest(limit, _place(before) if before else None)
+        reading = Reading()
+        rows = await self._table.newest(limit, _place(before) if before else None, reading=reading)
         metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
@@ -113,7 +126,7 @@ class ReadModel:
         rebuilt = self._being_rebuilt or (
             ends and self._length() is not None and not self._is_credible(len(rows))
         )
-        return Listing(entries, key, "cassandra", may_lack=True, being_rebuilt=rebuilt)
+        return Listing(entries, key, "cassandra", True, rebuilt, reading.one_replica)
 
     async def find(self, transaction_id: str) -> str | None:
         """One transaction as JSON, with its assessment, or None where there is certainly none; StoreUnavailable.
@@ -135,7 +148,7 @@ class ReadModel:
     def _noted_here(self, transaction_id: str) -> str | None:
         """It is pending: a POST of this bff took it a moment ago, or Redis could not take its note."""
         key = sort_key(transaction_id, 0)
-        return next((entry.split("\n")[2] for noted, _, entry in self._noted() if noted == key), None)
+        return next((entry.split("\n")[2] for noted, _, entry in self._notes.noted() if noted == key), None)
 
     def _check_that_none_is_hidden(self, transaction_id: str) -> None:
         if self._being_rebuilt:
@@ -193,6 +206,8 @@ class ReadModel:
             metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
             self._complete_since = None
             await self._refill()
+        elif self._notes.lost:
+            await self._note_what_waits()
         self._lacks = False
 
     async def _warn_of_evictions(self) -> None:
@@ -210,7 +225,8 @@ class ReadModel:
     async def _refill(self) -> None:
         """In pages: all at once would take more memory than a small Cassandra node has."""
         filling = await self._recent.begin_filling()
-        await self._recent.remember(self._noted())
+        await self._recent.remember(self._notes.noted())
+        await self._note_what_waits()
         await self._recent.remember(entries_of(await self._told()))
         kept, before = 0, None
         while kept < self._keep:
@@ -226,6 +242,17 @@ class ReadModel:
             )
         await self._recent.mark_complete(filling, trimmed=kept >= self._keep)
         log.info("Redis was filled with the newest %d transactions of Cassandra", kept)
+
+    async def _note_what_waits(self) -> None:
+        """Notes may be lost, the log is not."""
+        self._notes.lost = (
+            False  # before the log is read: what is lost from here on is to be found the next time
+        )
+        try:
+            await self._recent.remember([pending_entry(one) for one in await self._waiting()])
+        except BaseException:
+            self._notes.lost = True
+            raise
 
     def _is_credible(self, rows: int) -> bool:
         """Whether that can be the whole table: it may have been thrown away, and the log says how much was told."""

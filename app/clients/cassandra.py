@@ -143,15 +143,20 @@ class Cassandra:
 
     async def read(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
+        rows, _ = await self.read_as_can_be(cql, values, timeout)
+        return rows
+
+    async def read_as_can_be(self, cql: str, values: Sequence[Any], timeout: float) -> tuple[Rows, int]:
+        """The same, and the level reached."""
         statement = await self.prepare(cql)
         if not self._too_few_live(STRONGEST):
             with contextlib.suppress(StoreUnavailable):
                 rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
                 _reached("read", STRONGEST)
-                return rows
+                return rows, STRONGEST
         rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
         _reached("read", WEAKEST)
-        return rows
+        return rows, WEAKEST
 
     async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query at this consistency level and no other, or StoreUnavailable."""

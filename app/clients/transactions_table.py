@@ -7,13 +7,14 @@ import calendar
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from app.clients.cassandra import EVERY_REPLICA, LEVELS, STRONGEST, Cassandra, Rows, bound_at
+from app.clients.cassandra import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Cassandra, Rows, bound_at
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 
@@ -49,6 +50,13 @@ Partition = tuple[int, int]
 _id = itemgetter("transaction_id")
 Read = Callable[[str, Sequence[Any]], Awaitable[Rows]]
 T = TypeVar("T", Transaction, TransactionStatus)
+
+
+@dataclass(slots=True)
+class Reading:
+    """How a list was read: `one_replica`, some of it by the word of one alone, which may lack what others have."""
+
+    one_replica: bool = False
 
 
 class TransactionsTable:
@@ -143,14 +151,20 @@ class TransactionsTable:
         return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
 
     async def newest(
-        self, limit: int, before: tuple[int, str] | None = None, *, strictly: bool = False
+        self,
+        limit: int,
+        before: tuple[int, str] | None = None,
+        *,
+        strictly: bool = False,
+        reading: Reading | None = None,
     ) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
 
         Each shard may have them all: ask for pages, not for the table.
-        `strictly`: by a quorum's word or not at all; else what one replica knows is better than nothing.
+        `strictly`: by a quorum's word or not at all; else what one replica knows is better than nothing, and `reading`
+        is told so.
         """
-        read = self._read_strictly if strictly else self._read
+        read = self._read_strictly if strictly else partial(self._read, reading or Reading())
         found: Rows = []
         top, at_once = before[0] if before else int(time.time() + AHEAD_AT_MOST) // 60, 1
         while len(found) < limit:
@@ -189,8 +203,10 @@ class TransactionsTable:
                     break
         return [row["bucket"] for row in rows]
 
-    async def _read(self, cql: str, values: Sequence[Any]) -> Rows:
-        return await self._cassandra.read(cql, values, self._read_timeout)
+    async def _read(self, reading: Reading, cql: str, values: Sequence[Any]) -> Rows:
+        rows, level = await self._cassandra.read_as_can_be(cql, values, self._read_timeout)
+        reading.one_replica |= level == WEAKEST
+        return rows
 
     async def _read_strictly(self, cql: str, values: Sequence[Any]) -> Rows:
         # Nobody waits for it, so it may take as long as a write.

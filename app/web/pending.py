@@ -23,10 +23,13 @@ class PendingNotes:
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
         self.behind = False  # what was noted could not be written yet: a list in Redis lacks it
+        #: Some may never be written: too many at once, or in the hands of a bff that ended, as one may have before us.
+        self.lost = True
 
     def note(self, transaction: Transaction) -> None:
         """Show it as pending, soon."""
         entry = pending_entry(transaction)
+        self.lost = self.lost or len(self._entries) == AT_MOST
         self._entries.append(entry)
         self._noted.append(entry)
         self._some.set()
@@ -46,6 +49,7 @@ class PendingNotes:
             try:
                 await self._recent.remember(entries)
             except Transient:
+                self.lost = self.lost or len(entries) + len(self._entries) > AT_MOST
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
                 self.behind = True

@@ -144,9 +144,10 @@ def _page(listing: Listing) -> str:
     ends = f'"next_cursor": "{cursor}"' if cursor else '"next_cursor": null'
     missing = json.dumps(listing.may_lack)
     rebuilt = ', "being_rebuilt": true' if listing.being_rebuilt else ""
+    settled = ', "settled_may_be_missing": true' if listing.one_replica else ""
     return (
         f'{{"transactions": [{", ".join(listing.entries)}], {ends}, '
-        f'"source": "{listing.source}", "pending_may_be_missing": {missing}{rebuilt}}}'
+        f'"source": "{listing.source}", "pending_may_be_missing": {missing}{settled}{rebuilt}}}'
     )
 
 

@@ -138,9 +138,9 @@ def test_a_list_walks_over_quiet_months_without_guessing() -> None:
     async def ask(table: TransactionsTable) -> Any:
         read = table._read
 
-        async def counted(cql: str, values: Any) -> Any:
+        async def counted(reading: Any, cql: str, values: Any) -> Any:
             reads.append(cql)
-            return await read(cql, values)
+            return await read(reading, cql, values)
 
         table._read = counted  # type: ignore[method-assign]
         return await table.newest(100)

@@ -29,3 +29,21 @@ def test_redis_empty_while_some_are_pending() -> None:
         assert not missing or page["pending_may_be_missing"], f"{len(missing)} pending are missing, unsaid"
     stack.start("transactions")
     nothing_lost(sorted(waiting))
+
+
+def test_what_was_taken_in_an_outage_by_a_bff_that_ended_is_shown_as_pending() -> None:
+    """Its notes were in its memory alone; the log has them."""
+    stack.stop("transactions")
+    stack.kill("redis")
+    waiting = {http.taken() for _ in range(5)}
+    stack.kill("bff")
+    stack.start("redis")
+    stack.start("bff")
+    deadline = time.monotonic() + 30
+    while (page := http.page())["source"] != "redis" or page["pending_may_be_missing"]:
+        assert time.monotonic() < deadline, "never complete again"
+        time.sleep(0.05)
+    assert waiting <= http.listed(page)
+    assert {(http.shown(id_) or {}).get("status") for id_ in waiting} == {"pending"}
+    stack.start("transactions")
+    nothing_lost(sorted(waiting))

@@ -60,6 +60,7 @@ RIGHTS: dict[str, set[str]] = {
     "app.holds": {"app.clients.fetching"},
     "app.passed_over": {"app.clients.tail", "app.dead_letters", "app.errors", "app.holds", "app.topics"},
     "app.open_transactions": set(),
+    "app.waiting": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": {"app.clients.fetching", "app.holds"},

@@ -13,9 +13,9 @@ import pytest
 from app.clients.redis import Entry, Page, entries_of
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded, StoreUnavailable
 from app.models.status import TransactionStatus
-from app.models.transaction import uuid7
+from app.models.transaction import Transaction, uuid7
 from app.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
-from app.web.pending import PendingNotes
+from app.web.pending import AT_MOST, PendingNotes
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
 
@@ -84,9 +84,13 @@ class Table:
     async def find(self, transaction_id: str) -> Any:
         return next((row for row in self.rows if row["transaction_id"] == transaction_id), None)
 
-    async def newest(self, limit: int, before: Any, *, strictly: bool = False) -> list[Any]:
+    async def newest(
+        self, limit: int, before: Any, *, strictly: bool = False, reading: Any = None
+    ) -> list[Any]:
         if self.dead or (strictly and not self.has_a_quorum):
             raise StoreUnavailable("dead")
+        if reading:
+            reading.one_replica = not self.has_a_quorum
         rows = list(self.rows)
         await asyncio.sleep(0)
         self.meanwhile()
@@ -101,16 +105,22 @@ class World:
         self.length: int | None = 0
         self.pending = PendingNotes(self.recent)  # type: ignore[arg-type]
         self.told: list[TransactionStatus] = []
+        self.waiting: list[Transaction] = []
         self.log_is_dead = False
         self.reads = ReadModel(
             self.recent,  # type: ignore[arg-type]
             self.table,  # type: ignore[arg-type]
             10_000,
-            self.pending.noted,
-            lambda: self.pending.behind,
+            self.pending,
+            self.waits,
             self.told_lately,
             lambda: self.length,
         )
+
+    async def waits(self) -> list[Transaction]:
+        if self.log_is_dead:
+            raise LogUnavailable("dead")
+        return self.waiting
 
     async def told_lately(self) -> list[TransactionStatus]:
         if self.log_is_dead:
@@ -246,6 +256,53 @@ def test_what_was_told_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() 
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
+    virtual_time.run(world.during(scene))
+
+
+def test_a_note_that_was_lost_is_found_in_the_log() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.dead = True
+        for number in range(AT_MOST + 1):
+            world.pending.note(transaction(transaction_id=f"id {number}"))
+        world.waiting = [transaction(transaction_id="id 0")]
+        await asyncio.sleep(5)
+        world.recent.dead = False
+        await asyncio.sleep(5)
+        assert not (await world.reads.newest(100, None)).may_lack
+        assert await world.entries() == (AT_MOST + 1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_what_a_bff_that_ended_had_in_its_hands_is_found_in_the_log_at_the_next_start() -> None:
+    world = World()
+    world.recent.sign = "1"  # by another bff
+    world.waiting, world.log_is_dead = [transaction()], True
+
+    async def scene() -> None:
+        assert (await world.reads.newest(100, None)).may_lack
+        world.log_is_dead = False
+        await asyncio.sleep(2)
+        assert not (await world.reads.newest(100, None)).may_lack
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
+
+
+def test_a_list_by_the_word_of_one_replica_says_that_settled_ones_may_be_missing() -> None:
+    world = World()
+
+    async def scene() -> None:
+        world.recent.dead, world.table.rows = True, [status()]
+        await asyncio.sleep(1)
+        assert not (await world.reads.newest(100, None)).one_replica
+        world.table.has_a_quorum = False
+        assert (await world.reads.newest(100, None)).one_replica
+
+    virtual_time.run(world.during(scene))
+
 
 def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_exist() -> None:
     world = World()
@@ -277,6 +334,8 @@ def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign(
         world.log_is_dead = False
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(scene))
 
 
 @pytest.mark.parametrize(
