@@ -10,6 +10,7 @@ from faust.web import View
 
 from app.health import OK, Health
 from app.resources import Resources
+from app.web.problems import unavailable
 
 #: What a role cannot do without. The bff shows what either store has; without antifraud the worker decides as
 #: WHEN_ANTIFRAUD_IS_DOWN says.
@@ -41,7 +42,7 @@ def register(
             """200, or 503 with the reason."""
             reason = stuck()
             if reason:
-                return web.json_response({"alive": False, "reason": reason}, status=503)
+                return unavailable("Not alive", reason, members={"alive": False, "reason": reason})
             return web.json_response({"alive": True})
 
     @app.page("/health/ready", name="ready")
@@ -54,6 +55,9 @@ def register(
             parts["group"] = OK if is_consuming() else Health(False, "waiting for partitions")
             ready = is_ready(role, parts)
             words = {name: health.word for name, health in parts.items()}
-            return web.json_response({"ready": ready, "parts": words}, status=200 if ready else 503)
+            if not ready:
+                wrong = ", ".join(f"{name}: {word}" for name, word in words.items() if not parts[name].usable)
+                return unavailable("Not ready", wrong, members={"ready": False, "parts": words})
+            return web.json_response({"ready": True, "parts": words})
 
     del Live, Ready  # the app holds them

@@ -73,7 +73,7 @@ RIGHTS: dict[str, set[str]] = {
     },
     "app.web.idempotency": {"app.clients.idempotency_table", "app.models", "app.errors", "app.web"},
     "app.web.metrics": {"app.metrics", "app.web.problems"},
-    "app.web.server": {"app.settings", "app.web.problems"},
+    "app.web.server": {"app.settings", "app.web.problems", "app.web.request_id"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {
