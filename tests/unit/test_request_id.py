@@ -15,6 +15,7 @@ from aiohttp import web
 
 from app.errors import LogUnavailable, StoreUnavailable
 from app.web import problems
+from app.web.idempotency import _nobody_knows
 from app.web.problems import as_problems, problem, unavailable
 from app.web.server import Protocol, Runner
 from app.web.transactions import _no_store, _not_acknowledged
@@ -183,7 +184,11 @@ def kafka_down() -> web.Response:
     return _not_acknowledged(inside)
 
 
-@pytest.mark.parametrize("failed", [store_down, kafka_down])
+def key_unknown() -> web.Response:
+    return _nobody_knows(StoreUnavailable(f"Cassandra: NoHostAvailable: {ADDRESS}")).answer
+
+
+@pytest.mark.parametrize("failed", [store_down, kafka_down, key_unknown])
 def test_a_503_is_in_the_log_with_its_requests_id_and_the_drivers_text(
     failed: Callable[[], web.Response], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
