@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -22,14 +21,14 @@ from app.clients.tail import TailReader
 from app.clients.teller import Teller
 from app.clients.transactions_table import TransactionsTable
 from app.codec import Codec
-from app.errors import LogUnavailable, PipelineError, StoreUnavailable, Transient
+from app.errors import LogUnavailable, Transient
+from app.health import Health, Unusable, pinged
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
 START_PAUSE = 0.2
 START_PAUSE_MOST = 2.0
-PING_TIMEOUT = 1.0
 #: Seconds between two looks for the tables.
 TABLES_EVERY = 5.0
 
@@ -121,25 +120,26 @@ class Resources:
             )
             await self.idempotency.make()
 
-    async def parts(self) -> dict[str, str]:
-        """Each neighbour, pinged at once: 'ok', or in a few words what is wrong."""
-        pings: dict[str, Callable[[], Awaitable[Any]]] = {
+    async def parts(self) -> dict[str, Health]:
+        """Each neighbour, all pinged at once."""
+        pings: dict[str, Callable[[], Awaitable[Health | None]]] = {
             "kafka": self._ping_topics,
             "cassandra": self._ping_table,
             "redis": self.recent.ping,
             "antifraud": self.antifraud.ping,
         }
-        answers = await asyncio.gather(*(_pinged(pings[name]) for name in self._neighbours))
+        answers = await asyncio.gather(*(pinged(pings[name]) for name in self._neighbours))
         return dict(zip(self._neighbours, answers, strict=True))
 
     async def _ping_topics(self) -> None:
         created, status = await self.log.partition_counts((topics.CREATED, topics.STATUS))
         if created != status:
-            raise LogUnavailable(topics.unequal(created, status))
+            raise Unusable(topics.unequal(created, status))
 
-    async def _ping_table(self) -> None:
+    async def _ping_table(self) -> Health:
         if not await self.cassandra.tables() >= TABLES:
-            raise StoreUnavailable("no table yet: the transactions worker makes it")
+            raise Unusable("no tables yet: the transactions worker creates them")
+        return self.cassandra.health()
 
 
 async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
@@ -168,14 +168,6 @@ async def kept_going(job: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("A fault of ours in %s; it begins anew", job.__qualname__)
         await asyncio.sleep(START_PAUSE_MOST)
-
-
-async def _pinged(ping: Callable[[], Awaitable[Any]]) -> str:
-    try:
-        await asyncio.wait_for(ping(), PING_TIMEOUT)
-    except (TimeoutError, PipelineError) as exc:
-        return str(exc) or f"no answer within {PING_TIMEOUT:g} s"
-    return "ok"
 
 
 def keep_what_is_there() -> None:

@@ -25,6 +25,7 @@ from cassandra.query import dict_factory
 
 from app import metrics
 from app.errors import StoreUnavailable
+from app.health import OK, Health
 from app.settings import Settings
 
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cql"
@@ -197,6 +198,18 @@ class Cassandra:
         """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""
         hosts = self._session.cluster.metadata.all_hosts() if self._session else []
         return sorted((host for host in hosts if host.is_up), key=lambda host: str(host.endpoint))
+
+    def health(self) -> Health:
+        """What a ping that was answered does not tell: how many nodes are up, by the driver's own view.
+
+        Usable without a quorum too, since reads and writes then step down to one replica; what cannot step down, a POST
+        with an Idempotency-Key, is answered 503.
+        """
+        known = len(self._session.cluster.metadata.all_hosts()) if self._session else 0
+        up = len(self.living_hosts())
+        if self._too_few_live(STRONGEST):
+            return Health(True, f"{up} of {known} nodes up: no quorum")
+        return OK if up == known else Health(True, f"ok ({up} of {known} nodes up)")
 
     async def run(self, statement: Any, timeout: float, host: Any = None) -> Rows:
         """One statement, once, as it is, on `host` if one is given; StoreUnavailable after `timeout` seconds."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import faust
 from aiohttp import web
 from faust.web import View
 
+from app.health import OK, Health
 from app.resources import Resources
+from app.web.problems import unavailable
 
 #: What a role cannot do without. The bff shows what either store has; without antifraud the worker decides as
 #: WHEN_ANTIFRAUD_IS_DOWN says.
@@ -16,10 +18,10 @@ NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandr
 NEEDS["main"] = NEEDS["transactions"]
 
 
-def is_ready(role: str, parts: dict[str, str]) -> bool:
-    """Whether a role can work, given a word ('ok' or what is wrong) about each part."""
-    a_store = "ok" in (parts.get("redis"), parts["cassandra"])
-    return a_store and all(parts[name] == "ok" for name in NEEDS[role])
+def is_ready(role: str, parts: Mapping[str, Health]) -> bool:
+    """Whether a role can work with its dependencies as they are, degraded ones included."""
+    a_store = any(parts[name].usable for name in ("redis", "cassandra") if name in parts)
+    return a_store and all(parts[name].usable for name in NEEDS[role])
 
 
 def register(
@@ -40,7 +42,7 @@ def register(
             """200, or 503 with the reason."""
             reason = stuck()
             if reason:
-                return web.json_response({"alive": False, "reason": reason}, status=503)
+                return unavailable("Not alive", reason, members={"alive": False, "reason": reason})
             return web.json_response({"alive": True})
 
     @app.page("/health/ready", name="ready")
@@ -50,8 +52,12 @@ def register(
         async def get(self, request: web.Request) -> web.Response:
             """200 or 503, with a word about each part."""
             parts = await resources.parts()
-            parts["group"] = "ok" if is_consuming() else "waiting for partitions"
+            parts["group"] = OK if is_consuming() else Health(False, "waiting for partitions")
             ready = is_ready(role, parts)
-            return web.json_response({"ready": ready, "parts": parts}, status=200 if ready else 503)
+            words = {name: health.word for name, health in parts.items()}
+            if not ready:
+                wrong = ", ".join(f"{name}: {word}" for name, word in words.items() if not parts[name].usable)
+                return unavailable("Not ready", wrong, members={"ready": False, "parts": words})
+            return web.json_response({"ready": True, "parts": words})
 
     del Live, Ready  # the app holds them

@@ -24,7 +24,7 @@ from aiohttp import web
 from app.clients.idempotency_table import Entry
 from app.errors import StoreUnavailable
 from app.models.transaction import Transaction, with_id
-from app.web.problems import problem
+from app.web.problems import problem, unavailable
 from app.web.validation import InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,9 @@ class Table(Protocol):
 class Refused(Exception):
     """The call cannot be answered with a transaction; carries the answer."""
 
-    def __init__(self, status: int, title: str, detail: str, retry_after: int | None = None):
-        super().__init__(detail)
-        headers = None if retry_after is None else {"Retry-After": str(retry_after)}
-        self.answer = problem(status, title, detail, headers=headers)
+    def __init__(self, answer: web.Response):
+        super().__init__(answer.status)
+        self.answer = answer
 
 
 class Keys:
@@ -103,7 +102,7 @@ class Keys:
             if not await self._table.take_over(key, found, ours):
                 raise _in_progress(1)
         except StoreUnavailable as exc:
-            raise _nobody_knows() from exc  # app.watch has the reason in the log
+            raise _nobody_knows(exc) from exc
         return ours
 
     async def _acknowledge(self, key: str, entry: Entry) -> None:
@@ -130,15 +129,15 @@ def key_of(request: web.Request) -> str:
 
 
 def _another_body() -> Refused:
-    return Refused(
-        422, "Idempotency-Key was used before", "the same key came with another body; use a new key"
-    )
+    detail = "the same key came with another body; use a new key"
+    return Refused(problem(422, "Idempotency-Key was used before", detail))
 
 
 def _in_progress(retry_after: int) -> Refused:
-    return Refused(409, "In progress", "a call with this Idempotency-Key is at work; try again", retry_after)
+    detail = "a call with this Idempotency-Key is at work; try again"
+    return Refused(problem(409, "In progress", detail, headers={"Retry-After": str(retry_after)}))
 
 
-def _nobody_knows() -> Refused:
+def _nobody_knows(because: StoreUnavailable) -> Refused:
     detail = "whether this Idempotency-Key was used before cannot be told; nothing was taken by this call"
-    return Refused(503, "Not decidable now", detail, 1)
+    return Refused(unavailable("Not decidable now", detail, because))

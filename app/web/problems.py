@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
+from app.web import request_id
+
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+#: Lines a second about answers 503: an outage under load has thousands, and app.watch has named it once already.
+LINES_A_SECOND = 10
 
 
 def problem(
@@ -20,12 +27,19 @@ def problem(
     detail: str,
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """An error's answer; `errors` names each field (`field`, `reason`), `title` opens the old `error` text."""
+    """An error's answer; `errors` names each field (`field`, `reason`), `title` opens the old `error` text.
+
+    `members` are further keys of the body.
+    """
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     body["error"] = f"{title}: {detail}"
     if errors:
         body["errors"] = list(errors)
+    if request_id.current():
+        body["request_id"] = request_id.current()
+    body.update(members or {})
     return web.Response(
         status=status,
         body=json.dumps(body).encode(),
@@ -34,24 +48,65 @@ def problem(
     )
 
 
+def unavailable(
+    title: str,
+    detail: str,
+    because: BaseException | None = None,
+    retry_after: int = 1,
+    members: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """503 with Retry-After; `because` may have a driver's text with addresses in it, and goes to the log alone."""
+    if because is not None:
+        _failures.tell(title, because)
+    return problem(503, title, detail, headers={"Retry-After": str(retry_after)}, members=members)
+
+
+class Failures:
+    """The log lines about answers 503: each with its request's id, as long as they are few."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._in_second = 0
+
+    def tell(self, title: str, because: BaseException) -> None:
+        """One more."""
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._in_second > LINES_A_SECOND:
+                log.warning("%d more requests were answered 503", self._in_second - LINES_A_SECOND)
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        if self._in_second <= LINES_A_SECOND:
+            log.warning("Request %s: 503 %s: %s", request_id.current(), title, because)
+
+
+_failures = Failures()
+
+
 @web.middleware
 async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What no view answered: unknown paths and methods, too large a body, and faults of ours (logged once)."""
+    id_ = request_id.begin(request)
     try:
         return await handler(request)
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
-        allow = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else None
-        return problem(exc.status, exc.reason, _detail(exc, request), headers=allow)
+        return refused(exc, request)
     except web.RequestPayloadError:
         return problem(400, "Bad request", "the body is not what its headers say")
     except Exception:
-        log.exception("%s %s failed by a fault of ours", request.method, request.path)
+        log.exception("Request %s: 500: %s %s failed by a fault of ours", id_, request.method, request.path)
         return problem(500, "Internal error", "a fault of ours; it is in the log")
 
 
-def _detail(exc: web.HTTPException, request: web.Request) -> str:
+def refused(exc: web.HTTPException, request: web.BaseRequest) -> web.Response:
+    """In our form what aiohttp refuses by itself."""
+    allow = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else None
+    return problem(exc.status, exc.reason, _detail(exc, request), headers=allow)
+
+
+def _detail(exc: web.HTTPException, request: web.BaseRequest) -> str:
     if exc.status == 404:
         return "no such path"
     if exc.status == 405:

@@ -15,7 +15,8 @@ from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
 
 from app.settings import Settings
-from app.web.problems import problem
+from app.web import request_id
+from app.web.problems import problem, refused
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +52,26 @@ class Protocol(RequestHandler):
         """What is no HTTP, or over its bounds: 400 without the client's bytes in the answer or the log."""
         if isinstance(exc, ConnectionError):
             raise exc  # the client has gone, aiohttp lets it
+        id_ = request_id.begin(request)
         if status >= 500:
-            self.log_exception("A request failed by a fault of ours", exc_info=exc)
+            self.log_exception("Request %s: %d, failed by a fault of ours", id_, status, exc_info=exc)
             answer = problem(status, "Internal error", "a fault of ours; it is in the log")
         else:
             log.debug("%s: no HTTP: %s", request.remote, type(exc).__name__)
             answer = problem(status, "Bad request", "this is no HTTP request, or its headers are too large")
         answer.force_close()
         return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Every answer comes through here, also those that no middleware sees: a 400 of the parser, a 417."""
+        id_ = request_id.begin(request)
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = refused(resp, request)
+        if isinstance(resp, web.StreamResponse):  # else aiohttp answers 500
+            resp.headers[request_id.HEADER] = id_
+        return await super().finish_response(request, resp, start_time)
 
     async def _drain_helper(self) -> None:
         """Wait for a client to take an answer that is too large to be sent at once; one that does not is cut off."""

@@ -20,11 +20,10 @@ from app.resources import Resources
 from app.web import idempotency
 from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
 from app.web.pending import PendingNotes
-from app.web.problems import problem
+from app.web.problems import problem, unavailable
 from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
 
 PATH = "/api/v1/transactions"
-RETRY_AFTER = {"Retry-After": "1"}
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
 #: Seconds that a record has for Kafka's acknowledgement.
 KAFKA_AT_LEAST = 0.2
@@ -161,14 +160,14 @@ def _invalid(exc: InvalidRequest) -> web.Response:
 
 def _not_acknowledged(exc: LogUnavailable) -> web.Response:
     outcome = "the transaction was not taken" if isinstance(exc, NotTaken) else UNKNOWN
-    # A text of the client library may have addresses in it: the log has that reason, once an outage.
+    # A text of the client library may have addresses in it: that goes to the log.
     why = str(exc) if exc.__cause__ is None else "Kafka has not acknowledged it"
-    return problem(503, "Not acknowledged", f"{why}; {outcome}", headers=RETRY_AFTER)
+    return unavailable("Not acknowledged", f"{why}; {outcome}", exc)
 
 
 def _no_store(exc: StoreUnavailable | Overloaded) -> web.Response:
-    # Not the driver's own text, which has addresses in it: app.watch has it in the log, once an outage.
+    # Not the driver's own text, which has addresses in it: that goes to the log.
     why = "neither Redis nor Cassandra answers"
     if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):
         why = str(exc)
-    return problem(503, "Not readable now", why, headers=RETRY_AFTER)
+    return unavailable("Not readable now", why, exc)

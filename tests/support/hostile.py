@@ -7,11 +7,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
 from infra.native.places import PATH, bff_url
-from tests.support.http import EXAMPLE
+from tests.support.http import EXAMPLE, Answer
 
 AT_ONCE = 20
 #: Seconds for an answer: a request that is cut short gets none before the bff's own bound.
@@ -178,25 +179,40 @@ def _cut_short(dice: random.Random) -> bytes:
 
 async def send_all(many: Iterable[bytes]) -> Counter[int]:
     """Send each on a connection of its own, some at once; the answers by status, 0 for none."""
-    answers: Counter[int] = Counter()
+    return Counter(answer.status for answer in await answers(many, PATIENCE))
+
+
+async def answers(many: Iterable[bytes], patience: float) -> list[Answer]:
+    """The same, with what was answered; `patience`: seconds for each."""
     waiting = iter(many)
 
-    async def client() -> None:
-        for request in waiting:
-            answers[await _sent(request)] += 1
+    async def client() -> list[Answer]:
+        return [await _sent(request, patience) for request in waiting]
 
-    await asyncio.gather(*(client() for _ in range(AT_ONCE)))
-    return answers
+    return list(chain.from_iterable(await asyncio.gather(*(client() for _ in range(AT_ONCE)))))
 
 
-async def _sent(request: bytes) -> int:
+async def _sent(request: bytes, patience: float) -> Answer:
     target = urlsplit(bff_url())
     reader, writer = await asyncio.open_connection(target.hostname, target.port)
     try:
-        writer.write(request)
-        line = await asyncio.wait_for(reader.readline(), PATIENCE)
-        return int(line.split()[1]) if line.startswith(b"HTTP/1.") else 0
-    except (TimeoutError, ConnectionError):
-        return 0
+        async with asyncio.timeout(patience):
+            writer.write(request)
+            return await _answer(reader, has_body=not request.startswith(b"HEAD "))
+    except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+        return Answer(0, {}, b"")
     finally:
         writer.transport.abort()
+
+
+async def _answer(reader: asyncio.StreamReader, has_body: bool) -> Answer:
+    head = await reader.readuntil(b"\r\n\r\n")
+    line, *lines = head.decode("latin-1").strip().split("\r\n")
+    if not line.startswith("HTTP/1."):
+        return Answer(0, {}, b"")
+    status = int(line.split()[1])
+    if status == 100:  # not yet an answer
+        return await _answer(reader, has_body)
+    headers = dict(header.split(": ", 1) for header in lines)
+    length = int(headers.get("Content-Length", 0)) if has_body else 0
+    return Answer(status, headers, await reader.readexactly(length))

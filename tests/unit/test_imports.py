@@ -19,6 +19,7 @@ RIGHTS: dict[str, set[str]] = {
     # values and words
     "app.models": {"app.models"},
     "app.errors": set(),
+    "app.health": {"app.errors"},
     "app.settings": set(),
     # what happens to a transaction, and how it survives: no Faust, no sockets
     "app.codec": {"app.errors", "app.foreign_schema"},
@@ -33,7 +34,7 @@ RIGHTS: dict[str, set[str]] = {
         "app.narration", "app.twins",
     },
     # doors out
-    "app.clients": {"app.models", "app.errors", "app.metrics", "app.settings"},
+    "app.clients": {"app.models", "app.errors", "app.health", "app.metrics", "app.settings"},
     "app.clients.antifraud": {"app.models", "app.errors", "app.settings", "schemas.proto"},
     "app.clients.transactions_table": {"app.models", "app.errors", "app.settings", "app.clients.cassandra"},
     "app.clients.everything": {
@@ -50,10 +51,10 @@ RIGHTS: dict[str, set[str]] = {
     },
     "app.topics": {"app.codec", "app.errors", "app.settings"},
     "app.groups": {"app.topics", "app.errors", "app.settings"},
-    "app.watch": {"app.resources"},
+    "app.watch": {"app.health", "app.resources"},
     "app.watchdog": {"app.delivery"},
     "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
-    "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.settings"},
+    "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.health", "app.settings"},
     "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     "app.dead_letters": set(),
     "app.dead_letter_limit": {"app.delivery", "app.errors", "app.metrics"},
@@ -75,10 +76,11 @@ RIGHTS: dict[str, set[str]] = {
     },
     "app.web": {
         "app.web", "app.read_model", "app.topics", "app.resources", "app.narration", "app.models", "app.errors",
+        "app.health",
     },
     "app.web.idempotency": {"app.clients.idempotency_table", "app.models", "app.errors", "app.web"},
     "app.web.metrics": {"app.metrics", "app.web.problems"},
-    "app.web.server": {"app.settings", "app.web.problems"},
+    "app.web.server": {"app.settings", "app.web.problems", "app.web.request_id"},
     "app.web.pending": {"app.clients.redis", "app.models", "app.errors"},
     # a re-assessment and a replay are the worker's own work, done once more: the same doors, the same values
     "app.commands": {

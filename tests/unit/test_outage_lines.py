@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from app import watch
+from app.health import OK, Health
 from app.watch import Watch
 from tests.unit.virtual_time import run
 
-NO_TABLE = {"cassandra": "no table yet"}
-FINE = {"cassandra": "ok"}
+NO_TABLE = {"cassandra": Health(False, "no tables yet")}
+FINE = {"cassandra": OK}
+DEAD = {"cassandra": Health(False, "unavailable", "127.0.0.1:9042 refuses")}
+TWO = {"cassandra": Health(True, "ok (2 of 3 nodes up)")}
+ONE = {"cassandra": Health(True, "1 of 3 nodes up: no quorum")}
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def looks(*rounds: tuple[dict[str, str], int]) -> None:
+def looks(*rounds: tuple[dict[str, Health], int]) -> None:
     """What was found, for so many looks of a second each."""
 
     async def scene() -> None:
@@ -36,20 +40,52 @@ def looks(*rounds: tuple[dict[str, str], int]) -> None:
     run(scene())
 
 
-def test_a_normal_start_is_no_error(said: pytest.LogCaptureFixture) -> None:
-    looks((NO_TABLE, 10), (FINE, 5))
+def levels(said: pytest.LogCaptureFixture) -> list[str]:
+    return [record.levelname for record in said.records]
+
+
+def test_a_normal_start_waits_and_is_no_error(said: pytest.LogCaptureFixture) -> None:
+    looks((NO_TABLE, 50), (FINE, 5))
+    assert said.messages == ["Waiting for cassandra: no tables yet"]
+    assert levels(said) == ["INFO"]
+
+
+def test_what_does_not_start_is_an_error_once(said: pytest.LogCaptureFixture) -> None:
+    looks((NO_TABLE, 120))
+    assert levels(said) == ["INFO", "ERROR"]
+    assert said.messages[1].startswith("cassandra is not ready: no tables yet")
+
+
+def test_an_outage_is_named_at_once_with_its_reason_and_so_is_its_end(
+    said: pytest.LogCaptureFixture,
+) -> None:
+    other = {"cassandra": Health(False, "unavailable", "127.0.0.2:9042 refuses")}
+    looks((FINE, 1), (DEAD, 15), (other, 15), (FINE, 3))
+    assert said.messages == [
+        "cassandra is not ready: 127.0.0.1:9042 refuses. See `make ps`; nothing is lost meanwhile",
+        "cassandra is back after 30 s",
+    ]
+
+
+def test_nodes_that_go_and_come_are_a_line_each_and_no_outage(said: pytest.LogCaptureFixture) -> None:
+    looks((FINE, 5), (TWO, 5), (ONE, 5), (FINE, 5))
+    assert said.messages == [
+        "cassandra: ok (2 of 3 nodes up)",
+        "cassandra: 1 of 3 nodes up: no quorum",
+        "cassandra: ok",
+    ]
+    assert set(levels(said)) == {"WARNING"}
+
+
+def test_a_driver_that_is_still_counting_its_nodes_is_no_news(said: pytest.LogCaptureFixture) -> None:
+    looks((ONE, 1), (TWO, 1), (FINE, 5))
     assert said.messages == []
 
 
-def test_what_does_not_start_is_named_once(said: pytest.LogCaptureFixture) -> None:
-    looks((NO_TABLE, 60))
-    assert len(said.messages) == 1
-    assert said.messages[0].startswith("cassandra is not ready: no table yet")
-
-
-def test_an_outage_is_named_at_once_and_so_is_its_end(said: pytest.LogCaptureFixture) -> None:
-    looks((FINE, 1), ({"cassandra": "no answer"}, 30), (FINE, 3))
-    assert [message.partition(":")[0] for message in said.messages] == [
-        "cassandra is not ready",
-        "cassandra is back after 30 s",
+def test_one_node_back_after_all_were_dead_is_told_as_it_is(said: pytest.LogCaptureFixture) -> None:
+    looks((FINE, 1), (DEAD, 10), (ONE, 5), (FINE, 5))
+    assert said.messages[1:] == [
+        "cassandra is back after 10 s",
+        "cassandra: 1 of 3 nodes up: no quorum",
+        "cassandra: ok",
     ]
