@@ -18,11 +18,14 @@ CHUNK = 2000
 
 
 class Chunk(NamedTuple):
-    """The newest status of each transaction in some records, and where each partition goes on after them."""
+    """The newest status of each transaction in some records, and where each partition goes on after them.
+
+    `unreadable`: the other records, each with its place and the reason.
+    """
 
     rows: list[TransactionStatus]
     records: int
-    unreadable: int
+    unreadable: list[str]
     next_offsets: dict[int, int]
     passed: int
 
@@ -36,7 +39,12 @@ async def chunks(settings: Settings, reader: Reader, rate: float | None) -> Asyn
         passed = reader.passed + len(records)
         decoded = await codec.decode([record.value for record in records])
         rows = [status for status in decoded if not isinstance(status, Poison)]
-        yield Chunk(newest(rows), len(records), len(records) - len(rows), _after(records), passed)
+        unreadable = [
+            f"{one.topic}[{one.partition}]@{one.offset}: {reason}"
+            for one, reason in zip(records, decoded, strict=True)
+            if isinstance(reason, Poison)
+        ]
+        yield Chunk(newest(rows), len(records), unreadable, _after(records), passed)
         records_read += len(records)
         if rate is not None:
             await asyncio.sleep(began + records_read / rate - time.monotonic())

@@ -44,6 +44,14 @@ class BeginningGone(Poison):
     """What is to be read from its beginning has been deleted in part; no retry helps."""
 
 
+def chosen(found: list[TopicPartition], span: Span) -> list[TopicPartition]:
+    """The partitions that the span means; SystemExit where it names one that there is not."""
+    wanted = {tp.partition for tp in found} if span.partitions is None else span.partitions
+    if unknown := sorted(wanted - {tp.partition for tp in found}):
+        raise SystemExit(f"{found[0].topic} has no partition {unknown[0]}: it has 0 to {len(found) - 1}")
+    return [tp for tp in found if tp.partition in wanted]
+
+
 class Reader:
     """A consumer of no group; `total` is how many offsets there are to read, `passed` how many of them were."""
 
@@ -134,7 +142,7 @@ class Reader:
             found = await topics.partitions(admin, self._topic)
         finally:
             await admin.close()
-        return [tp for tp in found if span.partitions is None or tp.partition in span.partitions]
+        return chosen(found, span)
 
     async def _first(self, written: Offsets, span: Span, past: Places) -> Offsets:
         asked = {tp: (span.first or {}).get(tp.partition, 0) for tp in written}

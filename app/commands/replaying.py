@@ -24,6 +24,8 @@ from app.settings import Settings
 TRIES = 30
 #: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
 BOOKMARK_EVERY = 0.5
+#: Records or ids that are named at the end.
+NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,17 @@ async def run(settings: Settings, plan: Plan) -> None:
         await reader.seek(plan.span, past=left.offsets)
         note = await _note(plan, left, rebuilds)
         await bookmark.move(reader.starts, note)
-        words = await _write(settings, plan, reader, targets, bookmark, note)
+        words, unreadable = await _write(settings, plan, reader, targets, bookmark, note)
         if rebuilds:
             pending = await _write_pending(settings, rebuilds, undecided)
             await rebuilds.finish()
             words += f"; {pending:,} pending"
         await bookmark.finish()
-    _tell_end(words, cassandra)
+    if cassandra and not cassandra.short:
+        words += "; all rows are on all their replicas"
+    left_out = [*reader.unreadable, *unreadable]
+    nothing = reader.total == 0 and not plan.span.is_whole
+    _tell_end(words, wrong(cassandra, left_out, nothing=nothing))
 
 
 async def _left(plan: Plan, bookmark: Bookmark, rebuilds: IntoRedis | None) -> Found:
@@ -98,25 +104,30 @@ def _listed(left: Found) -> str:
 
 async def _write(
     settings: Settings, plan: Plan, reader: Reader, targets: Sequence[Target], bookmark: Bookmark, note: str
-) -> str:
-    """Each chunk is read and decoded while the one before it is written."""
-    progress, unreadable = Progress("replay", reader.total), 0
+) -> tuple[str, list[str]]:
+    """Each chunk is read and decoded while the one before it is written; what was done, and what cannot be read."""
+    progress, unreadable = Progress("replay", reader.total), list[str]()
     writing: asyncio.Task[None] | None = None
     moved = time.monotonic()
     offsets: dict[int, int] = {}
-    async for chunk in chunks(settings, reader, plan.rate):
+    try:
+        async for chunk in chunks(settings, reader, plan.rate):
+            if writing:
+                await writing
+                if time.monotonic() - moved > BOOKMARK_EVERY:
+                    await bookmark.move(offsets, note)
+                    moved = time.monotonic()
+            writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows), TRIES))
+            offsets |= chunk.next_offsets
+            unreadable += chunk.unreadable
+            progress.add(chunk.records, chunk.passed)
         if writing:
             await writing
-            if time.monotonic() - moved > BOOKMARK_EVERY:
-                await bookmark.move(offsets, note)
-                moved = time.monotonic()
-        writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows), TRIES))
-        offsets |= chunk.next_offsets
-        unreadable += chunk.unreadable
-        progress.add(chunk.records, chunk.passed)
-    if writing:
-        await writing
-    return f"records {progress.ended()}" + (f", {unreadable:,} of them unreadable" if unreadable else "")
+    finally:
+        if writing and not writing.done():
+            writing.cancel()
+            await asyncio.wait([writing])
+    return f"records {progress.ended()}", unreadable
 
 
 async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[int, int]) -> int:
@@ -152,13 +163,36 @@ async def counted(settings: Settings, plan: Plan) -> None:
     )
 
 
-def _tell_end(words: str, cassandra: IntoCassandra | None) -> None:
-    """What was done; SystemExit when it is not on all replicas."""
-    if cassandra is None:
-        print(f"replay: {words}")
-        return
-    print(f"replay: {words}{'' if cassandra.short else '; all rows are on all their replicas'}")
-    if cassandra.short:
-        raise SystemExit(
+def wrong(cassandra: IntoCassandra | None, left_out: Sequence[str], *, nothing: bool) -> list[str]:
+    """What is not as it was asked for, a sentence each."""
+    found: list[str] = []
+    if nothing:
+        found.append("the span has no records: nothing was written")
+    if left_out:
+        found.append(f"{_some(left_out)} could not be read and {_are(left_out)} in no store")
+    if cassandra and cassandra.short:
+        found.append(
             f"{cassandra.short:,} rows are not on all of their replicas: start the nodes (make ps), then run it again"
         )
+    if cassandra and cassandra.hidden:
+        found.append(
+            f"{_some(cassandra.hidden)} {_are(cassandra.hidden)} hidden in Cassandra by a deletion that is later than "
+            "what was written: TRUNCATE transactions.transactions, then run it again"
+        )
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names):,} ({'; '.join(names[:NAMED])}{' ...' if len(names) > NAMED else ''})"
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _tell_end(words: str, found: Sequence[str]) -> None:
+    """What was done; SystemExit when that is not all that was asked for."""
+    print(f"replay: {words}")
+    if found:
+        raise SystemExit("\n".join(found))

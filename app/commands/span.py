@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 #: Partition -> offset.
 Places = Mapping[int, int]
 
+#: Milliseconds: Kafka is of 2011. A number of seconds that goes back further is one since 1970.
+EARLIEST = 1_293_840_000_000
+
 _PLACE = re.compile(r"(\d+):(\d+)")
 
 
@@ -56,9 +59,15 @@ def span_of(since: str | None, until: str | None, first: str | None, last: str |
 def moment(text: str, now: float) -> int:
     """`3600` (seconds ago) or `2026-11-24T18:00` (UTC unless it names a zone), in milliseconds since 1970."""
     try:
-        return int((now - float(text)) * 1000)
+        at = int((now - float(text)) * 1000)
     except (ValueError, OverflowError):
         pass
+    else:
+        if not EARLIEST <= at <= now * 1000:
+            raise SystemExit(
+                f"{text} seconds ago is no time of a topic's; a time is said as 2026-11-24T18:00"
+            )
+        return at
     try:
         said = datetime.fromisoformat(text)
     except ValueError as exc:

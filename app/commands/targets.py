@@ -36,21 +36,29 @@ class Target(Protocol):
 
 
 class IntoCassandra:
-    """At ALL, so that each replica has the row, hints or not; at what the living replicas allow when one is dead."""
+    """At ALL, so that each replica has the row, hints or not; at what the living replicas allow when one is dead.
+
+    `hidden`: ids whose rows were written and cannot be seen, since a deletion has a later time than they have.
+    """
 
     def __init__(self, settings: Settings):
         self._cassandra = Cassandra(settings)
         self._table = TransactionsTable(
-            self._cassandra, settings.cassandra_timeout, settings.read_timeout, REPAIR_LEVELS
+            self._cassandra, settings.cassandra_timeout, settings.cassandra_timeout, REPAIR_LEVELS
         )
+        self.hidden: list[str] = []
 
     async def open(self) -> None:
         """Connect; StoreUnavailable."""
         await self._cassandra.open()
 
     async def write(self, statuses: Sequence[TransactionStatus]) -> None:
-        """The rows; StoreUnavailable."""
+        """The rows, read back; StoreUnavailable."""
         await self._table.store(statuses)
+        if not self.short:  # else the run is to be repeated anyway
+            there = await self._table.having_rows(statuses)
+            ids = [status["transaction_id"] for status in statuses]
+            self.hidden += [id_ for id_ in ids if id_ not in there]
 
     async def close(self) -> None:
         """Disconnect."""

@@ -62,6 +62,36 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     assert it_alone_has(ids) == {id_: told[id_][0].status for id_ in ids}
 
 
+def test_a_row_that_a_later_deletion_hides_is_named_and_a_partition_that_there_is_not() -> None:
+    id_ = http.taken()
+    http.final(id_)
+    log.wait_until(lambda: store.has(id_), 20, "stored")
+    row = store.row(id_)
+    store.query(
+        "DELETE FROM transactions.transactions WHERE bucket=%s AND shard=%s AND transaction_id=%s",
+        key_of(row),
+    )
+    try:
+        code, said = commands.run(*REPLAY)
+        assert (code, id_ in said, "hidden in Cassandra by a deletion" in said) == (1, True, True), said
+    finally:
+        columns = ", ".join(row)
+        values = ", ".join(["%s"] * len(row))
+        store.query(
+            f"INSERT INTO transactions.transactions ({columns}) VALUES ({values})", list(row.values())
+        )
+    assert commands.done(*REPLAY)
+
+    code, said = commands.run("replay", "--into", "cassandra", "--to-offset", "9:100")
+    assert (code, "transaction_status has no partition 9: it has 0 to 3" in said) == (1, True), said
+    code, said = commands.run("replay", "--into", "cassandra", "--from-offset", "0:999999999")
+    assert (code, "the span has no records: nothing was written" in said) == (1, True), said
+
+
+def key_of(row: Mapping[str, object]) -> list[object]:
+    return [row["bucket"], row["shard"], row["transaction_id"]]
+
+
 def test_tables_that_are_gone_are_made_again_and_filled_from_the_log() -> None:
     before = http.taken()
     http.final(before)

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from app.commands import reading
-from app.commands.reading import BeginningGone, Reader
+from app.commands.reading import BeginningGone, Reader, chosen
 from app.commands.span import WHOLE, Span
 from app.settings import Settings
 
@@ -52,6 +52,12 @@ async def written_ends(_: Settings, partitions: list[TopicPartition]) -> dict[To
 @pytest.fixture(autouse=True)
 def _ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "written_ends", written_ends)
+
+
+def test_a_partition_that_there_is_not_is_named() -> None:
+    assert chosen(PARTITIONS, Span(last={1: 5})) == [PARTITIONS[1]]
+    with pytest.raises(SystemExit, match="has no partition 9: it has 0 to 1"):
+        chosen(PARTITIONS, Span(last={0: 5, 9: 100}))
 
 
 class Fixed(Reader):

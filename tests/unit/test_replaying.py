@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from app.commands import replaying
 from app.commands.bookmark import Found
 from app.commands.chunks import Chunk
+from app.commands.reading import BeginningGone
 from app.commands.replaying import Plan
 from app.commands.span import WHOLE, Span
 from app.errors import StoreUnavailable
@@ -72,7 +74,7 @@ def written(monkeypatch: pytest.MonkeyPatch, target: Target) -> tuple[list[str],
     async def chunks(*_: Any) -> AsyncIterator[Chunk]:
         for number in range(3):
             one: Any = {**status(), "transaction_id": str(number)}
-            yield Chunk([one], 1, 0, {0: number + 1}, number + 1)
+            yield Chunk([one], 1, [], {0: number + 1}, number + 1)
 
     async def once(call: Any, _: int) -> None:
         await call()
@@ -101,6 +103,62 @@ def test_all_chunks_are_written_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_bookmark_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     those, moves = written(monkeypatch, Target(most))
     assert all(offset <= len(those) for move in moves for offset in move.values())
+
+
+def test_when_reading_fails_no_write_is_left_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def chunks(*_: Any) -> AsyncIterator[Chunk]:
+        yield Chunk([status()], 1, [], {0: 1}, 1)
+        await began.wait()
+        raise BeginningGone("it is gone")
+
+    class Slow(Target):
+        async def write(self, _: Sequence[TransactionStatus]) -> None:
+            began.set()
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.set()
+
+    monkeypatch.setattr(replaying, "chunks", chunks)
+
+    async def run() -> None:
+        with pytest.raises(BeginningGone):
+            await replaying._write(Settings(), plan(), Log(), [Slow()], Bookmark(), "")  # type: ignore[arg-type]
+        assert ended.is_set()
+
+    asyncio.run(run())
+
+
+@dataclass
+class Cassandra:
+    short: int = 0
+    hidden: Sequence[str] = ()
+
+
+@pytest.mark.parametrize(
+    ("cassandra", "left_out", "nothing", "said"),
+    [
+        (Cassandra(), [], False, None),
+        (None, [], False, None),
+        (None, [], True, "the span has no records: nothing was written"),
+        (None, ["t[0]@7: no schema"], False, "1 (t[0]@7: no schema) could not be read and is in no store"),
+        (Cassandra(short=5), [], False, "5 rows are not on all of their replicas"),
+        (Cassandra(hidden=list("abcd")), [], False, "4 (a; b; c ...) are hidden in Cassandra by a deletion"),
+    ],
+    ids=["all is written", "Redis alone", "an empty span", "unreadable", "a dead replica", "a tombstone"],
+)
+def test_it_ends_well_only_when_everything_is_in_its_store(
+    cassandra: Any, left_out: list[str], nothing: bool, said: str | None
+) -> None:
+    found = replaying.wrong(cassandra, left_out, nothing=nothing)
+    if said is None:
+        replaying._tell_end("records 3", found)
+        return
+    with pytest.raises(SystemExit) as ended:
+        replaying._tell_end("records 3", found)
+    assert said in str(ended.value.code)
 
 
 def began(plan: Plan, left: Found, redis: Redis | None) -> tuple[Found, str]:

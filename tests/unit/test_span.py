@@ -37,6 +37,12 @@ def test_what_is_no_moment_ends_in_a_sentence(text: str) -> None:
         moment(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["1699996400", "-60", "1e300"])
+def test_seconds_since_1970_are_not_taken_for_seconds_ago(text: str) -> None:
+    with pytest.raises(SystemExit, match="a time is said as"):
+        moment(text, NOW)
+
+
 def test_offsets_name_the_partitions() -> None:
     assert places("0:1200, 3:900") == {0: 1200, 3: 900}
     assert span_of(None, None, "0:5", "3:9").partitions == {0, 3}
