@@ -27,17 +27,23 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One problem, whether it is in flight, and the store's values now."""
+    """One transaction as it is now: what each place says, what is wrong with that, and the stores' values."""
 
     id: str
-    problem: Problem
-    in_flight: bool
+    facts: list[Fact]
+    in_flight: list[Problem]
+    wrong: list[Problem]
     row: dict[str, Any] | None
     entry: dict[str, Any] | None
 
+    @property
+    def may_be_ahead(self) -> bool:
+        """Whether something of it may come from a store that was read after the log: all of it is looked at again."""
+        return any(problem.may_be_ahead for problem in self.wrong)
+
 
 async def looked_at_again(places: Places, world: World) -> AsyncIterator[Seen]:
-    """What is still wrong with those that are suspected; `world` is of before the log was read on."""
+    """Each that is suspected, also when nothing is wrong any more; `world` is of before the log was read on."""
     for groups in _some(places.facts.suspected(), AT_ONCE):
         fresh = [[one for one in group if one.place in (CREATED, TOLD)] for group in groups]
         rows = await _rows(places, groups)
@@ -50,9 +56,10 @@ async def looked_at_again(places: Places, world: World) -> AsyncIterator[Seen]:
             group += [facts.stored(row) for row in rows[id_]]
             group += [facts.entry(*one) for one in entries[id_]] + [facts.listed(key) for key in listed[id_]]
             values = [facts.entry_values(text) for _, text in entries[id_]]
-            for problem in problems(group, now):
-                row, entry = next(iter(rows[id_]), None), next(iter(values), None)
-                yield Seen(id_, problem, in_flight(problem, now), row, entry)
+            found = problems(group, now)
+            under_way = [problem for problem in found if in_flight(problem, now)]
+            wrong = [problem for problem in found if problem not in under_way]
+            yield Seen(id_, group, under_way, wrong, next(iter(rows[id_]), None), next(iter(values), None))
 
 
 async def _rows(places: Places, groups: Sequence[Sequence[Fact]]) -> dict[str, list[dict[str, Any]]]:
@@ -87,22 +94,22 @@ def _some(groups: Iterator[list[Fact]], most: int) -> Iterator[list[list[Fact]]]
         yield some
 
 
-async def columns(places: Places, seen: Seen) -> dict[str, dict[str, Any]]:
+async def columns(places: Places, seen: Seen, problem: Problem) -> dict[str, dict[str, Any]]:
     """What differs: each column with the value of each place."""
     first, *others = await places.records(
         (topics.CREATED if one.place == CREATED else topics.STATUS, one.partition, one.offset)
-        for one in seen.problem.log
+        for one in problem.log
     )
-    if seen.problem.kind == "two verdicts":
+    if problem.kind == "two verdicts":
         return _differing({"first": first} | {f"then {n}": other for n, other in enumerate(others, 1)})
-    if seen.problem.where == "transaction_status" and seen.problem.store:
-        told = seen.problem.store
+    if problem.where == "transaction_status" and problem.store:
+        told = problem.store
         (other,) = await places.records([(topics.STATUS, told.partition, told.offset)])
         return _differing({"transaction_created": first, "transaction_status": other})
-    store = seen.row if seen.problem.where == "cassandra" else seen.entry
-    if seen.problem.log[0].place == CREATED:
+    store = seen.row if problem.where == "cassandra" else seen.entry
+    if problem.log[0].place == CREATED:
         first = {**first, "status": "pending", "revision": 0}
-    return _differing({"log": first, seen.problem.where: store or {}})
+    return _differing({"log": first, problem.where: store or {}})
 
 
 def _differing(said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

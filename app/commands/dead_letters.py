@@ -47,6 +47,7 @@ async def _letters(settings: Settings) -> list[Letter]:
 def _list(letters: Sequence[Letter]) -> None:
     for letter in letters:
         print(letter.line)
+    # As verify counts them: letters_of and verify both by `Sources`.
     waiting = sum(not letter.sent_back for letter in letters)
     print(f"{len(letters)} dead letters, {waiting} of them not sent back")
 

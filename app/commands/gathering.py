@@ -17,7 +17,7 @@ from app.codec import Codec
 from app.commands import facts
 from app.commands.comparing import World
 from app.commands.facts import Fact, Facts
-from app.commands.letters import letters_of
+from app.commands.letters import Source, Sources, told_by
 from app.commands.reading import Reader, connected
 from app.commands.running import Progress
 from app.errors import Poison
@@ -39,6 +39,8 @@ class Places:
         self.table = WholeTable(self._cassandra, settings.cassandra_timeout)
         self.recent = WholeRecent(settings.model_copy(update={"redis_timeout": REDIS_TIMEOUT}))
         self.facts = Facts()
+        self.letters = Sources()
+        self.left_out: set[Source] = set()  # batches that cannot be read
         self.buried: set[Place] = set()
         self.unreadable: set[Place] = set()
         self._ends: dict[str, dict[int, int]] = {}
@@ -76,7 +78,12 @@ class Places:
         return claims.result()
 
     async def read_log(self, say: Callable[[str, int], Progress]) -> None:
-        """What the log has got since it was read last; what is told is in what was asked, so that end comes first."""
+        """What the log has got since it was read last.
+
+        A dead letter and a status each follow the record that asked, so their ends are taken before its topic's: what
+        they speak of is then among what was asked.
+        """
+        await self._read_letters()
         async with (
             Reader(self._settings, topics.STATUS) as told,
             Reader(self._settings, topics.CREATED) as asked,
@@ -86,11 +93,16 @@ class Places:
             await self._read(asked, topics.CREATED, facts.created, say)
             await self._read(told, topics.STATUS, facts.told, say)
             self._ends = {topics.STATUS: told.ends, topics.CREATED: asked.ends}
+            self.left_out |= {*told.left_out, *asked.left_out}
+
+    async def _read_letters(self) -> None:
+        self.letters = Sources()
         async with Reader(self._settings, topics.DEAD_LETTER) as letters:
             await letters.seek()
             async for records in letters.chunks(CHUNK):
-                sources = [letter.source for letter in letters_of(records)]
-                self.buried |= {(number, at) for topic, number, at in sources if topic == topics.CREATED}
+                for record in records:
+                    self.letters.add(told_by(record))
+        self.buried |= {(number, at) for topic, number, at in self.letters.all if topic == topics.CREATED}
 
     async def _read(
         self,

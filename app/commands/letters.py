@@ -16,13 +16,16 @@ SENT_BACK = f"{PREFIX}sent_back"
 #: Bytes a line of the dump.
 WIDTH = 16
 
+#: Topic, partition and offset of a record that became a dead letter.
+Source = tuple[str, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A dead letter and what is told of it; `source` is topic, partition and offset of the original."""
 
     record: Any
-    source: tuple[str, int, int]
+    source: Source
     reason: str
     failed_at: int
     sent_back: bool
@@ -65,34 +68,68 @@ class Letter:
         return [(name, value) for name, value in self.record.headers if not name.startswith(PREFIX)]
 
 
+class Sources:
+    """Which records have a dead letter, each once, and which of them were sent back: for every count of letters.
+
+    The records of the topic may be added in pieces: a mark may come long after its letter.
+    """
+
+    def __init__(self) -> None:
+        self.all: set[Source] = set()
+        self._sent: set[str] = set()
+
+    def add(self, told: dict[str, str]) -> Source | None:
+        """What the headers of one record tell; gives the source when it is the first letter of one."""
+        if SENT_BACK in told:
+            self._sent.add(told[SENT_BACK])
+            return None
+        source = _source(told)
+        if source is None or source in self.all:
+            return None
+        self.all.add(source)
+        return source
+
+    def is_sent_back(self, source: Source) -> bool:
+        """Whether the mark for it is there."""
+        return name_of(source) in self._sent
+
+    @property
+    def waiting(self) -> int:
+        """How many were not sent back."""
+        return sum(not self.is_sent_back(source) for source in self.all)
+
+
+def told_by(record: Any) -> dict[str, str]:
+    """Our own headers of a record, as text."""
+    return {
+        name: (value or b"").decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(PREFIX)
+    }
+
+
 def letters_of(records: Iterable[Any]) -> list[Letter]:
     """One a source, though a retry may have written it twice: the first; oldest first."""
-    firsts: dict[tuple[str, int, int], tuple[Any, dict[str, str]]] = {}
-    sent: set[str] = set()
+    firsts: dict[Source, tuple[Any, dict[str, str]]] = {}
+    sources = Sources()
     for record in records:
-        told = {
-            name: (value or b"").decode(errors="replace")
-            for name, value in record.headers
-            if name.startswith(PREFIX)
-        }
-        if SENT_BACK in told:
-            sent.add(told[SENT_BACK])
-        elif source := _source(told):
-            firsts.setdefault(source, (record, told))
+        told = told_by(record)
+        if source := sources.add(told):
+            firsts[source] = (record, told)
     letters = [
         Letter(
             record,
             source,
             told.get(f"{PREFIX}reason", ""),
             _number(told, "failed_at"),
-            name_of(source) in sent,
+            sources.is_sent_back(source),
         )
         for source, (record, told) in firsts.items()
     ]
     return sorted(letters, key=lambda letter: (letter.failed_at, letter.source))
 
 
-def name_of(source: tuple[str, int, int]) -> str:
+def name_of(source: Source) -> str:
     """A source in one word, as the sent-back mark has it."""
     return "{}:{}:{}".format(*source)
 
@@ -119,7 +156,7 @@ def shown(letter: Letter) -> str:
     return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.value)}"
 
 
-def _source(told: dict[str, str]) -> tuple[str, int, int] | None:
+def _source(told: dict[str, str]) -> Source | None:
     try:
         return told[f"{PREFIX}topic"], int(told[f"{PREFIX}partition"]), int(told[f"{PREFIX}offset"])
     except (KeyError, ValueError):

@@ -67,8 +67,9 @@ class Reader:
         self._ends: Offsets = {}
         self.total = 0
         self.passed = 0
-        #: Batches that nobody can read, as `topic[partition]@offset`.
+        #: Batches that nobody can read, as `topic[partition]@offset`, and as three.
         self.unreadable: list[str] = []
+        self.left_out: list[tuple[str, int, int]] = []
         self._fetching = Fetching(self._consumer)
         self._news_at, self._has_said = time.monotonic(), False
 
@@ -126,6 +127,7 @@ class Reader:
 
     async def _leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
         self.unreadable.append(f"{tp.topic}[{tp.partition}]@{where.offset}")
+        self.left_out.append((tp.topic, tp.partition, where.offset))
         said = f"{self.unreadable[-1]} cannot be read and is left out: {where.reason}"
         print(f"{said}. See: make pass-over", file=sys.stderr)
         self._consumer.seek(tp, await after(self._consumer, tp, where.offset))

@@ -76,11 +76,17 @@ def ending(checked: Checked, seconds: float) -> list[str]:
     """The counts and the verdict."""
     c = checked.counts
     more = [f"... and {checked.wrong - SHOWN:,} more; all of them: --json"] if checked.wrong > SHOWN else []
-    flight = [f"in flight: {', '.join(checked.in_flight[:3])}{' ...' if c.in_flight > 3 else ''}"]
+    waiting = checked.in_flight
+    named = f"under way: {', '.join(waiting[:3])}{' ...' if len(waiting) > 3 else ''}"
+    never_sent = f"   never sent {c.never_sent:,}" if c.never_sent else ""
     return [
         *more,
-        f"sent {c.sent:,}   decided {c.decided:,}   told {c.told:,}   stored {c.stored:,}   "
-        f"in Redis {c.in_redis:,} ({checked.redis})   in flight {c.in_flight:,}   dead letters {c.dead_letters:,}",
-        *(flight if c.in_flight else []),
+        f"sent {c.sent:,} = decided {c.decided:,} + in flight {c.in_flight:,} + dead letters {c.dead_letters:,} "
+        f"+ without a verdict {c.missing_verdicts:,}",
+        f"decided {c.decided:,} = stored {c.stored:,} + being stored {c.being_stored:,} "
+        f"+ without a row {c.missing_rows:,}",
+        f"told {c.told:,} records   in Redis {c.in_redis:,} ({checked.redis})   "
+        f"dead letters sent back {c.sent_back:,}{never_sent}",
+        *([named] if waiting else []),
         f"verify: {'all agree' if checked.agree else f'{checked.wrong:,} differences'}, in {seconds:.1f} s",
     ]

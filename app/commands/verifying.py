@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.clients.everything import Claims
-from app.commands.comparing import World, problems
+from app.commands.comparing import Problem, World, problems
 from app.commands.confirming import Seen, columns, looked_at_again
-from app.commands.facts import CREATED, ENTRY, STORED, TOLD, Fact
-from app.commands.gathering import Places
+from app.commands.counting import Counts, Tally
+from app.commands.facts import Fact
+from app.commands.gathering import Place, Places
+from app.commands.letters import Source
 from app.commands.running import Progress
 from app.settings import Settings
 
@@ -22,21 +23,8 @@ NAMED_IN_FLIGHT = 1000
 
 
 @dataclass(slots=True)
-class Counts:
-    """Of transactions, except `told`: records of transaction_status."""
-
-    sent: int = 0
-    decided: int = 0
-    told: int = 0
-    stored: int = 0
-    in_redis: int = 0
-    dead_letters: int = 0
-    in_flight: int = 0
-
-
-@dataclass(slots=True)
 class Checked:
-    """What a comparison has come to; `in_flight` names the first of them."""
+    """What a comparison has come to; `in_flight` names the first that wait: for a verdict, a row or an entry."""
 
     counts: Counts
     redis: str
@@ -65,7 +53,8 @@ class Verification:
 
     def __init__(self, settings: Settings):
         self._settings = settings
-        self.checked = Checked(Counts(), "")
+        self._tally = Tally()
+        self.checked = Checked(self._tally.counts, "")
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Everything that is wrong, each thing once."""
@@ -82,17 +71,25 @@ class Verification:
                 await places.read_log(_quiet)
                 again: list[str] = []
                 async for seen in looked_at_again(places, world):
+                    if seen.may_be_ahead and look < LOOKS:
+                        again.append(seen.id)  # whole: what is certain of it would be told twice
+                        continue
+                    self._tally.add(seen.facts, seen.in_flight, places.buried)
                     if seen.in_flight:
                         waiting.add(seen.id)
-                    elif seen.problem.may_be_ahead and look < LOOKS:
-                        again.append(seen.id)
-                    else:
-                        yield self._found(await _finding(places, seen))
+                    for problem in seen.wrong:
+                        yield self._found(await _finding(places, seen, problem))
                 places.facts.clear_suspects()
                 places.facts.suspect(again)
-            for finding in _lost_letters(places, world):
+            unreadable = places.unreadable - places.buried
+            lost = _passed_over(unreadable, world)
+            batches = sorted(places.left_out - places.letters.all)
+            for finding in [*map(_lost_letter, lost), *map(_left_out, batches)]:
                 yield self._found(finding)
-            self.checked.counts.in_flight = len(waiting)
+            letters, waits = places.letters, places.letters.waiting
+            self._tally.end(
+                len(letters.all), len(letters.all) - waits, places.buried, len(unreadable), len(lost)
+            )
             self.checked.in_flight = sorted(waiting)[:NAMED_IN_FLIGHT]
 
     def _found(self, finding: Finding) -> Finding:
@@ -113,39 +110,35 @@ class Verification:
                 in_redis += has_entry
             else:
                 yield id_
-        self.checked.counts = Counts(plain, plain, plain, plain, in_redis)
+        self._tally.plain(plain, in_redis)
 
     def _is_right(self, group: list[Fact], world: World) -> bool:
-        self._count(group, world)
-        return not problems(group, world)
-
-    def _count(self, group: list[Fact], world: World) -> None:
-        counts, places = self.checked.counts, Counter(one.place for one in group)
-        if not (places[CREATED] or places[TOLD]):
-            return  # newer than the end of the log, or extra
-        counts.sent += bool(places[CREATED])
-        counts.decided += bool(places[TOLD])
-        counts.told += places[TOLD]
-        counts.stored += bool(places[STORED])
-        counts.in_redis += bool(places[ENTRY])
-        asked = [one for one in group if one.place == CREATED]
-        counts.dead_letters += bool(asked) and all((a.partition, a.offset) in world.buried for a in asked)
+        """Then this was the last look at it; the others are counted when they are looked at again."""
+        if problems(group, world):
+            return False
+        self._tally.add(group, buried=world.buried)
+        return True
 
 
-async def _finding(places: Places, seen: Seen) -> Finding:
-    problem = seen.problem
+async def _finding(places: Places, seen: Seen, problem: Problem) -> Finding:
     differs = problem.kind in ("different", "two verdicts")
     revision = problem.log[0].revision if problem.log else None
-    return Finding(
-        seen.id, problem.kind, problem.where, revision, await columns(places, seen) if differs else {}
-    )
+    values = await columns(places, seen, problem) if differs else {}
+    return Finding(seen.id, problem.kind, problem.where, revision, values)
 
 
-def _lost_letters(places: Places, world: World) -> Iterator[Finding]:
-    """Records that nobody can read, that a worker is done with, and that are no dead letters."""
-    for partition, offset in sorted(places.unreadable - places.buried):
-        if offset < world.decided.get(partition, 0):
-            yield Finding(f"transaction_created[{partition}]@{offset}", "missing", "dead letters")
+def _passed_over(unreadable: set[Place], world: World) -> list[Place]:
+    """Those of the records without a dead letter that a worker is done with."""
+    return sorted((partition, at) for partition, at in unreadable if at < world.decided.get(partition, 0))
+
+
+def _lost_letter(place: Place) -> Finding:
+    return Finding(f"transaction_created[{place[0]}]@{place[1]}", "missing", "dead letters")
+
+
+def _left_out(batch: Source) -> Finding:
+    topic, partition, offset = batch
+    return Finding(f"{topic}[{partition}]@{offset}", "unreadable", "the log")
 
 
 def _described(claims: Claims) -> str:

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "make reassess": "system/test_reassess.py",
     "faust -A app.main reassess": "system/test_reassess.py",
     "make dead-letters S": "system/test_dead_letters.py",
+    "make pass-over": "system/test_unreadable_batch.py",
     "faust -A app.main worker": "system/test_forms.py",
     "faust -A app.bff worker": "conftest.py",  # so the Procfile starts them
     "faust -A app.transactions worker": "conftest.py",

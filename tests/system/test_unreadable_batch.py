@@ -72,6 +72,10 @@ def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damag
     assert place in commands.done("topic", log.CREATED)
     assert http.final(http.taken(), within=30) or http.shown(behind) is None
 
+    code, verified = commands.run("verify")
+    named = [line for line in verified.splitlines() if line.startswith("unreadable") and place in line]
+    assert (code, len(named)) == (1, 1), verified
+
     wrong = commands.run("pass-over", f"{log.CREATED}:{HELD}:{damaged.offset + 1}")
     assert (wrong[0], "can be read: nothing to pass over" in wrong[1]) == (1, True)
     assert "is in the dead letters" in commands.done("pass-over", f"{log.CREATED}:{HELD}:{damaged.offset}")

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.commands import verify
-from app.commands.verifying import Checked, Counts, Finding
+from app.commands.counting import Counts
+from app.commands.verifying import Checked, Finding
 
 MOVED = Finding("id-1", "different", "cassandra", 1, {"latitude": {"log": 1.5, "cassandra": 2.5}})
 GONE = Finding("id-2", "missing", "redis", 2)
@@ -38,20 +39,22 @@ def json_of(*those: Finding, capsys: pytest.CaptureFixture[str]) -> object:
 
 
 def test_a_difference_is_named_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:
-    *lines, counts, flight, end = text_of(MOVED, GONE, capsys=capsys)
+    *lines, sent, decided, told, flight, end = text_of(MOVED, GONE, capsys=capsys)
     assert lines == [
         "different    in cassandra           id-1 (revision 1)",
         "    latitude: log 1.5, cassandra 2.5",
         "missing      in redis               id-2 (revision 2)",
     ]
-    assert counts.startswith("sent 3   decided 2   told 4   stored 2   in Redis 2 (all)   in flight 1")
-    assert flight == "in flight: id-3"
+    assert sent == "sent 3 = decided 2 + in flight 1 + dead letters 0 + without a verdict 0"
+    assert decided == "decided 2 = stored 2 + being stored 0 + without a row 0"
+    assert told == "told 4 records   in Redis 2 (all)   dead letters sent back 0"
+    assert flight == "under way: id-3"
     assert end.startswith("verify: 2 differences, in ")
 
 
 def test_a_million_differences_are_no_million_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines = text_of(*[GONE] * (verify.SHOWN + 7), capsys=capsys)
-    assert len(lines) == verify.SHOWN + 4
+    assert len(lines) == verify.SHOWN + 6
     assert "... and 7 more; all of them: --json" in lines
 
 
@@ -81,6 +84,11 @@ def test_json_is_one_object_with_all_of_them(
             "in_redis": 2,
             "dead_letters": 0,
             "in_flight": 1,
+            "missing_verdicts": 0,
+            "being_stored": 0,
+            "missing_rows": 0,
+            "sent_back": 0,
+            "never_sent": 0,
         },
         "redis": "all",
         "in_flight": ["id-3"],
