@@ -14,6 +14,7 @@ from app import topics
 from app.clients.fetching import Fetching
 from app.clients.tail import written_ends
 from app.commands.reading import connected
+from app.commands.running import reason
 from app.settings import Settings
 
 #: The groups that read a topic, one of each form (see app.groups): whoever is ahead tells what is done.
@@ -31,7 +32,7 @@ def register(app: faust.App, settings: Settings) -> None:
         try:
             await show(settings)
         except KafkaError as exc:
-            raise SystemExit(f"The groups could not be read: {exc!r}. Is Kafka up? See: make ps") from exc
+            raise SystemExit(f"The groups could not be read: {reason(exc)}. See: make ps") from exc
 
 
 async def show(settings: Settings) -> None:

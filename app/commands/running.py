@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TextIO, TypeVar
 
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 from faust.cli.base import AppCommand
 from mode import Worker
 
 from app.errors import PipelineError, Transient
+from app.settings import settings
 
 T = TypeVar("T")
 
@@ -122,6 +123,13 @@ async def tried(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
     return await call()
 
 
+def reason(exc: BaseException) -> str:
+    """Why a command ends, for whoever typed it: that nothing is up, else in the words of who failed."""
+    if isinstance(exc, KafkaConnectionError) or isinstance(exc.__cause__, KafkaConnectionError):
+        return f"no broker answers at {settings().kafka_brokers}; if nothing is up: make up"
+    return str(exc) or type(exc).__name__
+
+
 @contextmanager
 def ends_in_a_sentence(what: str) -> Iterator[None]:
     """A neighbour's failure ends the command with what to do about it; what was done stays done."""
@@ -133,5 +141,5 @@ def ends_in_a_sentence(what: str) -> Iterator[None]:
         ) from exc
     except (PipelineError, KafkaError, OSError) as exc:
         raise SystemExit(
-            f"{what} did not get to its end: {exc}. See: make ps; then start it again: nothing is done twice."
+            f"{what} did not get to its end: {reason(exc)}. See: make ps; then start it again: nothing is done twice."
         ) from exc

@@ -18,6 +18,7 @@ from app.clients.fetching import Fetching
 from app.clients.tail import after
 from app.codec import Codec
 from app.commands.reading import connected
+from app.commands.running import reason
 from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 
@@ -38,7 +39,7 @@ def register(app: faust.App, settings: Settings) -> None:
         try:
             await show(settings, name, follow)
         except (KafkaError, LogUnavailable) as exc:
-            raise SystemExit(f"The topic could not be read: {exc}. Is Kafka up? See: make ps") from exc
+            raise SystemExit(f"The topic could not be read: {reason(exc)}. See: make ps") from exc
 
 
 async def show(settings: Settings, name: str, follow: bool) -> None:

@@ -13,6 +13,7 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.cli import option
 
+from app.commands.running import reason
 from app.commands.verifying import Checked, Finding, Verification, summary
 from app.errors import PipelineError
 from app.settings import Settings
@@ -33,7 +34,7 @@ def register(app: faust.App, settings: Settings) -> None:
         try:
             await (_as_json(verification) if as_json else _as_text(verification))
         except (PipelineError, KafkaError, OSError) as exc:
-            print(f"verify: could not be checked: {exc}. See: make ps", file=sys.stderr)
+            print(f"verify: could not be checked: {reason(exc)}. See: make ps", file=sys.stderr)
             raise SystemExit(NOT_CHECKED) from exc
         except Exception as exc:  # exit 1 means that they differ, nothing else
             traceback.print_exc()

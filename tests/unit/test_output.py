@@ -6,8 +6,10 @@ import os
 import signal
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
-from app.commands.running import Output
+from app.commands.running import Output, ends_in_a_sentence, reason
+from app.errors import LogUnavailable, StoreUnavailable
 
 
 def test_a_command_whose_reader_has_gone_ends_as_any_other_does() -> None:
@@ -23,3 +25,17 @@ def test_a_command_whose_reader_has_gone_ends_as_any_other_does() -> None:
         assert ended.value.code == 128 + signal.SIGPIPE
         out.write("what is still said goes nowhere\n")
         out.flush()
+
+
+def test_on_a_stack_that_is_down_a_command_says_so_in_its_own_words() -> None:
+    driver = KafkaConnectionError(
+        "Unable to bootstrap from [('127.0.0.1', 9092, <AddressFamily.AF_INET: 2>)]"
+    )
+    with pytest.raises(SystemExit) as ended, ends_in_a_sentence("lag"):
+        raise driver
+    assert "no broker answers at 127.0.0.1:9092; if nothing is up: make up" in str(ended.value.code)
+    assert "AddressFamily" not in str(ended.value.code)
+    wrapped = LogUnavailable("no broker answers: KafkaConnectionError(...)")
+    wrapped.__cause__ = driver
+    assert reason(wrapped) == reason(driver)
+    assert reason(StoreUnavailable("no node answers")) == "no node answers"
