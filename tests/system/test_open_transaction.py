@@ -28,7 +28,9 @@ def open_transaction(value: bytes) -> Iterator[None]:
     opened, close = threading.Event(), threading.Event()
 
     async def hold() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=new_id())
+        producer = AIOKafkaProducer(
+            bootstrap_servers=log.brokers(), transactional_id=new_id(), transaction_timeout_ms=300_000
+        )
         await producer.start()
         await producer.begin_transaction()
         await producer.send_and_wait(log.CREATED, value, b"key", WHERE)
@@ -61,12 +63,13 @@ def test_what_waits_and_for_what_is_said_and_it_is_decided_at_the_end() -> None:
         lag = commands.done("lag")
         assert f"open since {begins}" in lag
         verify = commands.begin("verify")
-        time.sleep(10)
+        waits = next(line for line in verify.stdout or () if "waiting at" in line)
+        assert f"{log.CREATED}[{WHERE}]@{begins}: a transaction of another producer" in waits
+        time.sleep(6)  # longer than STUCK_AFTER
         assert http.call("GET", "/health/live", url=url).status == 200  # a restart would not help
         metrics = http.call("GET", "/metrics", url=url).body.decode()
         assert "payments_open_transaction_seconds{" in metrics
         assert http.shown(behind) is None
     http.final(behind, within=20)
     answer, _ = verify.communicate(timeout=60)
-    assert f"waiting at {log.CREATED}[{WHERE}]@{begins}: a transaction of another producer" in answer
     assert "all agree" in answer
