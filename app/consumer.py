@@ -166,29 +166,30 @@ class BatchConsumer(driver.Consumer):
             if state is None or state.highwater is None or not state.has_valid_position:
                 continue
             in_hand = self._in_hand.get(tp)
-            # With nothing in hand all before the position is done: the marks that end transactions count as well.
-            done = self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
-            yield tp, max(0, state.highwater - done), in_hand[0][1] if in_hand else None
+            yield tp, max(0, state.highwater - self._done(tp, state)), in_hand[0][1] if in_hand else None
+
+    def _done(self, tp: TP, state: Any) -> int:
+        """Up to where all is done. With nothing in hand it is to the position: past marks that end transactions too."""
+        in_hand = self._in_hand.get(tp)
+        return self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
 
     def is_behind(self, topic: str) -> bool:
         """Whether a fetch should bring records of the topic; what an open transaction hides, none can."""
-        for tp, state in self._states():
-            if tp.topic == topic and state and state.has_valid_position and state.lso is not None:
-                done = (
-                    self._finished.get(tp, self._committed_offset[tp] or 0)
-                    if self._in_hand.get(tp)
-                    else state.position
-                )
-                if done < state.lso:
-                    return True
-        return False
+        return any(self._done(tp, state) < state.lso for tp, state in self._fetched() if tp.topic == topic)
 
     def waiting(self) -> Iterator[tuple[TP, int]]:
         """The partitions that are read up to an open transaction, and the offset where it begins."""
-        for tp, state in self._states():
-            is_known = state and state.has_valid_position and state.lso is not None
-            if is_known and state.lso <= state.position < state.highwater:
+        for tp, state in self._fetched():
+            if state.lso <= state.position < state.highwater:
                 yield tp, state.lso
+
+    def _fetched(self) -> Iterator[tuple[TP, Any]]:
+        """The assigned partitions of which a fetch has told how far they can be read as committed."""
+        return (
+            (tp, state)
+            for tp, state in self._states()
+            if state and state.has_valid_position and state.lso is not None
+        )
 
     def length(self, topic: str) -> int | None:
         """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""

@@ -22,6 +22,9 @@ _REASON_MOST = 500
 
 Headers = list[tuple[str, bytes]]
 
+#: Topic, partition and offset of what became a dead letter.
+Source = tuple[str, int, int]
+
 
 def letter_of(record: Any, reason: str, most: int = MOST) -> tuple[bytes | None, bytes | None, Headers]:
     """Key, value and headers of a letter of at most about `most` bytes."""
@@ -42,6 +45,28 @@ def letter_of(record: Any, reason: str, most: int = MOST) -> tuple[bytes | None,
     part = most // 4
     kept = theirs if _size(theirs) <= part else []
     return key and key[:part], value and value[:part], [*kept, *ours, (FORM, CUT), *told]
+
+
+def place_of(source: Source) -> str:
+    """How logs and commands write it."""
+    return "{}[{}]@{}".format(*source)
+
+
+def told_by(record: Any) -> dict[str, str]:
+    """Our own headers of a record, as text."""
+    return {
+        name: (value or b"").decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(PREFIX)
+    }
+
+
+def source_of(told: dict[str, str]) -> Source | None:
+    """Whose letter it is, by what its headers tell; None for a record that is no letter of ours."""
+    try:
+        return told[f"{PREFIX}topic"], int(told[f"{PREFIX}partition"]), int(told[f"{PREFIX}offset"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _size(headers: Headers) -> int:

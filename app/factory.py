@@ -25,9 +25,8 @@ from app.passed_over import PassedOver
 from app.read_model import ReadModel
 from app.resources import Resources, keep_what_is_there, kept_going, waited_for
 from app.settings import described, settings
-from app.told_lately import told_lately
 from app.topics import WrongTopic
-from app.waiting import waiting
+from app.unfinished import told_lately, waiting
 from app.watch import Watch
 from app.watchdog import Watchdog
 from app.web import health

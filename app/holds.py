@@ -15,6 +15,7 @@ from typing import Any
 from faust.types import TP
 
 from app.clients.fetching import Unreadable
+from app.dead_letters import place_of
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class Holds:
         for tp in found:
             if hold := self._held.pop(TP(*tp), None):
                 log.warning(
-                    "%s can be read again after %.0f s", _place(tp, hold), time.monotonic() - hold.since
+                    "%s can be read again after %.0f s",
+                    place_of((*tp, hold.offset)),
+                    time.monotonic() - hold.since,
                 )
         for tp, where in unreadable.items():
             self._hold(TP(*tp), where)
@@ -63,7 +66,7 @@ class Holds:
         log.critical(
             "%s cannot be read, and its partition is held: %s. The others go on. It is tried again every %g s; "
             "if its bytes are lost on every replica: make pass-over AT=%s:%d:%d",
-            _place(tp, hold), hold.reason, AGAIN_AFTER, tp.topic, tp.partition, hold.offset,
+            place_of((*tp, hold.offset)), hold.reason, AGAIN_AFTER, tp.topic, tp.partition, hold.offset,
         )  # fmt: skip
 
     def release(self, tp: TP) -> None:
@@ -76,9 +79,5 @@ class Holds:
     def said(self, after: float) -> str | None:
         """In a few words what has been held for so many seconds, or None."""
         now = time.monotonic()
-        places = [_place(tp, hold) for tp, hold in self if now - hold.since >= after]
+        places = [place_of((*tp, hold.offset)) for tp, hold in self if now - hold.since >= after]
         return f"{', '.join(places)} cannot be read; see make lag and make pass-over" if places else None
-
-
-def _place(tp: Any, hold: Hold) -> str:
-    return f"{tp[0]}[{tp[1]}]@{hold.offset}"

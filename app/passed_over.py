@@ -10,7 +10,7 @@ from faust.types import TP
 
 from app import topics
 from app.clients.tail import FarEnough
-from app.dead_letters import NEXT, PREFIX
+from app.dead_letters import NEXT, source_of, told_by
 from app.errors import LogUnavailable
 from app.holds import AGAIN_AFTER, Holds, log
 
@@ -39,9 +39,8 @@ class PassedOver:
 
     def __init__(self, tail: Tail, consumer: Consumer):
         self._tail, self._consumer = tail, consumer
-        self._seen: dict[
-            tuple[TP, int], int
-        ] = {}  # by what is held: the newest letter's offset at the last look
+        # By what is held: the newest letter's offset at the last look, which had no letter of it.
+        self._seen: dict[tuple[TP, int], int] = {}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -57,7 +56,6 @@ class PassedOver:
 
     async def _after(self, tp: TP, offset: int) -> int | None:
         """The offset behind the batch at `offset`, if that one is in the dead letters."""
-
         seen = self._seen.get((tp, offset), -1)
 
         async def far_enough(records: Sequence[Any]) -> bool:
@@ -67,16 +65,7 @@ class PassedOver:
         if letters:
             self._seen[tp, offset] = letters[-1].offset
         for letter in letters:
-            told = dict(letter.headers)
-            if _source(told) == (tp.topic, tp.partition, offset) and NEXT in told:
+            told = told_by(letter)
+            if source_of(told) == (tp.topic, tp.partition, offset) and NEXT in told:
                 return int(told[NEXT])
         return None
-
-
-def _source(told: dict[str, bytes]) -> tuple[str, int, int] | None:
-    try:
-        names = (f"{PREFIX}topic", f"{PREFIX}partition", f"{PREFIX}offset")
-        topic, partition, offset = (told[name].decode() for name in names)
-        return topic, int(partition), int(offset)
-    except (KeyError, ValueError, AttributeError):
-        return None  # not written by us

@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from app.clients.raw_batch import fetch_batch, lenient_records
+from app.clients.raw_batch import fetch_batch, lenient_records, offset_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,8 @@ class Fetching:
         self._consumer = consumer
         # Read record by record after a failure, so that what is before it is delivered and its offset is known.
         self._careful: set[TopicPartition] = set()
-        self._fresh: set[TopicPartition] = (
-            set()
-        )  # of these, what is in hand has been fetched since the last failure
+        # Of these, what is in hand has been fetched since the last failure.
+        self._fresh: set[TopicPartition] = set()
 
     @property
     def _fetcher(self) -> Any:
@@ -63,6 +62,12 @@ class Fetching:
             if found or unreadable or left <= 0 or self._fetcher._closed:
                 return found, unreadable
             await self._news(left)
+
+    async def leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
+        """Go on behind the batch that cannot be read; KafkaError."""
+        self._consumer.seek(
+            tp, offset_after(await fetch_batch(self._consumer, tp, where.offset), where.offset)
+        )
 
     async def _news(self, within: float) -> None:
         waiter = self._fetcher._create_fetch_waiter()

@@ -11,7 +11,6 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from app.clients.fetching import Fetching
-from app.clients.raw_batch import fetch_batch, offset_after
 from app.errors import LogUnavailable
 from app.settings import Settings
 
@@ -104,12 +103,7 @@ async def _read(
                 "%s[%d]@%d cannot be read and is left out: %s",
                 tp.topic, tp.partition, where.offset, where.reason,
             )  # fmt: skip
-            consumer.seek(tp, await after(consumer, tp, where.offset))
+            await fetching.leave_out(tp, where)
         if fetched:
             patience.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
     return records
-
-
-async def after(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> int:
-    """Where the batch that has `offset` ends."""
-    return offset_after(await fetch_batch(consumer, tp, offset), offset)

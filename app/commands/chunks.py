@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from app import topics
 from app.commands.reading import Reader
+from app.dead_letters import place_of
 from app.errors import Poison
 from app.models.status import TransactionStatus
 from app.settings import Settings
@@ -40,7 +41,7 @@ async def chunks(settings: Settings, reader: Reader, rate: float | None) -> Asyn
         decoded = await codec.decode([record.value for record in records])
         rows = [status for status in decoded if not isinstance(status, Poison)]
         unreadable = [
-            f"{one.topic}[{one.partition}]@{one.offset}: {reason}"
+            f"{place_of((one.topic, one.partition, one.offset))}: {reason}"
             for one, reason in zip(records, decoded, strict=True)
             if isinstance(reason, Poison)
         ]

@@ -17,9 +17,10 @@ from app.codec import Codec
 from app.commands import facts
 from app.commands.comparing import World
 from app.commands.facts import Fact, Facts
-from app.commands.letters import Source, Sources, told_by
+from app.commands.letters import Sources
 from app.commands.reading import Reader, connected
 from app.commands.running import Progress
+from app.dead_letters import Source, told_by
 from app.errors import Poison
 from app.settings import Settings
 

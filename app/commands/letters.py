@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.clients.kafka import Headers
-from app.dead_letters import BYTES, CUT, FORM, GZIP, NEXT, PREFIX
+from app.dead_letters import BYTES, CUT, FORM, GZIP, NEXT, PREFIX, Source, place_of, source_of, told_by
 
 #: A record with this header is no letter: it says that the letter of that source was sent back.
 SENT_BACK = f"{PREFIX}sent_back"
 #: Bytes a line of the dump.
 WIDTH = 16
-
-#: Topic, partition and offset of a record that became a dead letter.
-Source = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +35,10 @@ class Letter:
     @property
     def line(self) -> str:
         """One line of the list."""
-        topic, partition, offset = self.source
         told = dict(self.record.headers).get(BYTES)
         size = int(told) if told else len(self.record.value or b"")
         mark = "sent back" if self.sent_back else "batch" if self.is_batch else "cut" if self.is_cut else "-"
-        where = f"{topic}[{partition}]@{offset}"
+        where = place_of(self.source)
         return f"{self.place:<9} {mark:<10} {where:<32} {_time(self.failed_at)} {size:>8} B  {_safe(self.reason)}"
 
     @property
@@ -83,7 +79,7 @@ class Sources:
         if SENT_BACK in told:
             self._sent.add(told[SENT_BACK])
             return None
-        source = _source(told)
+        source = source_of(told)
         if source is None or source in self.all:
             return None
         self.all.add(source)
@@ -97,15 +93,6 @@ class Sources:
     def waiting(self) -> int:
         """How many were not sent back."""
         return sum(not self.is_sent_back(source) for source in self.all)
-
-
-def told_by(record: Any) -> dict[str, str]:
-    """Our own headers of a record, as text."""
-    return {
-        name: (value or b"").decode(errors="replace")
-        for name, value in record.headers
-        if name.startswith(PREFIX)
-    }
 
 
 def letters_of(records: Iterable[Any]) -> list[Letter]:
@@ -154,13 +141,6 @@ def shown(letter: Letter) -> str:
     )
     key = _safe((letter.record.key or b"").decode(errors="replace"))
     return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.value)}"
-
-
-def _source(told: dict[str, str]) -> Source | None:
-    try:
-        return told[f"{PREFIX}topic"], int(told[f"{PREFIX}partition"]), int(told[f"{PREFIX}offset"])
-    except (KeyError, ValueError):
-        return None  # not written by us
 
 
 def _number(told: dict[str, str], name: str) -> int:

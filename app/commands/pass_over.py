@@ -15,7 +15,7 @@ from app.clients.raw_batch import fetch_batch, offset_after
 from app.commands.reading import connected
 from app.commands.running import ends_in_a_sentence
 from app.commands.writing import OneWriter, Outgoing
-from app.dead_letters import NEXT, letter_of
+from app.dead_letters import NEXT, letter_of, place_of
 from app.holds import AGAIN_AFTER
 from app.settings import Settings
 
@@ -34,9 +34,7 @@ def register(app: faust.App, settings: Settings) -> None:
             batch, why = await _unreadable(settings, tp, offset)
             after = offset_after(batch, offset)
             await _bury(settings, tp, offset, batch, why, after)
-        print(
-            f"{tp.topic}[{tp.partition}]@{offset}, {len(batch)} bytes, is in the dead letters ({why.reason})."
-        )
+        print(f"{place_of((*tp, offset))}, {len(batch)} bytes, is in the dead letters ({why.reason}).")
         print(f"Whoever reads the partition goes on at {after} within {2 * AGAIN_AFTER:g} s; see make lag")
 
 
@@ -61,25 +59,16 @@ async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tu
             raise SystemExit(f"there is no partition {tp.partition} of {tp.topic}")
         consumer.assign([tp])
         consumer.seek(tp, offset)
-        found, unreadable = await _read(Fetching(consumer), tp)
+        found, unreadable = await Fetching(consumer).records([tp], WITHIN, 1)
         if not unreadable:
             what = "can be read" if found else "is behind the end of what is committed"
-            raise SystemExit(f"{tp.topic}[{tp.partition}]@{offset} {what}: nothing to pass over")
-        where: Unreadable = unreadable[tp]
+            raise SystemExit(f"{place_of((*tp, offset))} {what}: nothing to pass over")
+        where = unreadable[tp]
         if where.offset != offset:
             raise SystemExit(
                 f"what cannot be read begins at {where.offset}: say AT={tp.topic}:{tp.partition}:{where.offset}"
             )
         return await fetch_batch(consumer, tp, offset), where
-
-
-async def _read(fetching: Fetching, tp: TopicPartition) -> Any:
-    # The first look finds that something is wrong, the second one where.
-    for _ in range(2):
-        found, unreadable = await fetching.records([tp], WITHIN / 2, 1)
-        if found or unreadable:
-            break
-    return found, unreadable
 
 
 async def _bury(

@@ -13,8 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app import topics
 from app.clients.fetching import Fetching, Unreadable
-from app.clients.tail import after, written_ends
+from app.clients.tail import written_ends
 from app.commands.span import WHOLE, Places, Span
+from app.dead_letters import Source, place_of
 from app.errors import Poison
 from app.settings import Settings
 
@@ -52,6 +53,11 @@ def chosen(found: list[TopicPartition], span: Span) -> list[TopicPartition]:
     return [tp for tp in found if tp.partition in wanted]
 
 
+def left_out(tp: TopicPartition, where: Unreadable) -> str:
+    """What a command says of a batch that it cannot read."""
+    return f"{place_of((*tp, where.offset))} cannot be read and is left out: {where.reason}"
+
+
 class Reader:
     """A consumer of no group; `total` is how many offsets there are to read, `passed` how many of them were."""
 
@@ -67,9 +73,8 @@ class Reader:
         self._ends: Offsets = {}
         self.total = 0
         self.passed = 0
-        #: Batches that nobody can read, as `topic[partition]@offset`, and as three.
-        self.unreadable: list[str] = []
-        self.left_out: list[tuple[str, int, int]] = []
+        #: Batches that nobody can read.
+        self.left_out: list[Source] = []
         self._fetching = Fetching(self._consumer)
         self._news_at, self._has_said = time.monotonic(), False
 
@@ -126,11 +131,9 @@ class Reader:
             )
 
     async def _leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
-        self.unreadable.append(f"{tp.topic}[{tp.partition}]@{where.offset}")
         self.left_out.append((tp.topic, tp.partition, where.offset))
-        said = f"{self.unreadable[-1]} cannot be read and is left out: {where.reason}"
-        print(f"{said}. See: make pass-over", file=sys.stderr)
-        self._consumer.seek(tp, await after(self._consumer, tp, where.offset))
+        print(f"{left_out(tp, where)}. See: make pass-over", file=sys.stderr)
+        await self._fetching.leave_out(tp, where)
 
     async def _left(self) -> list[TopicPartition]:
         positions = {tp: await self._consumer.position(tp) for tp in self._ends}

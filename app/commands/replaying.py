@@ -16,6 +16,7 @@ from app.commands.reading import Reader
 from app.commands.running import Progress, tried
 from app.commands.span import Span
 from app.commands.targets import IntoCassandra, IntoRedis, Target, open_all, write_all
+from app.dead_letters import place_of
 from app.errors import Poison
 from app.models.transaction import unstorable
 from app.settings import Settings
@@ -64,7 +65,7 @@ async def run(settings: Settings, plan: Plan) -> None:
         await bookmark.finish()
     if cassandra and not cassandra.short:
         words += "; all rows are on all their replicas"
-    left_out = [*reader.unreadable, *unreadable]
+    left_out = [*map(place_of, reader.left_out), *unreadable]
     nothing = reader.total == 0 and not plan.span.is_whole
     _tell_end(words, wrong(cassandra, left_out, nothing=nothing))
 

@@ -15,9 +15,8 @@ from faust.cli import argument, option
 
 from app import topics
 from app.clients.fetching import Fetching
-from app.clients.tail import after
 from app.codec import Codec
-from app.commands.reading import connected
+from app.commands.reading import connected, left_out
 from app.commands.running import reason
 from app.errors import LogUnavailable, Poison
 from app.settings import Settings
@@ -53,7 +52,7 @@ async def show(settings: Settings, name: str, follow: bool) -> None:
         async for record in _by_time(consumer, fetching, ends):
             await _print(codec, record)
         while follow:
-            for record in await _some(consumer, fetching, partitions):
+            for record in await _some(fetching, partitions):
                 await _print(codec, record)
 
 
@@ -65,7 +64,7 @@ async def _by_time(
     while True:
         for tp, end in ends.items():
             while not next_ones[tp] and await consumer.position(tp) < end:
-                next_ones[tp].extend(await _some(consumer, fetching, [tp]))
+                next_ones[tp].extend(await _some(fetching, [tp]))
         oldest = min(
             (found[0] for found in next_ones.values() if found),
             key=lambda r: (r.timestamp, r.partition, r.offset),
@@ -76,14 +75,11 @@ async def _by_time(
         yield next_ones[TopicPartition(oldest.topic, oldest.partition)].popleft()
 
 
-async def _some(
-    consumer: AIOKafkaConsumer, fetching: Fetching, partitions: Sequence[TopicPartition]
-) -> list[Any]:
+async def _some(fetching: Fetching, partitions: Sequence[TopicPartition]) -> list[Any]:
     fetched, unreadable = await fetching.records(partitions, 0.5, AT_ONCE)
     for tp, where in unreadable.items():
-        said = f"{tp.topic}[{tp.partition}]@{where.offset} cannot be read and is left out: {where.reason}"
-        print(said, file=sys.stderr)
-        consumer.seek(tp, await after(consumer, tp, where.offset))
+        print(left_out(tp, where), file=sys.stderr)
+        await fetching.leave_out(tp, where)
     return [record for found in fetched.values() for record in found]
 
 

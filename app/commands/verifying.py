@@ -13,8 +13,8 @@ from app.commands.confirming import Seen, columns, looked_at_again
 from app.commands.counting import Counts, Tally
 from app.commands.facts import Fact
 from app.commands.gathering import Place, Places
-from app.commands.letters import Source
 from app.commands.running import Progress
+from app.dead_letters import Source, place_of
 from app.settings import Settings
 
 #: Looks at what seems wrong: after the second one the log was read on behind everything that a store had.
@@ -137,8 +137,7 @@ def _lost_letter(place: Place) -> Finding:
 
 
 def _left_out(batch: Source) -> Finding:
-    topic, partition, offset = batch
-    return Finding(f"{topic}[{partition}]@{offset}", "unreadable", "the log")
+    return Finding(place_of(batch), "unreadable", "the log")
 
 
 def _described(claims: Claims) -> str:

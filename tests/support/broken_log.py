@@ -12,7 +12,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
-BASE_OFFSET, LENGTH, CRC, CHECKED = 0, 8, 17, 21
+BASE_OFFSET, CRC, CHECKED = 0, 17, 21
 
 
 def batch(base: int, values: Sequence[bytes], codec: int = 0, header: bytes = b"name") -> bytearray:
@@ -40,7 +40,7 @@ class _State:
 
 
 class Log:
-    """What app.clients.fetching asks of a consumer, of partitions that are lists of batches."""
+    """What app.clients.fetching asks of a consumer, of partitions that are lists of batches of ten."""
 
     def __init__(self, partitions: dict[TopicPartition, list[bytes]], ends: dict[TopicPartition, int]):
         self._partitions = partitions
@@ -75,11 +75,7 @@ class Log:
 
     def _at(self, tp: TopicPartition, offset: int) -> bytes:
         """A broker finds the batch by where its files say that offsets are, damaged or not."""
-        found = [raw for (_, last), raw in self._placed(tp) if last >= offset]
-        return bytes(b"".join(found))
-
-    def _placed(self, tp: TopicPartition) -> list[tuple[tuple[int, int], bytes]]:
-        return [((n * 10, n * 10 + 9), raw) for n, raw in enumerate(self._partitions[tp])]
+        return b"".join(self._partitions[tp][max(0, offset) // 10 :])
 
     def _result(self, tp: TopicPartition, fetched: bytes) -> FetchResult:
         records = PartitionRecords(

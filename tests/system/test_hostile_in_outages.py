@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -27,6 +25,7 @@ from tests.support import hostile, http, log
 from tests.support.dead import Said, kill, whole
 from tests.support.http import Answer
 from tests.support.load import nothing_lost
+from tests.support.meanwhile import again_and_again
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 
@@ -106,25 +105,6 @@ def ready(url: str | None = None) -> tuple[int, dict[str, Any]]:
     return answer.status, answer.json["parts"]
 
 
-@contextmanager
-def emptied_again_and_again() -> Iterator[None]:
-    """Redis loses its data faster than the bff fills it."""
-    ended = threading.Event()
-
-    def empty() -> None:
-        with redis.Redis() as client:
-            while not ended.wait(0.05):
-                client.flushall()
-
-    thread = threading.Thread(target=empty)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
 def nodes_die_one_by_one() -> None:
     """With one node left both roles still work and say how it is; with none the worker is not ready."""
     for node, word in zip(NODES, ("ok (2 of 3 nodes up)", "1 of 3 nodes up: no quorum"), strict=False):
@@ -150,7 +130,8 @@ def the_log_has_the_reason_under_the_requests_id() -> None:
 
 def test_no_500_and_every_503_in_our_form_in_each_outage() -> None:
     clients = Clients()
-    with emptied_again_and_again():
+    # Redis loses its data faster than the bff fills it.
+    with redis.Redis() as client, again_and_again(client.flushall, 0.05):
         clients.ask("Redis being rebuilt")
     kill("kafka")
     clients.ask("Kafka down", 503)

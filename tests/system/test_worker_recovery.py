@@ -7,10 +7,9 @@ two different verdicts for one transaction_id and revision never are.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -19,6 +18,7 @@ from infra.native.census import is_flipped
 from infra.native.places import Verdict
 from tests.support import http, log
 from tests.support.feed import Feed, lowest, new_id, spread
+from tests.support.meanwhile import again_and_again
 
 WORKER, GROUP = "transactions", "transactions"
 BACKLOG = 20_000  # several seconds of work, so that its middle can be met
@@ -106,22 +106,10 @@ def test_stopped_in_the_middle_of_a_backlog() -> None:
     assert repeats(decided(backlog.ids)) == 0
 
 
-@contextmanager
-def fed_all_the_time(ids: dict[str, log.Place]) -> Iterator[None]:
+def fed_all_the_time(ids: dict[str, log.Place]) -> AbstractContextManager[None]:
     """Some hundred transactions a second, so that whatever happens happens in the middle of a batch."""
-    feed, enough = Feed(), threading.Event()
-
-    def go_on() -> None:
-        while not enough.wait(0.3):
-            ids.update(feed.send(200))
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        enough.set()
-        thread.join()
+    feed = Feed()
+    return again_and_again(lambda: ids.update(feed.send(200)), 0.3)
 
 
 def test_rebalanced_in_the_middle_of_a_batch() -> None:

@@ -58,11 +58,10 @@ RIGHTS: dict[str, set[str]] = {
     "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
     "app.dead_letters": set(),
     "app.dead_letter_limit": {"app.delivery", "app.errors", "app.metrics"},
-    "app.holds": {"app.clients.fetching"},
+    "app.holds": {"app.clients.fetching", "app.dead_letters"},
     "app.passed_over": {"app.clients.tail", "app.dead_letters", "app.errors", "app.holds", "app.topics"},
     "app.open_transactions": set(),
-    "app.waiting": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
-    "app.told_lately": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
+    "app.unfinished": {"app.groups", "app.topics", "app.resources", "app.models", "app.errors"},
     # Faust, and doors in
     "app.consumer": {"app.clients.fetching", "app.holds"},
     "app.sending": {"app.consumer", "app.topics", "app.errors", "app.models", "app.settings"},

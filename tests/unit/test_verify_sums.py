@@ -13,8 +13,9 @@ from app.commands.comparing import Problem, World
 from app.commands.counting import Counts, Tally
 from app.commands.facts import Fact, Facts
 from app.commands.gathering import Places
-from app.commands.letters import SENT_BACK, Sources, letters_of, told_by
+from app.commands.letters import SENT_BACK, Sources, letters_of
 from app.commands.verifying import Finding, Verification
+from app.dead_letters import told_by
 from app.models.status import TransactionStatus
 from app.models.transaction import shard_of
 from app.settings import Settings
