@@ -62,10 +62,10 @@ class PassedOver:
             return len(records) > LETTERS_MOST or records[0].offset <= seen
 
         letters = await self._tail.read_back(topics.DEAD_LETTER, tp.partition, far_enough)
-        if letters:
-            self._seen[tp, offset] = letters[-1].offset
         for letter in letters:
             told = told_by(letter)
             if source_of(told) == (tp.topic, tp.partition, offset) and NEXT in told:
                 return int(told[NEXT])
+        if letters:
+            self._seen[tp, offset] = letters[-1].offset
         return None
