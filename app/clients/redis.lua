@@ -1,9 +1,11 @@
 -- Remember statuses: of each transaction the highest revision, of all of them the newest `keep`.
 --
--- KEYS: 1 the order (a sorted set of sort keys, all with score 0), 2 the entries (a hash: sort key -> entry), 3 trimmed
+-- KEYS: 1 the order (a sorted set of sort keys, all with score 0), 2 the entries (a hash: sort key -> entry), 3 trimmed,
+-- 4 complete (how many there were when they were all)
 -- ARGV: 1 keep, then for each status: sort key, revision, entry ("<revision>\n<json>\n<json>")
 -- One script, so that no reader or writer sees a half of it, and no late writer covers a newer revision.
-local order, entries, trimmed = KEYS[1], KEYS[2], KEYS[3]
+local order, entries, trimmed, complete = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local keep = tonumber(ARGV[1])
 for i = 2, #ARGV, 3 do
   local key, revision, entry = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local held = redis.call('HGET', entries, key)
@@ -12,7 +14,7 @@ for i = 2, #ARGV, 3 do
     if not held then redis.call('ZADD', order, 0, key) end
   end
 end
-local over = redis.call('ZCARD', order) - tonumber(ARGV[1])
+local over = redis.call('ZCARD', order) - keep
 if over > 0 then
   local oldest = redis.call('ZRANGE', order, 0, over - 1)
   for i = 1, #oldest, 1000 do
@@ -21,5 +23,8 @@ if over > 0 then
     redis.call('HDEL', entries, unpack(some))
   end
   redis.call('SET', trimmed, 1)
+  -- What was trimmed was not lost: a bound that was lowered is no reason to fill all of it again.
+  local sign = redis.call('GET', complete)
+  if sign and tonumber(sign) > keep then redis.call('SET', complete, keep) end
 end
 return over

@@ -126,7 +126,7 @@ class RecentTransactions:
         """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""
         for start in range(0, len(entries), SCRIPT_ENTRIES):
             arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
-            call = self._remember(keys=[ORDER, ENTRIES, TRIMMED], args=[self._keep, *arguments])
+            call = self._remember(keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, *arguments])
             await self._asked(call)
 
     async def newest(self, limit: int, before: str | None) -> Page:

@@ -30,9 +30,11 @@ def _empty() -> Iterable[None]:
         redis.flushdb()
 
 
-def with_recent(do: Callable[[RecentTransactions], Awaitable[Any]], timeout: float = 5) -> Any:
+def with_recent(
+    do: Callable[[RecentTransactions], Awaitable[Any]], timeout: float = 5, keep: int = KEEP
+) -> Any:
     async def run() -> Any:
-        recent = RecentTransactions(Settings(redis_url=URL, recent_transactions=KEEP, redis_timeout=timeout))
+        recent = RecentTransactions(Settings(redis_url=URL, recent_transactions=keep, redis_timeout=timeout))
         await recent.open()
         try:
             return await do(recent)
@@ -105,6 +107,26 @@ def test_an_older_one_than_the_bound_does_not_push_a_newer_one_out() -> None:
     page = with_recent(do)
     assert json.loads(page.entries[-1])["transaction_id"] == ids[1]
     assert page.trimmed
+
+
+def test_a_lower_bound_leaves_the_newest_complete() -> None:
+    ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 201))
+
+    async def fill(recent: RecentTransactions) -> None:
+        filling = await recent.begin_filling()
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[:-1]])
+        await recent.mark_complete(filling, trimmed=False)
+
+    async def add(recent: RecentTransactions) -> Any:
+        await recent.remember([entry_of(revision(ids[-1], 1))])
+        return await recent.newest(KEEP, None), await recent.is_complete()
+
+    with_recent(fill, keep=KEEP + 1000)
+    page, complete = with_recent(add)
+    assert [json.loads(text)["transaction_id"] for text in page.entries] == ids[: -KEEP - 1 : -1]
+    assert page.complete
+    assert page.trimmed
+    assert complete
 
 
 def test_the_sign_of_completeness_goes_with_the_data() -> None:
