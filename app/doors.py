@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app import topics
+from app.clients.partitioner import partition_of
 from app.dead_letters import LEAST, MOST, letter_of
+from app.deduplication import OF_A_PARTITION, Place
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import Transaction
+from app.pipeline import Claimed
 
 if TYPE_CHECKING:
     from app.pipeline import DeadLetter
     from app.resources import Resources
+
+log = logging.getLogger(__name__)
 
 #: Milliseconds that the clocks of Kafka and of a bff may differ.
 CLOCKS_APART = 60_000
@@ -28,47 +34,65 @@ class RealDoors:
         self._resources = resources
         self._letter_most = MOST  # bytes
         self._taken_at: dict[int, float] = {}  # by partition, seconds since 1970
+        self.partitions = 0
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created, or what is wrong with them."""
         return await self._resources.created.decode(values)
 
-    async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
-        """Take the status partition, then read its tail back to the first verdict on a record before `from_offset`.
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+        """Take the status partition, then read back whom it has a status of.
 
-        Taken first, so that nobody else can add to what is read.
-        Verdicts are told in the order of their source offsets, so everything older is older work.
+        Taken first, so that nobody else can add to what is read. First verdicts are told in the order of their source
+        offsets, so behind one on a record before `from_offset` there is older work only.
         """
+        (self.partitions,) = await self._resources.log.partition_counts((topics.CREATED,))
         await self._resources.teller.take(partition)
         self._taken_at[partition] = time.time()
-        decode = self._resources.status.decode
+        offsets: dict[str, int] = {}
+        older_work, oldest_ms = False, int(time.time() * 1000)
 
-        async def first_verdicts(records: Sequence[Any]) -> list[TransactionStatus]:
-            decoded = await decode([record.value for record in records])
-            return [
-                status
-                for status in decoded
-                if not isinstance(status, Poison)
-                and status["revision"] == FIRST_VERDICT
-                and status["source_partition"] == partition
-            ]
+        async def take(records: Sequence[Any]) -> bool:
+            nonlocal older_work, oldest_ms
+            for record in reversed(records):
+                if record.key is not None:
+                    offsets[record.key.decode(errors="replace")] = record.offset
+            if records:
+                oldest_ms = records[0].timestamp
+            older_work = older_work or await self._has_older_work(records, partition, from_offset)
+            return len(offsets) >= (min(OF_A_PARTITION, most) if older_work else most)
 
-        async def far_enough(records: Sequence[Any]) -> bool:
-            return any(status["source_offset"] < from_offset for status in await first_verdicts(records))
+        back = await self._resources.tail.read_back(topics.STATUS, partition, take, since=read_to)
+        all_known = back.whole or back.start == read_to
+        if not older_work and not all_known:
+            log.warning(
+                "Partition %d goes on at offset %d, more than %d decided transactions back: did its group lose its "
+                "offsets? Each one that is older is looked up in Cassandra, and none is decided twice",
+                partition, from_offset, len(offsets),
+            )  # fmt: skip
+        return Claimed(offsets, back.end, None if all_known else oldest_ms)
 
-        records = await self._resources.tail.read_back(topics.STATUS, partition, far_enough)
-        verdicts = await first_verdicts(records)
-        known: dict[int, TransactionStatus] = {}
-        for status in verdicts:
-            offset = status["source_offset"]
-            held = known.get(offset)
-            # The first one told is the verdict; one on another transaction is of a topic made anew, and counts.
-            if offset >= from_offset and (held is None or held["transaction_id"] != status["transaction_id"]):
-                known[offset] = status
-        return known
+    async def _has_older_work(self, records: Sequence[Any], partition: int, from_offset: int) -> bool:
+        """Whether the first of these that is a first verdict is on a record before `from_offset`."""
+        for record in records:
+            (status,) = await self._resources.status.decode([record.value])
+            is_first = not isinstance(status, Poison) and status["revision"] == FIRST_VERDICT
+            if is_first and status["source_partition"] == partition:
+                return bool(status["source_offset"] < from_offset)
+        return False
 
-    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
-        """Those that have a row; when the rows cannot tell, those that have a verdict in the log.
+    async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
+        """The statuses at these places in the log, as far as they are there."""
+        found: dict[Place, TransactionStatus | Poison] = {}
+        for partition in {partition for partition, _ in places}:
+            offsets = (offset for number, offset in places if number == partition)
+            records = await self._resources.tail.at(topics.STATUS, partition, offsets)
+            statuses = await self._resources.status.decode([record.value for record in records.values()])
+            found |= {(partition, offset): s for offset, s in zip(records, statuses, strict=True)}
+        return found
+
+    async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
+        """Their rows; when the rows cannot tell, their statuses in the log.
 
         Rows written while fewer than a quorum of replicas lived, by us or by an earlier owner of the partition, may be
         on any one replica: for what was asked before the last such moment that we know of, all must say no.
@@ -79,35 +103,45 @@ class RealDoors:
         )
         older_than = whole_since + CLOCKS_APART / 1000
         try:
-            found = await table.having_rows(transactions)
-            missing = [one for one in transactions if one["transaction_id"] not in found]
+            found = await table.rows_of(transactions, everywhere=False)
+            ids = {row["transaction_id"] for row in found}
+            missing = [one for one in transactions if one["transaction_id"] not in ids]
             if older := [one for one in missing if one["event_timestamp"] < older_than]:
-                found |= await table.having_rows(older, everywhere=True)
+                found += await table.rows_of(older, everywhere=True)
         except StoreUnavailable:
             return await self._told_before(partition, transactions)
         return found
 
-    async def _told_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+    async def _told_before(
+        self, partition: int, transactions: Sequence[Transaction]
+    ) -> list[TransactionStatus]:
         """Reads the status partition back to before the oldest of the transactions was asked."""
         oldest = min(one["event_timestamp"] for one in transactions) * 1000 - CLOCKS_APART
         ids = {one["transaction_id"] for one in transactions}
-        decode = self._resources.status.decode
+        found: list[TransactionStatus] = []
 
-        async def far_enough(records: Sequence[Any]) -> bool:
+        async def take(records: Sequence[Any]) -> bool:
+            values = [one.value for one in records if (one.key or b"").decode(errors="replace") in ids]
+            found.extend(
+                one for one in await self._resources.status.decode(values) if not isinstance(one, Poison)
+            )
             return any(record.timestamp < oldest for record in records)
 
-        records = await self._resources.tail.read_back(topics.STATUS, partition, far_enough)
-        statuses = await decode([record.value for record in records])
-        return ids & {status["transaction_id"] for status in statuses if not isinstance(status, Poison)}
+        await self._resources.tail.read_back(topics.STATUS, partition, take)
+        return found
+
+    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
+        """Whether the default of most producers puts this key into another partition."""
+        return partition_of(transaction_id.encode(), self.partitions) != partition
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Through Envoy."""
         return await self._resources.antifraud.assess(transactions)
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
         """Into transaction_status, in the partition of the same number."""
         encode = self._resources.status.encode
-        await self._resources.teller.tell(
+        return await self._resources.teller.tell(
             partition, ((status["transaction_id"], encode(status), []) for status in statuses)
         )
 

@@ -76,7 +76,11 @@ REPEATED = _counter(
     "verdicts_repeated_total", "Verdicts found in the log and repeated instead of asked for again"
 )
 TWINS = _counter(
-    "twins_total", "Records of a transaction that was in the log already (Idempotency-Key), passed over"
+    "twins_total", "Records of a transaction_id that is decided already, of the same content: passed over"
+)
+OTHER_CONTENT = _counter(
+    "other_content_total",
+    "Records of a transaction_id that is decided already, for other content: dead letters",
 )
 DEAD_LETTERS = _counter("dead_letters_total", "Records that nobody can handle, put aside")
 DEAD_LETTERS_HELD = _gauge(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from app import topics
-from app.clients.tail import FarEnough
+from app.clients.tail import Back, Take
 from app.dead_letters import NEXT, source_of, told_by
 from app.errors import LogUnavailable
 from app.holds import AGAIN_AFTER, Holds, log
@@ -21,8 +21,8 @@ LETTERS_MOST = 100_000
 class Tail(Protocol):
     """See app.clients.tail.TailReader."""
 
-    async def read_back(self, topic: str, partition: int, far_enough: FarEnough) -> Sequence[Any]:
-        """The newest records, until `far_enough`."""
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
+        """The newest records, step by step."""
 
 
 class Consumer(Protocol):
@@ -39,7 +39,7 @@ class PassedOver:
 
     def __init__(self, tail: Tail, consumer: Consumer):
         self._tail, self._consumer = tail, consumer
-        # By what is held: the newest letter's offset at the last look, which had no letter of it.
+        # By what is held: how far the dead letters were read at the last look, which had no letter of it.
         self._seen: dict[tuple[TP, int], int] = {}
 
     async def run(self) -> None:
@@ -56,16 +56,22 @@ class PassedOver:
 
     async def _after(self, tp: TP, offset: int) -> int | None:
         """The offset behind the batch at `offset`, if that one is in the dead letters."""
-        seen = self._seen.get((tp, offset), -1)
+        after: list[int] = []
+        looked_at = 0
 
-        async def far_enough(records: Sequence[Any]) -> bool:
-            return len(records) > LETTERS_MOST or records[0].offset <= seen
+        async def take(letters: Sequence[Any]) -> bool:
+            nonlocal looked_at
+            looked_at += len(letters)
+            after.extend(
+                int(told[NEXT])
+                for told in map(told_by, letters)
+                if source_of(told) == (tp.topic, tp.partition, offset) and NEXT in told
+            )
+            return bool(after) or looked_at > LETTERS_MOST
 
-        letters = await self._tail.read_back(topics.DEAD_LETTER, tp.partition, far_enough)
-        for letter in letters:
-            told = told_by(letter)
-            if source_of(told) == (tp.topic, tp.partition, offset) and NEXT in told:
-                return int(told[NEXT])
-        if letters:
-            self._seen[tp, offset] = letters[-1].offset
+        seen = self._seen.get((tp, offset), 0)
+        back = await self._tail.read_back(topics.DEAD_LETTER, tp.partition, take, since=seen)
+        if after:
+            return after[0]
+        self._seen[tp, offset] = back.end
         return None

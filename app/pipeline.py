@@ -1,7 +1,7 @@
-"""What happens to a transaction, top to bottom: decode, recall, twins, assess, tell, store. No Faust, no sockets.
+"""What happens to a transaction, top to bottom: decode, deduplicate, assess, tell, store. No Faust, no sockets.
 
 transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
-                       decode, recall, twins, transaction_status  Cassandra
+                       decode, deduplicate,   transaction_status  Cassandra
                        assess                 (poison: dead letters)
 """
 
@@ -11,41 +11,55 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from app import metrics
 from app.asking import Asking, WhenDown
 from app.dead_letter_limit import DeadLetterLimit
-from app.delivery import Batch, Round
+from app.deduplication import MOST, DecidedIds, Place
+from app.delivery import NOBODYS, Batch, Round
 from app.errors import Poison, Transient
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import MAY_BE_TWICE, Transaction, unstorable
+from app.models.transaction import Transaction, same_content, unstorable
 from app.narration import Narrator
-from app.twins import Fresh, Twins
 
 log = logging.getLogger(__name__)
+
+#: The reason of the dead letter of a record whose id has a verdict on something else.
+OTHER_CONTENT = "transaction_id is decided already, for other content"
 
 
 class Doors(Protocol):
     """What the pipeline asks of the world outside; each may raise Transient and is then asked again."""
 
+    partitions: int  # of transaction_created, known from the first claim on
+
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""
 
-    async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
-        """Own the partition from now on; first verdicts on its records from `from_offset` on, by source offset."""
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+        """Own the status partition from now on, then read back whom it has a status of.
 
-    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
-        """The ids of those that have a verdict in the partition's past."""
+        As far as a status of a record before `from_offset`, or to `read_to`, but `most` ids.
+        """
+
+    async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
+        """The statuses at these places in the log, as far as they are there."""
+
+    async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
+        """The statuses of those that have one in a store, or in the partition's past."""
+
+    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
+        """Whether records of this id are usually in another partition."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """What antifraud says."""
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
-        """Into the log, all or none; after a failure only `recall` can say which."""
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
+        """Into the log, all or none, and at which offsets; after a failure only `claim` can say whether."""
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic."""
@@ -63,6 +77,27 @@ class DeadLetter:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What was read of a status partition: offsets by id, the newest first, up to `end`.
+
+    `older_than_ms`: what is not among them was published before that time; None: there is nothing else.
+    """
+
+    offsets: dict[str, int]
+    end: int
+    older_than_ms: int | None = None
+
+
+class Asked(NamedTuple):
+    """A record of transaction_created; Poison where it cannot be read and only its key says whose it is."""
+
+    partition: int
+    record: Any
+    transaction_id: str
+    transaction: Transaction | Poison
+
+
 #: A round that fails by a fault of ours is tried so often as a whole, then record by record.
 TRIES_TOGETHER = 3
 
@@ -75,7 +110,6 @@ class Decided:
     to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
     is_counted: bool = False  # by the limit of dead letters
-    marked: list[tuple[int, str]] = field(default_factory=list)  # of these, what may be in the log twice
 
     def add(self, other: Decided) -> None:
         """What was decided later, of the same round."""
@@ -83,7 +117,6 @@ class Decided:
         for partition, statuses in other.to_tell.items():
             self.to_tell.setdefault(partition, []).extend(statuses)
         self.to_store += other.to_store
-        self.marked += other.marked
 
 
 class RecordByRecord:
@@ -150,65 +183,111 @@ class Pipeline:
         self._doors = doors
         self._narrator = narrator
         self._asking = Asking(doors.assess, narrator, when_down=when_down, patience=patience)
-        self._recalled: dict[int, dict[int, TransactionStatus]] = {}
-        self._twins = Twins(doors.decided_before)
+        self._decided = DecidedIds()
+        self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet told
+        self._claimed: set[int] = set()  # partitions, in this generation
+        self._claimed_for: Round | None = None
+        self._generation = NOBODYS
         self._alone = RecordByRecord(self._decide)
         self._unsure: set[int] = set()  # partitions whose last tell failed
 
     async def decide(self, round_: Round) -> None:
-        """Every record gets its verdict: the one in the log if there is one, else antifraud's."""
-        await self._recall_new(round_)
+        """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
+        await self._claim_new(round_)
         await self._alone.decide(round_)
 
-    async def _decide(self, round_: Round) -> None:
-        work = Decided()
-        fresh: list[Fresh] = []
-        for batch in round_.batches:
-            known = self._recalled.get(batch.partition, {})
-            records = await self._doors.decode([record.value for record in batch.records])
-            for record, transaction in zip(batch.records, records, strict=True):
-                twice = MAY_BE_TWICE in record.headers
-                if verdict := _verdict_on(transaction, known.get(record.offset)):
-                    work.to_store.append(verdict)
-                    if twice:
-                        work.marked.append((batch.partition, verdict["transaction_id"]))
-                elif poison := _poison(transaction):
-                    work.letters.append(DeadLetter(record, batch.partition, poison))
-                else:
-                    fresh.append(Fresh(batch.partition, record.offset, transaction, twice))  # type: ignore[arg-type]
-        repeated = len(work.to_store)
-        firsts = await self._twins.firsts(fresh, [id_ for _, id_ in work.marked])
-        self._file(work, firsts, await self._asking.assess([one.transaction for one in firsts]))
-        metrics.REPEATED.inc(repeated)
-        metrics.TWINS.inc(len(fresh) - len(firsts))
-        round_.work = work
-
-    async def _recall_new(self, round_: Round) -> None:
+    async def _claim_new(self, round_: Round) -> None:
         """What an earlier owner of a partition (or we, before a rebalance) told of these records already."""
+        if round_ is self._claimed_for:
+            return
+        if round_.generation != self._generation:
+            self._generation = round_.generation
+            self._claimed.clear()
         firsts: dict[int, int] = {}
         for batch in round_.batches:
             if (batch.topic, batch.partition) in round_.first_of:
                 firsts.setdefault(batch.partition, batch.records[0].offset)
-                self._twins.forget(batch.partition)
-        await _all(self._recall(partition, offset) for partition, offset in firsts.items())
+        if firsts:
+            # Nothing is at work before a partition's first batch, so these were given up untold.
+            self._under_way.clear()
+            most = MOST // len(firsts)
+            await _all(self._claim(partition, offset, most) for partition, offset in firsts.items())
+        self._claimed_for = round_
 
-    async def _recall(self, partition: int, from_offset: int) -> None:
-        known = self._recalled[partition] = await self._doors.recall(partition, from_offset)
+    async def _claim(self, partition: int, from_offset: int, most: int) -> None:
+        read_to = self._decided.read_to(partition)
+        claimed = await self._doors.claim(partition, from_offset, read_to, most)
+        self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
+        self._claimed.add(partition)
         self._unsure.discard(partition)
-        if known:
-            log.info(
-                "%d verdicts of partition %d are in the log already: not asked again", len(known), partition
-            )
 
-    def _file(self, work: Decided, fresh: Sequence[Fresh], said: Sequence[Assessment]) -> None:
+    async def _decide(self, round_: Round) -> None:
+        work = Decided()
+        asked: list[Asked] = []
+        for batch in round_.batches:
+            records = await self._doors.decode([record.value for record in batch.records])
+            for record, transaction in zip(batch.records, records, strict=True):
+                poison = _poison(transaction)
+                # A verdict stands also on what can be read no longer.
+                id_ = _key(record) if poison else transaction["transaction_id"]  # type: ignore[index]
+                asked.append(Asked(batch.partition, record, id_, poison or transaction))
+        fresh, repeated = _sorted(work, asked, await self._first_of(asked))
+        self._file(work, fresh, await self._asking.assess([one.transaction for one in fresh]))  # type: ignore[misc]
+        metrics.REPEATED.inc(repeated.total())
+        for partition, count in repeated.items():
+            log.info("%d verdicts of partition %d are in the log already: not asked again", count, partition)
+        metrics.TWINS.inc(len(asked) - len(fresh) - len(work.letters) - repeated.total())
+        metrics.OTHER_CONTENT.inc(sum(letter.reason == OTHER_CONTENT for letter in work.letters))
+        round_.work = work
+
+    async def _first_of(self, asked: Sequence[Asked]) -> dict[str, TransactionStatus | Poison]:
+        """The statuses that these ids have already; Poison for one that cannot be read."""
+        found: dict[str, TransactionStatus | Poison] = {}
+        places: dict[str, Place] = {}
+        unsure: list[Asked] = []
+        # A worker that does not have all partitions cannot know what another has decided.
+        alone = len(self._claimed) == self._doors.partitions
+        now_ms = time.time() * 1000
+        for one in asked:
+            id_ = one.transaction_id
+            if status := self._under_way.get(id_):
+                found[id_] = status
+            elif place := self._decided.place_of(id_):
+                places[id_] = place
+            elif self._decided.may_be_forgotten(id_, now_ms) or (
+                not alone and self._doors.is_elsewhere(one.partition, id_)
+            ):
+                unsure.append(one)
+        if places:
+            found |= await self._in_log(places)
+            # What the log has no longer, the stores have.
+            unsure += [one for one in asked if one.transaction_id in places.keys() - found.keys()]
+        return found | await self._looked_up(unsure)
+
+    async def _looked_up(self, unsure: Sequence[Asked]) -> dict[str, TransactionStatus]:
+        by_partition: dict[int, list[Transaction]] = {}
+        for one in unsure:
+            if not isinstance(one.transaction, Poison):
+                by_partition.setdefault(one.partition, []).append(one.transaction)
+        found = [await self._doors.look_up(partition, some) for partition, some in by_partition.items()]
+        return {one["transaction_id"]: one for some in found for one in some}
+
+    async def _in_log(self, places: Mapping[str, Place]) -> dict[str, TransactionStatus | Poison]:
+        there = await self._doors.statuses_at(list(places.values()))
+        pairs = ((id_, there.get(place)) for id_, place in places.items())
+        return {
+            id_: one
+            for id_, one in pairs
+            if one and (isinstance(one, Poison) or one["transaction_id"] == id_)
+        }
+
+    def _file(self, work: Decided, fresh: Sequence[Asked], said: Sequence[Assessment]) -> None:
         now_ms = int(time.time() * 1000)
-        for (partition, offset, transaction, twice), assessment in zip(fresh, said, strict=True):
-            status = decided(transaction, assessment, partition, offset, now_ms)
-            work.to_tell.setdefault(partition, []).append(status)
+        for one, assessment in zip(fresh, said, strict=True):
+            status = decided(one.transaction, assessment, one.partition, one.record.offset, now_ms)  # type: ignore[arg-type]
+            work.to_tell.setdefault(one.partition, []).append(status)
             work.to_store.append(status)
-            if twice:
-                work.marked.append((partition, transaction["transaction_id"]))
-        self._twins.decided(work.marked)
+            self._under_way[one.transaction_id] = status
 
     async def tell(self, round_: Round) -> None:
         """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
@@ -223,38 +302,45 @@ class Pipeline:
         await _all(self._tell(work, partition) for partition in list(work.to_tell))
 
     async def _tell(self, work: Decided, partition: int) -> None:
+        ours = work.to_tell[partition]
         if partition in self._unsure:
-            await self._recall(partition, work.to_tell[partition][0]["source_offset"])
-        self._repeat_known(work, partition)
-        if work.to_tell[partition]:
+            await self._claim(partition, ours[0]["source_offset"], MOST)
+        await self._drop_what_is_told(work, partition)
+        if to_tell := work.to_tell[partition]:
             try:
-                await self._doors.tell(partition, work.to_tell[partition])
+                offsets = await self._doors.tell(partition, to_tell)
             except Transient:
                 # It may be in the log, and somebody else may own the partition: look before the next try.
                 self._unsure.add(partition)
                 raise
-            _count(work.to_tell[partition])
+            self._decided.published(partition, [one["transaction_id"] for one in to_tell], offsets)
+            _count(to_tell)
+        for one in ours:
+            self._under_way.pop(one["transaction_id"], None)
         del work.to_tell[partition]
 
-    def _repeat_known(self, work: Decided, partition: int) -> None:
+    async def _drop_what_is_told(self, work: Decided, partition: int) -> None:
         """Where the log has a verdict by now, that one is stored, and ours is dropped untold."""
-        known = self._recalled.get(partition, {})
         ours = work.to_tell[partition]
-        found = {o: v for s in ours if (v := _verdict_on(s, known.get(o := s["source_offset"])))}
-        work.to_tell[partition] = [s for s in ours if s["source_offset"] not in found]
+        places = {
+            id_: place for one in ours if (place := self._decided.place_of(id_ := one["transaction_id"]))
+        }
+        if not places:
+            return
+        found = await self._in_log(places)
+        work.to_tell[partition] = [one for one in ours if one["transaction_id"] not in found]
         metrics.REPEATED.inc(len(found))
-        if found:
-            work.to_store = [
-                found.get(s["source_offset"], s) if s["source_partition"] == partition else s
-                for s in work.to_store
-            ]
+        to_store = [found.get(one["transaction_id"], one) for one in work.to_store]
+        work.to_store = [one for one in to_store if not isinstance(one, Poison)]
+        for id_, poison in found.items():
+            if isinstance(poison, Poison):
+                log.error("%s has a verdict in the log that cannot be read, and no row: %s", id_, poison)
 
     async def store(self, round_: Round) -> None:
         """The rows, derived from what is in the log."""
         work: Decided = round_.work
         if work.to_store:
             await self._doors.store(work.to_store)
-        self._twins.stored(work.marked)
         self._narrator.decided(work.to_store)
 
 
@@ -270,16 +356,48 @@ def _count(told: Sequence[TransactionStatus]) -> None:
         metrics.VERDICTS.labels(status, reason or "").inc(count)
 
 
-def _verdict_on(
-    transaction: Transaction | Poison, recorded: TransactionStatus | None
-) -> TransactionStatus | None:
-    """What is recorded for its place, unless of another transaction: in a topic made anew the offsets begin again."""
-    if recorded is None or isinstance(transaction, Poison):
-        return recorded
-    return recorded if recorded["transaction_id"] == transaction["transaction_id"] else None
+def _sorted(
+    work: Decided, asked: Sequence[Asked], firsts: Mapping[str, TransactionStatus | Poison]
+) -> tuple[list[Asked], Counter[int]]:
+    """Those to be assessed, and how many verdicts of each partition are repeated; the letters go to `work`.
+
+    What is left is of the same content as one before it: that one is told and stored, and there is no more to do.
+    """
+    fresh: dict[str, Asked] = {}
+    repeated: Counter[int] = Counter()
+    for one in asked:
+        id_ = one.transaction_id
+        first = firsts.get(id_) or (fresh[id_].transaction if id_ in fresh else None)
+        if _is_on(first, one):
+            work.to_store.append(first)  # type: ignore[arg-type]
+            repeated[one.partition] += 1
+        elif reason := _why_not(one.transaction, first):
+            work.letters.append(DeadLetter(one.record, one.partition, reason))
+        elif first is None:
+            fresh[id_] = one
+    return list(fresh.values()), repeated
 
 
-def _poison(transaction: Transaction | Poison) -> str | None:
+def _why_not(transaction: Transaction | Poison, first: Transaction | Poison | None) -> str | None:
     if isinstance(transaction, Poison):
         return str(transaction)
-    return unstorable(transaction)
+    if isinstance(first, Poison):
+        return f"transaction_id is decided already, and its status cannot be read: {first}"
+    return None if first is None or same_content(transaction, first) else OTHER_CONTENT
+
+
+def _is_on(status: Any, asked: Asked) -> bool:
+    """Whether it is the status of this very record."""
+    place = (asked.partition, asked.record.offset)
+    return isinstance(status, dict) and (status.get("source_partition"), status.get("source_offset")) == place
+
+
+def _key(record: Any) -> str:
+    return (record.key or b"").decode(errors="replace")
+
+
+def _poison(transaction: Transaction | Poison) -> Poison | None:
+    if isinstance(transaction, Poison):
+        return transaction
+    reason = unstorable(transaction)
+    return Poison(reason) if reason else None

@@ -50,26 +50,27 @@ async def _of_all(
 
 
 async def _told(resources: Resources, partition: int, done: int) -> list[TransactionStatus]:
-    async def statuses(records: Sequence[Any]) -> list[TransactionStatus]:
-        decoded = await resources.status.decode([record.value for record in records])
-        return [status for status in decoded if not isinstance(status, Poison)]
+    found: list[TransactionStatus] = []
 
-    async def far_enough(records: Sequence[Any]) -> bool:
-        return len(records) >= AT_MOST or any(
-            status["revision"] == FIRST_VERDICT and status["source_offset"] < done
-            for status in await statuses(records)
+    async def take(records: Sequence[Any]) -> bool:
+        decoded = await resources.status.decode([record.value for record in records])
+        found[:0] = statuses = [status for status in decoded if not isinstance(status, Poison)]
+        return len(found) >= AT_MOST or any(
+            status["revision"] == FIRST_VERDICT and status["source_offset"] < done for status in statuses
         )
 
-    return await statuses(await resources.tail.read_back(topics.STATUS, partition, far_enough))
+    await resources.tail.read_back(topics.STATUS, partition, take)
+    return found
 
 
 async def _waiting(resources: Resources, partition: int, done: int) -> list[Transaction]:
     most = resources.settings.recent_transactions
+    values: list[bytes | None] = []
 
-    async def far_enough(records: Sequence[Any]) -> bool:
-        return len(records) >= most or records[0].offset <= done
+    async def take(records: Sequence[Any]) -> bool:
+        values[:0] = [record.value for record in records]
+        return len(values) >= most
 
-    records = await resources.tail.read_back(topics.CREATED, partition, far_enough)
-    values = [record.value for record in records[-most:] if record.offset >= done]
-    found = await resources.created.decode(values)
+    await resources.tail.read_back(topics.CREATED, partition, take, since=done)
+    found = await resources.created.decode(values[-most:])
     return [one for one in found if not isinstance(one, Poison) and not unstorable(one)]

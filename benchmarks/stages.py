@@ -40,7 +40,7 @@ STAGES = Parts(
     {
         "decode": ("app/codec.py:decode", "app/codec.py:_decode", "app/codec.py:_read", "app/codec.py:_schema_id",
                    "app/doors.py:decode"),
-        "assess": ("app/clients/antifraud.py", "app/asking.py", "app/twins.py", "app/pipeline.py:decide",
+        "assess": ("app/clients/antifraud.py", "app/asking.py", "app/deduplication.py", "app/pipeline.py:decide",
                    "app/pipeline.py:_file", "grpc/", "google/"),
         "tell": ("app/codec.py:encode", "app/clients/teller.py", "app/clients/kafka.py", "aiokafka/producer/",
                  "app/pipeline.py:tell", "app/pipeline.py:_tell"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.partitioner import DefaultPartitioner
 
 from app import metrics
 from app.clients.outbox import Outbox
+from app.clients.partitioner import partition_of
 from app.errors import LogUnavailable, NotTaken, Poison
 from app.settings import Settings
 
@@ -25,9 +25,6 @@ MAX_BATCH_BYTES = 900_000
 REQUEST_TIMEOUT = 15.0
 #: Milliseconds until a partition that was added to a topic is written to and read; clients' default is five minutes.
 METADATA_MAX_AGE = 5_000
-
-#: Every producer's default, Java's too: records of one key are in one partition.
-_partition = DefaultPartitioner()
 
 
 class Log:
@@ -83,9 +80,7 @@ class Log:
             raise LogUnavailable(f"no broker answers: {exc!r}") from exc
         return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
-    async def publish(
-        self, topic: str, key: str, value: bytes, timeout: float, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> None:
+    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
         """One record, acknowledged; NotTaken; LogUnavailable after `timeout` seconds: then it may still get there.
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
@@ -97,8 +92,8 @@ class Log:
             raise NotTaken(f"{self._outbox.held} records wait for Kafka's answer already")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        partition = _partition(key.encode(), sorted(await _partitions(producer, topic, timeout)), ())
-        answer = self._outbox.put(topic, partition, (key, value, list(headers)))
+        partition = partition_of(key.encode(), len(await _partitions(producer, topic, timeout)))
+        answer = self._outbox.put(topic, partition, (key, value, []))
         # A timer costs a tenth of what wait_for and its task do.
         timer = loop.call_at(until, _give_up, answer, timeout)
         try:
@@ -134,9 +129,9 @@ class Log:
             raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
 
 
-async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) -> Iterable[int]:
+async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) -> Collection[int]:
     """Known at once, but for a topic that has not been asked about yet."""
-    known: Iterable[int] | None = producer.client.cluster.partitions_for_topic(topic)
+    known: Collection[int] | None = producer.client.cluster.partitions_for_topic(topic)
     if known:
         return known
     try:

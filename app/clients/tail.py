@@ -1,10 +1,12 @@
-"""Out of the log: a partition read backward from its end."""
+"""Out of the log: a partition read backward from its end, or at given offsets."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,12 +18,24 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FIRST_STEP = 500
+#: Records of a step back: a few first, since that is mostly enough; never more than fit in memory at once.
+FIRST_STEP, STEP_MOST = 500, 10_000
 #: Seconds without a record; a long way back may take longer.
 TIMEOUT = 30.0
-MOST_AT_ONCE = 10_000
+#: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
+GAP_MOST = 1000
 
-FarEnough = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
+#: Takes the records of one step, oldest first; True when it needs no older ones.
+Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What was read back of a partition: the offsets from `start` to before `end`; `whole`: there is nothing older."""
+
+    start: int
+    end: int
+    whole: bool
 
 
 class TailReader:
@@ -30,8 +44,41 @@ class TailReader:
     def __init__(self, settings: Settings):
         self._settings = settings
 
-    async def read_back(self, topic: str, partition: int, far_enough: FarEnough) -> list[ConsumerRecord]:
-        """The partition's newest records, oldest first, going back until `far_enough(them)` or the beginning."""
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
+        """Hand the partition's newest records to `take`, step by step back to `since`, the beginning, or its word.
+
+        LogUnavailable. An offset `since` that the partition has not reached counts as 0: it was made anew.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._consumer(tp) as (consumer, patience):
+            end = (await written_ends(self._settings, [tp]))[tp]
+            beginning = (await consumer.beginning_offsets([tp]))[tp]
+            stop = max(beginning, since if since <= end else 0)
+            consumer.assign([tp])  # not before: it would begin to wait for news at the end
+            fetching, start, step = Fetching(consumer), end, FIRST_STEP
+            while start > stop:
+                upto, start, step = start, max(stop, start - step), min(step * 4, STEP_MOST)
+                if await take(await _read(consumer, fetching, tp, start, upto, patience)):
+                    break
+            return Back(start, end, whole=start == 0)
+
+    async def at(self, topic: str, partition: int, offsets: Iterable[int]) -> dict[int, ConsumerRecord]:
+        """The records at these offsets, as far as they are there; LogUnavailable."""
+        wanted = set(offsets)
+        tp = TopicPartition(topic, partition)
+        found: dict[int, ConsumerRecord] = {}
+        async with self._consumer(tp) as (consumer, patience):
+            end = (await written_ends(self._settings, [tp]))[tp]
+            beginning = (await consumer.beginning_offsets([tp]))[tp]
+            consumer.assign([tp])
+            fetching = Fetching(consumer)
+            for start, upto in runs(sorted(offset for offset in wanted if beginning <= offset < end)):
+                records = await _read(consumer, fetching, tp, start, upto, patience)
+                found |= {record.offset: record for record in records if record.offset in wanted}
+        return found
+
+    @asynccontextmanager
+    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[tuple[AIOKafkaConsumer, asyncio.Timeout]]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_brokers,
             enable_auto_commit=False,
@@ -40,13 +87,22 @@ class TailReader:
         try:
             async with asyncio.timeout(TIMEOUT) as patience:
                 await consumer.start()
-                tp = TopicPartition(topic, partition)
-                end = (await written_ends(self._settings, [tp]))[tp]
-                return await _read_back(consumer, tp, end, far_enough, patience)
+                yield consumer, patience
         except (KafkaError, OSError, TimeoutError) as exc:
-            raise LogUnavailable(f"the end of {topic}[{partition}] could not be read: {exc!r}") from exc
+            raise LogUnavailable(f"{tp.topic}[{tp.partition}] could not be read back: {exc!r}") from exc
         finally:
             await consumer.stop()
+
+
+def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted offsets as ranges (first, behind the last) that are read at once."""
+    found: list[tuple[int, int]] = []
+    for offset in offsets:
+        if found and offset - found[-1][1] < GAP_MOST and offset - found[-1][0] < STEP_MOST:
+            found[-1] = found[-1][0], offset + 1
+        else:
+            found.append((offset, offset + 1))
+    return found
 
 
 async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
@@ -64,25 +120,6 @@ async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> 
         await consumer.stop()
 
 
-async def _read_back(
-    consumer: AIOKafkaConsumer,
-    tp: TopicPartition,
-    start: int,
-    far_enough: FarEnough,
-    patience: asyncio.Timeout,
-) -> list[ConsumerRecord]:
-    consumer.assign([tp])
-    beginning = (await consumer.beginning_offsets([tp]))[tp]
-    records: list[ConsumerRecord] = []
-    fetching, step = Fetching(consumer), FIRST_STEP
-    while start > beginning:
-        end, start, step = start, max(beginning, start - step), step * 4
-        records = await _read(consumer, fetching, tp, start, end, patience) + records
-        if await far_enough(records):
-            break
-    return records
-
-
 async def _read(
     consumer: AIOKafkaConsumer,
     fetching: Fetching,
@@ -95,7 +132,7 @@ async def _read(
     records: list[ConsumerRecord] = []
     # The position, not the last record's offset: the log may hold markers that are no records.
     while await consumer.position(tp) < end:
-        fetched, unreadable = await fetching.records([tp], 0.5, MOST_AT_ONCE)
+        fetched, unreadable = await fetching.records([tp], 0.5, STEP_MOST)
         records += [record for record in fetched.get(tp, []) if record.offset < end]
         for where in unreadable.values():
             # To wait for it would stop whoever asks, and the records in it are lost to every reader alike.

@@ -75,8 +75,10 @@ class Teller:
                 await (await producer.send_batch(batch, self._topic, partition=partition))
             await producer.abort_transaction()
 
-    async def tell(self, partition: int, records: Iterable[Record]) -> None:
-        """Write the records (key, value, headers), all or none; take the partition again after LogUnavailable.
+    async def tell(self, partition: int, records: Iterable[Record]) -> list[int]:
+        """Write the records (key, value, headers), all or none, and give their offsets.
+
+        Take the partition again after LogUnavailable.
 
         After LogUnavailable it is not known which: the producer is gone, and only the log itself can tell. So also
         where Kafka has refused a record: the next one of that producer would be out of its order.
@@ -87,17 +89,18 @@ class Teller:
         try:
             async with asyncio.timeout(self._settings.tell_timeout):
                 await producer.begin_transaction()
-                end = 0
+                offsets: list[int] = []
                 for batch in batches(producer, records):
                     sent = await (await producer.send_batch(batch, self._topic, partition=partition))
-                    end = sent.offset + batch.record_count()
+                    offsets += range(sent.offset, sent.offset + batch.record_count())
                 await producer.commit_transaction()
-                await self._committed.reaches(self._topic, partition, end)
+                await self._committed.reaches(self._topic, partition, offsets[-1] + 1)
         # No abort after a failure: with Kafka dead it would wait for Kafka, past any time-out; taking the partition
         # again ends what is open.
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be told: {exc!r}") from exc
+        return offsets
 
     async def close(self) -> None:
         """Disconnect."""

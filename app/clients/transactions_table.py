@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -36,12 +37,17 @@ OLDER = (
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
 WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
+SOME = (
+    f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"  # noqa: S608
+)
 BY_ID = f"SELECT {_NAMES} FROM transactions.transactions WHERE transaction_id = ?"  # noqa: S608
 
 #: Rows a Cassandra batch: one mutation a partition; larger ones gain nothing more and hold the node longer.
 BATCH_ROWS = 500
 #: Ids in one query: Scylla takes no more (its max_clustering_key_restrictions_per_query).
 IDS_AT_ONCE = 100
+#: Reads by the index at once: each asks every node.
+INDEX_READS_AT_ONCE = 32
 #: Buckets read at once while a list is filled: the newest alone, then two, four, at most so many. A busy minute gives a
 #: whole page; just after it has begun the one before does; at one transaction every 3 s a page of 100 takes five.
 BUCKETS_AT_ONCE = 8
@@ -134,21 +140,38 @@ class TransactionsTable:
             rows = await self._cassandra.read(ONE, values, self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
 
-    async def having_rows(self, transactions: Sequence[Transaction], everywhere: bool = False) -> set[str]:
-        """The ids of those that have a row, by a quorum's word or that of every replica."""
+    async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
+        """The ids of those that have a row, by a quorum's word."""
+        rows = await self._rows(WHICH, STRONGEST, by_partition(transactions))
+        return {row["transaction_id"] for row in rows}
+
+    async def rows_of(self, transactions: Sequence[Transaction], everywhere: bool) -> list[TransactionStatus]:
+        """The rows of these ids, by a quorum's word or that of every replica."""
         level = EVERY_REPLICA if everywhere else STRONGEST
-        asked = {
-            partition: [one["transaction_id"] for one in some]
-            for partition, some in by_partition(transactions).items()
-        }
+        ours = [one for one in transactions if bucket_of_id(one["transaction_id"]) is not None]
+        rows = await self._rows(SOME, level, by_partition(ours))
+        # Its record's time may differ from its row's, so that only the index knows where a foreign id's row is.
+        foreign = [
+            one["transaction_id"] for one in transactions if bucket_of_id(one["transaction_id"]) is None
+        ]
+        for start in range(0, len(foreign), INDEX_READS_AT_ONCE):
+            some = foreign[start : start + INDEX_READS_AT_ONCE]
+            reads = [self._cassandra.read_at(level, BY_ID, (one,), self._write_timeout) for one in some]
+            rows += itertools.chain.from_iterable(await asyncio.gather(*reads))
+        return rows  # type: ignore[return-value]
+
+    async def _rows(self, cql: str, level: int, asked: Mapping[Partition, Sequence[Transaction]]) -> Rows:
         reads = [
             self._cassandra.read_at(
-                level, WHICH, (*partition, ids[start : start + IDS_AT_ONCE]), self._read_timeout
+                level,
+                cql,
+                (*partition, list(map(_id, some[start : start + IDS_AT_ONCE]))),
+                self._read_timeout,
             )
-            for partition, ids in asked.items()
-            for start in range(0, len(ids), IDS_AT_ONCE)
+            for partition, some in asked.items()
+            for start in range(0, len(some), IDS_AT_ONCE)
         ]
-        return {row["transaction_id"] for rows in await asyncio.gather(*reads) for row in rows}
+        return [row for rows in await asyncio.gather(*reads) for row in rows]
 
     async def newest(
         self,

@@ -24,9 +24,6 @@ SHARDS = 4
 #: Seconds that a record's time may be ahead of the worker's clock; lists begin so far ahead of now.
 AHEAD_AT_MOST = 3600
 
-#: Kafka header of a record whose POST carried an Idempotency-Key: a retry may have put it into the log before.
-MAY_BE_TWICE = ("idempotent", b"1")
-
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX)]
@@ -86,6 +83,11 @@ def with_id(transaction: Transaction, transaction_id: str) -> Transaction:
     """The record of the same request under a UUIDv7 given to it before, with the event time it had then."""
     seconds = _millis_of(transaction_id) // 1000
     return {**transaction, "transaction_id": transaction_id, "event_timestamp": seconds}
+
+
+def same_content(one: Transaction, other: Transaction) -> bool:
+    """Whether two records of an id ask for the same, field by field."""
+    return all(one[name] == other[name] for name in Transaction.__annotations__)  # type: ignore[literal-required]
 
 
 def uuid7(now: float) -> str:

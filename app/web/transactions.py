@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from functools import partial
 
 import faust
@@ -13,7 +12,7 @@ from faust.web import View
 
 from app import topics
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, NotTaken, Overloaded, StoreUnavailable
-from app.models.transaction import MAY_BE_TWICE, Transaction, new_transaction
+from app.models.transaction import Transaction, new_transaction
 from app.narration import Narrator
 from app.read_model import Listing, ReadModel
 from app.resources import Resources
@@ -27,8 +26,6 @@ PATH = "/api/v1/transactions"
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
 #: Seconds that a record has for Kafka's acknowledgement.
 KAFKA_AT_LEAST = 0.2
-
-Headers = Sequence[tuple[str, bytes]]
 
 
 class Calls:
@@ -51,9 +48,8 @@ class Calls:
             transaction = new_transaction(parse(body))
             transaction_id = transaction["transaction_id"]
             if idempotency.HEADER in request.headers:
-                transaction_id = await self._keys.once(
-                    request, body, transaction, partial(self._take, until=until, headers=[MAY_BE_TWICE])
-                )
+                take = partial(self._take, until=until)
+                transaction_id = await self._keys.once(request, body, transaction, take)
             else:
                 await self._take(transaction, until)
         except InvalidRequest as exc:
@@ -64,20 +60,20 @@ class Calls:
             return _not_acknowledged(exc)
         return _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
 
-    async def _take(self, transaction: Transaction, until: float, headers: Headers = ()) -> None:
+    async def _take(self, transaction: Transaction, until: float) -> None:
         """Into the log, `until` (of time.monotonic) or LogUnavailable; then show it as pending."""
-        await self._publish(transaction, until, headers)
+        await self._publish(transaction, until)
         self._pending.note(transaction)
         self._narrator.arrived(transaction["transaction_id"])
 
-    async def _publish(self, transaction: Transaction, until: float, headers: Headers) -> None:
+    async def _publish(self, transaction: Transaction, until: float) -> None:
         if not self._resources.is_open:
             raise NotTaken("the bff waits for Kafka and the registry since its start")
         value = self._resources.created.encode(transaction)
         # Also where taking an Idempotency-Key has used all the time, Kafka gets a moment.
         patience = max(KAFKA_AT_LEAST, until - time.monotonic())
         key = transaction["transaction_id"]
-        await self._resources.log.publish(topics.CREATED, key, value, patience, headers)
+        await self._resources.log.publish(topics.CREATED, key, value, patience)
 
     async def list(self, request: web.Request) -> web.Response:
         """200 with a page, newest first; 400, 503."""

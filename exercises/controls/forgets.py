@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from app.doors import RealDoors
 from app.factory import create_app
-from app.models.status import TransactionStatus
+from app.pipeline import Claimed
 
 
-async def _nothing(self: RealDoors, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
+async def _nothing(self: RealDoors, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
     """The partition is taken, its past is not read."""
     await self._resources.teller.take(partition)
-    return {}
+    return Claimed({}, read_to)
 
 
-RealDoors.recall = _nothing  # type: ignore[method-assign]
+RealDoors.claim = _nothing  # type: ignore[method-assign]
 app = create_app("transactions")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from app.clients.tail import TailReader
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from tests.support import feed
@@ -30,3 +32,17 @@ def status(transaction_id: str, **changes: Any) -> TransactionStatus:
 def transaction_of(of: TransactionStatus) -> Transaction:
     """What was asked."""
     return cast(Transaction, {name: of[name] for name in Transaction.__annotations__})  # type: ignore[literal-required]
+
+
+async def read_back(
+    tail: TailReader, topic: str, partition: int, enough: Callable[[Any], bool] = lambda _: False
+) -> list[Any]:
+    """The partition's newest records, oldest first: all, or back to where `enough` is true of what a step gave."""
+    found: list[Any] = []
+
+    async def take(records: Sequence[Any]) -> bool:
+        found[:0] = records
+        return enough(records)
+
+    await tail.read_back(topic, partition, take)
+    return found

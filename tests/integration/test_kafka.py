@@ -15,10 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from app import topics
 from app.clients.kafka import Log
-from app.clients.tail import TailReader
+from app.clients.tail import STEP_MOST, Back, TailReader
 from app.errors import LogUnavailable, Poison
 from app.settings import Settings
 from app.topics import WrongTopic
+from tests.integration.samples import read_back
 
 Do = Callable[[AIOKafkaAdminClient], Awaitable[Any]]
 
@@ -147,13 +148,9 @@ def numbers(records: Sequence[Any]) -> list[int]:
     return [int(dict(record.headers)["number"]) for record in records]
 
 
-async def never(_: Sequence[Any]) -> bool:
-    return False
-
-
 def test_a_batch_is_published_in_order_and_whole(names: tuple[str, str, str]) -> None:
     ensure()  # 3,000 records of a KB and more: several batches of the producer
-    found = after_publishing(names[0], 3000, lambda tail: tail.read_back(names[0], 1, never))
+    found = after_publishing(names[0], 3000, lambda tail: read_back(tail, names[0], 1))
     assert numbers(found) == list(range(3000))
     assert [record.offset for record in found] == list(range(3000))
     assert found[7].key == b"key 7"
@@ -162,17 +159,48 @@ def test_a_batch_is_published_in_order_and_whole(names: tuple[str, str, str]) ->
 def test_the_tail_is_read_back_only_as_far_as_needed(names: tuple[str, str, str]) -> None:
     ensure()
 
-    async def far_enough(records: Sequence[Any]) -> bool:
+    def far_enough(records: Sequence[Any]) -> bool:
         return any(record.offset < 4000 for record in records)
 
-    found = after_publishing(names[0], 6000, lambda tail: tail.read_back(names[0], 1, far_enough))
+    found = after_publishing(names[0], 6000, lambda tail: read_back(tail, names[0], 1, far_enough))
     assert numbers(found) == list(range(found[0].offset, 6000))
     assert 0 < found[0].offset < 4000
 
 
+def test_a_step_back_is_never_more_than_fits_in_memory(names: tuple[str, str, str]) -> None:
+    ensure()
+    steps: list[int] = []
+
+    async def back(tail: TailReader) -> tuple[Back, Back]:
+        async def take(records: Sequence[Any]) -> bool:
+            steps.append(len(records))
+            return False
+
+        whole = await tail.read_back(names[0], 1, take)
+        return whole, await tail.read_back(names[0], 1, take, since=23_000)
+
+    whole, since = after_publishing(names[0], 25_000, back)
+    assert steps == [500, 2000, 8000, STEP_MOST, 4500, 500, 1500]
+    assert (whole, since) == (Back(0, 25_000, whole=True), Back(23_000, 25_000, whole=False))
+
+
+def test_records_at_given_offsets_are_read_and_what_is_not_there_is_left_out(
+    names: tuple[str, str, str],
+) -> None:
+    ensure()
+    wanted = [2, 3, 1500, 2999, 3000, 70_000]
+    found = after_publishing(names[0], 3000, lambda tail: tail.at(names[0], 1, wanted))
+    assert {offset: numbers([record]) for offset, record in found.items()} == {
+        2: [2],
+        3: [3],
+        1500: [1500],
+        2999: [2999],
+    }
+
+
 def test_the_tail_of_an_empty_partition_is_nothing(names: tuple[str, str, str]) -> None:
     ensure()
-    assert after_publishing(names[0], 5, lambda tail: tail.read_back(names[0], 0, never)) == []
+    assert after_publishing(names[0], 5, lambda tail: read_back(tail, names[0], 0)) == []
 
 
 def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str]) -> None:
@@ -182,7 +210,7 @@ def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number in (0, 1, 2, 3) * 2:
-            await tail.read_back(names[0], number, never)
+            await read_back(tail, names[0], number)
         return loop.time() - began
 
     assert after_publishing(names[0], 5, all_of_them) < 2  # 8 looks; a worker that starts waits for 4

@@ -19,6 +19,7 @@ from app.clients.teller import Teller
 from app.errors import LogUnavailable
 from app.settings import Settings
 from infra.native import stack
+from tests.integration.samples import read_back
 from tests.support import log
 
 Scene = Callable[[Teller, Teller], Awaitable[None]]
@@ -52,9 +53,6 @@ def topic(request: pytest.FixtureRequest) -> Iterator[str]:
 def told(topic: str, scene: Scene) -> list[bytes]:
     """What readers find after it; the two tellers are two workers."""
 
-    async def whole(_: Any) -> bool:
-        return False
-
     async def run() -> list[bytes]:
         settings = Settings()
         async with AsyncExitStack() as ends:
@@ -66,7 +64,7 @@ def told(topic: str, scene: Scene) -> list[bytes]:
         deadline = time.monotonic() + 10
         # A transaction is committed a moment after its writer is told so.
         while b"the other's" not in found and time.monotonic() < deadline:
-            found = [record.value for record in await TailReader(settings).read_back(topic, 0, whole)]
+            found = [record.value for record in await read_back(TailReader(settings), topic, 0)]
         return found
 
     return asyncio.run(run())
@@ -172,9 +170,6 @@ async def again(call: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
-    async def whole(_: Any) -> bool:
-        return False
-
     async def run() -> list[bytes]:
         settings = Settings()
         other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")
@@ -187,7 +182,7 @@ def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed
             await other.send_and_wait(topic, b"not yet", partition=0)
             await teller.take(0)
             telling = asyncio.create_task(teller.tell(0, [("a", b"told", [])]))
-            reading = asyncio.create_task(TailReader(settings).read_back(topic, 0, whole))
+            reading = asyncio.create_task(read_back(TailReader(settings), topic, 0))
             await asyncio.wait([telling, reading], timeout=2)
             assert not telling.done()  # nobody could read it
             await other.abort_transaction()

@@ -48,6 +48,7 @@ class Record:
     value: Any = None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp: int = 0
+    key: bytes | None = None
 
 
 @dataclass(frozen=True)

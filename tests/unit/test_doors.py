@@ -1,95 +1,146 @@
-"""What is read back of transaction_status: the first verdict on each record from an offset on, nothing else."""
+"""What a worker learns of a status partition it takes, and of ids that it does not remember."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from app.clients.tail import Back, Take
 from app.doors import RealDoors
 from app.errors import Poison, StoreUnavailable
 from app.models.status import TransactionStatus
+from app.pipeline import Claimed
 from tests.unit.samples import NOW, Record, status, transaction
 
 
 class Tail:
-    """The end of a status partition, given in chunks from its end backwards until it is far enough."""
+    """The end of a status partition, given in chunks from its end backwards until nothing more is wanted."""
 
-    def __init__(self, *values: Any, chunk: int = 2) -> None:
-        self.records = [Record(offset, value) for offset, value in enumerate(values)]
-        self.chunk = chunk
+    def __init__(self, *values: Any, chunk: int = 2, begins_at: int = 0) -> None:
+        self.records = [
+            Record(
+                begins_at + n,
+                value,
+                key=None if isinstance(value, Poison) else value["transaction_id"].encode(),
+            )
+            for n, value in enumerate(values)
+        ]
+        self.chunk, self.begins_at = chunk, begins_at
         self.read = 0
         self.happened: list[str] = []
 
-    async def read_back(
-        self, topic: str, partition: int, far_enough: Callable[[Sequence[Any]], Awaitable[bool]]
-    ) -> list[Record]:
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
         assert (topic, partition) == ("transaction_status", 0)
         self.happened.append("read")
-        for start in range(len(self.records) - self.chunk, -self.chunk, -self.chunk):
-            self.read = len(self.records) - max(start, 0)
-            if await far_enough(self.records[max(start, 0) :]):
+        left, end = [one for one in self.records if one.offset >= since], self.begins_at + len(self.records)
+        while left:
+            self.read += len(left[-self.chunk :])
+            enough = await take(left[-self.chunk :])
+            del left[-self.chunk :]
+            if enough:
                 break
-        return self.records[len(self.records) - self.read :]
+        start = left[-1].offset + 1 if left else max(since, self.begins_at)
+        return Back(start, end, whole=start == 0)
 
 
-def recalled(tail: Tail, from_offset: int) -> dict[int, TransactionStatus]:
-    async def decode(values: Sequence[Any]) -> list[Any]:
-        return list(values)
+async def decode(values: Sequence[Any]) -> list[Any]:
+    return list(values)
 
+
+def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) -> Claimed:
     async def take(partition: int) -> None:
         tail.happened.append(f"take {partition}")
 
-    teller = SimpleNamespace(take=take)
-    resources: Any = SimpleNamespace(status=SimpleNamespace(decode=decode), tail=tail, teller=teller)
-    return asyncio.run(RealDoors(resources).recall(0, from_offset))
+    async def partition_counts(_: Any) -> list[int]:
+        return [4]
+
+    resources: Any = SimpleNamespace(
+        status=SimpleNamespace(decode=decode),
+        tail=tail,
+        teller=SimpleNamespace(take=take),
+        log=SimpleNamespace(partition_counts=partition_counts),
+    )
+    return asyncio.run(RealDoors(resources).claim(0, from_offset, read_to, most))
 
 
-def test_verdicts_from_the_offset_on_are_recalled_by_their_source() -> None:
-    verdicts = [status(offset=n) for n in range(5, 10)]
-    assert recalled(Tail(*verdicts), 7) == {7: verdicts[2], 8: verdicts[3], 9: verdicts[4]}
+def verdict(offset: int, **changes: Any) -> TransactionStatus:
+    """On the record at this offset, whose id is its number."""
+    return status(transaction(transaction_id=f"t{offset}"), offset, **changes)
+
+
+def test_whom_the_partition_has_a_status_of_is_known_with_its_place() -> None:
+    assert claimed(Tail(*map(verdict, range(5))), 3) == Claimed(
+        {"t4": 4, "t3": 3, "t2": 2, "t1": 1, "t0": 0}, 5
+    )
 
 
 def test_the_partition_is_taken_before_it_is_read_so_that_nobody_adds_to_it_meanwhile() -> None:
-    tail = Tail(status(offset=5))
-    recalled(tail, 5)
+    tail = Tail(verdict(5))
+    claimed(tail, 5)
     assert tail.happened == ["take 0", "read"]
 
 
-def test_no_more_is_read_than_back_to_the_first_older_verdict() -> None:
-    tail = Tail(*(status(offset=n) for n in range(100)))
-    assert sorted(recalled(tail, 97)) == [97, 98, 99]
-    assert tail.read == 4
+def test_of_two_statuses_of_one_id_the_first_in_the_log_is_the_verdict() -> None:
+    again = verdict(1, revision=2, status="rejected")
+    assert claimed(Tail(verdict(0), verdict(1), verdict(2), again, again, again), 2).offsets["t1"] == 1
 
 
-def test_of_two_verdicts_on_one_record_the_first_in_the_log_stands() -> None:
-    first, second = status(offset=7, status="accepted"), status(offset=7, status="rejected")
-    assert recalled(Tail(first, second), 7) == {7: first}
+def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.doors.OF_A_PARTITION", 10)
+    tail = Tail(*map(verdict, range(100)))
+    tail.records = [replace(one, timestamp=5000 + one.offset) for one in tail.records]
+    found = claimed(tail, 97)
+    assert (len(found.offsets), tail.read, found.older_than_ms) == (10, 10, 5090)
 
 
-def test_of_a_topic_made_anew_the_verdicts_on_the_new_records_stand() -> None:
-    old, new = status(offset=7), status(transaction(transaction_id="new"), 7)
-    assert recalled(Tail(old, new), 7) == {7: new}
+def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.doors.OF_A_PARTITION", 10)
+    again = [verdict(n, revision=2) for n in range(3, 20)]  # no first verdicts, and of old records
+    tail = Tail(*map(verdict, range(80)), *again, Poison("no Avro"), verdict(3, source_partition=1))
+    claimed(tail, 30)
+    assert tail.read == 19 + 51
 
 
-def test_a_reassessment_is_no_first_verdict_and_does_not_end_the_search() -> None:
-    first, again = status(offset=7), status(offset=3, revision=2, status="rejected")
-    assert recalled(Tail(first, again, again, chunk=1), 7) == {7: first}
+def test_a_group_that_lost_its_offsets_is_read_back_to_a_bound_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tail = Tail(*map(verdict, range(100)))
+    found = claimed(tail, 0, most=20)
+    assert (len(found.offsets), tail.read) == (20, 20)
+    assert found.older_than_ms is not None
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "did its group lose its offsets?" in line
 
 
-def test_a_verdict_on_another_partitions_record_is_passed_over() -> None:
-    assert recalled(Tail(status(offset=7, source_partition=1), status(offset=3, source_partition=1)), 7) == {}
+def test_a_partition_that_comes_back_is_read_from_where_it_was_read_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert claimed(Tail(*map(verdict, range(100))), 0, read_to=97) == Claimed(
+        {"t99": 99, "t98": 98, "t97": 97}, 100
+    )
+    assert not caplog.records
 
 
-def test_poison_in_the_status_topic_is_passed_over() -> None:
-    assert recalled(Tail(Poison("no Avro"), status(offset=7), Poison("no Avro")), 7) == {7: status(offset=7)}
+def test_what_retention_has_deleted_is_older_than_what_is_left() -> None:
+    assert claimed(Tail(verdict(7), begins_at=70), 8).older_than_ms == 0
+    now_ms = asyncio.run(asyncio.sleep(0, NOW * 1000))
+    assert (
+        claimed(Tail(begins_at=70), 8).older_than_ms or 0
+    ) > now_ms  # nothing is left: anything may be gone
 
 
-def test_an_empty_log_recalls_nothing() -> None:
-    assert recalled(Tail(), 0) == {}
+def test_an_empty_log_has_a_status_of_nobody() -> None:
+    assert claimed(Tail(), 0) == Claimed({}, 0)
 
 
-# Whether a transaction that may be in the log twice was decided before
+# Whether an id that is not remembered has a status
 
 
 class Rows:
@@ -105,19 +156,14 @@ class Rows:
         self.by_quorum, self.everywhere = set(ids), set(ids) | only_everywhere
         self.fails, self.fails_everywhere = fails, fails_everywhere
 
-    async def having_rows(self, transactions: Sequence[Any], everywhere: bool = False) -> set[str]:
+    async def rows_of(self, transactions: Sequence[Any], everywhere: bool) -> list[TransactionStatus]:
         if self.fails or (everywhere and self.fails_everywhere):
             raise StoreUnavailable("too few replicas")
         ids = self.everywhere if everywhere else self.by_quorum
-        return ids & {one["transaction_id"] for one in transactions}
+        return [status(one) for one in transactions if one["transaction_id"] in ids]
 
 
-def decided_before(
-    tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_down_at: float = 0
-) -> set[str]:
-    async def decode(values: Sequence[Any]) -> list[Any]:
-        return list(values)
-
+def looked_up(tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_down_at: float = 0) -> set[str]:
     resources: Any = SimpleNamespace(
         status=SimpleNamespace(decode=decode),
         tail=tail,
@@ -127,12 +173,12 @@ def decided_before(
     doors = RealDoors(resources)
     doors._taken_at[0] = taken_at
     asked = [transaction(transaction_id=id_) for id_ in ids]
-    return asyncio.run(doors.decided_before(0, asked))
+    return {one["transaction_id"] for one in asyncio.run(doors.look_up(0, asked))}
 
 
 def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:
     tail = Tail()
-    assert decided_before(tail, Rows("a", "x"), "a", "b") == {"a"}
+    assert looked_up(tail, Rows("a", "x"), "a", "b") == {"a"}
     assert tail.happened == []
 
 
@@ -140,31 +186,31 @@ def test_without_a_quorum_the_log_tells() -> None:
     tail = Tail(
         Poison("bytes"), status(transaction(transaction_id="a")), status(transaction(transaction_id="x"))
     )
-    assert decided_before(tail, Rows(fails=True), "a", "b") == {"a"}
+    assert looked_up(tail, Rows(fails=True), "a", "b") == {"a"}
 
 
 def test_the_log_is_read_back_to_well_before_the_oldest_was_asked() -> None:
     tail = Tail(*(status(transaction(transaction_id=f"t{n}")) for n in range(10)))
     since = (NOW - 120) * 1000  # two minutes before, then every 20 s
     tail.records = [replace(record, timestamp=since + n * 20_000) for n, record in enumerate(tail.records)]
-    assert decided_before(tail, Rows(fails=True), "t3", "t0", "late") == {"t3"}
+    assert looked_up(tail, Rows(fails=True), "t3", "t0", "late") == {"t3"}
     assert tail.read == 8
 
 
 def test_what_was_asked_before_rows_were_written_below_a_quorum_is_looked_for_on_every_replica() -> None:
     on_one_replica = Rows(only_everywhere={"a"})
-    assert decided_before(Tail(), on_one_replica, "a", stepped_down_at=NOW + 10) == {"a"}
+    assert looked_up(Tail(), on_one_replica, "a", stepped_down_at=NOW + 10) == {"a"}
 
 
 def test_a_replica_that_cannot_be_asked_for_such_a_row_leaves_the_word_to_the_log() -> None:
     tail = Tail(status(transaction(transaction_id="a")))
-    assert decided_before(tail, Rows(fails_everywhere=True), "a", stepped_down_at=NOW + 10) == {"a"}
+    assert looked_up(tail, Rows(fails_everywhere=True), "a", stepped_down_at=NOW + 10) == {"a"}
 
 
 def test_what_was_asked_before_the_partition_was_taken_is_looked_for_on_every_replica() -> None:
-    assert decided_before(Tail(), Rows(only_everywhere={"a"}), "a", taken_at=NOW + 10) == {"a"}
+    assert looked_up(Tail(), Rows(only_everywhere={"a"}), "a", taken_at=NOW + 10) == {"a"}
 
 
 def test_what_was_asked_after_both_is_asked_of_a_quorum_alone() -> None:
     rows = Rows(only_everywhere={"a"})
-    assert decided_before(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()
+    assert looked_up(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from faust.types import TP
 
 from app.clients.fetching import Unreadable
+from app.clients.tail import Back, Take
 from app.errors import LogUnavailable
 from app.holds import AGAIN_AFTER, Holds
 from app.passed_over import PassedOver
@@ -74,15 +73,15 @@ class Tail:
     def __init__(self, letters: list[Record]):
         self.letters, self.looks = letters, 0
 
-    async def read_back(self, topic: str, partition: int, far_enough: Any) -> Sequence[Record]:
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
         self.looks += 1
         if self.looks == 1:
             raise LogUnavailable("no broker")
         assert (topic, partition) == ("transaction_created.dead_letter", 2)
-        for count in range(1, len(self.letters)):
-            if await far_enough(self.letters[-count:]):
-                return self.letters[-count:]
-        return self.letters
+        for letter in reversed(self.letters):
+            if letter.offset < since or await take([letter]):
+                break
+        return Back(0, self.letters[-1].offset + 1 if self.letters else 0, whole=True)
 
 
 class Consumer:

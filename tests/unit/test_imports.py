@@ -27,11 +27,11 @@ RIGHTS: dict[str, set[str]] = {
     "app.narration": {"app.models"},
     "app.metrics": set(),
     "app.delivery": {"app.errors", "app.metrics"},
-    "app.twins": {"app.models"},
+    "app.deduplication": {"app.models"},
     "app.asking": {"app.models", "app.errors", "app.narration"},
     "app.pipeline": {
-        "app.models", "app.errors", "app.metrics", "app.asking", "app.dead_letter_limit", "app.delivery",
-        "app.narration", "app.twins",
+        "app.models", "app.errors", "app.metrics", "app.asking", "app.dead_letter_limit", "app.deduplication",
+        "app.delivery", "app.narration",
     },
     # doors out
     "app.clients": {"app.models", "app.errors", "app.health", "app.metrics", "app.settings"},
@@ -41,7 +41,10 @@ RIGHTS: dict[str, set[str]] = {
         "app.errors", "app.clients.cassandra", "app.clients.redis", "app.clients.transactions_table",
     },
     "app.clients.idempotency_table": {"app.errors", "app.clients.cassandra"},
-    "app.clients.kafka": {"app.errors", "app.metrics", "app.settings", "app.clients.outbox"},
+    "app.clients.kafka": {
+        "app.errors", "app.metrics", "app.settings", "app.clients.outbox", "app.clients.partitioner",
+    },
+    "app.clients.partitioner": set(),
     "app.clients.outbox": set(),
     "app.clients.raw_batch": set(),
     "app.clients.fetching": {"app.clients.raw_batch"},
@@ -55,7 +58,10 @@ RIGHTS: dict[str, set[str]] = {
     "app.watchdog": {"app.delivery"},
     "app.read_model": {"app.clients", "app.models", "app.errors", "app.metrics"},
     "app.resources": {"app.clients", "app.topics", "app.codec", "app.errors", "app.health", "app.settings"},
-    "app.doors": {"app.dead_letters", "app.topics", "app.resources", "app.pipeline", "app.models", "app.errors"},
+    "app.doors": {
+        "app.clients.partitioner", "app.dead_letters", "app.deduplication", "app.topics", "app.resources",
+        "app.pipeline", "app.models", "app.errors",
+    },
     "app.dead_letters": set(),
     "app.dead_letter_limit": {"app.delivery", "app.errors", "app.metrics"},
     "app.holds": {"app.clients.fetching", "app.dead_letters"},

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from app.asking import WhenDown
+from app.deduplication import Place
 from app.delivery import Batch, Round
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable, TooManyDeadLetters
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.narration import Narrator
-from app.pipeline import DeadLetter, Pipeline
+from app.pipeline import Claimed, DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
 
@@ -30,7 +31,11 @@ class FakeDoors:
         self.says: Assessment = GOOD
         self.calls: list[str] = []
         self.asked: list[str] = []
-        self.recalled: list[int] = []
+        self.claimed: list[int] = []
+        self.partitions = 4
+        self.older_than_ms: int | None = None
+        self.elsewhere: set[str] = set()
+        self.placed: dict[Place, TransactionStatus | Poison] = {}
         self.tries: list[float] = []
         self.log: list[tuple[int, list[str]]] = []
         self.told: dict[str, TransactionStatus] = {}
@@ -51,17 +56,30 @@ class FakeDoors:
         self._called("decode")
         return list(values)
 
-    async def recall(self, partition: int, from_offset: int) -> dict[int, TransactionStatus]:
-        self._called(f"recall {partition} from {from_offset}")
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+        self._called(f"claim {partition} from {from_offset}")
         await asyncio.sleep(partition)
-        self.recalled.append(partition)
-        known = self.recorded.get(partition, {})
-        return {offset: verdict for offset, verdict in known.items() if offset >= from_offset}
+        self.claimed.append(partition)
+        for offset, verdict in self.recorded.get(partition, {}).items():
+            self.placed[partition, offset] = verdict
+        there = sorted(
+            (offset, one["transaction_id"])
+            for (number, offset), one in self.placed.items()
+            if number == partition and not isinstance(one, Poison)
+        )
+        return Claimed({id_: offset for offset, id_ in reversed(there)}, 10_000, self.older_than_ms)
 
-    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
+    async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
+        self._called("statuses")
+        return {place: self.placed[place] for place in places if place in self.placed}
+
+    async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
         ids = {one["transaction_id"] for one in transactions}
         self._called(f"look up {' '.join(sorted(ids))} in {partition}")
-        return {one["transaction_id"] for one in self.stored} & ids
+        return [one for one in self.stored if one["transaction_id"] in ids]
+
+    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
+        return transaction_id in self.elsewhere
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         self.tries.append(now())
@@ -71,11 +89,14 @@ class FakeDoors:
         self.asked += [one["transaction_id"] for one in transactions]
         return [self.says] * len(transactions)
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
         self._called(f"tell {partition}")
         await asyncio.sleep(partition)
         self.log.append((partition, [one["transaction_id"] for one in statuses]))
         self.told |= {one["transaction_id"]: one for one in statuses}
+        offsets = range(1000 + len(self.told), 1000 + len(self.told) + len(statuses))
+        self.placed |= {(partition, offset): one for offset, one in zip(offsets, statuses, strict=True)}
+        return offsets
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         self._called("bury")
@@ -189,7 +210,7 @@ def test_a_recorded_verdict_stands_also_while_antifraud_is_down() -> None:
     assert doors.tries == []
 
 
-def test_a_partitions_verdicts_are_recalled_for_its_first_batch_and_serve_later_ones() -> None:
+def test_a_partitions_verdicts_are_read_for_its_first_batch_and_serve_later_ones() -> None:
     doors = FakeDoors(recorded={0: recorded(0, 1, 2, 5)})
     through(
         doors,
@@ -197,11 +218,11 @@ def test_a_partitions_verdicts_are_recalled_for_its_first_batch_and_serve_later_
         round_of(batch(0, 2, 3), first=False),
         round_of(batch(0, 5, 6), first=False),
     )
-    assert [call for call in doors.calls if call.startswith("recall")] == ["recall 0 from 1"]
+    assert [call for call in doors.calls if call.startswith("claim")] == ["claim 0 from 1"]
     assert doors.asked == ["p0o3", "p0o6"]
 
 
-def test_a_partition_that_comes_back_is_recalled_again() -> None:
+def test_a_partition_that_comes_back_is_claimed_again() -> None:
     doors = FakeDoors()
     one = round_of(batch(0, 1))
     through(doors, one)
@@ -211,23 +232,23 @@ def test_a_partition_that_comes_back_is_recalled_again() -> None:
     assert doors.stored[-1]["score"] == 0.123
 
 
-def test_without_the_recall_nobody_is_asked() -> None:
+def test_without_the_claim_nobody_is_asked() -> None:
     doors = FakeDoors()
-    doors.fails("recall 0 from 1", LogUnavailable("Kafka is down"))
+    doors.fails("claim 0 from 1", LogUnavailable("Kafka is down"))
     with pytest.raises(LogUnavailable):
         through(doors, round_of(batch(0, 1)))
     assert doors.tries == []
 
 
-def test_a_recall_that_failed_is_not_begun_again_beside_the_others_of_its_round() -> None:
+def test_a_claim_that_failed_is_not_begun_again_beside_the_others_of_its_round() -> None:
     doors = FakeDoors()
-    doors.fails("recall 0 from 1", LogUnavailable("slow"))
+    doors.fails("claim 0 from 1", LogUnavailable("slow"))
 
     async def main() -> None:
         one, round_ = pipeline(doors), round_of(batch(0, 1), batch(3, 1))
         with pytest.raises(LogUnavailable):
             await one.decide(round_)
-        assert doors.recalled == [3]
+        assert doors.claimed == [3]
 
     run(main())
 
@@ -271,7 +292,7 @@ def test_a_round_of_poison_alone_asks_tells_and_stores_nothing() -> None:
     doors = FakeDoors()
     through(doors, round_of(batch(0, 1, 2, o1=POISON, o2=POISON)))
     assert len(doors.buried) == 2
-    assert doors.calls == ["recall 0 from 1", "decode", "bury"]
+    assert doors.calls == ["claim 0 from 1", "decode", "bury"]
 
 
 def tell_until_done(doors: FakeDoors, *batches: Batch) -> int:

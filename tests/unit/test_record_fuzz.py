@@ -16,7 +16,6 @@ from app.dead_letter_limit import DeadLetterLimit
 from app.dead_letters import MOST, letter_of
 from app.delivery import Batch, Round
 from app.models.status import TransactionStatus
-from app.models.transaction import MAY_BE_TWICE, Transaction
 from app.narration import Narrator
 from app.pipeline import DeadLetter, Pipeline
 from tests.unit.samples import transaction
@@ -84,10 +83,10 @@ class World(FakeDoors):
     async def decode(self, values: Sequence[Any]) -> list[Any]:
         return await self.created.decode(values)
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> None:
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
         for status in statuses:
             self.status.encode(status)
-        await super().tell(partition, statuses)
+        return await super().tell(partition, statuses)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
@@ -95,9 +94,6 @@ class World(FakeDoors):
             builder.append(0, 0, *letter_of(letter.record, letter.reason))
             assert builder.size() < MOST
         await super().bury(letters)
-
-    async def decided_before(self, partition: int, transactions: Sequence[Transaction]) -> set[str]:
-        return set()
 
 
 def value_like(rng: random.Random, good: bytes) -> bytes | None:
@@ -132,10 +128,9 @@ def headers_like(rng: random.Random) -> tuple[Any, ...]:
         "idempotent",
         "ü" * 300,
     ]
-    some = [
+    return tuple(
         (rng.choice(names), rng.choice([None, b"", b"1", rng.randbytes(9)])) for _ in range(rng.randrange(3))
-    ]
-    return (*some, MAY_BE_TWICE) if rng.random() < 0.1 else tuple(some)
+    )
 
 
 def record_of(offset: int, value: bytes | None, headers: tuple[Any, ...] = ()) -> Any:
@@ -151,12 +146,15 @@ def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_o
     doors = World({number: schema_like(rng) for number in range(2, 300)})
     limit = DeadLetterLimit(COUNT, 1.0)
     one = Pipeline(doors, Narrator(each=False), when_down="reject", patience=5, limit=limit)
-    good = doors.created.encode(transaction())
+
+    def good(offset: int) -> bytes:
+        return doors.created.encode(transaction(transaction_id=f"{offset:036d}"))
 
     async def main() -> None:
         for start in range(0, COUNT, AT_ONCE):
             records = [
-                record_of(start + n, value_like(rng, good), headers_like(rng)) for n in range(AT_ONCE - 1)
+                record_of(start + n, value_like(rng, good(start + n)), headers_like(rng))
+                for n in range(AT_ONCE - 1)
             ]
             behind = f"good behind {start}"
             end = start + AT_ONCE

@@ -1,0 +1,344 @@
+"""One transaction_id, one decision: the first one stands, whoever writes it again, wherever and with whatever in it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from app.deduplication import CLOCKS_APART, DecidedIds
+from app.delivery import Batch, Round
+from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
+from app.models.transaction import millis_of_id, uuid7
+from app.pipeline import OTHER_CONTENT, Pipeline
+from tests.unit.samples import Record, status, transaction
+from tests.unit.test_pipeline import FakeDoors, ids, pipeline, round_of, through
+from tests.unit.virtual_time import run
+
+NOW = int(time.time()) - 1000
+
+
+def made(seconds: int) -> str:
+    return uuid7(NOW + seconds)
+
+
+def records(partition: int, *which: tuple[int, str], **changes: Any) -> Batch:
+    """Records (offset, id)."""
+    found = [Record(offset, transaction(transaction_id=id_, **changes)) for offset, id_ in which]
+    return Batch("transaction_created", partition, found, which[-1][0] + 1, 1)
+
+
+async def through_all(one: Pipeline, *rounds: Round) -> None:
+    for round_ in rounds:
+        await one.decide(round_)
+        await one.tell(round_)
+        await one.store(round_)
+
+
+def later(*batches: Batch) -> Round:
+    return round_of(*batches, first=False)
+
+
+def looked_up(doors: FakeDoors) -> list[str]:
+    return [call for call in doors.calls if call.startswith("look up")]
+
+
+def reasons(doors: FakeDoors) -> list[tuple[int, str]]:
+    return [(one.record.offset, one.reason) for one in doors.buried]  # type: ignore[attr-defined]
+
+
+def test_in_one_batch_it_is_decided_once() -> None:
+    doors = FakeDoors()
+    through(doors, round_of(records(0, (1, "a"), (2, "b"), (3, "a"))))
+    assert doors.asked == ["a", "b"]
+    assert doors.log == [(0, ["a", "b"])]
+    assert [(one["transaction_id"], one["source_offset"]) for one in doors.stored] == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_in_two_batches_or_partitions_of_a_round_it_is_decided_once(partition: int) -> None:
+    doors = FakeDoors()
+    through(doors, round_of(records(0, (1, "a")), records(partition, (2, "a"))))
+    assert doors.asked == ids(doors.stored) == ["a"]
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_between_decision_and_telling_it_is_known(partition: int) -> None:
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one, first, second = (
+            pipeline(doors),
+            round_of(records(0, (1, "a"))),
+            later(records(partition, (2, "a"))),
+        )
+        await one.decide(first)
+        await one.decide(second)
+        for round_ in (first, second):
+            await one.tell(round_)
+            await one.store(round_)
+
+    run(main())
+    assert doors.asked == ids(doors.stored) == ["a"]
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_once_it_is_told_it_is_known_and_no_store_is_asked(partition: int) -> None:
+    doors = FakeDoors()
+    through(doors, round_of(records(0, (1, "a"))), later(records(partition, (2, "a"), (3, "b"))))
+    assert doors.asked == ["a", "b"]
+    assert looked_up(doors) == []
+
+
+def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decided_again() -> None:
+    doors = FakeDoors(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
+    through(
+        doors, round_of(records(0, (1, "a"), (2, "a"))), later(records(0, (3, "a")), records(1, (3, "a")))
+    )
+    assert doors.asked == []
+    assert doors.log == []
+    assert ids(doors.stored) == ["a"]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_with_other_content_it_is_a_dead_letter_and_the_first_stands(told: bool) -> None:
+    doors = FakeDoors()
+    first, other = records(0, (1, "a")), records(1, (2, "a"), value_in_cents=1)
+    through(doors, *([round_of(first), later(other)] if told else [round_of(first, other)]))
+    assert doors.asked == ids(doors.stored) == ["a"]
+    assert reasons(doors) == [(2, OTHER_CONTENT)]
+
+
+@pytest.mark.parametrize("field", [name for name in transaction() if name != "transaction_id"])
+def test_one_field_that_differs_is_other_content(field: str) -> None:
+    doors = FakeDoors()
+    value: Any = "another" if isinstance(transaction()[field], str) else 1  # type: ignore[literal-required]
+    through(doors, round_of(records(0, (1, "a")), records(0, (2, "a"), **{field: value})))
+    assert reasons(doors) == [(2, OTHER_CONTENT)]
+
+
+def test_a_first_one_that_is_a_dead_letter_decides_nothing() -> None:
+    doors = FakeDoors()
+    through(doors, round_of(records(0, (1, "a"), value_in_cents=0), records(0, (2, "a"))))
+    assert doors.asked == ids(doors.stored) == ["a"]
+    assert [offset for offset, _ in reasons(doors)] == [1]
+
+
+def test_a_status_that_cannot_be_read_is_a_verdict_all_the_same() -> None:
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one = pipeline(doors)
+        await through_all(one, round_of(records(0, (1, "a"))))
+        doors.placed = dict.fromkeys(doors.placed, Poison("schema 7 is not in the registry"))
+        await through_all(one, later(records(0, (2, "a"))))
+
+    run(main())
+    assert doors.asked == ["a"]
+    ((offset, reason),) = reasons(doors)
+    assert (offset, "schema 7 is not in the registry" in reason) == (2, True)
+
+
+def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
+    """Told, then killed before the row; the registry forgot the schema meanwhile. The key says whose record it is."""
+    doors = FakeDoors(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
+    unreadable = [Record(offset, Poison("no schema"), key=b"a") for offset in (1, 2)]
+    through(doors, round_of(Batch("transaction_created", 0, unreadable, 3, 1)))
+    assert ids(doors.stored) == ["a"]
+    assert reasons(doors) == [(2, "no schema")]
+
+
+def test_what_the_log_has_no_longer_is_looked_up() -> None:
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one = pipeline(doors)
+        await through_all(one, round_of(records(0, (1, "a"))))
+        doors.placed.clear()
+        await through_all(one, later(records(0, (2, "a"))))
+
+    run(main())
+    assert doors.asked == ids(doors.stored) == ["a"]
+    assert looked_up(doors) == ["look up a in 0"]
+
+
+def test_without_the_look_up_nobody_is_asked_and_the_batch_holds_its_place() -> None:
+    doors = FakeDoors()
+    doors.elsewhere = {"a"}
+    doors.fails("look up a in 0", StoreUnavailable("no node"), LogUnavailable("no broker"))
+
+    async def main() -> None:
+        one, round_ = pipeline(doors), round_of(records(0, (1, "a")))
+        for failure in (StoreUnavailable, LogUnavailable):
+            with pytest.raises(failure):
+                await one.decide(round_)
+        assert doors.asked == []
+        await through_all(one, round_)
+
+    run(main())
+    assert doors.asked == ["a"]
+
+
+def test_what_the_worker_may_have_forgotten_is_looked_up() -> None:
+    doors = FakeDoors()
+    doors.older_than_ms = NOW * 1000
+    doors.stored = [status(transaction(transaction_id=id_), 9) for id_ in ("same", "other", made(-50))]
+    doors.stored.append(status(transaction(transaction_id="redelivered"), 4))
+    through(
+        doors,
+        round_of(
+            records(0, (1, "same"), (2, made(-50)), (3, made(100)), (4, "redelivered")),
+            records(0, (5, "other"), value_in_cents=7),
+        ),
+    )
+    assert len(doors.asked) == 1  # the new one
+    assert reasons(doors) == [(5, OTHER_CONTENT)]
+    assert ids(doors.stored[4:]) == ["redelivered", *doors.asked]
+
+
+def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key_belongs() -> None:
+    doors = FakeDoors()
+    doors.elsewhere = {"b", "c"}
+    doors.stored = [status(transaction(transaction_id="b"), 9, source_partition=3)]
+    through(doors, round_of(records(0, (1, "a"), (2, "b"), (3, "c"))))
+    assert looked_up(doors) == ["look up b c in 0"]
+    assert doors.asked == ["a", "c"]
+
+
+def test_a_worker_that_has_all_partitions_looks_up_nothing() -> None:
+    doors = FakeDoors()
+    doors.elsewhere = {"a"}
+    through(
+        doors,
+        round_of(*(records(number, (1, f"x{number}")) for number in range(4))),
+        later(records(0, (2, "a"))),
+    )
+    assert looked_up(doors) == []
+
+
+def test_a_decision_that_failed_leaves_nothing_behind() -> None:
+    doors = FakeDoors()
+    doors.antifraud_is_down = True
+
+    async def main() -> None:
+        one, round_ = pipeline(doors, "hold"), round_of(records(0, (1, "a")))
+        with pytest.raises(AntifraudUnavailable):
+            await one.decide(round_)
+        doors.antifraud_is_down = False
+        await through_all(one, round_)
+
+    run(main())
+    assert ids(doors.stored) == ["a"]
+
+
+def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgotten() -> None:
+    """It may never have been told; whoever had the partition meanwhile decided, and that is in the log."""
+    doors = FakeDoors()
+
+    async def main() -> None:
+        one = pipeline(doors)
+        await one.decide(round_of(records(0, (1, "a"))))
+        await through_all(one, round_of(records(0, (1, "a"))))
+
+    run(main())
+    assert ids(doors.stored) == list(doors.told) == ["a"]
+    assert doors.asked == ["a", "a"]
+
+
+class Fault(FakeDoors):
+    """Antifraud's client has a bug for one transaction, and is down once while the others are decided alone."""
+
+    async def assess(self, transactions: Sequence[Any]) -> Any:
+        if any(one["transaction_id"] == "bug" for one in transactions):
+            raise OverflowError("a bug")
+        return await super().assess(transactions)
+
+
+def test_decided_one_by_one_it_is_decided_once_too() -> None:
+    doors = Fault()
+    doors.fails("assess", None, LogUnavailable("an outage"))
+
+    async def main() -> None:
+        one, round_ = pipeline(doors), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
+        for _ in range(4):
+            with pytest.raises((OverflowError, LogUnavailable)):
+                await one.decide(round_)
+        await through_all(one, round_)
+
+    run(main())
+    assert doors.asked == ids(doors.stored) == ["a", "b"]
+    assert doors.log == [(0, ["a", "b"])]
+
+
+# What is remembered
+
+
+def publish(memory: DecidedIds, partition: int, which: Sequence[str]) -> None:
+    start = memory.read_to(partition)
+    memory.published(partition, which, range(start, start + len(which)))
+
+
+def test_a_new_id_has_no_status_as_long_as_nothing_is_forgotten() -> None:
+    memory = DecidedIds(10, 40)
+    publish(memory, 3, [made(n) for n in range(9)])
+    assert not memory.may_be_forgotten(made(-1000), NOW * 1000)
+    assert not memory.may_be_forgotten("foreign", NOW * 1000)
+
+
+def test_the_newest_ids_of_each_partition_are_remembered_with_their_places_and_the_bound_holds() -> None:
+    memory = DecidedIds(100, 400)
+    told = [[made(n * 2 + number) for n in range(1000)] for number in (0, 1)]
+    for start in range(0, 1000, 10):
+        for number in (0, 1):
+            publish(memory, number, told[number][start : start + 10])
+        assert len(memory._young) + len(memory._old) <= 410
+    for number in (0, 1):
+        assert [memory.place_of(one) for one in told[number][-100:]] == [
+            (number, n) for n in range(900, 1000)
+        ]
+    assert memory.place_of(told[0][0]) is None
+
+
+def test_an_id_made_after_all_that_was_forgotten_has_no_status_and_any_other_may_have_one() -> None:
+    memory = DecidedIds(10, 40)
+    which = [made(n) for n in range(100)]
+    for start in range(0, 100, 5):
+        publish(memory, 0, which[start : start + 5])
+    forgotten = [one for one in which if memory.place_of(one) is None]
+    now_ms = (NOW + 100) * 1000
+    assert 80 <= len(forgotten) <= 90
+    assert all(memory.may_be_forgotten(one, now_ms) for one in forgotten)
+    assert not memory.may_be_forgotten(uuid7((millis_of_id(forgotten[-1]) or 0) / 1000 + 0.5), now_ms)
+    assert memory.may_be_forgotten(str(uuid.uuid4()), now_ms)
+
+
+def test_ids_of_another_form_do_not_hide_what_was_forgotten() -> None:
+    memory = DecidedIds(10, 40)
+    publish(memory, 0, [made(50), "~ sorts behind all"])
+    for _ in range(3):
+        publish(memory, 0, [str(uuid.uuid4()) for _ in range(10)])
+    assert memory.may_be_forgotten(made(50), NOW * 1000)
+
+
+def test_an_id_of_a_time_to_come_may_have_a_status_once_anything_is_forgotten() -> None:
+    memory = DecidedIds(10, 40)
+    memory.read(0, {}, 500, older_than_ms=(NOW - 100) * 1000)
+    assert not memory.may_be_forgotten(made(0), NOW * 1000)
+    assert memory.may_be_forgotten(made(CLOCKS_APART // 1000 + 5), NOW * 1000)
+
+
+def test_what_was_published_before_what_was_read_may_have_been_made_a_clock_difference_later() -> None:
+    memory = DecidedIds(10, 40)
+    memory.read(0, {made(0): 499}, 500, older_than_ms=NOW * 1000)
+    assert memory.may_be_forgotten(made(CLOCKS_APART // 1000), NOW * 1000 + CLOCKS_APART)
+    assert not memory.may_be_forgotten(made(CLOCKS_APART // 1000 + 1), NOW * 1000 + CLOCKS_APART)
+
+
+def test_of_what_is_read_again_the_place_that_was_known_first_stands() -> None:
+    memory = DecidedIds(10, 40)
+    publish(memory, 0, ["a"])
+    memory.read(0, {"a": 7, "b": 6}, 8)
+    assert (memory.place_of("a"), memory.place_of("b"), memory.read_to(0)) == ((0, 0), (0, 6), 8)
