@@ -183,14 +183,14 @@ def test_without_the_look_up_nobody_is_asked_and_the_batch_holds_its_place() -> 
 
 
 def test_what_the_worker_may_have_forgotten_is_looked_up() -> None:
-    doors = FakeDoors()
+    doors, older = FakeDoors(), made(-50)
     doors.older_than_ms = NOW * 1000
-    doors.stored = [status(transaction(transaction_id=id_), 9) for id_ in ("same", "other", made(-50))]
+    doors.stored = [status(transaction(transaction_id=id_), 9) for id_ in ("same", "other", older)]
     doors.stored.append(status(transaction(transaction_id="redelivered"), 4))
     through(
         doors,
         round_of(
-            records(0, (1, "same"), (2, made(-50)), (3, made(100)), (4, "redelivered")),
+            records(0, (1, "same"), (2, older), (3, made(100)), (4, "redelivered")),
             records(0, (5, "other"), value_in_cents=7),
         ),
     )

@@ -90,9 +90,9 @@ def test_a_redirect_is_no_problem() -> None:
 def test_a_fault_of_ours_is_logged_once_with_its_trace_and_not_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    response = answer(RuntimeError("row of customer 17"))
+    response = answer(RuntimeError("row of a customer"))
     assert response.status == 500
-    assert "17" not in json.dumps(told(response))
+    assert "customer" not in json.dumps(told(response))
     (record,) = [r for r in caplog.records if r.levelno >= logging.ERROR]
     assert record.exc_info
     assert "secret" not in record.getMessage()
