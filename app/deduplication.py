@@ -32,21 +32,18 @@ class DecidedIds:
         self._old: dict[str, int] = {}
         self._newest_young = self._newest_old = ""
         self._read_to: dict[int, int] = {}
-        self._anything_forgotten = False
+        self.has_forgotten = False
         self._newest_forgotten = -1  # milliseconds since 1970
 
-    def place_of(self, transaction_id: str) -> Place | None:
-        """Where its status is, if that is remembered."""
-        found = self._young.get(transaction_id)
-        if found is None:
-            found = self._old.get(transaction_id)
-            if found is None:
-                return None
-        return found & (1 << _PARTITION_BITS) - 1, found >> _PARTITION_BITS
+    def places_of(self, ids: Sequence[str]) -> dict[str, Place]:
+        """Where the statuses of these are, of those that are remembered: mostly none."""
+        found = {one: self._young[one] for one in self._young.keys() & ids}
+        found |= {one: self._old[one] for one in self._old.keys() & ids}
+        return {one: (at & (1 << _PARTITION_BITS) - 1, at >> _PARTITION_BITS) for one, at in found.items()}
 
     def may_be_forgotten(self, transaction_id: str, now_ms: float) -> bool:
         """Whether an id that is not remembered may have a status all the same, in a partition that was read."""
-        if not self._anything_forgotten:
+        if not self.has_forgotten:
             return False
         made = millis_of_id(transaction_id)
         return made is None or not self._newest_forgotten < made <= now_ms + CLOCKS_APART
@@ -57,9 +54,8 @@ class DecidedIds:
 
     def published(self, partition: int, ids: Sequence[str], offsets: Sequence[int]) -> None:
         """We have given them a status."""
-        self._young.update(
-            zip(ids, (offset << _PARTITION_BITS | partition for offset in offsets), strict=True)
-        )
+        places = [offset << _PARTITION_BITS | partition for offset in offsets]
+        self._young.update(zip(ids, places, strict=True))
         self._remember_newest(ids)
         self._read_to[partition] = offsets[-1] + 1
         self._make_room()
@@ -96,5 +92,5 @@ class DecidedIds:
         self._young, self._newest_young = {}, ""
 
     def _forget_before(self, made_ms: int) -> None:
-        self._anything_forgotten = True
+        self.has_forgotten = True
         self._newest_forgotten = max(self._newest_forgotten, made_ms)

@@ -242,27 +242,28 @@ class Pipeline:
 
     async def _first_of(self, asked: Sequence[Asked]) -> dict[str, TransactionStatus | Poison]:
         """The statuses that these ids have already; Poison for one that cannot be read."""
-        found: dict[str, TransactionStatus | Poison] = {}
-        places: dict[str, Place] = {}
-        unsure: list[Asked] = []
+        ids = [one.transaction_id for one in asked]
+        found: dict[str, TransactionStatus | Poison] = {
+            id_: self._under_way[id_] for id_ in self._under_way.keys() & ids
+        }
+        places = self._decided.places_of(ids)
+        found |= await self._in_log({id_: place for id_, place in places.items() if id_ not in found})
         # A worker that does not have all partitions cannot know what another has decided.
         alone = len(self._claimed) == self._doors.partitions
-        now_ms = time.time() * 1000
-        for one in asked:
-            id_ = one.transaction_id
-            if status := self._under_way.get(id_):
-                found[id_] = status
-            elif place := self._decided.place_of(id_):
-                places[id_] = place
-            elif self._decided.may_be_forgotten(id_, now_ms) or (
-                not alone and self._doors.is_elsewhere(one.partition, id_)
-            ):
-                unsure.append(one)
-        if places:
-            found |= await self._in_log(places)
-            # What the log has no longer, the stores have.
-            unsure += [one for one in asked if one.transaction_id in places.keys() - found.keys()]
-        return found | await self._looked_up(unsure)
+        if places or self._decided.has_forgotten or not alone:
+            now_ms = time.time() * 1000
+            unsure = [
+                one
+                for one in asked
+                if one.transaction_id not in found
+                and (
+                    one.transaction_id in places  # what the log has no longer, the stores have
+                    or self._decided.may_be_forgotten(one.transaction_id, now_ms)
+                    or (not alone and self._doors.is_elsewhere(one.partition, one.transaction_id))
+                )
+            ]
+            found |= await self._looked_up(unsure)
+        return found
 
     async def _looked_up(self, unsure: Sequence[Asked]) -> dict[str, TransactionStatus]:
         by_partition: dict[int, list[Transaction]] = {}
@@ -273,6 +274,8 @@ class Pipeline:
         return {one["transaction_id"]: one for some in found for one in some}
 
     async def _in_log(self, places: Mapping[str, Place]) -> dict[str, TransactionStatus | Poison]:
+        if not places:
+            return {}
         there = await self._doors.statuses_at(list(places.values()))
         pairs = ((id_, there.get(place)) for id_, place in places.items())
         return {
@@ -322,12 +325,9 @@ class Pipeline:
     async def _drop_what_is_told(self, work: Decided, partition: int) -> None:
         """Where the log has a verdict by now, that one is stored, and ours is dropped untold."""
         ours = work.to_tell[partition]
-        places = {
-            id_: place for one in ours if (place := self._decided.place_of(id_ := one["transaction_id"]))
-        }
-        if not places:
+        found = await self._in_log(self._decided.places_of([one["transaction_id"] for one in ours]))
+        if not found:
             return
-        found = await self._in_log(places)
         work.to_tell[partition] = [one for one in ours if one["transaction_id"] not in found]
         metrics.REPEATED.inc(len(found))
         to_store = [found.get(one["transaction_id"], one) for one in work.to_store]
@@ -357,14 +357,16 @@ def _count(told: Sequence[TransactionStatus]) -> None:
 
 
 def _sorted(
-    work: Decided, asked: Sequence[Asked], firsts: Mapping[str, TransactionStatus | Poison]
+    work: Decided, asked: list[Asked], firsts: Mapping[str, TransactionStatus | Poison]
 ) -> tuple[list[Asked], Counter[int]]:
     """Those to be assessed, and how many verdicts of each partition are repeated; the letters go to `work`.
 
     What is left is of the same content as one before it: that one is told and stored, and there is no more to do.
     """
-    fresh: dict[str, Asked] = {}
     repeated: Counter[int] = Counter()
+    if not firsts and _are_all_new(asked):
+        return asked, repeated
+    fresh: dict[str, Asked] = {}
     for one in asked:
         id_ = one.transaction_id
         first = firsts.get(id_) or (fresh[id_].transaction if id_ in fresh else None)
@@ -376,6 +378,13 @@ def _sorted(
         elif first is None:
             fresh[id_] = one
     return list(fresh.values()), repeated
+
+
+def _are_all_new(asked: Sequence[Asked]) -> bool:
+    """Nothing but transactions, each once, as nearly always."""
+    if any(isinstance(one.transaction, Poison) for one in asked):
+        return False
+    return len({one.transaction_id for one in asked}) == len(asked)
 
 
 def _why_not(transaction: Transaction | Poison, first: Transaction | Poison | None) -> str | None:

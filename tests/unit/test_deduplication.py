@@ -296,10 +296,9 @@ def test_the_newest_ids_of_each_partition_are_remembered_with_their_places_and_t
             publish(memory, number, told[number][start : start + 10])
         assert len(memory._young) + len(memory._old) <= 410
     for number in (0, 1):
-        assert [memory.place_of(one) for one in told[number][-100:]] == [
-            (number, n) for n in range(900, 1000)
-        ]
-    assert memory.place_of(told[0][0]) is None
+        newest = told[number][-100:]
+        assert memory.places_of(newest) == {one: (number, 900 + n) for n, one in enumerate(newest)}
+    assert memory.places_of([told[0][0]]) == {}
 
 
 def test_an_id_made_after_all_that_was_forgotten_has_no_status_and_any_other_may_have_one() -> None:
@@ -307,7 +306,7 @@ def test_an_id_made_after_all_that_was_forgotten_has_no_status_and_any_other_may
     which = [made(n) for n in range(100)]
     for start in range(0, 100, 5):
         publish(memory, 0, which[start : start + 5])
-    forgotten = [one for one in which if memory.place_of(one) is None]
+    forgotten = [one for one in which if one not in memory.places_of(which)]
     now_ms = (NOW + 100) * 1000
     assert 80 <= len(forgotten) <= 90
     assert all(memory.may_be_forgotten(one, now_ms) for one in forgotten)
@@ -341,4 +340,4 @@ def test_of_what_is_read_again_the_place_that_was_known_first_stands() -> None:
     memory = DecidedIds(10, 40)
     publish(memory, 0, ["a"])
     memory.read(0, {"a": 7, "b": 6}, 8)
-    assert (memory.place_of("a"), memory.place_of("b"), memory.read_to(0)) == ((0, 0), (0, 6), 8)
+    assert (memory.places_of(["a", "b"]), memory.read_to(0)) == ({"a": (0, 0), "b": (0, 6)}, 8)
