@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
@@ -12,10 +12,11 @@ from faust.cli import option
 
 from app import topics
 from app.codec import NO_FOR
-from app.commands.letters import SENT_BACK, Letter, letters_of, name_of, shown
-from app.commands.reading import Reader
+from app.commands.letters import SENT_BACK, Letter, Listed, Sources, name_of, shown
+from app.commands.reading import Reader, by_time
 from app.commands.running import ends_in_a_sentence
 from app.commands.writing import OneWriter, Outgoing
+from app.dead_letters import told_by
 from app.settings import Settings
 
 
@@ -33,60 +34,71 @@ def register(app: faust.App, settings: Settings) -> None:
             if send_back:
                 await _send_back(settings, send_back)
             elif show:
-                print(shown(chosen(await _letters(settings), show)[0]))
+                async for letter in chosen(_letters(settings), show):
+                    print(shown(letter))
             else:
-                _list(await _letters(settings))
+                await _list(settings)
 
 
-async def _letters(settings: Settings) -> list[Letter]:
+async def _letters(settings: Settings) -> AsyncIterator[Letter]:
+    """By the time they were written; in memory are their places alone, some 200 bytes each."""
+    sources = Sources()
     async with Reader(settings, topics.DEAD_LETTER) as reader:
         await reader.seek()
-        return letters_of([record async for chunk in reader.chunks(2000) for record in chunk])
+        async for records in reader.chunks(500):
+            for record in records:
+                sources.add(told_by(record))
+    listed = Listed(sources)
+    async for record in by_time(settings, topics.DEAD_LETTER):
+        if letter := listed.letter(record):
+            yield letter
 
 
-def _list(letters: Sequence[Letter]) -> None:
-    for letter in letters:
+async def _list(settings: Settings) -> None:
+    count = waiting = 0
+    async for letter in _letters(settings):
         print(letter.line)
-    # As verify counts them: letters_of and verify both by `Sources`.
-    waiting = sum(not letter.sent_back for letter in letters)
-    print(f"{len(letters)} dead letters, {waiting} of them not sent back")
+        count += 1
+        waiting += not letter.sent_back
+    # As verify counts them: both by `Sources`.
+    print(f"{count} dead letters, {waiting} of them not sent back")
 
 
-def chosen(letters: Sequence[Letter], place: str) -> list[Letter]:
+async def chosen(letters: AsyncIterator[Letter], place: str) -> AsyncIterator[Letter]:
     """The letter of that place, or all; SystemExit when there is none."""
-    found = [letter for letter in letters if place in ("all", letter.place)]
+    found = False
+    async for letter in letters:
+        if place in ("all", letter.place):
+            found = True
+            yield letter
     if not found and place != "all":
         raise SystemExit(f"no dead letter at {place}; the list: faust -A app.main dead-letters")
-    return found
 
 
 async def _send_back(settings: Settings, place: str) -> None:
+    count = done = 0
     async with OneWriter(settings, "dead-letters") as writer:
-        letters = chosen(await _letters(settings), place)  # read once nobody else can send
-        await asyncio.sleep(until_forgotten(letters, time.time()))
-        for letter in letters:
+        async for letter in chosen(_letters(settings), place):  # read once nobody else can send
             if letter.sent_back:
-                continue
-            if letter.is_batch:
+                done += 1
+            elif letter.is_batch:
                 print(f"{letter.place} is a batch that nobody can read: not sent back")
-                continue
-            if letter.is_cut:
+            elif letter.is_cut:
                 print(
                     f"{letter.place} is only a part of {name_of(letter.source)}, which is too large: not sent back"
                 )
-                continue
-            await writer.write(sent_back(letter))
-            topic, partition, _ = letter.source
-            print(f"{letter.place} is sent back to {topic}[{partition}]")
-    done = sum(letter.sent_back for letter in letters)
-    cut = sum((letter.is_cut or letter.is_batch) and not letter.sent_back for letter in letters)
-    print(f"{len(letters) - done - cut} sent back, {done} had been before")
+            else:
+                await asyncio.sleep(until_forgotten(letter, time.time()))
+                await writer.write(sent_back(letter))
+                topic, partition, _ = letter.source
+                print(f"{letter.place} is sent back to {topic}[{partition}]")
+                count += 1
+    print(f"{count} sent back, {done} had been before")
 
 
-def until_forgotten(letters: Sequence[Letter], now: float) -> float:
-    """Seconds until the workers ask the registry again about schemas that it did not have when these failed."""
-    newest = max((letter.failed_at / 1000 for letter in letters if not letter.sent_back), default=0.0)
-    return min(NO_FOR, max(0.0, newest + NO_FOR - now))
+def until_forgotten(letter: Letter, now: float) -> float:
+    """Seconds until the workers ask the registry again about a schema that it did not have when this one failed."""
+    return min(NO_FOR, max(0.0, letter.failed_at / 1000 + NO_FOR - now))
 
 
 def sent_back(letter: Letter) -> list[Outgoing]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,25 +94,24 @@ class Sources:
         return sum(not self.is_sent_back(source) for source in self.all)
 
 
-def letters_of(records: Iterable[Any]) -> list[Letter]:
-    """One a source, though a retry may have written it twice: the first; oldest first."""
-    firsts: dict[Source, tuple[Any, dict[str, str]]] = {}
-    sources = Sources()
-    for record in records:
+class Listed:
+    """The letters of a topic that is read a second time, now that `sources` knows all marks."""
+
+    def __init__(self, sources: Sources):
+        self._sources = sources
+        self._left = set(sources.all)
+
+    def letter(self, record: Any) -> Letter | None:
+        """One a source, though a retry may have written it twice: the first."""
         told = told_by(record)
-        if source := sources.add(told):
-            firsts[source] = (record, told)
-    letters = [
-        Letter(
-            record,
-            source,
-            told.get(f"{PREFIX}reason", ""),
-            _number(told, "failed_at"),
-            sources.is_sent_back(source),
+        source = source_of(told)
+        if SENT_BACK in told or source is None or source not in self._left:
+            return None
+        self._left.remove(source)
+        is_sent_back = self._sources.is_sent_back(source)
+        return Letter(
+            record, source, told.get(f"{PREFIX}reason", ""), _number(told, "failed_at"), is_sent_back
         )
-        for source, (record, told) in firsts.items()
-    ]
-    return sorted(letters, key=lambda letter: (letter.failed_at, letter.source))
 
 
 def name_of(source: Source) -> str:

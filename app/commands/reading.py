@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import ConsumerRecord
 
 from app import topics
 from app.clients.fetching import Fetching, Unreadable
@@ -21,6 +23,8 @@ from app.settings import Settings
 
 #: Seconds without a record after which somebody who waits is told for what.
 WORTH_A_LINE = 5.0
+#: Records of a partition in memory at once, where they are merged by time.
+AT_ONCE = 500
 
 Offsets = dict[TopicPartition, int]
 
@@ -56,6 +60,42 @@ def chosen(found: list[TopicPartition], span: Span) -> list[TopicPartition]:
 def left_out(tp: TopicPartition, where: Unreadable) -> str:
     """What a command says of a batch that it cannot read."""
     return f"{place_of((*tp, where.offset))} cannot be read and is left out: {where.reason}"
+
+
+async def by_time(settings: Settings, topic: str, *, follow: bool = False) -> AsyncIterator[ConsumerRecord]:
+    """A topic's records to its present end, its partitions merged by time; with `follow` those that come after too.
+
+    In memory are some records of each partition.
+    """
+    async with connected(settings) as (consumer, admin):
+        partitions = await topics.partitions(admin, topic)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        fetching, ends = Fetching(consumer), await consumer.end_offsets(partitions)
+        next_ones: dict[TopicPartition, deque[ConsumerRecord]] = {tp: deque() for tp in ends}
+        while True:
+            for tp, end in ends.items():
+                while not next_ones[tp] and await consumer.position(tp) < end:
+                    next_ones[tp].extend(await _some(fetching, [tp]))
+            oldest = min(
+                (found[0] for found in next_ones.values() if found),
+                key=lambda r: (r.timestamp, r.partition, r.offset),
+                default=None,
+            )
+            if oldest is None:
+                break
+            yield next_ones[TopicPartition(oldest.topic, oldest.partition)].popleft()
+        while follow:
+            for record in await _some(fetching, partitions):
+                yield record
+
+
+async def _some(fetching: Fetching, partitions: Sequence[TopicPartition]) -> list[ConsumerRecord]:
+    fetched, unreadable = await fetching.records(partitions, 0.5, AT_ONCE)
+    for tp, where in unreadable.items():
+        print(left_out(tp, where), file=sys.stderr)
+        await fetching.leave_out(tp, where)
+    return [record for found in fetched.values() for record in found]
 
 
 class Reader:

@@ -7,10 +7,11 @@ at a time; a run that was killed in between is completed by the next one, which 
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Sequence
+import zlib
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.cli import option
@@ -29,6 +30,10 @@ from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
 from app.settings import Settings
 
 BATCH = 500
+#: Transactions that are held in memory at once: some 100 bytes each. What is more is done in several readings.
+MOST = 1_000_000
+#: The revision of a status that cannot be read: higher than any.
+UNKNOWN_REVISION = 2**40
 
 
 def register(app: faust.App, settings: Settings) -> None:
@@ -38,67 +43,149 @@ def register(app: faust.App, settings: Settings) -> None:
     async def reassess(self: Any, dry_run: bool) -> None:
         """Ask antifraud about what was rejected with reason antifraud_unavailable."""
         with ends_in_a_sentence("reassess"):
-            if dry_run:
-                found = await found_in_log(settings)
-                print(f"reassess: {len(found.waiting):,} transactions would be assessed again")
-            else:
-                await run(settings)
+            await (counted(settings) if dry_run else run(settings))
+
+
+class TooMany(Exception):
+    """More transactions than fit in memory: take a part of them."""
+
+
+class Slice(NamedTuple):
+    """A part of all transactions, by their ids: one `of` so many, from 0 on."""
+
+    one: int = 0
+    of: int = 1
+
+    def has(self, transaction_id: str) -> bool:
+        """Whether it is one of these."""
+        return zlib.crc32(transaction_id.encode()) % self.of == self.one
+
+    def halves(self) -> tuple[Slice, Slice]:
+        """The same ones in two parts."""
+        return Slice(self.one, 2 * self.of), Slice(self.one + self.of, 2 * self.of)
 
 
 class Found:
-    """What the log says: who waits for a re-assessment, and which ones may not have been stored."""
+    """What the log says of a slice: who waits for a re-assessment, and which ones may not have been stored."""
 
-    def __init__(self) -> None:
-        self.waiting: dict[str, TransactionStatus] = {}
-        self._revisions: dict[str, int] = {}
+    def __init__(self, part: Slice, most: int = MOST):
+        self._part, self._most = part, most
+        # By a hash of the id, since a million texts would be too much: the highest revision, doubled, and one more if
+        # that one waits. Only of those that wait or waited once.
+        self._known: dict[int, int] = {}
         # A batch is told, then stored: of each partition only the last one can be missing in Cassandra.
         self._last: dict[int, deque[TransactionStatus]] = defaultdict(lambda: deque(maxlen=BATCH))
+        self.unreadable = 0
 
     def note(self, status: TransactionStatus) -> None:
-        """The next record of the log."""
-        id_, revision = status["transaction_id"], status["revision"]
-        if revision <= self._revisions.get(id_, 0):
+        """The next record of the log; TooMany."""
+        revision, waits = status["revision"], status["reason"] == ANTIFRAUD_UNAVAILABLE
+        if not (waits or revision > FIRST_VERDICT) or not self._part.has(status["transaction_id"]):
+            return
+        key = hash(status["transaction_id"])
+        if revision <= self._known.get(key, 0) // 2:
             return  # told again
-        unassessed = status["reason"] == ANTIFRAUD_UNAVAILABLE
-        if unassessed or revision > FIRST_VERDICT:
-            self._revisions[id_] = revision
+        self._keep(key, 2 * revision + waits)
         if revision > FIRST_VERDICT:
             self._last[status["source_partition"]].append(status)
-        if unassessed:
-            self.waiting[id_] = status
-        else:
-            self.waiting.pop(id_, None)
+
+    def note_unreadable(self, transaction_id: str) -> None:
+        """It may be the verdict that this one waits for: leave it alone; TooMany."""
+        if self._part.has(transaction_id):
+            self.unreadable += 1
+            self._keep(hash(transaction_id), 2 * UNKNOWN_REVISION)
+
+    def _keep(self, key: int, value: int) -> None:
+        self._known[key] = value
+        if len(self._known) > self._most:
+            raise TooMany
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(value % 2 for value in self._known.values())
+
+    def takes(self, status: TransactionStatus) -> bool:
+        """Whether this is the record that says that it waits; once."""
+        key = hash(status["transaction_id"])
+        if self._known.get(key, 0) != 2 * status["revision"] + 1 or not self._part.has(
+            status["transaction_id"]
+        ):
+            return False
+        self._known[key] = 2 * status["revision"]
+        return True
 
     @property
     def perhaps_not_stored(self) -> list[TransactionStatus]:
         """The last batch of each partition."""
         return [status for last in self._last.values() for status in last]
 
-    def batches(self) -> list[list[TransactionStatus]]:
-        """Those that wait, each batch of one partition, oldest first."""
-        partitions: dict[int, list[TransactionStatus]] = defaultdict(list)
-        for status in self.waiting.values():
-            partitions[status["source_partition"]].append(status)
-        return [
-            those[start : start + BATCH]
-            for those in partitions.values()
-            for start in range(0, len(those), BATCH)
-        ]
+
+class Batches:
+    """Collects those that wait into batches of one partition."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, list[TransactionStatus]] = defaultdict(list)
+
+    def add(self, status: TransactionStatus) -> list[TransactionStatus]:
+        """Gives the batch that is full with it, else nothing."""
+        those = self._partitions[status["source_partition"]]
+        those.append(status)
+        return self._partitions.pop(status["source_partition"]) if len(those) == BATCH else []
+
+    def rest(self) -> list[list[TransactionStatus]]:
+        """What is not full."""
+        return list(self._partitions.values())
 
 
-async def found_in_log(settings: Settings) -> Found:
-    """Read transaction_status from its beginning to its present end."""
-    codec = await topics.reader(settings, topics.STATUS)
-    found = Found()
-    async with Reader(settings, topics.STATUS) as reader:
-        await reader.seek()
-        progress = Progress("reading transaction_status", reader.total)
-        async for records in reader.chunks(2000):
-            for status in await codec.decode([record.value for record in records]):
-                if not isinstance(status, Poison):
-                    found.note(status)
-            progress.add(len(records))
-    return found
+class Topic:
+    """transaction_status, read from its beginning to its present end as often as is needed."""
+
+    def __init__(self, settings: Settings, codec: Codec):
+        self._settings, self._codec = settings, codec
+
+    async def found(self, part: Slice) -> Found:
+        """Who waits; TooMany."""
+        found = Found(part)
+        async for record, status in self.statuses("reading transaction_status"):
+            if isinstance(status, Poison):
+                found.note_unreadable((record.key or b"").decode(errors="replace"))
+            else:
+                found.note(status)
+        return found
+
+    async def statuses(self, what: str) -> AsyncIterator[tuple[Any, TransactionStatus | Poison]]:
+        """Each record and what it says."""
+        async with Reader(self._settings, topics.STATUS) as reader:
+            await reader.seek()
+            progress = Progress(what, reader.total)
+            async for records in reader.chunks(2000):
+                statuses = await self._codec.decode([record.value for record in records])
+                for record, status in zip(records, statuses, strict=True):
+                    yield record, status
+                progress.add(len(records))
+
+    async def slices(self) -> AsyncIterator[Found]:
+        """All of them, as few at a time as fit in memory."""
+        left = [Slice()]
+        while left:
+            part = left.pop()
+            try:
+                found = await self.found(part)
+            except TooMany:
+                left += part.halves()
+                continue
+            yield found
+
+
+async def counted(settings: Settings) -> None:
+    """Say how many there are; change nothing."""
+    waiting = unreadable = 0
+    async for found in Topic(settings, await topics.reader(settings, topics.STATUS)).slices():
+        waiting += found.waiting
+        unreadable += found.unreadable
+    print(f"reassess: {waiting:,} transactions would be assessed again")
+    _tell_unreadable(unreadable)
 
 
 async def run(settings: Settings) -> None:
@@ -106,27 +193,48 @@ async def run(settings: Settings) -> None:
     cassandra, antifraud = Cassandra(settings), Antifraud(settings)
     table = TransactionsTable(cassandra, settings.cassandra_timeout, settings.read_timeout)
     codec = await topics.register(settings, topics.STATUS)
+    counts: Counter[str] = Counter()
+    unreadable = 0
     await antifraud.open()
     try:
         await cassandra.open()
         async with OneWriter(settings, "reassess") as writer:
-            found = await found_in_log(settings)
-            await tried(partial(table.store, found.perhaps_not_stored))
-            progress = Progress("reassess", len(found.waiting))
-            counts: defaultdict[str, int] = defaultdict(int)
-            for batch in found.batches():
-                said = await tried(partial(antifraud.assess, batch))
-                statuses = again(batch, said, int(time.time() * 1000))
-                await writer.write(outgoing(codec, statuses))
-                await tried(partial(table.store, statuses))
-                progress.add(len(statuses))
-                for status in statuses:
-                    counts[status["status"]] += 1
+            log, progress = Topic(settings, codec), Progress("reassess", 0)
+            async for found in log.slices():
+                unreadable += found.unreadable
+                await tried(partial(table.store, found.perhaps_not_stored))
+                async for batch in _batches(log, found):
+                    said = await tried(partial(antifraud.assess, batch))
+                    statuses = again(batch, said, int(time.time() * 1000))
+                    await writer.write(outgoing(codec, statuses))
+                    await tried(partial(table.store, statuses))
+                    progress.add(len(statuses))
+                    counts.update(status["status"] for status in statuses)
     finally:
         await antifraud.close()
         await cassandra.close()
     words = "".join(f"; {count:,} {name}" for name, count in sorted(counts.items()))
     print(f"reassess: {progress.ended()}{words}")
+    _tell_unreadable(unreadable)
+
+
+async def _batches(log: Topic, found: Found) -> AsyncIterator[list[TransactionStatus]]:
+    if not found.waiting:
+        return
+    batches = Batches()
+    async for _, status in log.statuses("reading those that wait"):
+        if not isinstance(status, Poison) and found.takes(status) and (full := batches.add(status)):
+            yield full
+    for batch in batches.rest():
+        yield batch
+
+
+def _tell_unreadable(count: int) -> None:
+    if count:
+        raise SystemExit(
+            f"{count:,} records of transaction_status could not be read: whether theirs were assessed again is not "
+            "known, so they are left alone. Which ones: make verify"
+        )
 
 
 def again(

@@ -13,7 +13,7 @@ from app import groups, topics
 from app.commands.bookmark import Bookmark, Found
 from app.commands.chunks import CHUNK, chunks
 from app.commands.reading import Reader
-from app.commands.running import Progress, tried
+from app.commands.running import Named, Progress, tried
 from app.commands.span import Span
 from app.commands.targets import IntoCassandra, IntoRedis, Target, open_all, write_all
 from app.dead_letters import place_of
@@ -25,8 +25,6 @@ from app.settings import Settings
 TRIES = 30
 #: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
 BOOKMARK_EVERY = 0.5
-#: Records or ids that are named at the end.
-NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +63,9 @@ async def run(settings: Settings, plan: Plan) -> None:
         await bookmark.finish()
     if cassandra and not cassandra.short:
         words += "; all rows are on all their replicas"
-    left_out = [*map(place_of, reader.left_out), *unreadable]
+    unreadable.add([place_of(source) for source in reader.left_out])
     nothing = reader.total == 0 and not plan.span.is_whole
-    _tell_end(words, wrong(cassandra, left_out, nothing=nothing))
+    _tell_end(words, wrong(cassandra, unreadable, nothing=nothing))
 
 
 async def _left(plan: Plan, bookmark: Bookmark, rebuilds: IntoRedis | None) -> Found:
@@ -105,9 +103,9 @@ def _listed(left: Found) -> str:
 
 async def _write(
     settings: Settings, plan: Plan, reader: Reader, targets: Sequence[Target], bookmark: Bookmark, note: str
-) -> tuple[str, list[str]]:
+) -> tuple[str, Named]:
     """Each chunk is read and decoded while the one before it is written; what was done, and what cannot be read."""
-    progress, unreadable = Progress("replay", reader.total), list[str]()
+    progress, unreadable = Progress("replay", reader.total), Named()
     writing: asyncio.Task[None] | None = None
     moved = time.monotonic()
     offsets: dict[int, int] = {}
@@ -120,7 +118,7 @@ async def _write(
                     moved = time.monotonic()
             writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows), TRIES))
             offsets |= chunk.next_offsets
-            unreadable += chunk.unreadable
+            unreadable.add(chunk.unreadable)
             progress.add(chunk.records, chunk.passed)
         if writing:
             await writing
@@ -146,7 +144,7 @@ async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[i
 
 async def counted(settings: Settings, plan: Plan) -> None:
     """Read and decode as a replay would, and say what it would write."""
-    ids: set[int] = set()
+    count = 0
     async with AsyncExitStack() as ends:
         bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
         left = await bookmark.found()
@@ -155,41 +153,30 @@ async def counted(settings: Settings, plan: Plan) -> None:
         await reader.seek(plan.span, past=left.offsets if plan.resume else {})
         progress = Progress("replay, dry run", reader.total)
         async for chunk in chunks(settings, reader, plan.rate):
-            ids.update(hash(status["transaction_id"]) for status in chunk.rows)
+            count += len(chunk.rows)
             progress.add(chunk.records, chunk.passed)
     where = {"cassandra": "Cassandra", "redis": "Redis", "both": "Cassandra and Redis"}[plan.into]
     kept = "" if plan.into == "cassandra" else f" (Redis keeps the newest {settings.recent_transactions:,})"
-    print(
-        f"replay, dry run: records {progress.ended()}; {len(ids):,} transactions would go into {where}{kept}"
-    )
+    print(f"replay, dry run: records {progress.ended()}; {count:,} rows would be written into {where}{kept}")
 
 
-def wrong(cassandra: IntoCassandra | None, left_out: Sequence[str], *, nothing: bool) -> list[str]:
+def wrong(cassandra: IntoCassandra | None, left_out: Named, *, nothing: bool) -> list[str]:
     """What is not as it was asked for, a sentence each."""
     found: list[str] = []
     if nothing:
         found.append("the span has no records: nothing was written")
-    if left_out:
-        found.append(f"{_some(left_out)} could not be read and {_are(left_out)} in no store")
+    if left_out.count:
+        found.append(f"{left_out} could not be read and {left_out.are} in no store")
     if cassandra and cassandra.short:
         found.append(
             f"{cassandra.short:,} rows are not on all of their replicas: start the nodes (make ps), then run it again"
         )
-    if cassandra and cassandra.hidden:
+    if cassandra and (hidden := cassandra.hidden).count:
         found.append(
-            f"{_some(cassandra.hidden)} {_are(cassandra.hidden)} hidden in Cassandra by a deletion that is later than "
+            f"{hidden} {hidden.are} hidden in Cassandra by a deletion that is later than "
             "what was written: TRUNCATE transactions.transactions, then run it again"
         )
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    """How many, and the first of them."""
-    return f"{len(names):,} ({'; '.join(names[:NAMED])}{' ...' if len(names) > NAMED else ''})"
-
-
-def _are(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _tell_end(words: str, found: Sequence[str]) -> None:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TextIO, TypeVar
 
@@ -26,6 +27,8 @@ EVERY, EVERY_ON_A_TERMINAL = 2.0, 0.2
 WIDTH = 30
 TRIES = 10
 PAUSE_MOST = 2.0
+#: Of what went wrong so many are named at the end.
+NAMED = 3
 
 
 class Output:
@@ -111,6 +114,28 @@ class Progress:
         if self._on_a_terminal:
             print("\r\033[K", end="", flush=True, file=self._out)
         return f"{self._done:,} in {time.monotonic() - self._began:.1f} s"
+
+
+@dataclass(slots=True)
+class Named:
+    """How many of something there are, and the first of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, names: Sequence[str]) -> None:
+        """So many more."""
+        self.count += len(names)
+        self.first += names[: NAMED - len(self.first)]
+
+    def __str__(self) -> str:
+        more = " ..." if self.count > len(self.first) else ""
+        return f"{self.count:,} ({'; '.join(self.first)}{more})"
+
+    @property
+    def are(self) -> str:
+        """The verb that goes with them."""
+        return "is" if self.count == 1 else "are"
 
 
 async def tried(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:

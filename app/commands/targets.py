@@ -9,6 +9,7 @@ from typing import Protocol
 from app.clients.cassandra import REPAIR_LEVELS, Cassandra
 from app.clients.redis import RecentTransactions, entries_of, pending_entry
 from app.clients.transactions_table import TransactionsTable
+from app.commands.running import Named
 from app.errors import Poison
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
@@ -46,7 +47,7 @@ class IntoCassandra:
         self._table = TransactionsTable(
             self._cassandra, settings.cassandra_timeout, settings.cassandra_timeout, REPAIR_LEVELS
         )
-        self.hidden: list[str] = []
+        self.hidden = Named()
 
     async def open(self) -> None:
         """Connect; StoreUnavailable."""
@@ -58,7 +59,7 @@ class IntoCassandra:
         if not self.short:  # else the run is to be repeated anyway
             there = await self._table.having_rows(statuses)
             ids = [status["transaction_id"] for status in statuses]
-            self.hidden += [id_ for id_ in ids if id_ not in there]
+            self.hidden.add([id_ for id_ in ids if id_ not in there])
 
     async def close(self) -> None:
         """Disconnect."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.commands import letters
+from app.dead_letters import told_by
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction
@@ -60,3 +62,12 @@ class Letter:
     partition: int = 0
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = ()
+
+
+def letters_of(records: Sequence[Any]) -> list[letters.Letter]:
+    """As the command lists them: read twice."""
+    sources = letters.Sources()
+    for record in records:
+        sources.add(told_by(record))
+    listed = letters.Listed(sources)
+    return [letter for record in records if (letter := listed.letter(record))]

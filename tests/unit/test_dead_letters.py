@@ -13,7 +13,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.commands.dead_letters import sent_back
-from app.commands.letters import Letter, letters_of, shown
+from app.commands.letters import Letter, shown
 from app.dead_letters import MOST, letter_of
 from app.doors import RealDoors
 from app.errors import LogUnavailable, Poison
@@ -35,7 +35,7 @@ def read_back(original: Any, most: int = MOST) -> Letter:
     builder = DefaultRecordBatchBuilder(2, 0, 0, 0, 0, 0, 900_000)
     builder.append(0, 0, key, value, headers)
     assert builder.size() < most
-    (found,) = letters_of([samples.Letter(0, value, 2, key, headers)])
+    (found,) = samples.letters_of([samples.Letter(0, value, 2, key, headers)])
     assert found.reason == "why"
     assert found.source == ("transaction_created", 2, 7)
     shown(found)

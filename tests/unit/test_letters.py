@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
 import pytest
 
 from app import topics
 from app.codec import NO_FOR
 from app.commands.dead_letters import chosen, sent_back, until_forgotten
-from app.commands.letters import SENT_BACK, dump, letters_of, shown
-from tests.unit.samples import Letter
+from app.commands.letters import SENT_BACK, dump, shown
+from tests.unit.samples import Letter, letters_of
 
 POISON = b"\0garbage\x1b[31m"
 
@@ -69,11 +73,22 @@ def test_a_value_may_be_none_or_empty() -> None:
 
 def test_one_is_chosen_by_its_place() -> None:
     letters = letters_of([letter(0), letter(1, source=8)])
-    assert [one.place for one in chosen(letters, "2:1")] == ["2:1"]
-    assert chosen(letters, "all") == letters
-    assert chosen([], "all") == []
+
+    def choose(place: str, of: Sequence[Any] = letters) -> list[str]:
+        async def each() -> AsyncIterator[Any]:
+            for one in of:
+                yield one
+
+        async def main() -> list[str]:
+            return [one.place async for one in chosen(each(), place)]
+
+        return asyncio.run(main())
+
+    assert choose("2:1") == ["2:1"]
+    assert choose("all") == ["2:0", "2:1"]
+    assert choose("all", []) == []
     with pytest.raises(SystemExit, match="no dead letter at 3:1"):
-        chosen(letters, "3:1")
+        choose("3:1")
 
 
 @pytest.mark.parametrize(
@@ -82,8 +97,5 @@ def test_one_is_chosen_by_its_place() -> None:
 def test_a_letter_is_sent_back_when_the_workers_ask_the_registry_again(
     seconds_ago: float, waits: float
 ) -> None:
-    assert until_forgotten(letters_of([letter()]), 1_624_079_756 + seconds_ago) == waits
-
-
-def test_nothing_to_send_back_is_nothing_to_wait_for() -> None:
-    assert until_forgotten([], 1_624_079_756) == 0
+    (found,) = letters_of([letter()])
+    assert until_forgotten(found, 1_624_079_756 + seconds_ago) == waits

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.clients.transactions_table import row_of, write_time
 from app.commands.chunks import newest
-from app.commands.reassess import BATCH, Found, again
+from app.commands.reassess import BATCH, Batches, Found, Slice, TooMany, again
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, decided
 from tests.unit.samples import GOOD, NOW, status, transaction
@@ -21,29 +21,66 @@ def second_of(first: TransactionStatus) -> TransactionStatus:
     return again([first], [GOOD], NOW * 1000 + 1)[0]
 
 
-def noted(*statuses: TransactionStatus) -> Found:
-    found = Found()
+def noted(*statuses: TransactionStatus, part: Slice = Slice(), most: int = 1000) -> Found:  # noqa: B008
+    found = Found(part, most)
     for one in statuses:
         found.note(one)
     return found
 
 
+def taken(found: Found, *statuses: TransactionStatus) -> list[TransactionStatus]:
+    """Those of the log that are assessed again."""
+    return [one for one in statuses if found.takes(one)]
+
+
 def test_only_what_nobody_assessed_waits() -> None:
-    found = noted(unassessed_one("a"), status(transaction(transaction_id="b")), unassessed_one("c"))
-    assert list(found.waiting) == ["a", "c"]
+    log = unassessed_one("a"), status(transaction(transaction_id="b")), unassessed_one("c")
+    found = noted(*log)
+    assert found.waiting == 2
+    assert taken(found, *log) == [log[0], log[2]]
     assert found.perhaps_not_stored == []
 
 
 def test_the_highest_revision_says_whether_one_waits() -> None:
     first = unassessed_one()
-    assert list(noted(first, second_of(first)).waiting) == []
-    still = {**second_of(first), "reason": ANTIFRAUD_UNAVAILABLE}
-    assert noted(first, still).waiting["a"]["revision"] == 2  # type: ignore[arg-type]
+    log = first, second_of(first)
+    assert taken(noted(*log), *log) == []
+    still = first, {**second_of(first), "reason": ANTIFRAUD_UNAVAILABLE}
+    assert taken(noted(*still), *still) == [still[1]]  # type: ignore[arg-type]
 
 
 def test_a_first_verdict_told_again_after_the_second_does_not_wait() -> None:
     first = unassessed_one()
-    assert list(noted(first, second_of(first), first).waiting) == []
+    log = first, second_of(first), first
+    assert taken(noted(*log), *log) == []
+
+
+def test_one_that_was_told_twice_is_assessed_again_once() -> None:
+    log = unassessed_one(), unassessed_one()
+    assert taken(noted(*log), *log) == [log[0]]
+
+
+def test_one_that_may_have_been_assessed_again_in_what_cannot_be_read_is_left_alone() -> None:
+    log = unassessed_one("a"), unassessed_one("b")
+    found = noted(*log)
+    found.note_unreadable("a")
+    assert taken(found, *log) == [log[1]]
+    assert found.unreadable == 1
+
+
+def test_more_than_fit_in_memory_are_taken_in_parts_each_once() -> None:
+    log = [unassessed_one(str(number)) for number in range(1000)]
+    left, done = [Slice()], list[TransactionStatus]()
+    while left:
+        part = left.pop()
+        try:
+            found = noted(*log, part=part, most=150)
+        except TooMany:
+            left += part.halves()
+            continue
+        assert found.waiting <= 150
+        done += taken(found, *log)
+    assert sorted(int(one["transaction_id"]) for one in done) == list(range(1000))
 
 
 def test_a_run_killed_between_telling_and_storing_is_completed() -> None:
@@ -53,18 +90,22 @@ def test_a_run_killed_between_telling_and_storing_is_completed() -> None:
 
 def test_of_older_runs_only_a_batch_a_partition_is_stored_again() -> None:
     firsts = [unassessed_one(str(n), source_partition=n % 2) for n in range(4 * BATCH)]
-    found = noted(*firsts, *map(second_of, firsts))
+    found = noted(*firsts, *map(second_of, firsts), most=4 * BATCH)
     assert found.perhaps_not_stored == [
         second_of(one) for p in (0, 1) for one in firsts[2 * BATCH :] if one["source_partition"] == p
     ]
 
 
 def test_a_batch_is_of_one_partition() -> None:
-    found = noted(*(unassessed_one(str(n), source_partition=n % 2) for n in range(2 * BATCH + 4)))
-    assert [(len(batch), {one["source_partition"] for one in batch}) for batch in found.batches()] == [
+    batches = Batches()
+    full = [batches.add(unassessed_one(str(n), source_partition=n % 2)) for n in range(2 * BATCH + 4)]
+    assert [
+        (len(batch), {one["source_partition"] for one in batch})
+        for batch in (*filter(None, full), *batches.rest())
+    ] == [
         (BATCH, {0}),
-        (2, {0}),
         (BATCH, {1}),
+        (2, {0}),
         (2, {1}),
     ]
 

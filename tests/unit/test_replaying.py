@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from app.commands.bookmark import Found
 from app.commands.chunks import Chunk
 from app.commands.reading import BeginningGone
 from app.commands.replaying import Plan
+from app.commands.running import Named
 from app.commands.span import WHOLE, Span
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus
@@ -131,10 +132,17 @@ def test_when_reading_fails_no_write_is_left_under_way(monkeypatch: pytest.Monke
     asyncio.run(run())
 
 
+def named(names: Sequence[str]) -> Named:
+    found = Named()
+    for name in names:
+        found.add([name])
+    return found
+
+
 @dataclass
 class Cassandra:
     short: int = 0
-    hidden: Sequence[str] = ()
+    hidden: Named = field(default_factory=Named)
 
 
 @pytest.mark.parametrize(
@@ -145,14 +153,14 @@ class Cassandra:
         (None, [], True, "the span has no records: nothing was written"),
         (None, ["t[0]@7: no schema"], False, "1 (t[0]@7: no schema) could not be read and is in no store"),
         (Cassandra(short=5), [], False, "5 rows are not on all of their replicas"),
-        (Cassandra(hidden=list("abcd")), [], False, "4 (a; b; c ...) are hidden in Cassandra by a deletion"),
+        (Cassandra(hidden=named("abcd")), [], False, "4 (a; b; c ...) are hidden in Cassandra by a deletion"),
     ],
     ids=["all is written", "Redis alone", "an empty span", "unreadable", "a dead replica", "a tombstone"],
 )
 def test_it_ends_well_only_when_everything_is_in_its_store(
     cassandra: Any, left_out: list[str], nothing: bool, said: str | None
 ) -> None:
-    found = replaying.wrong(cassandra, left_out, nothing=nothing)
+    found = replaying.wrong(cassandra, named(left_out), nothing=nothing)
     if said is None:
         replaying._tell_end("records 3", found)
         return

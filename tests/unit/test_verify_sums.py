@@ -13,13 +13,13 @@ from app.commands.comparing import Problem, World
 from app.commands.counting import Counts, Tally
 from app.commands.facts import Fact, Facts
 from app.commands.gathering import Places
-from app.commands.letters import SENT_BACK, Sources, letters_of
+from app.commands.letters import SENT_BACK, Sources
 from app.commands.verifying import Finding, Verification
 from app.dead_letters import told_by
 from app.models.status import TransactionStatus
 from app.models.transaction import shard_of
 from app.settings import Settings
-from tests.unit.samples import NOW, Letter
+from tests.unit.samples import NOW, Letter, letters_of
 from tests.unit.test_comparing import VERDICT, created, stored, told
 from tests.unit.test_letters import letter
 
