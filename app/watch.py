@@ -7,6 +7,7 @@ import logging
 import time
 
 from app.health import OK, Health
+from app.library_logs import LibraryLogs
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,7 @@ class Watch:
         self._has_answered = set[str]()
         self._seen = dict[str, str]()  # the word of the last look
         self._told = dict[str, tuple[int, str]]()  # level and word of the last line
-        # The clients log each failed try of each connection, and each request; what fails is raised and told here.
-        for chatty in ("aiokafka", "cassandra", "httpx"):
-            logging.getLogger(chatty).setLevel(logging.CRITICAL)
+        self._libraries = LibraryLogs()
 
     def is_up(self, name: str) -> bool:
         """Whether the neighbour answered the last look."""
@@ -39,6 +38,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        self._libraries.install()
         while True:
             if self._resources.is_open:  # until then the start says what it waits for
                 self.tell(await self._resources.parts())
@@ -46,6 +46,7 @@ class Watch:
 
     def tell(self, parts: dict[str, Health]) -> None:
         """Log what has changed since the last look."""
+        self._libraries.look({name for name, health in parts.items() if health.word != OK.word})
         for name, health in parts.items():
             if name in TOLD_ELSEWHERE:
                 continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.commands.reading import connected
+from app.commands.running import ANSWERS_WITHIN_MS
 from app.settings import Settings
 
 #: The note of a work that came to its end: there is nothing to go on with.
@@ -29,7 +30,10 @@ class Bookmark:
         self._settings, self._name, self._topic = settings, name, topic
         self._offsets: dict[int, int] = {}
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_brokers, group_id=name, enable_auto_commit=False
+            bootstrap_servers=settings.kafka_brokers,
+            group_id=name,
+            enable_auto_commit=False,
+            request_timeout_ms=ANSWERS_WITHIN_MS,
         )
 
     async def __aenter__(self) -> Bookmark:

@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from app import topics
 from app.clients.fetching import Fetching, Unreadable
 from app.clients.tail import written_ends
+from app.commands.running import ANSWERS_WITHIN_MS
 from app.commands.span import WHOLE, Places, Span
 from app.dead_letters import Source, place_of
 from app.errors import Poison
@@ -33,9 +34,14 @@ Offsets = dict[TopicPartition, int]
 async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaAdminClient]]:
     """A consumer of no group, reading what is committed, and an admin client; closed at the end."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
+        bootstrap_servers=settings.kafka_brokers,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        request_timeout_ms=ANSWERS_WITHIN_MS,
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
+    )
     try:
         await consumer.start()
         await admin.start()
@@ -108,6 +114,7 @@ class Reader:
             bootstrap_servers=settings.kafka_brokers,
             enable_auto_commit=False,
             isolation_level="read_committed",
+            request_timeout_ms=ANSWERS_WITHIN_MS,
         )
         self._starts: Offsets = {}
         self._ends: Offsets = {}
@@ -181,7 +188,9 @@ class Reader:
         return [tp for tp, end in self._ends.items() if positions[tp] < end]
 
     async def _partitions(self, span: Span) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_brokers)
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
+        )
         try:
             await admin.start()
             found = await topics.partitions(admin, self._topic)

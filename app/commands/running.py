@@ -26,6 +26,8 @@ T = TypeVar("T")
 EVERY, EVERY_ON_A_TERMINAL = 2.0, 0.2
 WIDTH = 30
 TRIES = 10
+#: Milliseconds that Kafka has for an answer, or for one address of KAFKA_BROKERS to be reached: a person waits.
+ANSWERS_WITHIN_MS = 10_000
 PAUSE_MOST = 2.0
 #: Of what went wrong so many are named at the end.
 NAMED = 3

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from app.clients.kafka import MAX_BATCH_BYTES, Headers
+from app.commands.running import ANSWERS_WITHIN_MS
 from app.settings import Settings
 
 
@@ -35,6 +36,7 @@ class OneWriter:
             bootstrap_servers=settings.kafka_brokers,
             transactional_id=command,
             transaction_timeout_ms=10_000,
+            request_timeout_ms=ANSWERS_WITHIN_MS,
             max_batch_size=MAX_BATCH_BYTES,
             compression_type="gzip",  # what came compressed may be too large without
         )

@@ -10,6 +10,7 @@ import pytest
 
 from app import watch
 from app.health import OK, Health
+from app.library_logs import NEIGHBOURS, LibraryLogs
 from app.watch import Watch
 from tests.unit.virtual_time import run
 
@@ -89,3 +90,70 @@ def test_one_node_back_after_all_were_dead_is_told_as_it_is(said: pytest.LogCapt
         "cassandra: 1 of 3 nodes up: no quorum",
         "cassandra: ok",
     ]
+
+
+# What the client libraries say
+
+
+def heard(*scene: tuple[str, int]) -> list[str]:
+    """Of what the libraries log in these seconds ("well", "dead": each look; else a message) what reaches the log."""
+    said: list[str] = []
+
+    class Log(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    async def play() -> None:
+        libraries = LibraryLogs()
+        libraries.install()
+        unwell = set[str]()
+        for what, times in scene:
+            for _ in range(times):
+                if what in ("well", "dead"):
+                    unwell = {"kafka"} if what == "dead" else set()
+                    await asyncio.sleep(watch.EVERY)
+                    libraries.look(unwell)
+                else:
+                    logging.getLogger("aiokafka.cluster").error("%s", what)
+
+    root, handler = logging.getLogger(), Log()
+    before = {
+        name: (one.level, one.handlers, one.propagate)
+        for name in NEIGHBOURS
+        if (one := logging.getLogger(name))
+    }
+    root.addHandler(handler)
+    try:
+        run(play())
+    finally:
+        root.removeHandler(handler)
+        for name, values in before.items():
+            library = logging.getLogger(name)
+            library.level, library.handlers, library.propagate = values
+    return said
+
+
+def test_a_librarys_error_while_all_is_well_is_in_the_log() -> None:
+    assert heard(("well", 10), ("a topic is refused", 1), ("well", 10)) == ["a topic is refused"]
+
+
+@pytest.mark.parametrize("first_seen_after", [1, 3])
+def test_what_a_library_says_of_an_outage_is_not_also_before_it_is_seen_and_after(
+    first_seen_after: int,
+) -> None:
+    assert (
+        heard(
+            ("well", 10), ("no connection", 3), ("well", first_seen_after), ("dead", 20), ("no connection", 50),
+            ("well", 3), ("no connection", 1), ("well", 20),
+        )
+        == []
+    )  # fmt: skip
+
+
+def test_nor_is_what_it_says_while_the_worker_starts() -> None:
+    assert heard(("no coordinator yet", 5), ("well", 3), ("no coordinator yet", 5), ("well", 20)) == []
+
+
+def test_the_same_message_is_there_once_a_minute() -> None:
+    minute = [("again", 1), ("well", 1)] * 60
+    assert heard(("well", 10), *minute, *minute, ("well", 10)) == ["again"] * 2

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from app.commands import reading
 from app.commands.reading import BeginningGone, Reader, chosen
+from app.commands.running import reason
 from app.commands.span import WHOLE, Span
 from app.settings import Settings
 
@@ -108,3 +111,24 @@ def test_what_is_wanted_of_a_topic_whose_beginning_is_gone_may_be_there() -> Non
     assert read(Span(since=7000), beginning=5)[0] == {0: 7, 1: 7}
     assert read(Span(first={0: 5}), beginning=5)[0] == {0: 5}
     assert read(past={0: 5, 1: 8}, beginning=5)[0] == {0: 5, 1: 8}
+
+
+def test_a_broker_that_takes_the_connection_and_never_answers_ends_a_command_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "ANSWERS_WITHIN_MS", 300)
+
+    async def look(port: int) -> None:
+        async with reading.connected(Settings(kafka_brokers=f"127.0.0.1:{port}")):
+            pass
+
+    async def scene() -> None:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        async with server:
+            await look(server.sockets[0].getsockname()[1])
+
+    began = time.monotonic()
+    with pytest.raises(KafkaConnectionError) as failed:
+        asyncio.run(scene())
+    assert time.monotonic() - began < 5
+    assert "if nothing is up: make up" in reason(failed.value)

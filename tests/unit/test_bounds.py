@@ -1,0 +1,59 @@
+"""What grows with the log has a bound in memory: a million of them in 300 MB."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+from app.commands.letters import Listed, Sources
+from app.commands.reassess import Found, Slice
+from app.dead_letters import told_by
+from app.deduplication import DecidedIds
+from app.models.transaction import uuid7
+from tests.unit.test_letters import letter
+from tests.unit.test_reassess import unassessed_one
+
+COUNT, MB = 50_000, 2**20
+
+
+def megabytes_of_a_million(fill: Callable[[], object]) -> float:
+    """What COUNT of them take, as so many as there may be."""
+    tracemalloc.start()
+    try:
+        kept = fill()
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept
+    return used / MB * 1_000_000 / COUNT
+
+
+def test_ids_that_are_decided() -> None:
+    def fill() -> object:
+        memory = DecidedIds()
+        memory.read(0, {uuid7(number): number for number in range(COUNT)}, COUNT)
+        return memory
+
+    assert megabytes_of_a_million(fill) < 300
+
+
+def test_transactions_that_wait_for_a_re_assessment() -> None:
+    one = unassessed_one()
+
+    def fill() -> object:
+        found = Found(Slice())
+        for number in range(COUNT):
+            found.note({**one, "transaction_id": uuid7(number)})
+        return found
+
+    assert megabytes_of_a_million(fill) < 300
+
+
+def test_dead_letters_that_are_listed() -> None:
+    def fill() -> object:
+        sources = Sources()
+        for number in range(COUNT):
+            sources.add(told_by(letter(number, source=number)))
+        return Listed(sources)
+
+    assert megabytes_of_a_million(fill) < 300
