@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +53,8 @@ class Round:
 
     batches: list[Batch]
     generation: int
-    first_of: frozenset[tuple[str, int]] = (
-        frozenset()
-    )  # partitions whose first batch since their assignment is here
+    # Partitions that have been assigned since the last round: with the first of a generation all that are ours.
+    first_of: frozenset[tuple[str, int]] = frozenset()
     work: Any = None
 
 
@@ -82,6 +81,7 @@ class Delivery:
         self._between: list[asyncio.Queue[Round]] = [asyncio.Queue(maxsize=1) for _ in self._steps[1:]]
         self._generation = NOBODYS
         self._moved = asyncio.Event()
+        self._assigned: frozenset[tuple[str, int]] = frozenset()
         self._seen: set[tuple[str, int]] = set()
         self._busy = 0
         self._moves = 0
@@ -105,9 +105,10 @@ class Delivery:
         self._records_waiting += len(batch.records)
         self._news.set()
 
-    def resume(self, generation: int) -> None:
-        """Partitions were assigned in this generation of the group: take its batches, and no others."""
+    def resume(self, generation: int, partitions: Iterable[tuple[str, int]] = ()) -> None:
+        """These partitions were assigned in this generation of the group: take its batches, and no others."""
         self._seen.clear()
+        self._assigned = frozenset(partitions)
         self._moved.clear()
         self._generation = generation
 
@@ -169,7 +170,7 @@ class Delivery:
 
     def _round(self, batches: list[Batch]) -> Round:
         partitions = {(batch.topic, batch.partition) for batch in batches}
-        new = frozenset(partitions - self._seen)
+        new = (self._assigned | partitions) - self._seen
         self._seen |= new
         return Round(batches, self._generation, new)
 

@@ -40,17 +40,18 @@ class RealDoors:
         """Records of transaction_created, or what is wrong with them."""
         return await self._resources.created.decode(values)
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
         """Take the status partition, then read back whom it has a status of.
 
         Taken first, so that nobody else can add to what is read. First verdicts are told in the order of their source
-        offsets, so behind one on a record before `from_offset` there is older work only.
+        offsets, so behind one on a record before `from_offset` there is older work only. While no record of the
+        partition has come that offset is not known; what waits for a row is among the newest then as well.
         """
         (self.partitions,) = await self._resources.log.partition_counts((topics.CREATED,))
         await self._resources.teller.take(partition)
         self._taken_at[partition] = time.time()
         offsets: dict[str, int] = {}
-        older_work, oldest_ms = False, int(time.time() * 1000)
+        older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
 
         async def take(records: Sequence[Any]) -> bool:
             nonlocal older_work, oldest_ms
@@ -59,14 +60,15 @@ class RealDoors:
                     offsets[record.key.decode(errors="replace")] = record.offset
             if records:
                 oldest_ms = records[0].timestamp
-            older_work = older_work or await self._has_older_work(records, partition, from_offset)
+            if not older_work and from_offset is not None:
+                older_work = await self._has_older_work(records, partition, from_offset)
             return len(offsets) >= (min(OF_A_PARTITION, most) if older_work else most)
 
         back = await self._resources.tail.read_back(topics.STATUS, partition, take, since=read_to)
         all_known = back.whole or back.start == read_to
         if not older_work and not all_known:
             log.warning(
-                "Partition %d goes on at offset %d, more than %d decided transactions back: did its group lose its "
+                "Partition %d goes on at offset %s, more than %d decided transactions back: did its group lose its "
                 "offsets? Each one that is older is looked up in Cassandra, and none is decided twice",
                 partition, from_offset, len(offsets),
             )  # fmt: skip

@@ -197,7 +197,7 @@ def _faust_app(role: Role) -> PaymentsApp:
 async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
     """Partitions are ours: their batches may come."""
     for delivery in app.deliveries.values():
-        delivery.resume(app.consumer_generation_id)
+        delivery.resume(app.consumer_generation_id, assigned)
 
 
 async def _abandon(app: PaymentsApp, revoked: Any, **_: Any) -> None:

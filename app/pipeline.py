@@ -40,10 +40,10 @@ class Doors(Protocol):
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
         """Own the status partition from now on, then read back whom it has a status of.
 
-        As far as a status of a record before `from_offset`, or to `read_to`, but `most` ids.
+        As far as a status of a record before `from_offset`, if that is known, or to `read_to`, but `most` ids.
         """
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
@@ -203,18 +203,20 @@ class Pipeline:
         if round_.generation != self._generation:
             self._generation = round_.generation
             self._claimed.clear()
-        firsts: dict[int, int] = {}
-        for batch in round_.batches:
-            if (batch.topic, batch.partition) in round_.first_of:
-                firsts.setdefault(batch.partition, batch.records[0].offset)
+        # All that are ours, not only those that have a batch: what one of them has decided may be in another one too.
+        topic = round_.batches[0].topic
+        firsts: dict[int, int | None] = {number: None for name, number in round_.first_of if name == topic}
+        for batch in reversed(round_.batches):
+            if batch.partition in firsts:
+                firsts[batch.partition] = batch.records[0].offset
         if firsts:
-            # Nothing is at work before a partition's first batch, so these were given up untold.
+            # Nothing is at work while partitions are new, so these were given up untold.
             self._under_way.clear()
             most = MOST // len(firsts)
             await _all(self._claim(partition, offset, most) for partition, offset in firsts.items())
         self._claimed_for = round_
 
-    async def _claim(self, partition: int, from_offset: int, most: int) -> None:
+    async def _claim(self, partition: int, from_offset: int | None, most: int) -> None:
         read_to = self._decided.read_to(partition)
         claimed = await self._doors.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)

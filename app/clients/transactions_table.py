@@ -142,14 +142,17 @@ class TransactionsTable:
 
     async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
         """The ids of those that have a row, by a quorum's word."""
-        rows = await self._rows(WHICH, STRONGEST, by_partition(transactions))
+        rows = await self._rows(WHICH, STRONGEST, by_partition(transactions), self._read_timeout)
         return {row["transaction_id"] for row in rows}
 
     async def rows_of(self, transactions: Sequence[Transaction], everywhere: bool) -> list[TransactionStatus]:
-        """The rows of these ids, by a quorum's word or that of every replica."""
+        """The rows of these ids, by a quorum's word or that of every replica.
+
+        No client waits for it, so it may take as long as a write.
+        """
         level = EVERY_REPLICA if everywhere else STRONGEST
         ours = [one for one in transactions if bucket_of_id(one["transaction_id"]) is not None]
-        rows = await self._rows(SOME, level, by_partition(ours))
+        rows = await self._rows(SOME, level, by_partition(ours), self._write_timeout)
         # Its record's time may differ from its row's, so that only the index knows where a foreign id's row is.
         foreign = [
             one["transaction_id"] for one in transactions if bucket_of_id(one["transaction_id"]) is None
@@ -160,13 +163,12 @@ class TransactionsTable:
             rows += itertools.chain.from_iterable(await asyncio.gather(*reads))
         return rows  # type: ignore[return-value]
 
-    async def _rows(self, cql: str, level: int, asked: Mapping[Partition, Sequence[Transaction]]) -> Rows:
+    async def _rows(
+        self, cql: str, level: int, asked: Mapping[Partition, Sequence[Transaction]], timeout: float
+    ) -> Rows:
         reads = [
             self._cassandra.read_at(
-                level,
-                cql,
-                (*partition, list(map(_id, some[start : start + IDS_AT_ONCE]))),
-                self._read_timeout,
+                level, cql, (*partition, list(map(_id, some[start : start + IDS_AT_ONCE]))), timeout
             )
             for partition, some in asked.items()
             for start in range(0, len(some), IDS_AT_ONCE)

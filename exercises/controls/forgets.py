@@ -7,7 +7,9 @@ from app.factory import create_app
 from app.pipeline import Claimed
 
 
-async def _nothing(self: RealDoors, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+async def _nothing(
+    self: RealDoors, partition: int, from_offset: int | None, read_to: int, most: int
+) -> Claimed:
     """The partition is taken, its past is not read."""
     await self._resources.teller.take(partition)
     return Claimed({}, read_to)

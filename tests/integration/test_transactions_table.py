@@ -20,7 +20,7 @@ from tests.support import store
 from tests.support.feed import new_id
 
 KEYSPACE = "transactions_tests"
-STATEMENTS = ("INSERT", "FILE_BUCKET", "BUCKETS", "NEWEST", "OLDER", "ONE", "BY_ID", "WHICH")
+STATEMENTS = ("INSERT", "FILE_BUCKET", "BUCKETS", "NEWEST", "OLDER", "ONE", "SOME", "BY_ID", "WHICH")
 
 DAY = 86_400
 NOW = 1_750_000_000
@@ -113,6 +113,20 @@ def test_which_of_many_have_a_row() -> None:
     stored, missing = said[::2], said[1::2]
     found = after(stored, ask=lambda table: table.having_rows([*missing, *stored]))
     assert found == {one["transaction_id"] for one in stored}
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["by a quorum", "on every replica"])
+def test_the_rows_of_many_ids_as_they_were_also_where_a_foreign_one_comes_with_another_time(
+    everywhere: bool,
+) -> None:
+    ours = [status(new_id(NOW + number % 3 * 60)) for number in range(450)]
+    foreign = [status(str(uuid.uuid4())) for _ in range(70)]
+    stored, missing = [*ours[::2], *foreign[::2]], [*ours[1::2], *foreign[1::2]]
+    asked = [*missing, *({**one, "event_timestamp": NOW, "value_in_cents": 1} for one in stored)]
+    found = after(stored, ask=lambda table: table.rows_of(asked, everywhere))  # type: ignore[arg-type]
+    by_id = {one["transaction_id"]: one for one in found}
+    assert len(by_id) == len(found)
+    assert by_id == {one["transaction_id"]: one for one in stored}
 
 
 def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:

@@ -103,6 +103,18 @@ def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decid
     assert ids(doors.stored) == ["a"]
 
 
+def test_what_was_decided_in_a_partition_of_ours_is_known_before_any_record_of_it_has_come() -> None:
+    """A worker that starts: of two partitions with one id the one comes first whose record was not decided."""
+    doors = FakeDoors(recorded={3: {7: status(transaction(transaction_id="a"), 7, source_partition=3)}})
+    ours = frozenset(("transaction_created", number) for number in range(4))
+    again = records(1, (2, "a"), (3, "a"), value_in_cents=1)
+    through(doors, Round([again], 1, ours), later(records(3, (7, "a"))))
+    assert doors.asked == []
+    assert reasons(doors) == [(2, OTHER_CONTENT), (3, OTHER_CONTENT)]
+    assert ids(doors.stored) == ["a"]
+    assert sorted(doors.claimed) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("told", [False, True])
 def test_with_other_content_it_is_a_dead_letter_and_the_first_stands(told: bool) -> None:
     doors = FakeDoors()

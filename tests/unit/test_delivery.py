@@ -467,6 +467,23 @@ def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None
     assert firsts == [[0], [1], [], [0]]
 
 
+def test_with_the_first_batch_of_a_generation_all_partitions_that_are_ours_are_marked() -> None:
+    firsts: list[list[int]] = []
+
+    async def note(round_: Round) -> None:
+        firsts.append(sorted(partition for _, partition in round_.first_of))
+
+    async def main() -> None:
+        async with at_work([], step("a", [], note)) as one:
+            one.resume(2, [(batch(0, 1).topic, number) for number in range(3)])
+            for partition in (1, 0):
+                await one.put(batch(partition, 1, generation=2))
+                await asyncio.sleep(1)
+
+    run(main())
+    assert firsts == [[0, 1, 2], []]
+
+
 def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_more() -> None:
     happened: Happened = []
 

@@ -50,7 +50,7 @@ async def decode(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) -> Claimed:
+def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1000) -> Claimed:
     async def take(partition: int) -> None:
         tail.happened.append(f"take {partition}")
 
@@ -106,6 +106,14 @@ def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_
     tail = Tail(*map(verdict, range(80)), *again, Poison("no Avro"), verdict(3, source_partition=1))
     claimed(tail, 30)
     assert tail.read == 19 + 51
+
+
+def test_a_partition_that_no_record_has_come_of_is_read_back_as_far_as_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.doors.OF_A_PARTITION", 10)
+    assert list(claimed(Tail(*map(verdict, range(100))), None).offsets.values()) == [*range(99, 89, -1)]
+    assert not caplog.records
 
 
 def test_a_group_that_lost_its_offsets_is_read_back_to_a_bound_and_that_is_said(

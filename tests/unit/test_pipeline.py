@@ -56,7 +56,7 @@ class FakeDoors:
         self._called("decode")
         return list(values)
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
         self._called(f"claim {partition} from {from_offset}")
         await asyncio.sleep(partition)
         self.claimed.append(partition)
