@@ -13,7 +13,7 @@ from app.models.transaction import millis_of_id
 #: Ids of a partition that are remembered at least, and of all partitions at most: some 170 bytes each.
 OF_A_PARTITION = 100_000
 MOST = 1_000_000
-#: Milliseconds that the clock of whoever made an id may be ahead of the worker's that decided it.
+#: Milliseconds that the clocks of whoever made an id, of Kafka and of the worker that decided it may be apart.
 CLOCKS_APART = 60_000
 
 #: Partition and offset of a record of transaction_status.

@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Any
 from app import topics
 from app.clients.partitioner import partition_of
 from app.dead_letters import LEAST, MOST, letter_of
-from app.deduplication import OF_A_PARTITION, Place
+from app.deduplication import CLOCKS_APART, OF_A_PARTITION, Place
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
-from app.models.transaction import Transaction
-from app.pipeline import Claimed
+from app.models.transaction import Transaction, id_in_key
+from app.pipeline import Claimed, DeadLetter
 
 if TYPE_CHECKING:
-    from app.pipeline import DeadLetter
     from app.resources import Resources
 
 log = logging.getLogger(__name__)
-
-#: Milliseconds that the clocks of Kafka and of a bff may differ.
-CLOCKS_APART = 60_000
 
 
 class RealDoors:
@@ -57,7 +53,7 @@ class RealDoors:
             nonlocal older_work, oldest_ms
             for record in reversed(records):
                 if record.key is not None:
-                    offsets[record.key.decode(errors="replace")] = record.offset
+                    offsets[id_in_key(record.key)] = record.offset
             if records:
                 oldest_ms = records[0].timestamp
             if not older_work and from_offset is not None:
@@ -123,7 +119,7 @@ class RealDoors:
         found: list[TransactionStatus] = []
 
         async def take(records: Sequence[Any]) -> bool:
-            values = [one.value for one in records if (one.key or b"").decode(errors="replace") in ids]
+            values = [one.value for one in records if id_in_key(one.key) in ids]
             found.extend(
                 one for one in await self._resources.status.decode(values) if not isinstance(one, Poison)
             )

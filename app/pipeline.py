@@ -23,7 +23,7 @@ from app.delivery import NOBODYS, Batch, Round
 from app.errors import Poison, Transient
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import Transaction, same_content, unstorable
+from app.models.transaction import Transaction, id_in_key, same_content, unstorable
 from app.narration import Narrator
 
 log = logging.getLogger(__name__)
@@ -231,7 +231,7 @@ class Pipeline:
             for record, transaction in zip(batch.records, records, strict=True):
                 poison = _poison(transaction)
                 # A verdict stands also on what can be read no longer.
-                id_ = _key(record) if poison else transaction["transaction_id"]  # type: ignore[index]
+                id_ = id_in_key(record.key) if poison else transaction["transaction_id"]  # type: ignore[index]
                 asked.append(Asked(batch.partition, record, id_, poison or transaction))
         fresh, repeated = _sorted(work, asked, await self._first_of(asked))
         self._file(work, fresh, await self._asking.assess([one.transaction for one in fresh]))  # type: ignore[misc]
@@ -401,10 +401,6 @@ def _is_on(status: Any, asked: Asked) -> bool:
     """Whether it is the status of this very record."""
     place = (asked.partition, asked.record.offset)
     return isinstance(status, dict) and (status.get("source_partition"), status.get("source_offset")) == place
-
-
-def _key(record: Any) -> str:
-    return (record.key or b"").decode(errors="replace")
 
 
 def _poison(transaction: Transaction | Poison) -> Poison | None:

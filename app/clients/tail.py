@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -27,6 +28,8 @@ GAP_MOST = 1000
 
 #: Takes the records of one step, oldest first; True when it needs no older ones.
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
+#: Gives the records from an offset on to before another.
+Read = Callable[[int, int], Awaitable[list[ConsumerRecord]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,12 @@ class TailReader:
         LogUnavailable. An offset `since` that the partition has not reached counts as 0: it was made anew.
         """
         tp = TopicPartition(topic, partition)
-        async with self._consumer(tp) as (consumer, patience):
-            end = (await written_ends(self._settings, [tp]))[tp]
-            beginning = (await consumer.beginning_offsets([tp]))[tp]
+        async with self._look(tp) as (beginning, end, read):
             stop = max(beginning, since if since <= end else 0)
-            consumer.assign([tp])  # not before: it would begin to wait for news at the end
-            fetching, start, step = Fetching(consumer), end, FIRST_STEP
+            start, step = end, FIRST_STEP
             while start > stop:
                 upto, start, step = start, max(stop, start - step), min(step * 4, STEP_MOST)
-                if await take(await _read(consumer, fetching, tp, start, upto, patience)):
+                if await take(await read(start, upto)):
                     break
             return Back(start, end, whole=start == 0)
 
@@ -67,18 +67,15 @@ class TailReader:
         wanted = set(offsets)
         tp = TopicPartition(topic, partition)
         found: dict[int, ConsumerRecord] = {}
-        async with self._consumer(tp) as (consumer, patience):
-            end = (await written_ends(self._settings, [tp]))[tp]
-            beginning = (await consumer.beginning_offsets([tp]))[tp]
-            consumer.assign([tp])
-            fetching = Fetching(consumer)
+        async with self._look(tp) as (beginning, end, read):
             for start, upto in runs(sorted(offset for offset in wanted if beginning <= offset < end)):
-                records = await _read(consumer, fetching, tp, start, upto, patience)
+                records = await read(start, upto)
                 found |= {record.offset: record for record in records if record.offset in wanted}
         return found
 
     @asynccontextmanager
-    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[tuple[AIOKafkaConsumer, asyncio.Timeout]]:
+    async def _look(self, tp: TopicPartition) -> AsyncIterator[tuple[int, int, Read]]:
+        """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_brokers,
             enable_auto_commit=False,
@@ -87,7 +84,10 @@ class TailReader:
         try:
             async with asyncio.timeout(TIMEOUT) as patience:
                 await consumer.start()
-                yield consumer, patience
+                end = (await written_ends(self._settings, [tp]))[tp]
+                beginning = (await consumer.beginning_offsets([tp]))[tp]
+                consumer.assign([tp])  # not before: it would begin to wait for news at the end
+                yield beginning, end, partial(_read, consumer, Fetching(consumer), tp, patience=patience)
         except (KafkaError, OSError, TimeoutError) as exc:
             raise LogUnavailable(f"{tp.topic}[{tp.partition}] could not be read back: {exc!r}") from exc
         finally:

@@ -151,15 +151,17 @@ class TransactionsTable:
         No client waits for it, so it may take as long as a write.
         """
         level = EVERY_REPLICA if everywhere else STRONGEST
-        ours = [one for one in transactions if bucket_of_id(one["transaction_id"]) is not None]
+        ours, foreign = list[Transaction](), list[str]()
+        for one in transactions:
+            if bucket_of_id(one["transaction_id"]) is None:
+                foreign.append(one["transaction_id"])
+            else:
+                ours.append(one)
         rows = await self._rows(SOME, level, by_partition(ours), self._write_timeout)
         # Its record's time may differ from its row's, so that only the index knows where a foreign id's row is.
-        foreign = [
-            one["transaction_id"] for one in transactions if bucket_of_id(one["transaction_id"]) is None
-        ]
         for start in range(0, len(foreign), INDEX_READS_AT_ONCE):
             some = foreign[start : start + INDEX_READS_AT_ONCE]
-            reads = [self._cassandra.read_at(level, BY_ID, (one,), self._write_timeout) for one in some]
+            reads = [self._cassandra.read_at(level, BY_ID, (id_,), self._write_timeout) for id_ in some]
             rows += itertools.chain.from_iterable(await asyncio.gather(*reads))
         return rows  # type: ignore[return-value]
 

@@ -27,6 +27,7 @@ from app.commands.writing import OneWriter, Outgoing
 from app.errors import Poison
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
+from app.models.transaction import id_in_key
 from app.settings import Settings
 
 BATCH = 500
@@ -149,7 +150,7 @@ class Topic:
         found = Found(part)
         async for record, status in self.statuses("reading transaction_status"):
             if isinstance(status, Poison):
-                found.note_unreadable((record.key or b"").decode(errors="replace"))
+                found.note_unreadable(id_in_key(record.key))
             else:
                 found.note(status)
         return found

@@ -85,6 +85,11 @@ def with_id(transaction: Transaction, transaction_id: str) -> Transaction:
     return {**transaction, "transaction_id": transaction_id, "event_timestamp": seconds}
 
 
+def id_in_key(key: bytes | None) -> str:
+    """The transaction_id that a record's key says, for a record whose value is not looked at or cannot be read."""
+    return (key or b"").decode(errors="replace")
+
+
 def same_content(one: Transaction, other: Transaction) -> bool:
     """Whether two records of an id ask for the same, field by field."""
     return all(one[name] == other[name] for name in Transaction.__annotations__)  # type: ignore[literal-required]

@@ -15,7 +15,7 @@ from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavai
 from app.models.transaction import millis_of_id, uuid7
 from app.pipeline import OTHER_CONTENT, Pipeline
 from tests.unit.samples import Record, status, transaction
-from tests.unit.test_pipeline import FakeDoors, ids, pipeline, round_of, through
+from tests.unit.test_pipeline import FakeDoors, OneFault, ids, pipeline, round_of, through
 from tests.unit.virtual_time import run
 
 NOW = int(time.time()) - 1000
@@ -260,17 +260,9 @@ def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgot
     assert doors.asked == ["a", "a"]
 
 
-class Fault(FakeDoors):
-    """Antifraud's client has a bug for one transaction, and is down once while the others are decided alone."""
-
-    async def assess(self, transactions: Sequence[Any]) -> Any:
-        if any(one["transaction_id"] == "bug" for one in transactions):
-            raise OverflowError("a bug")
-        return await super().assess(transactions)
-
-
 def test_decided_one_by_one_it_is_decided_once_too() -> None:
-    doors = Fault()
+    doors = OneFault()
+    doors.faulty = "bug"
     doors.fails("assess", None, LogUnavailable("an outage"))
 
     async def main() -> None:

@@ -447,14 +447,20 @@ def test_after_a_rebalance_nothing_begins_before_a_step_still_at_work_has_ended(
     run(main())
 
 
-def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None:
-    firsts: list[list[int]] = []
+def noting(firsts: list[list[int]]) -> Callable[[Round], Awaitable[None]]:
+    """A step that notes which partitions a round says are new."""
 
     async def note(round_: Round) -> None:
         firsts.append(sorted(partition for _, partition in round_.first_of))
 
+    return note
+
+
+def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None:
+    firsts: list[list[int]] = []
+
     async def main() -> None:
-        async with at_work([], step("a", [], note)) as one:
+        async with at_work([], step("a", [], noting(firsts))) as one:
             for partition in (0, 1, 0):
                 await one.put(batch(partition, 1))
                 await asyncio.sleep(1)
@@ -470,11 +476,8 @@ def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None
 def test_with_the_first_batch_of_a_generation_all_partitions_that_are_ours_are_marked() -> None:
     firsts: list[list[int]] = []
 
-    async def note(round_: Round) -> None:
-        firsts.append(sorted(partition for _, partition in round_.first_of))
-
     async def main() -> None:
-        async with at_work([], step("a", [], note)) as one:
+        async with at_work([], step("a", [], noting(firsts))) as one:
             one.resume(2, [(batch(0, 1).topic, number) for number in range(3)])
             for partition in (1, 0):
                 await one.put(batch(partition, 1, generation=2))

@@ -536,8 +536,10 @@ def test_the_log_tells_what_was_stored(caplog: pytest.LogCaptureFixture) -> None
 class OneFault(FakeDoors):
     """Antifraud's client has a bug for one transaction."""
 
+    faulty = name(0, 2)
+
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        if any(one["transaction_id"] == name(0, 2) for one in transactions):
+        if any(one["transaction_id"] == self.faulty for one in transactions):
             raise OverflowError("a bug")
         return await super().assess(transactions)
 
