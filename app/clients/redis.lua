@@ -6,6 +6,8 @@
 -- One script, so that no reader or writer sees a half of it, and no late writer covers a newer revision.
 local order, entries, trimmed, complete = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local keep = tonumber(ARGV[1])
+-- What is older than the oldest of a complete list that was trimmed is Cassandra's: kept, it would hide those between.
+local border = redis.call('EXISTS', trimmed, complete) == 2 and redis.call('ZRANGE', order, 0, 0)[1]
 for i = 2, #ARGV, 3 do
   local key, revision, entry = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local held = redis.call('HGET', entries, key)
@@ -14,7 +16,7 @@ for i = 2, #ARGV, 3 do
     if not held then redis.call('ZADD', order, 0, key) end
   end
 end
-local over = redis.call('ZCARD', order) - keep
+local over = math.max(redis.call('ZCARD', order) - keep, border and redis.call('ZRANK', order, border) or 0)
 if over > 0 then
   local oldest = redis.call('ZRANGE', order, 0, over - 1)
   for i = 1, #oldest, 1000 do
