@@ -33,8 +33,8 @@ demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
 	@exec $(PY) -m pytest $(ARGS)
 
-lint: setup ## ruff and mypy
-	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy
+lint: setup ## ruff, mypy, and who may import whom
+	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && .venv/bin/lint-imports
 
 audit: setup ## advisories about the locked Python packages; asks the package index
 	@$(PY) -m infra.audit

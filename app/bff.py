@@ -1,5 +1,5 @@
 """`faust -A app.bff worker`: the web views and the status agent."""
 
-from app.factory import create_app
+from app.bootstrap import create_app
 
 app = create_app("bff")

@@ -1,6 +1,6 @@
 """`faust -A app.main worker`: both workers in one process; also the app of every command."""
 
-from app.factory import create_app
+from app.bootstrap import create_app
 
 app = create_app("main")
 

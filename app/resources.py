@@ -11,19 +11,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app import topics
-from app.clients.antifraud import Antifraud
-from app.clients.cassandra import KEYS_TABLE, TABLES, Cassandra
-from app.clients.idempotency_table import IdempotencyTable
-from app.clients.kafka import Log
-from app.clients.redis import RecentTransactions
-from app.clients.tail import TailReader
-from app.clients.teller import Teller
-from app.clients.transactions_table import TransactionsTable
-from app.codec import Codec
+from app.assessment.client import Antifraud
 from app.errors import LogUnavailable, Transient
-from app.health import Health, Unusable, pinged
+from app.messaging import topics
+from app.messaging.codec import Codec
+from app.messaging.fenced_producer import Teller
+from app.messaging.producer import Log
+from app.messaging.tail_reader import TailReader
+from app.models.health import Health, Unusable, pinged
 from app.settings import Settings
+from app.stores.cassandra import KEYS_TABLE, TABLES, Cassandra
+from app.stores.idempotency_table import IdempotencyTable
+from app.stores.recent_transactions import RecentTransactions
+from app.stores.transactions_table import TransactionsTable
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,9 @@ class Resources:
             await waited_for("the table of Idempotency-Keys", self.idempotency.make)
         while True:
             await asyncio.sleep(TABLES_EVERY)
-            with contextlib.suppress(Transient):  # app.watch says that Cassandra does not answer
+            with contextlib.suppress(
+                Transient
+            ):  # app.health.dependency_monitor says that Cassandra does not answer
                 await self._make_again(make_tables, make_keys)
 
     async def _make_again(self, make_tables: bool, make_keys: bool) -> None:

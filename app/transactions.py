@@ -1,5 +1,5 @@
 """`faust -A app.transactions worker`: the transactions agent."""
 
-from app.factory import create_app
+from app.bootstrap import create_app
 
 app = create_app("transactions")

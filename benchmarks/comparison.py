@@ -20,14 +20,14 @@ ANTIFRAUD = ("envoy", "antifraud-1", "antifraud-2")
 METHOD = """\
 Six programs do the transactions worker's work in its place, one process each, on the same running stack, each with
 its own consumer group: this worker, and the programs in `benchmarks/peers/`. (a), (b) and (c) call the app's own
-steps and doors (`app.pipeline`, `app.clients`, `app.codec`), so they give the same guarantees (assessed through Envoy
-by both replicas, told with acks=all by the partition's one writer before it is stored, stored at LOCAL_QUORUM with
-replication 3, committed after both; a verdict that is in the log is not decided again) and differ in the frame around
-them: this worker and (a) begin the next batch while one is told or stored, (b) and (c) take one after another, (c)
-ends a batch also when 0.25 s are over. (d) is an agent as Faust's user guide teaches it, on the same version of
-Faust: one assessment, one send that is waited for, one insert an event. (e) does as the old system did: a channel and
-a call, an insert and a notification (here a status record) and a commit for each transaction, one after another. None
-has uvloop. Kafka is one broker.
+steps and clients (`app.processing`, `app.messaging`, `app.stores`), so they give the same guarantees (assessed
+through Envoy by both replicas, told with acks=all by the partition's one writer before it is stored, stored at
+LOCAL_QUORUM with replication 3, committed after both; a verdict that is in the log is not decided again) and differ
+in the frame around them: this worker and (a) begin the next batch while one is told or stored, (b) and (c) take one
+after another, (c) ends a batch also when 0.25 s are over. (d) is an agent as Faust's user guide teaches it, on the
+same version of Faust: one assessment, one send that is waited for, one insert an event. (e) does as the old system
+did: a channel and a call, an insert and a notification (here a status record) and a commit for each transaction, one
+after another. None has uvloop. Kafka is one broker.
 
 For a run all are stopped, transactions are written straight into `transaction_created`, Avro as the bff writes it,
 with UUIDv7 ids and times as if they had come at {arrived:.0f} a second until now, and one side is started. The rate

@@ -34,7 +34,7 @@ not counted; a worker is started again for each batch size.
 IN_THE_WAY = """\
 GET newest from Cassandra is what a bff falls back to while Redis is dead or cold. It takes two reads one after another,
 each of two replicas: which minutes have transactions, then the four shards of a minute, of which it takes more rows
-than the page has (app/clients/transactions_table.py). Of CPU it costs {nodes:.1f} ms in the three nodes and {bff:.1f}
+than the page has (app/stores/transactions_table.py). Of CPU it costs {nodes:.1f} ms in the three nodes and {bff:.1f}
 in the bff, and GET by id, one read of one row, {nodes_by_id:.1f} and {bff_by_id:.1f} (one client, most stored): what is
 more than twice that, the rows cost. A worker's memory is followed from the outside; what it is made of is not shown.
 """

@@ -38,29 +38,63 @@ class Parts(NamedTuple):
 #: The transactions worker by stage; the rest is Faust, its consumer, asyncio, delivery, health and metrics.
 STAGES = Parts(
     {
-        "decode": ("app/codec.py:decode", "app/codec.py:_decode", "app/codec.py:_read", "app/codec.py:_schema_id",
-                   "app/doors.py:decode"),
-        "assess": ("app/clients/antifraud.py", "app/asking.py", "app/deduplication.py", "app/pipeline.py:decide",
-                   "app/pipeline.py:_file", "grpc/", "google/"),
-        "tell": ("app/codec.py:encode", "app/clients/teller.py", "app/clients/kafka.py", "aiokafka/producer/",
-                 "app/pipeline.py:tell", "app/pipeline.py:_tell"),
-        "store": ("app/clients/transactions_table.py", "app/clients/cassandra.py", "cassandra/",
-                  "app/pipeline.py:store"),
+        "decode": (
+            "app/messaging/codec.py:decode",
+            "app/messaging/codec.py:_decode",
+            "app/messaging/codec.py:_read",
+            "app/messaging/codec.py:_schema_id",
+            "app/processing/adapters.py:decode",
+        ),
+        "assess": (
+            "app/assessment/client.py",
+            "app/assessment/fallback.py",
+            "app/processing/deduplication.py",
+            "app/processing/pipeline.py:decide",
+            "app/processing/pipeline.py:_file",
+            "grpc/",
+            "google/",
+        ),
+        "tell": (
+            "app/messaging/codec.py:encode",
+            "app/messaging/fenced_producer.py",
+            "app/messaging/producer.py",
+            "aiokafka/producer/",
+            "app/processing/pipeline.py:tell",
+            "app/processing/pipeline.py:_tell",
+        ),
+        "store": (
+            "app/stores/transactions_table.py",
+            "app/stores/cassandra.py",
+            "cassandra/",
+            "app/processing/pipeline.py:store",
+        ),
     },
     "framework",
-)  # fmt: skip
+)
 
 #: The bff while transactions are POSTed; the rest is asyncio, Faust's consumer and what runs in the background.
 OF_A_POST = Parts(
     {
         "body": ("app/web/validation.py", "app/models/transaction.py", "pydantic/"),
-        "Kafka": ("app/codec.py:encode", "app/clients/kafka.py", "app/clients/outbox.py", "aiokafka/producer/",
-                  "aiokafka/conn.py", "aiokafka/client.py", "aiokafka/partitioner.py"),
-        "Redis": ("app/web/pending.py", "app/clients/redis.py", "app/models/status.py", "redis/"),
+        "Kafka": (
+            "app/messaging/codec.py:encode",
+            "app/messaging/producer.py",
+            "app/messaging/record_accumulator.py",
+            "aiokafka/producer/",
+            "aiokafka/conn.py",
+            "aiokafka/client.py",
+            "aiokafka/partitioner.py",
+        ),
+        "Redis": (
+            "app/read_model/pending_writer.py",
+            "app/stores/recent_transactions.py",
+            "app/models/status.py",
+            "redis/",
+        ),
         "HTTP": ("aiohttp/", "faust/web/", "app/web/", "multidict/", "yarl/"),
     },
     "loop and the rest",
-)  # fmt: skip
+)
 
 
 def shares(stacks: Stacks, parts: Parts) -> dict[str, float]:

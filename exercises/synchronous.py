@@ -13,13 +13,13 @@ from functools import partial
 from aiohttp import web
 from pydantic import ValidationError
 
-from app.clients.antifraud import Antifraud
-from app.clients.cassandra import Cassandra, bound_at, ddl
-from app.clients.transactions_table import INSERT, by_partition, row_of
+from app.assessment.client import Antifraud
 from app.errors import Transient
 from app.models.status import decided
 from app.models.transaction import TransactionRequest, new_transaction
 from app.settings import settings
+from app.stores.cassandra import Cassandra, bound_at, ddl
+from app.stores.transactions_table import INSERT, by_partition, row_of
 
 KEYSPACE = "synchronous"
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import faust
 
-from app import metrics, topics
-from app.clients.redis import entries_of
-from app.consumer import BatchSchema
-from app.delivery import Delivery, Round, batch_of
 from app.errors import Poison
+from app.messaging import topics
+from app.messaging.consumer import BatchSchema
+from app.observability import metrics
+from app.processing.batch_processor import Delivery, Round, batch_of
 from app.resources import Resources
+from app.stores.recent_transactions import entries_of
 
 log = logging.getLogger(__name__)
 

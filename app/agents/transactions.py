@@ -6,14 +6,14 @@ from typing import Any
 
 import faust
 
-from app import topics
-from app.dead_letter_limit import DeadLetterLimit
-from app.delivery import Delivery, batch_of
-from app.doors import RealDoors
-from app.narration import Narrator
-from app.pipeline import Pipeline
+from app.agents.send_schema import TransactionSchema
+from app.messaging import topics
+from app.observability.transaction_logger import Narrator
+from app.processing.adapters import RealDoors
+from app.processing.batch_processor import Delivery, batch_of
+from app.processing.dead_letter_limit import DeadLetterLimit
+from app.processing.pipeline import Pipeline
 from app.resources import Resources
-from app.sending import TransactionSchema
 
 
 def register(app: faust.App, resources: Resources, narrator: Narrator) -> Delivery:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import faust
 
-from app.commands import dead_letters, lag, pass_over, reassess, replay, topic, verify
+from app.commands import dead_letters, lag, pass_over, reassess, topic
+from app.commands.replay.command import register as register_replay
+from app.commands.verify.command import register as register_verify
 from app.settings import Settings
 
 
@@ -15,5 +17,5 @@ def register(app: faust.App, settings: Settings) -> None:
     dead_letters.register(app, settings)
     pass_over.register(app, settings)
     reassess.register(app, settings)
-    replay.register(app, settings)
-    verify.register(app, settings)
+    register_replay(app, settings)
+    register_verify(app, settings)

@@ -10,13 +10,13 @@ from typing import Any
 import faust
 from faust.cli import option
 
-from app import topics
-from app.codec import NO_FOR
-from app.commands.letters import SENT_BACK, Letter, Listed, Sources, name_of, shown
-from app.commands.reading import Reader, by_time
-from app.commands.running import ends_in_a_sentence
-from app.commands.writing import OneWriter, Outgoing
-from app.dead_letters import told_by
+from app.commands.shared.console import ends_in_a_sentence
+from app.commands.shared.dead_letter_topic import SENT_BACK, Letter, Listed, Sources, name_of, shown
+from app.commands.shared.fenced_writer import OneWriter, Outgoing
+from app.commands.shared.topic_reader import Reader, by_time
+from app.messaging import topics
+from app.messaging.codec import NO_FOR
+from app.messaging.dead_letters import told_by
 from app.settings import Settings
 
 

@@ -10,14 +10,15 @@ import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from app import topics
-from app.clients.fetching import Fetching
-from app.clients.tail import written_ends
-from app.commands.reading import connected
-from app.commands.running import reason
+from app.commands.shared.console import reason
+from app.commands.shared.topic_reader import connected
+from app.messaging import topics
+from app.messaging.fetching import Fetching
+from app.messaging.tail_reader import written_ends
 from app.settings import Settings
 
-#: The groups that read a topic, one of each form (see app.groups): whoever is ahead tells what is done.
+#: The groups that read a topic, one of each form (see app.messaging.consumer_groups): whoever is ahead tells what is
+#: done.
 READERS = {topics.CREATED: ("transactions", "main"), topics.STATUS: ("bff", "main")}
 UNREADABLE = "unreadable"
 ROW = "{:<20} {:>9}  {:<13} {:>10} {:>10} {:>8} {:>10}"

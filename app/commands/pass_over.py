@@ -9,14 +9,14 @@ import faust
 from aiokafka import TopicPartition
 from faust.cli import argument
 
-from app import topics
-from app.clients.fetching import Fetching, Unreadable
-from app.clients.raw_batch import fetch_batch, offset_after
-from app.commands.reading import connected
-from app.commands.running import ends_in_a_sentence
-from app.commands.writing import OneWriter, Outgoing
-from app.dead_letters import NEXT, letter_of, place_of
-from app.holds import AGAIN_AFTER
+from app.commands.shared.console import ends_in_a_sentence
+from app.commands.shared.fenced_writer import OneWriter, Outgoing
+from app.commands.shared.topic_reader import connected
+from app.messaging import topics
+from app.messaging.dead_letters import NEXT, letter_of, place_of
+from app.messaging.fetching import Fetching, Unreadable
+from app.messaging.holds import AGAIN_AFTER
+from app.messaging.raw_batch import fetch_batch, offset_after
 from app.settings import Settings
 
 #: Seconds to read the one batch.

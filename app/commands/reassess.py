@@ -16,19 +16,19 @@ from typing import Any, NamedTuple
 import faust
 from faust.cli import option
 
-from app import topics
-from app.clients.antifraud import Antifraud
-from app.clients.cassandra import Cassandra
-from app.clients.transactions_table import TransactionsTable
-from app.codec import Codec
-from app.commands.reading import Reader
-from app.commands.running import Progress, ends_in_a_sentence, tried
-from app.commands.writing import OneWriter, Outgoing
+from app.assessment.client import Antifraud
+from app.commands.shared.console import Progress, ends_in_a_sentence, tried
+from app.commands.shared.fenced_writer import OneWriter, Outgoing
+from app.commands.shared.topic_reader import Reader
 from app.errors import Poison
+from app.messaging import topics
+from app.messaging.codec import Codec
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
 from app.models.transaction import id_in_key
 from app.settings import Settings
+from app.stores.cassandra import Cassandra
+from app.stores.transactions_table import TransactionsTable
 
 BATCH = 500
 #: Transactions that are held in memory at once: some 100 bytes each. What is more is done in several readings.

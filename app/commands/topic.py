@@ -9,11 +9,11 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.cli import argument, option
 
-from app import topics
-from app.codec import Codec
-from app.commands.reading import by_time
-from app.commands.running import reason
+from app.commands.shared.console import reason
+from app.commands.shared.topic_reader import by_time
 from app.errors import LogUnavailable, Poison
+from app.messaging import topics
+from app.messaging.codec import Codec
 from app.settings import Settings
 
 #: Which schema a topic's records have; a dead letter has whatever its bytes are, shown as text.

@@ -8,7 +8,7 @@ import faust
 from aiohttp import web
 from faust.web import View
 
-from app.health import OK, Health
+from app.models.health import OK, Health
 from app.resources import Resources
 from app.web.problems import unavailable
 

@@ -21,9 +21,9 @@ from typing import Protocol
 
 from aiohttp import web
 
-from app.clients.idempotency_table import Entry
 from app.errors import StoreUnavailable
 from app.models.transaction import Transaction, with_id
+from app.stores.idempotency_table import Entry
 from app.web.problems import problem, unavailable
 from app.web.validation import InvalidRequest
 
@@ -36,7 +36,7 @@ Publish = Callable[[Transaction], Awaitable[None]]
 
 
 class Table(Protocol):
-    """See app.clients.idempotency_table."""
+    """See app.stores.idempotency_table."""
 
     async def take(self, key: str, entry: Entry) -> Entry:
         """Who has the key now."""

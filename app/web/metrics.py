@@ -12,7 +12,7 @@ from aiohttp import web
 from faust.web import View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app import metrics
+from app.observability import metrics
 from app.web.problems import Handler
 
 #: Whatever else a client sends is one label: labels are not for clients to make.

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-#: Lines a second about answers 503: an outage under load has thousands, and app.watch has named it once already.
+#: Lines a second about answers 503: an outage under load has thousands, and app.health has named it once already.
 LINES_A_SECOND = 10
 
 

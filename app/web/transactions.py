@@ -10,15 +10,15 @@ import faust
 from aiohttp import web
 from faust.web import View
 
-from app import topics
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, NotTaken, Overloaded, StoreUnavailable
+from app.messaging import topics
 from app.models.transaction import Transaction, new_transaction
-from app.narration import Narrator
-from app.read_model import Listing, ReadModel
+from app.observability.transaction_logger import Narrator
+from app.read_model.pending_writer import PendingNotes
+from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
 from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
-from app.web.pending import PendingNotes
 from app.web.problems import problem, unavailable
 from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from faststream import AckPolicy, ContextRepo, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from app.messaging.topics import CREATED
 from app.settings import settings
-from app.topics import CREATED
 from benchmarks.peers import work
 
 GROUP = "peer-faststream"

@@ -9,9 +9,9 @@ import contextlib
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from app.delivery import Round
+from app.messaging.topics import CREATED
+from app.processing.batch_processor import Round
 from app.settings import settings
-from app.topics import CREATED
 from benchmarks.peers import work
 from benchmarks.peers.work import Work
 

@@ -9,13 +9,13 @@ import fastavro
 import faust
 from faust.serializers import codecs
 
-from app import topics
-from app.clients.antifraud import Antifraud
-from app.clients.cassandra import Cassandra
-from app.clients.transactions_table import TransactionsTable
+from app.assessment.client import Antifraud
+from app.messaging import topics
 from app.models.status import decided
 from app.models.transaction import Transaction
 from app.settings import settings
+from app.stores.cassandra import Cassandra
+from app.stores.transactions_table import TransactionsTable
 from benchmarks.peers import work
 
 GROUP = "peer-plain-faust"

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from quixstreams import Application
 from quixstreams.sinks import BaseSink
 
+from app.messaging.topics import CREATED
 from app.settings import settings
-from app.topics import CREATED
 from benchmarks.peers import work
 
 GROUP = "peer-quix"

@@ -14,13 +14,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, HTTPException, Query, Response
 
-from app import topics
-from app.clients.redis import RecentTransactions
+from app.messaging import topics
 from app.models.status import sort_key
 from app.models.transaction import TransactionRequest, new_transaction
+from app.read_model.pending_writer import PendingNotes
 from app.resources import keep_what_is_there
 from app.settings import settings
-from app.web.pending import PendingNotes
+from app.stores.recent_transactions import RecentTransactions
 
 PATH = "/api/v1/transactions"
 

@@ -12,18 +12,18 @@ from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from typing import Any
 
-from app.delivery import Batch, Round, Step
-from app.doors import RealDoors
 from app.errors import Transient
-from app.narration import Narrator
-from app.pipeline import Pipeline
+from app.messaging.topics import CREATED
+from app.observability.transaction_logger import Narrator
+from app.processing.adapters import RealDoors
+from app.processing.batch_processor import Batch, Round, Step
+from app.processing.pipeline import Pipeline
 from app.resources import Resources, keep_what_is_there, waited_for
 from app.settings import Settings, settings
-from app.topics import CREATED
 
 log = logging.getLogger(__name__)
 
-#: As our worker has them (app/factory.py).
+#: As our worker has them (app/bootstrap.py).
 FETCH_BYTES = 2 * 1024 * 1024
 SESSION_TIMEOUT_MS, HEARTBEAT_MS = 8_000, 2_000
 COMMIT_INTERVAL = 0.25
@@ -41,7 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 
 
 class Work:
-    """The steps of app.pipeline, each tried until it works."""
+    """The steps of app.processing.pipeline, each tried until it works."""
 
     def __init__(self, values: Settings, resources: Resources):
         self._pipeline = Pipeline(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.doors import RealDoors
-from app.factory import create_app
-from app.pipeline import Claimed
+from app.bootstrap import create_app
+from app.processing.adapters import RealDoors
+from app.processing.pipeline import Claimed
 
 _claim = RealDoors.claim
 

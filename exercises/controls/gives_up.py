@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.delivery import TRIES_BEFORE_ERROR, Abandoned, Delivery, Round, Step
-from app.factory import create_app
+from app.bootstrap import create_app
+from app.processing.batch_processor import TRIES_BEFORE_ERROR, Abandoned, Delivery, Round, Step
 
 
 async def _gives_up(self: Delivery, step: Step, round_: Round) -> None:

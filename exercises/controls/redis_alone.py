@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from app.factory import create_app
-from app.read_model import Listing, ReadModel
+from app.bootstrap import create_app
+from app.read_model.read_model import Listing, ReadModel
 
 
 async def _newest(self: ReadModel, limit: int, before: str | None) -> Listing:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from typing import Any
 
-from app.clients.kafka import Log
+from app.bootstrap import create_app
 from app.errors import LogUnavailable
-from app.factory import create_app
+from app.messaging.producer import Log
 
 _publish = Log.publish
 _sending: set[asyncio.Task[None]] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from app.clients.tail import TailReader
+from app.messaging.tail_reader import TailReader
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from tests.support import feed

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
-from app.commands.reading import Reader
-from app.commands.span import WHOLE, Span
-from app.commands.writing import OneWriter, Outgoing
+from app.commands.shared.fenced_writer import OneWriter, Outgoing
+from app.commands.shared.read_range import WHOLE, Span
+from app.commands.shared.topic_reader import Reader
 from app.settings import Settings
 from tests.integration.test_kafka import make, with_admin
 

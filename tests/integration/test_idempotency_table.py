@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from app.clients.cassandra import Cassandra
-from app.clients.idempotency_table import KEPT, Entry, IdempotencyTable
 from app.settings import settings
+from app.stores.cassandra import Cassandra
+from app.stores.idempotency_table import KEPT, Entry, IdempotencyTable
 from tests.support import store
 
 T = TypeVar("T")

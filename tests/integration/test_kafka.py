@@ -13,12 +13,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from app import topics
-from app.clients.kafka import Log
-from app.clients.tail import STEP_MOST, Back, TailReader
 from app.errors import LogUnavailable, Poison
+from app.messaging import topics
+from app.messaging.producer import Log
+from app.messaging.tail_reader import STEP_MOST, Back, TailReader
+from app.messaging.topics import WrongTopic
 from app.settings import Settings
-from app.topics import WrongTopic
 from tests.integration.samples import read_back
 
 Do = Callable[[AIOKafkaAdminClient], Awaitable[Any]]

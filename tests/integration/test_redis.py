@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.clients.redis import Entry, RecentTransactions, entry_of, pending_entry
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus, sort_key
 from app.settings import Settings
+from app.stores.recent_transactions import Entry, RecentTransactions, entry_of, pending_entry
 from tests.integration.samples import status, transaction_of
 from tests.support.feed import new_id
 

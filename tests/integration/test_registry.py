@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from app import topics
-from app.codec import Codec
 from app.errors import Poison
+from app.messaging import topics
+from app.messaging.codec import Codec
+from app.messaging.topics import WrongTopic
 from app.settings import Settings
-from app.topics import WrongTopic
 from tests.support import feed, log
 
 Schema = Mapping[str, Any]

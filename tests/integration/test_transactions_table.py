@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from app.clients import cassandra, transactions_table
-from app.clients.transactions_table import TransactionsTable
 from app.models.status import TransactionStatus
 from app.models.transaction import shard_of
 from app.settings import Settings
+from app.stores import cassandra, transactions_table
+from app.stores.transactions_table import TransactionsTable
 from tests.integration.samples import status
 from tests.support import store
 from tests.support.feed import new_id

@@ -40,7 +40,7 @@ class _State:
 
 
 class Log:
-    """What app.clients.fetching asks of a consumer, of partitions that are lists of batches of ten."""
+    """What app.messaging.fetching asks of a consumer, of partitions that are lists of batches of ten."""
 
     def __init__(self, partitions: dict[TopicPartition, list[bytes]], ends: dict[TopicPartition, int]):
         self._partitions = partitions

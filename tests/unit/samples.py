@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.commands import letters
-from app.dead_letters import told_by
+from app.commands.shared import dead_letter_topic
+from app.messaging.dead_letters import told_by
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction
@@ -64,10 +64,10 @@ class Letter:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def letters_of(records: Sequence[Any]) -> list[letters.Letter]:
+def letters_of(records: Sequence[Any]) -> list[dead_letter_topic.Letter]:
     """As the command lists them: read twice."""
-    sources = letters.Sources()
+    sources = dead_letter_topic.Sources()
     for record in records:
         sources.add(told_by(record))
-    listed = letters.Listed(sources)
+    listed = dead_letter_topic.Listed(sources)
     return [letter for record in records if (letter := listed.letter(record))]

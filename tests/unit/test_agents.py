@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app import metrics
 from app.agents import statuses, transactions
-from app.delivery import Batch, Delivery, Round
 from app.errors import Poison
-from app.narration import Narrator
+from app.observability import metrics
+from app.observability.transaction_logger import Narrator
+from app.processing.batch_processor import Batch, Delivery, Round
 from app.settings import Settings
 from tests.unit.samples import status
 from tests.unit.virtual_time import run

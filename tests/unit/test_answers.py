@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from app.errors import LogUnavailable, NotTaken, StoreUnavailable
-from app.narration import Narrator
-from app.read_model import Listing
+from app.observability.transaction_logger import Narrator
+from app.read_model.read_model import Listing
 from app.resources import Resources
 from app.settings import Settings
 from app.web.transactions import PATH, Calls, _not_acknowledged

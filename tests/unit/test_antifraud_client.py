@@ -10,11 +10,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.asking import Asking
-from app.clients.antifraud import Antifraud
+from app.assessment.client import Antifraud
+from app.assessment.fallback import Asking
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment
-from app.narration import Narrator
+from app.observability.transaction_logger import Narrator
 from app.settings import Settings
 from schemas.proto import antifraud_pb2 as pb
 from tests.unit import virtual_time

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 
-from app.commands.letters import Listed, Sources
 from app.commands.reassess import Found, Slice
-from app.dead_letters import told_by
-from app.deduplication import DecidedIds
+from app.commands.shared.dead_letter_topic import Listed, Sources
+from app.messaging.dead_letters import told_by
 from app.models.transaction import uuid7
-from tests.unit.test_letters import letter
+from app.processing.deduplication import DecidedIds
+from tests.unit.test_dead_letter_topic import letter
 from tests.unit.test_reassess import unassessed_one
 
 COUNT, MB = 50_000, 2**20

@@ -14,10 +14,10 @@ import cassandra.pool
 import cassandra.protocol
 import pytest
 
-from app.clients.cassandra import FAILURES, Cassandra
 from app.errors import StoreUnavailable
 from app.resources import kept_going
 from app.settings import Settings
+from app.stores.cassandra import FAILURES, Cassandra
 
 MODULES = (cassandra, cassandra.cluster, cassandra.connection, cassandra.pool, cassandra.protocol)
 

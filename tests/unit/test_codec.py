@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app import topics
-from app.codec import Codec
 from app.errors import LogUnavailable, Poison
+from app.messaging import topics
+from app.messaging.codec import Codec
 from tests.unit.samples import status, transaction
 
 CREATED = topics.load_schema(topics.CREATED)
@@ -277,7 +277,7 @@ class Registry:
 
 def test_an_unknown_schema_is_asked_for_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("app.codec.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("app.messaging.codec.time.monotonic", lambda: clock[0])
     registry = Registry()
     codec = Codec(CREATED, 1, registry.fetch)
     unknown = [struct.pack(">bI", 0, 77) + GOOD[5:]] * 1000
@@ -292,7 +292,7 @@ def test_an_unknown_schema_is_asked_for_once_in_ten_seconds(monkeypatch: pytest.
 
 
 def test_the_unknown_ids_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.codec._NOES_MOST", 10)
+    monkeypatch.setattr("app.messaging.codec._NOES_MOST", 10)
     codec = Codec(CREATED, 1, Registry().fetch)
     decoded(codec, *(struct.pack(">bI", 0, number) + b"x" for number in range(2, 100)))
     assert len(codec._noes) == 10

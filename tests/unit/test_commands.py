@@ -8,8 +8,8 @@ from typing import Any
 
 from mode import Worker
 
-from app.commands.running import EndsWhenDone
-from app.factory import PaymentsApp
+from app.bootstrap import PaymentsApp
+from app.commands.shared.console import EndsWhenDone
 
 
 async def say(self: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from cassandra import ConsistencyLevel
 
-from app.clients.cassandra import LEVELS, REPAIR_LEVELS, Cassandra, TooFewReplicas
 from app.errors import StoreUnavailable
 from app.settings import Settings
+from app.stores.cassandra import LEVELS, REPAIR_LEVELS, Cassandra, TooFewReplicas
 
 ALL, QUORUM, ONE = ConsistencyLevel.ALL, ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2", said_by="a node")

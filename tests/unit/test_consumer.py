@@ -14,8 +14,8 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
-from app.factory import create_app
+from app.bootstrap import create_app
+from app.messaging.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
 from tests.unit.virtual_time import run
 
 THE_TOPIC = "transaction_created"

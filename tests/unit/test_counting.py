@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.samples import Sample
 
-from app import metrics
-from app.delivery import Batch, Delivery, Round
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE
+from app.observability import metrics
+from app.processing.batch_processor import Batch, Delivery, Round
 from tests.unit.test_pipeline import FakeDoors, batch, pipeline, recorded, round_of
 from tests.unit.virtual_time import run
 

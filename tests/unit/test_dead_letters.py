@@ -13,11 +13,11 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.commands.dead_letters import sent_back
-from app.commands.letters import Letter, shown
-from app.dead_letters import MOST, letter_of
-from app.doors import RealDoors
+from app.commands.shared.dead_letter_topic import Letter, shown
 from app.errors import LogUnavailable, Poison
-from app.pipeline import DeadLetter
+from app.messaging.dead_letters import MOST, letter_of
+from app.processing.adapters import RealDoors
+from app.processing.pipeline import DeadLetter
 from tests.unit import samples
 
 NOISE = random.Random(1).randbytes(2_000_000)

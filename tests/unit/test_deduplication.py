@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.deduplication import CLOCKS_APART, DecidedIds
-from app.delivery import Batch, Round
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.transaction import millis_of_id, uuid7
-from app.pipeline import OTHER_CONTENT, Pipeline
+from app.processing.batch_processor import Batch, Round
+from app.processing.deduplication import CLOCKS_APART, DecidedIds
+from app.processing.pipeline import OTHER_CONTENT, Pipeline
 from tests.unit.samples import Record, status, transaction
 from tests.unit.test_pipeline import FakeDoors, OneFault, ids, pipeline, round_of, through
 from tests.unit.virtual_time import run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.commands.facts import CREATED, STORED, TOLD, Fact, Facts
+from app.commands.verify.digests import CREATED, STORED, TOLD, Fact, Facts
 
 
 def test_facts_come_back_by_transaction_and_place() -> None:

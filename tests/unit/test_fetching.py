@@ -7,8 +7,8 @@ import struct
 
 from aiokafka.structs import TopicPartition
 
-from app.clients.fetching import Fetching, Unreadable
-from app.clients.raw_batch import offset_after
+from app.messaging.fetching import Fetching, Unreadable
+from app.messaging.raw_batch import offset_after
 from tests.support.broken_log import BASE_OFFSET, Log, batch, checked
 from tests.unit.virtual_time import run
 

@@ -10,9 +10,9 @@ from unittest import mock
 import pytest
 from schema_registry.client import SchemaRegistryClient
 
-from app import topics
-from app.clients.antifraud import _CHANNEL
-from app.factory import create_app
+from app.assessment.client import _CHANNEL
+from app.bootstrap import create_app
+from app.messaging import topics
 from app.settings import Settings, settings
 from infra.native import paths, ports
 from infra.native.supervisor import is_passed_on

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from app.clients.cassandra import TABLES, Cassandra
 from app.errors import LogUnavailable, StoreUnavailable
-from app.health import Health, Unusable
+from app.models.health import Health, Unusable
 from app.resources import Resources
 from app.settings import Settings
+from app.stores.cassandra import TABLES, Cassandra
 from app.web import health
 
 

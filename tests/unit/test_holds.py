@@ -8,11 +8,11 @@ import logging
 import pytest
 from faust.types import TP
 
-from app.clients.fetching import Unreadable
-from app.clients.tail import Back, Take
 from app.errors import LogUnavailable
-from app.holds import AGAIN_AFTER, Holds
-from app.passed_over import PassedOver
+from app.messaging.fetching import Unreadable
+from app.messaging.holds import AGAIN_AFTER, Holds
+from app.messaging.passed_over import PassedOver
+from app.messaging.tail_reader import Back, Take
 from tests.unit.samples import Record
 from tests.unit.virtual_time import run
 

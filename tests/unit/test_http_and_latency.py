@@ -18,7 +18,7 @@ from benchmarks.stages import Stacks
 from benchmarks.web_load import Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 
-STACKS: Stacks = {("start (aiohttp/web_protocol.py)",): 3, ("run (app/web/pending.py)",): 1}
+STACKS: Stacks = {("start (aiohttp/web_protocol.py)",): 3, ("run (app/read_model/pending_writer.py)",): 1}
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
 
 

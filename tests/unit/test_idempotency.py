@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from app.clients.idempotency_table import Entry, IdempotencyTable
 from app.errors import LogUnavailable, StoreUnavailable
 from app.models.transaction import Transaction, with_id
+from app.stores.idempotency_table import Entry, IdempotencyTable
 from app.web.idempotency import HEADER, Keys, Refused, key_of
 from app.web.validation import InvalidRequest
 from tests.unit.samples import NOW, transaction

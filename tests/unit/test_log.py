@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.clients.kafka import Log
 from app.errors import LogUnavailable, NotTaken
+from app.messaging.producer import Log
 from app.settings import Settings
 
 

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from app import metrics
+from app.observability import metrics
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "metrics.md").read_text()
@@ -67,4 +67,4 @@ def test_every_metric_is_used_and_none_is_made_elsewhere() -> None:
         for p, text in sources.items()
         if re.search(r"\b(Counter|Gauge|Histogram)\(f?\"", text)
     ]
-    assert makers == ["app/metrics.py"]
+    assert makers == ["app/observability/metrics.py"]

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from app.clients.transactions_table import first_minute, month_of
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, assessed, decided, shown, sort_key
 from app.models.transaction import (
@@ -21,6 +20,7 @@ from app.models.transaction import (
     uuid7,
     with_id,
 )
+from app.stores.transactions_table import first_minute, month_of
 from tests.unit.samples import GOOD, MINUTE, NOW, status, transaction
 
 FOREIGN = "16f051bb-14e0-4fda-95e5-507d01ea37dc"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.narration import EACH_UP_TO, OUTAGE_OVER_AFTER, Narrator
+from app.observability.transaction_logger import EACH_UP_TO, OUTAGE_OVER_AFTER, Narrator
 from tests.unit.samples import status, transaction
 from tests.unit.virtual_time import run
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from app.consumer import BatchTransport
-from app.open_transactions import OpenTransactions
+from app.messaging.consumer import BatchTransport
+from app.messaging.open_transactions import OpenTransactions
 from tests.unit.test_consumer import PARTITION, consumer_of
 from tests.unit.virtual_time import run
 

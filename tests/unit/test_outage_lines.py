@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app import watch
-from app.health import OK, Health
-from app.library_logs import NEIGHBOURS, LibraryLogs
-from app.watch import Watch
+from app.health import dependency_monitor
+from app.health.dependency_monitor import Watch
+from app.models.health import OK, Health
+from app.observability.library_logs import NEIGHBOURS, LibraryLogs
 from tests.unit.virtual_time import run
 
 NO_TABLE = {"cassandra": Health(False, "no tables yet")}
@@ -23,7 +23,7 @@ ONE = {"cassandra": Health(True, "1 of 3 nodes up: no quorum")}
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, logger="app.watch")
+    caplog.set_level(logging.INFO, logger="app.health.dependency_monitor")
     return caplog
 
 
@@ -36,7 +36,7 @@ def looks(*rounds: tuple[dict[str, Health], int]) -> None:
         for found, times in rounds:
             for _ in range(times):
                 watching.tell(found)
-                await asyncio.sleep(watch.EVERY)
+                await asyncio.sleep(dependency_monitor.EVERY)
 
     run(scene())
 
@@ -111,7 +111,7 @@ def heard(*scene: tuple[str, int]) -> list[str]:
             for _ in range(times):
                 if what in ("well", "dead"):
                     unwell = {"kafka"} if what == "dead" else set()
-                    await asyncio.sleep(watch.EVERY)
+                    await asyncio.sleep(dependency_monitor.EVERY)
                     libraries.look(unwell)
                 else:
                     logging.getLogger("aiokafka.cluster").error("%s", what)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.clients.outbox import Outbox
 from app.errors import LogUnavailable
+from app.messaging.record_accumulator import Outbox
 
 
 class Kafka:

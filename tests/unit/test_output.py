@@ -8,7 +8,7 @@ import signal
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from app.commands.running import Output, ends_in_a_sentence, reason
+from app.commands.shared.console import Output, ends_in_a_sentence, reason
 from app.errors import LogUnavailable, StoreUnavailable
 
 

@@ -7,7 +7,7 @@ import uuid
 
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.clients.partitioner import partition_of
+from app.messaging.partitioner import partition_of
 
 
 def test_keys_of_any_length_are_where_the_default_of_other_producers_puts_them() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.asking import WhenDown
-from app.deduplication import Place
-from app.delivery import Batch, Round
+from app.assessment.fallback import WhenDown
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable, TooManyDeadLetters
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
-from app.narration import Narrator
-from app.pipeline import Claimed, DeadLetter, Pipeline
+from app.observability.transaction_logger import Narrator
+from app.processing.batch_processor import Batch, Round
+from app.processing.deduplication import Place
+from app.processing.pipeline import Claimed, DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
 

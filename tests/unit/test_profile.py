@@ -16,24 +16,51 @@ LOOP = (
     "_run_once (asyncio/base_events.py)",
     "_run (asyncio/events.py)",
 )
-STEP = (*LOOP, "_step (app/delivery.py)")
+STEP = (*LOOP, "_step (app/processing/batch_processor.py)")
 
 
 @pytest.mark.parametrize(
     ("stack", "stage"),
     [
-        ((*STEP, "Pipeline.decide (app/pipeline.py)", "Codec._decode (app/codec.py)"), "decode"),
-        ((*STEP, "decide (app/pipeline.py)", "_file (app/pipeline.py)", "decided (app/models/status.py)"), "assess"),
-        ((*STEP, "decide (app/pipeline.py)", "assess (app/asking.py)", "gather (asyncio/tasks.py)"), "assess"),
-        ((*STEP, "tell (app/pipeline.py)", "tell (app/clients/teller.py)", "encode (app/codec.py)"), "tell"),
+        (
+            (*STEP, "Pipeline.decide (app/processing/pipeline.py)", "Codec._decode (app/messaging/codec.py)"),
+            "decode",
+        ),
+        (
+            (
+                *STEP,
+                "decide (app/processing/pipeline.py)",
+                "_file (app/processing/pipeline.py)",
+                "decided (app/models/status.py)",
+            ),
+            "assess",
+        ),
+        (
+            (
+                *STEP,
+                "decide (app/processing/pipeline.py)",
+                "assess (app/assessment/fallback.py)",
+                "gather (asyncio/tasks.py)",
+            ),
+            "assess",
+        ),
+        (
+            (
+                *STEP,
+                "tell (app/processing/pipeline.py)",
+                "tell (app/messaging/fenced_producer.py)",
+                "encode (app/messaging/codec.py)",
+            ),
+            "tell",
+        ),
         ((*LOOP, "_sender_routine (aiokafka/producer/sender.py)"), "tell"),
-        ((*STEP, "store (app/pipeline.py)", "bucket_of (app/models/transaction.py)"), "store"),
+        ((*STEP, "store (app/processing/pipeline.py)", "bucket_of (app/models/transaction.py)"), "store"),
         (("_bootstrap (threading.py)", "_run_loop (cassandra/io/libevreactor.py)"), "store"),
         ((*LOOP, "_fetch_requests_routine (aiokafka/consumer/fetcher.py)"), "framework"),
         (STEP, "framework"),
         (LOOP, "framework"),
     ],
-)  # fmt: skip
+)
 def test_the_innermost_frame_that_has_an_owner_decides(stack: tuple[str, ...], stage: str) -> None:
     assert STAGES.of(stack) == stage
 
@@ -58,9 +85,13 @@ def test_the_parts_of_a_post_share_its_samples() -> None:
     stacks = {
         post: 5,
         (*post, "parse (app/web/validation.py)", "model_validate_json (pydantic/main.py)"): 1,
-        (*post, "Log.publish (app/clients/kafka.py)", "put (app/clients/outbox.py)"): 1,
+        (*post, "Log.publish (app/messaging/producer.py)", "put (app/messaging/record_accumulator.py)"): 1,
         (*LOOP, "Sender._sender_routine (aiokafka/producer/sender.py)"): 1,
-        (*LOOP, "PendingNotes.run (app/web/pending.py)", "send (redis/asyncio/connection.py)"): 1,
+        (
+            *LOOP,
+            "PendingNotes.run (app/read_model/pending_writer.py)",
+            "send (redis/asyncio/connection.py)",
+        ): 1,
         LOOP: 1,
     }
     found = shares(stacks, OF_A_POST)
@@ -69,7 +100,7 @@ def test_the_parts_of_a_post_share_its_samples() -> None:
 
 def test_the_stages_share_what_each_kind_of_thread_has_used() -> None:
     libev = ("Thread._bootstrap (threading.py)", "LibevLoop._run_loop (cassandra/io/libevreactor.py)")
-    stacks = {LOOP: 1, (*STEP, "Pipeline.store (app/pipeline.py)"): 3, libev: 9}
+    stacks = {LOOP: 1, (*STEP, "Pipeline.store (app/processing/pipeline.py)"): 3, libev: 9}
     found = microseconds(stacks, Threads(main=40, others=7, native=2))
     assert found == {"decode": 0, "assess": 2, "tell": 0, "store": 37, "framework": 10}
 
@@ -83,15 +114,15 @@ def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
 
 
 def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time() -> None:
-    seldom = (*LOOP, "seldom (app/watch.py)")
-    text = flame({(*STEP, "store (app/pipeline.py)"): 3000, LOOP: 1000, seldom: 1}, STAGES)
+    seldom = (*LOOP, "seldom (app/health/dependency_monitor.py)")
+    text = flame({(*STEP, "store (app/processing/pipeline.py)"): 3000, LOOP: 1000, seldom: 1}, STAGES)
     minidom.parseString(text)  # noqa: S318  # our own text
     titles = re.findall("<title>(.*?)</title>", text)
     assert titles[0] == "all: 100.0%"
-    assert "store (app/pipeline.py): 75.0%" in titles
+    assert "store (app/processing/pipeline.py): 75.0%" in titles
     assert not [title for title in titles if "seldom" in title]
 
 
 def test_the_same_profile_gives_the_same_picture_in_whatever_order_it_was_seen() -> None:
-    one, other = (*STEP, "store (app/pipeline.py)"), (*STEP, "tell (app/pipeline.py)")
+    one, other = (*STEP, "store (app/processing/pipeline.py)"), (*STEP, "tell (app/processing/pipeline.py)")
     assert flame({one: 2, other: 1}, STAGES) == flame({other: 1, one: 2}, STAGES)

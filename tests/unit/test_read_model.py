@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.clients.redis import Entry, Page, entries_of
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded, StoreUnavailable
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, uuid7
-from app.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
-from app.web.pending import AT_MOST, PendingNotes
+from app.read_model.pending_writer import AT_MOST, PendingNotes
+from app.read_model.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
+from app.stores.recent_transactions import Entry, Page, entries_of
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
 

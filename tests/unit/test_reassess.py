@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.clients.transactions_table import row_of, write_time
-from app.commands.chunks import newest
 from app.commands.reassess import BATCH, Batches, Found, Slice, TooMany, again
+from app.commands.replay.batches import newest
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, decided
+from app.stores.transactions_table import row_of, write_time
 from tests.unit.samples import GOOD, NOW, status, transaction
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from app import topics
-from app.codec import Codec
-from app.dead_letter_limit import DeadLetterLimit
-from app.dead_letters import MOST, letter_of
-from app.delivery import Batch, Round
+from app.messaging import topics
+from app.messaging.codec import Codec
+from app.messaging.dead_letters import MOST, letter_of
 from app.models.status import TransactionStatus
-from app.narration import Narrator
-from app.pipeline import DeadLetter, Pipeline
+from app.observability.transaction_logger import Narrator
+from app.processing.batch_processor import Batch, Round
+from app.processing.dead_letter_limit import DeadLetterLimit
+from app.processing.pipeline import DeadLetter, Pipeline
 from tests.unit.samples import transaction
 from tests.unit.test_pipeline import FakeDoors
 from tests.unit.virtual_time import run

@@ -6,9 +6,9 @@ import asyncio
 
 from redis.exceptions import ConnectionError as NoConnection
 
-from app.clients.redis import CONNECTIONS, QUEUE_TIMEOUT, RecentTransactions
 from app.errors import Overloaded, StoreUnavailable
 from app.settings import Settings
+from app.stores.recent_transactions import CONNECTIONS, QUEUE_TIMEOUT, RecentTransactions
 from tests.unit import virtual_time
 
 

@@ -11,11 +11,11 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from app import topics
-from app.codec import Codec
+from app.messaging import topics
+from app.messaging.codec import Codec
+from app.messaging.topics import load_schema
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
-from app.topics import load_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "schemas" / "examples"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app import topics
 from app.errors import LogUnavailable
+from app.messaging import topics
 from app.settings import Settings, described, settings
 from infra.native import ports
 from infra.native.wording import WrongWord

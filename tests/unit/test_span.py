@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.commands.span import WHOLE, moment, places, span_of
+from app.commands.shared.read_range import WHOLE, moment, places, span_of
 
 NOW = 1_700_000_000.0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.clients.cassandra import IS_SCYLLA, Cassandra, ddl
 from app.settings import Settings
+from app.stores.cassandra import IS_SCYLLA, Cassandra, ddl
 
 
 def test_scylla_gets_a_keyspace_without_tablets() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from app.clients.tail import TIMEOUT, _read
+from app.messaging.tail_reader import TIMEOUT, _read
 from tests.unit.samples import Record
 from tests.unit.virtual_time import run
 

@@ -12,9 +12,9 @@ import pytest
 from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 
-from app import topics
-from app.codec import Codec
 from app.errors import LogUnavailable, Poison
+from app.messaging import topics
+from app.messaging.codec import Codec
 from app.settings import Settings
 
 

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from app.clients.everything import Claims
-from app.commands import verifying
-from app.commands.comparing import Problem, World
-from app.commands.counting import Counts, Tally
-from app.commands.facts import Fact, Facts
-from app.commands.gathering import Places
-from app.commands.letters import SENT_BACK, Sources
-from app.commands.verifying import Finding, Verification
-from app.dead_letters import told_by
+from app.commands.shared.dead_letter_topic import SENT_BACK, Sources
+from app.commands.verify import verification
+from app.commands.verify.counts import Counts, Tally
+from app.commands.verify.digests import Fact, Facts
+from app.commands.verify.full_scans import Claims
+from app.commands.verify.rules import Problem, World
+from app.commands.verify.sources import Places
+from app.commands.verify.verification import Finding, Verification
+from app.messaging.dead_letters import told_by
 from app.models.status import TransactionStatus
 from app.models.transaction import shard_of
 from app.settings import Settings
 from tests.unit.samples import NOW, Letter, letters_of
-from tests.unit.test_comparing import VERDICT, created, stored, told
-from tests.unit.test_letters import letter
+from tests.unit.test_dead_letter_topic import letter
+from tests.unit.test_verify_rules import VERDICT, created, stored, told
 
 NOTHING = Claims(complete=False, trimmed=False, oldest="")
 
@@ -79,13 +79,13 @@ class Moving:
 
 
 def verified(places: Moving, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Finding], Counts]:
-    monkeypatch.setattr(verifying, "Places", lambda _: places)
-    verification = Verification(Settings())
+    monkeypatch.setattr(verification, "Places", lambda _: places)
+    comparison = Verification(Settings())
 
     async def all_of_them() -> list[Finding]:
-        return [finding async for finding in verification.findings()]
+        return [finding async for finding in comparison.findings()]
 
-    found, counts = asyncio.run(all_of_them()), verification.checked.counts
+    found, counts = asyncio.run(all_of_them()), comparison.checked.counts
     assert counts.sent == (
         counts.decided + counts.in_flight + counts.dead_letters + counts.missing_verdicts
     ), counts
@@ -183,7 +183,7 @@ def test_a_mark_far_behind_its_letter_is_found(monkeypatch: pytest.MonkeyPatch) 
             yield [letter(0)]
             yield [mark]
 
-    monkeypatch.setattr("app.commands.gathering.Reader", Reader)
+    monkeypatch.setattr("app.commands.verify.sources.Reader", Reader)
     places = Places(Settings())
     asyncio.run(places._read_letters())
     assert (places.buried, len(places.letters.all), places.letters.waiting) == ({(2, 7)}, 1, 0)

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.commands import verify
-from app.commands.counting import Counts
-from app.commands.verifying import Checked, Finding
+from app.commands.verify import command
+from app.commands.verify.counts import Counts
+from app.commands.verify.verification import Checked, Finding
 
 MOVED = Finding("id-1", "different", "cassandra", 1, {"latitude": {"log": 1.5, "cassandra": 2.5}})
 GONE = Finding("id-2", "missing", "redis", 2)
@@ -29,12 +29,12 @@ class Verification:
 
 
 def text_of(*those: Finding, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    asyncio.run(verify._as_text(Verification(*those)))  # type: ignore[arg-type]
+    asyncio.run(command._as_text(Verification(*those)))  # type: ignore[arg-type]
     return capsys.readouterr().out.splitlines()
 
 
 def json_of(*those: Finding, capsys: pytest.CaptureFixture[str]) -> object:
-    asyncio.run(verify._as_json(Verification(*those)))  # type: ignore[arg-type]
+    asyncio.run(command._as_json(Verification(*those)))  # type: ignore[arg-type]
     return json.loads(capsys.readouterr().out)
 
 
@@ -53,8 +53,8 @@ def test_a_difference_is_named_with_both_values(capsys: pytest.CaptureFixture[st
 
 
 def test_a_million_differences_are_no_million_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = text_of(*[GONE] * (verify.SHOWN + 7), capsys=capsys)
-    assert len(lines) == verify.SHOWN + 6
+    lines = text_of(*[GONE] * (command.SHOWN + 7), capsys=capsys)
+    assert len(lines) == command.SHOWN + 6
     assert "... and 7 more; all of them: --json" in lines
 
 

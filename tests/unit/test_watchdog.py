@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from app.delivery import Batch, Delivery, Round, Step
 from app.errors import StoreUnavailable
-from app.watchdog import Watchdog
+from app.health.watchdog import Watchdog
+from app.processing.batch_processor import Batch, Delivery, Round, Step
 from tests.unit.virtual_time import run
 
 AFTER = 60.0

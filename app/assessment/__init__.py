@@ -1,0 +1,1 @@
+"""Asking antifraud, and what happens while no replica answers."""

@@ -1,0 +1,62 @@
+"""Asking antifraud while it may be down: how long to go on, and what is said when nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+from app.errors import AntifraudUnavailable, WrongAnswer
+from app.models.assessment import Assessment, unassessed
+from app.models.transaction import Transaction
+from app.observability.transaction_logger import OUTAGE_OVER_AFTER, Narrator
+
+WhenDown = Literal["reject", "hold"]
+Assess = Callable[[Sequence[Transaction]], Awaitable[Sequence[Assessment]]]
+
+
+class Asking:
+    """Knows since when nobody answers."""
+
+    def __init__(self, assess: Assess, narrator: Narrator, *, when_down: WhenDown, patience: float):
+        """See Pipeline."""
+        self._assess = assess
+        self._narrator = narrator
+        self._when_down = when_down
+        self._patience = patience
+        self._down_since: float | None = None
+        self._failed_at = 0.0
+
+    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
+        pause = 0.05
+        while transactions:
+            began = time.monotonic()
+            try:
+                said = await self._assess(transactions)
+            except WrongAnswer:
+                # Somebody answers: no outage, so the round is held and nothing is rejected.
+                self._down_since = None
+                raise
+            except AntifraudUnavailable:
+                if self._when_down == "hold":
+                    raise
+                if time.monotonic() + pause > self._down_from(began) + self._patience:
+                    self._narrator.unassessed(len(transactions))
+                    return unassessed(len(transactions))
+            else:
+                self._down_since = None
+                self._narrator.assessed()
+                return said
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        return []
+
+    def _down_from(self, began: float) -> float:
+        """When the outage of a failed call began; one that no call has met for long counts as over."""
+        now = time.monotonic()
+        if self._down_since is None or began - self._failed_at > OUTAGE_OVER_AFTER:
+            self._down_since = now
+        self._failed_at = now
+        return self._down_since

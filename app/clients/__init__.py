@@ -1,1 +1,0 @@
-"""Doors out: each turns its library's errors into ours."""

@@ -1,0 +1,1 @@
+"""Cassandra, Redis or both written again from the topics."""

@@ -1,0 +1,68 @@
+"""How far a command has come in a topic: the committed offsets of a consumer group of its own, with a note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.commands.shared.console import ANSWERS_WITHIN_MS
+from app.commands.shared.topic_reader import connected
+from app.settings import Settings
+
+#: The note of a work that came to its end: there is nothing to go on with.
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a work was left, and the note it left; no offsets when there is nothing to go on with."""
+
+    offsets: Mapping[int, int] = field(default_factory=dict)
+    note: str = ""
+
+
+class Bookmark:
+    """Moved only when all before is written for good, so that whoever goes on from it misses nothing."""
+
+    def __init__(self, settings: Settings, name: str, topic: str):
+        self._settings, self._name, self._topic = settings, name, topic
+        self._offsets: dict[int, int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_brokers,
+            group_id=name,
+            enable_auto_commit=False,
+            request_timeout_ms=ANSWERS_WITHIN_MS,
+        )
+
+    async def __aenter__(self) -> Bookmark:
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def found(self) -> Found:
+        """What an earlier run has left."""
+        async with connected(self._settings) as (_, admin):
+            committed = await admin.list_consumer_group_offsets(self._name)
+        left = {
+            tp.partition: one
+            for tp, one in committed.items()
+            if tp.topic == self._topic and one.metadata != FINISHED
+        }
+        note = next((one.metadata for one in left.values()), "")
+        return Found({number: one.offset for number, one in left.items()}, note)
+
+    async def move(self, offsets: Mapping[int, int], note: str) -> None:
+        """All before these offsets is done."""
+        self._offsets.update(offsets)
+        places = {TopicPartition(self._topic, number): (at, note) for number, at in self._offsets.items()}
+        if places:
+            self._consumer.assign(list(places))
+            await self._consumer.commit(places)
+
+    async def finish(self) -> None:
+        """The work is at its end."""
+        await self.move({}, FINISHED)

@@ -1,0 +1,130 @@
+"""What a replay writes into: Cassandra's table, the read model in Redis, through the doors of their own writers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.commands.shared.console import Named
+from app.errors import Poison
+from app.models.status import TransactionStatus
+from app.models.transaction import Transaction
+from app.settings import Settings
+from app.stores.cassandra import REPAIR_LEVELS, Cassandra
+from app.stores.recent_transactions import RecentTransactions, entries_of, pending_entry
+from app.stores.transactions_table import TransactionsTable
+
+#: Seconds a call to Redis may take: a replay is no GET.
+REDIS_TIMEOUT = 10.0
+
+
+class Emptied(Poison):
+    """The store was emptied while it was filled; no retry helps."""
+
+
+class Target(Protocol):
+    """A store; writing what is there already changes nothing."""
+
+    async def open(self) -> None:
+        """Connect; StoreUnavailable."""
+
+    async def write(self, statuses: Sequence[TransactionStatus]) -> None:
+        """Keep these, unless a higher revision is there; StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+class IntoCassandra:
+    """At ALL, so that each replica has the row, hints or not; at what the living replicas allow when one is dead.
+
+    `hidden`: ids whose rows were written and cannot be seen, since a deletion has a later time than they have.
+    """
+
+    def __init__(self, settings: Settings):
+        self._cassandra = Cassandra(settings)
+        self._table = TransactionsTable(
+            self._cassandra, settings.cassandra_timeout, settings.cassandra_timeout, REPAIR_LEVELS
+        )
+        self.hidden = Named()
+
+    async def open(self) -> None:
+        """Connect; StoreUnavailable."""
+        await self._cassandra.open()
+
+    async def write(self, statuses: Sequence[TransactionStatus]) -> None:
+        """The rows, read back; StoreUnavailable."""
+        await self._table.store(statuses)
+        if not self.short:  # else the run is to be repeated anyway
+            there = await self._table.having_rows(statuses)
+            ids = [status["transaction_id"] for status in statuses]
+            self.hidden.add([id_ for id_ in ids if id_ not in there])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._cassandra.close()
+
+    @property
+    def short(self) -> int:
+        """Rows that did not reach all of their replicas, at one try or other."""
+        return self._table.reached.total() - self._table.reached[REPAIR_LEVELS[0]]
+
+
+class IntoRedis:
+    """The newest ones; with its sign of completeness taken away until all of the log has been through."""
+
+    def __init__(self, settings: Settings):
+        slow = settings.model_copy(update={"redis_timeout": REDIS_TIMEOUT})
+        self._recent = RecentTransactions(slow)
+        self._rebuilding = ""
+
+    async def open(self) -> None:
+        """Connect; StoreUnavailable."""
+        await self._recent.open()
+        await self._recent.ping()
+
+    async def write(self, statuses: Sequence[TransactionStatus]) -> None:
+        """The entries; StoreUnavailable, Emptied."""
+        await self._recent.remember(entries_of(statuses))
+        await self._check()
+
+    async def write_pending(self, transactions: Sequence[Transaction]) -> None:
+        """Those that nobody has decided yet; StoreUnavailable."""
+        await self._recent.remember([pending_entry(one) for one in transactions])
+
+    async def begin(self, *, with_the_table: bool) -> str:
+        """From now on nobody takes Redis for complete; gives the note that `go_on` needs."""
+        self._rebuilding = await self._recent.begin_rebuilding(with_the_table=with_the_table)
+        return self._rebuilding
+
+    async def go_on(self, note: str) -> bool:
+        """Go on with what a killed run began; False when Redis has lost that meanwhile."""
+        self._rebuilding = note
+        return bool(note) and await self._recent.is_filled_by(note)
+
+    async def finish(self) -> None:
+        """All of the log has been through: complete."""
+        await self._check()
+        # What the bound let go has left its mark when it went.
+        await self._recent.mark_complete(self._rebuilding, trimmed=False)
+
+    async def _check(self) -> None:
+        if self._rebuilding and not await self._recent.is_filled_by(self._rebuilding):
+            raise Emptied(
+                "Redis was emptied meanwhile, or another replay began: start it again, without --resume"
+            )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._recent.close()
+
+
+async def open_all(targets: Sequence[Target]) -> None:
+    """Each, or StoreUnavailable."""
+    await asyncio.gather(*(target.open() for target in targets))
+
+
+async def write_all(targets: Sequence[Target], statuses: Sequence[TransactionStatus]) -> None:
+    """Into each; StoreUnavailable when one did not take them all."""
+    await asyncio.gather(*(target.write(statuses) for target in targets))

@@ -1,0 +1,1 @@
+"""Log, Cassandra and Redis compared."""

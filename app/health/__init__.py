@@ -1,0 +1,1 @@
+"""Who is up, and whether the work moves."""

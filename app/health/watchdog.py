@@ -1,0 +1,66 @@
+"""Notices a worker that lives and does nothing: its liveness fails, and whoever keeps it running can restart it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from app.processing.batch_processor import Delivery
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+
+
+class Watchdog:
+    """Each second: has a delivery that has work moved? A step that fails and is tried again moves."""
+
+    def __init__(
+        self,
+        deliveries: Mapping[str, Delivery],
+        is_behind: Callable[[str], bool],
+        after: float,
+        held: Callable[[float], str | None] = lambda _: None,
+    ):
+        """`deliveries` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
+
+        `held`: what has stood for so many seconds before a batch that cannot be read, in words.
+        """
+        self._held = held
+        self._deliveries = deliveries
+        self._is_behind = is_behind
+        self._after = after
+        self._moves: dict[str, int] = {}
+        # Counted in looks, not by the clock: a process that was stopped for an hour has not been stuck for one.
+        self._still: dict[str, float] = dict.fromkeys(deliveries, 0.0)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            for topic, delivery in self._deliveries.items():
+                self._look(topic, delivery)
+            await asyncio.sleep(EVERY)
+
+    def _look(self, topic: str, delivery: Delivery) -> None:
+        moved = delivery.moves != self._moves.get(topic)
+        self._moves[topic] = delivery.moves
+        if moved or not (delivery.has_work or self._is_behind(topic)):
+            self._still[topic] = 0.0
+            return
+        was_stuck = self.stuck is not None
+        self._still[topic] += EVERY
+        if self.stuck and not was_stuck:
+            log.critical(
+                "Stuck: %s; /health/live fails until it moves. A restart takes the work up again", self.stuck
+            )
+
+    @property
+    def stuck(self) -> str | None:
+        """Why liveness fails, or None."""
+        for topic, still in self._still.items():
+            if still >= self._after:
+                return (
+                    f"{topic} has records to handle and no step has begun, ended or failed for {still:.0f} s"
+                )
+        return self._held(self._after)

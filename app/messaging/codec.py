@@ -1,0 +1,126 @@
+"""Confluent-framed Avro to records and back: magic byte 0, schema id (4 bytes), Avro."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from io import BytesIO
+from typing import Any
+
+import fastavro
+
+from app.errors import Poison, Transient
+from app.messaging.foreign_schema import parsed
+
+_HEADER = struct.Struct(">bI")
+#: Confluent's ids are Java's positive integers; a registry may answer anything to a larger one.
+_IDS_END = 2**31
+#: Seconds for which a schema that cannot be read by is not asked for again, and how many such ids are remembered.
+NO_FOR = 10.0
+_NOES_MOST = 10_000
+
+#: Gives the schema of an id from the registry, or None for an id it does not know; raises LogUnavailable, or Poison
+#: for what is no Avro schema.
+Fetch = Callable[[int], Awaitable[Any]]
+
+
+class Codec:
+    """Encodes with one registered schema; decodes what any registered schema wrote, as our schema reads it."""
+
+    def __init__(self, schema: Mapping[str, Any], schema_id: int | None, fetch: Fetch):
+        """`schema_id`: our schema's in the registry; without it this one only decodes."""
+        self._schema = fastavro.parse_schema(dict(schema), named_schemas={})
+        self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
+        self._fetch = fetch
+        # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
+        self._readers: dict[int, tuple[Any, Any]] = {}
+        if schema_id is not None:
+            self._readers[schema_id] = (self._schema, None)
+        self._noes: dict[int, tuple[float, str]] = {}  # until when, why; the oldest first
+
+    def encode(self, record: Mapping[str, Any]) -> bytes:
+        """One framed record; Poison when a value does not fit the schema."""
+        if not self._header:
+            raise RuntimeError("this codec only decodes")
+        out = BytesIO(self._header)
+        out.seek(len(self._header))
+        try:
+            fastavro.schemaless_writer(out, self._schema, record)
+        except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as exc:
+            raise Poison(f"the record does not fit the schema: {exc}") from exc
+        return out.getvalue()
+
+    async def decode(self, values: Iterable[bytes | None]) -> list[Any]:
+        """A record (dict) or the Poison it is, for each value, in order; LogUnavailable without the registry."""
+        return [await self._decode(value) for value in values]
+
+    async def _decode(self, value: bytes | None) -> dict[str, Any] | Poison:
+        try:
+            return await self._decoded(value)
+        except Poison as poison:
+            return poison
+        except Transient:
+            raise
+        except Exception as exc:  # noqa: BLE001  # whatever a record makes a library raise is this record's end alone
+            return Poison(f"it could not be read: {_named(exc)}")
+
+    async def _decoded(self, value: bytes | None) -> dict[str, Any]:
+        schema_id = _schema_id(value)
+        writer, reader = self._readers.get(schema_id) or await self._learn(schema_id)
+        body = BytesIO(value)  # type: ignore[arg-type]  # _schema_id refused None
+        body.seek(_HEADER.size)
+        record: dict[str, Any] = _read(body, writer, reader, schema_id)
+        if body.tell() != len(value):  # type: ignore[arg-type]
+            raise Poison(f"bytes left over after a record of schema {schema_id}")
+        return record
+
+    async def _learn(self, schema_id: int) -> tuple[Any, Any]:
+        until, why = self._noes.get(schema_id, (0.0, ""))
+        if time.monotonic() < until:
+            raise Poison(why)
+        try:
+            reader = self._readers[schema_id] = (await self._writer(schema_id), self._schema)
+        except Poison as poison:
+            self._remember_no(schema_id, str(poison))
+            raise
+        return reader
+
+    async def _writer(self, schema_id: int) -> Any:
+        try:
+            written = await self._fetch(schema_id)
+            if written is not None:
+                return parsed(written)
+        except (Poison, Transient):
+            raise
+        except Exception as exc:  # what is in the registry may be no Avro at all
+            raise Poison(f"schema {schema_id} is no Avro schema we can read: {_named(exc)}") from exc
+        raise Poison(f"schema {schema_id} is not in the registry")
+
+    def _remember_no(self, schema_id: int, why: str) -> None:
+        self._noes.pop(schema_id, None)
+        if len(self._noes) >= _NOES_MOST:
+            del self._noes[next(iter(self._noes))]
+        self._noes[schema_id] = time.monotonic() + NO_FOR, why
+
+
+def _named(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+
+
+def _schema_id(value: bytes | None) -> int:
+    if value is None or len(value) < _HEADER.size:
+        raise Poison("too short for a schema id: not Confluent-framed Avro")
+    magic, schema_id = _HEADER.unpack_from(value)
+    if magic != 0:
+        raise Poison(f"first byte is {magic}, not 0: not Confluent-framed Avro")
+    if schema_id >= _IDS_END:
+        raise Poison(f"{schema_id} is no schema id: not Confluent-framed Avro")
+    return int(schema_id)
+
+
+def _read(body: BytesIO, writer: Any, reader: Any, schema_id: int) -> dict[str, Any]:
+    try:
+        return fastavro.schemaless_reader(body, writer, reader)  # type: ignore[no-any-return]
+    except Exception as exc:  # fastavro raises what the bytes lead it to, from EOFError to IndexError
+        raise Poison(f"not a record of schema {schema_id}: {_named(exc)}") from exc

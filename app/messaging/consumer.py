@@ -1,0 +1,255 @@
+"""How batches reach an agent: what Faust fetched of a partition is one event, and progress is ours to tell.
+
+Faust hands an agent one record at a time, at 60-75 microseconds each, and commits from a list of acks that can pass an
+unfinished record (docs/decisions/0002). Here one event carries the list of records that one fetch brought of one
+partition, and the committed offset follows `finish` alone, which delivery calls in order. Agents, rebalancing, fetching
+and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+import faust
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from app.messaging.fetching import Fetching
+from app.messaging.holds import Holds
+
+#: Seconds, far below broker_max_poll_interval (1,000).
+SHOWS_WORK_EVERY = 5.0
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, reading what is committed.
+
+    A commit that fails is tried again at the next interval, and a batch that cannot be read holds its partition,
+    instead of ending the worker.
+    """
+
+    consumer: BatchConsumer
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        self._fetching = Fetching(consumer)
+        consumer._isolation_level = (
+            "read_committed"  # Faust sets it for exactly_once only, aiokafka reads it at start
+        )
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError
+        holds = self.consumer.holds
+        with consumer._fetcher._subscriptions.fetch_context():
+            found, unreadable = await self._fetching.records(
+                holds.to_read(active_partitions), timeout or 0, max_records or sys.maxsize
+            )
+        holds.note(found, unreadable)
+        return found
+
+    async def show_work(self) -> None:
+        """As a fetch does: the group's clock for a consumer that does nothing (max.poll.interval) starts anew."""
+        await self.call_thread(self._show_work)
+
+    async def _show_work(self) -> None:
+        with self._ensure_consumer()._subscription.fetch_context():
+            pass
+
+    async def go_on_at(self, tp: TP, offset: int) -> None:
+        """Seek in the thread that fetches; KafkaError when the partition has gone."""
+        await self.call_thread(self._seek_to, tp, offset)
+
+    async def _seek_to(self, tp: TP, offset: int) -> None:
+        self._ensure_consumer().seek(driver.ensure_aiokafka_TP(tp), offset)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        try:
+            await consumer.commit(
+                {driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned}
+            )
+        except KafkaError as exc:
+            self.log.warning("Offsets were not committed, tried again at the next interval: %r", exc)
+            return False
+        # Faust's watch for commits that are stuck looks here.
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, monotonic()))
+        return True
+
+
+class BatchConsumer(driver.Consumer):
+    """A Faust consumer whose messages are batches: value = records of one fetch, offset = the last one's."""
+
+    def on_init(self) -> None:
+        """Nothing is finished yet."""
+        self.holds = Holds()
+        self._finished: dict[TP, int] = {}
+        # What was handed out and is not finished: where it ends, when it was written (its oldest record).
+        self._in_hand: dict[TP, deque[tuple[int, float]]] = {}
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """One message for each partition that the fetch brought records of."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()  # what was fetched is dropped: fetch it again
+            return
+        for tp, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # a rebalance has begun; it seeks to the committed offsets
+            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+                in_hand = self._in_hand.setdefault(tp, deque())
+                in_hand.append((batch[-1].offset + 1, (batch[0].timestamp or 0) / 1000))
+                yield tp, _message(tp, batch, generation)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets between two messages are inside batches here, not gaps."""
+
+    def finish(self, topic: str, partition: int, next_offset: int) -> None:
+        """Everything of the partition before `next_offset` is done for good; called in order."""
+        tp = TP(topic, partition)
+        self._finished[tp] = max(next_offset, self._finished.get(tp, 0))
+        in_hand = self._in_hand.get(tp)
+        while in_hand and in_hand[0][0] <= next_offset:
+            in_hand.popleft()
+
+    async def stay_in_the_group(self) -> None:
+        """Until cancelled: while a store is down batches are held, nothing is fetched, and we are at work all the same.
+
+        Called from the loop that works: where that one hangs, the group takes the partitions away after a while.
+        """
+        while True:
+            await asyncio.sleep(SHOWS_WORK_EVERY)
+            if self.app.consumer_generation_id:
+                await self._thread.show_work()
+
+    async def pass_over(self, tp: TP, offset: int) -> bool:
+        """Go on at `offset` where a batch cannot be read; False while records before it are in hand."""
+        if self._in_hand.get(tp):
+            return False
+        try:
+            await self._thread.go_on_at(tp, offset)
+        except KafkaError:
+            return False  # another worker has it by now
+        self.finish(tp.topic, tp.partition, offset)
+        self.holds.release(tp)
+        return True
+
+    def progress(self) -> Iterator[tuple[TP, int, float | None]]:
+        """Each assigned partition's records that are not finished, and when the oldest in hand was written.
+
+        From what the last fetch brought: nobody is asked. A partition that no fetch has brought yet is left out.
+        """
+        for tp, state in self._states():
+            if state is None or state.highwater is None or not state.has_valid_position:
+                continue
+            in_hand = self._in_hand.get(tp)
+            yield tp, max(0, state.highwater - self._done(tp, state)), in_hand[0][1] if in_hand else None
+
+    def _done(self, tp: TP, state: Any) -> int:
+        """Up to where all is done. With nothing in hand it is to the position: past marks that end transactions too."""
+        in_hand = self._in_hand.get(tp)
+        return self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
+
+    def is_behind(self, topic: str) -> bool:
+        """Whether a fetch should bring records of the topic; what an open transaction hides, none can."""
+        return any(self._done(tp, state) < state.lso for tp, state in self._fetched() if tp.topic == topic)
+
+    def waiting(self) -> Iterator[tuple[TP, int]]:
+        """The partitions that are read up to an open transaction, and the offset where it begins."""
+        for tp, state in self._fetched():
+            if state.lso <= state.position < state.highwater:
+                yield tp, state.lso
+
+    def _fetched(self) -> Iterator[tuple[TP, Any]]:
+        """The assigned partitions of which a fetch has told how far they can be read as committed."""
+        return (
+            (tp, state)
+            for tp, state in self._states()
+            if state and state.has_valid_position and state.lso is not None
+        )
+
+    def length(self, topic: str) -> int | None:
+        """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""
+        ends = [state and state.highwater for tp, state in self._states() if tp.topic == topic]
+        return None if not ends or None in ends else sum(ends)
+
+    def _states(self) -> Iterator[tuple[TP, Any]]:
+        assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+        return ((tp, assignment.state_value(tp)) for tp in self.assignment())
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is finished and not yet committed. Faust's acks do not count here."""
+        offsets = {tp: o for tp, o in self._finished.items() if o > (self._committed_offset[tp] or 0)}
+        if not offsets or not await self._commit(offsets):
+            return False
+        self._committed_offset.update(offsets)
+        self.app.monitor.on_tp_commit(offsets)
+        return True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let delivery end what it holds of them, commit, and forget them."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._finished.pop(tp, None)
+            self._in_hand.pop(tp, None)
+            self.holds.release(tp)
+
+
+class BatchTransport(driver.Transport):
+    """Faust's aiokafka transport with our consumer."""
+
+    Consumer = BatchConsumer
+
+
+class BatchSchema(faust.Schema):
+    """Passes a batch through as it is: records are decoded by our codec, a batch at a time, poison told apart."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """The function that makes an event of a message."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
+    last = batch[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        (last.timestamp or 0) / 1000,
+        last.timestamp_type,
+        (),
+        None,
+        batch,
+        None,
+        0,
+        sum(record.serialized_value_size for record in batch),
+        tp,
+        generation_id=generation,
+    )

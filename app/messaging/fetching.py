@@ -1,0 +1,167 @@
+"""What a consumer has fetched, one partition at a time: a batch that cannot be read stops its own partition alone.
+
+aiokafka reads all partitions in one loop, and an exception in it (a bad CRC, an unknown codec) throws away what it had
+already taken of the others, whose positions have moved on. This file leans on aiokafka 0.14, pinned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from app.messaging.raw_batch import fetch_batch, lenient_records, offset_after
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Where a partition cannot be read on, and why."""
+
+    offset: int
+    reason: str
+
+
+Fetched = tuple[dict[TopicPartition, list[ConsumerRecord]], dict[TopicPartition, Unreadable]]
+
+
+class Fetching:
+    """Reads a consumer's partitions; a failure is one partition's, at its exact offset."""
+
+    def __init__(self, consumer: AIOKafkaConsumer):
+        """`consumer` must have been started by the first call."""
+        self._consumer = consumer
+        # Read record by record after a failure, so that what is before it is delivered and its offset is known.
+        self._careful: set[TopicPartition] = set()
+        # Of these, what is in hand has been fetched since the last failure.
+        self._fresh: set[TopicPartition] = set()
+
+    @property
+    def _fetcher(self) -> Any:
+        return self._consumer._fetcher
+
+    @property
+    def _subscriptions(self) -> Any:
+        return self._consumer._subscription
+
+    async def records(self, partitions: Collection[Any], timeout: float, most: int) -> Fetched:
+        """At most `most` records within `timeout` seconds, by partition; and the partitions that cannot go on.
+
+        An unreadable partition keeps its position: asked again, it is fetched again.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            if self._subscriptions.reassignment_in_progress:
+                await self._subscriptions.wait_for_assignment()
+            found, unreadable = await self._ready(partitions, most)
+            left = until - loop.time()
+            if found or unreadable or left <= 0 or self._fetcher._closed:
+                return found, unreadable
+            await self._news(left)
+
+    async def leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
+        """Go on behind the batch that cannot be read; KafkaError."""
+        self._consumer.seek(
+            tp, offset_after(await fetch_batch(self._consumer, tp, where.offset), where.offset)
+        )
+
+    async def _news(self, within: float) -> None:
+        waiter = self._fetcher._create_fetch_waiter()
+        try:
+            await asyncio.wait([waiter], timeout=within)
+            if waiter.done():
+                waiter.result()  # raises what the group's coordinator refused
+        finally:
+            waiter.cancel()
+
+    async def _ready(self, partitions: Collection[Any], most: int) -> Fetched:
+        found: dict[TopicPartition, list[ConsumerRecord]] = {}
+        unreadable: dict[TopicPartition, Unreadable] = {}
+        for tp in [tp for tp in self._fetcher._records if tp in partitions]:
+            if most <= 0:
+                break
+            read = await (self._one_by_one if tp in self._careful else self._at_once)(tp, most)
+            if isinstance(read, Unreadable):
+                unreadable[tp] = read
+            elif read:
+                found[tp] = read
+                most -= len(read)
+        return found, unreadable
+
+    async def _at_once(self, tp: TopicPartition, most: int) -> list[ConsumerRecord]:
+        before = self._position(tp)
+        try:
+            records = (await self._fetcher.fetched_records([tp], 0, most)).get(tp, [])
+            self._check_place(tp, before, records, 1)
+        except Exception:  # noqa: BLE001  # whatever the bytes make aiokafka raise: told by the next look
+            self._careful.add(tp)
+            self._seek(tp, before)
+            return []
+        return records  # type: ignore[no-any-return]
+
+    async def _one_by_one(self, tp: TopicPartition, most: int) -> list[ConsumerRecord] | Unreadable:
+        records: list[ConsumerRecord] = []
+        while len(records) < most:
+            before = self._position(tp)
+            try:
+                one = (await self._fetcher.fetched_records([tp], 0, 1)).get(tp, [])
+                self._check_place(tp, before, one or records, tp in self._fresh)
+            except Exception as exc:  # noqa: BLE001  # whatever the bytes make aiokafka raise
+                self._seek(tp, before)
+                if records or before is None:
+                    return records
+                return await self._at(tp, before, exc, most)
+            if not one:
+                self._careful.discard(tp)  # to the end of what was fetched
+                break
+            self._fresh.discard(tp)
+            records += one
+        return records
+
+    async def _at(
+        self, tp: TopicPartition, offset: int, exc: Exception, most: int
+    ) -> list[ConsumerRecord] | Unreadable:
+        """What is at the offset that aiokafka cannot read: other producers' header names may be any bytes."""
+        if isinstance(exc, UnicodeDecodeError):
+            try:
+                batch = await fetch_batch(self._consumer, tp, offset)
+                records, after = lenient_records(batch, tp, offset)
+                self._seek(tp, records[most].offset if len(records) > most else after)
+                self._check_place(tp, offset, records[:most], 1)
+            except Exception as again:  # noqa: BLE001
+                self._seek(tp, offset)
+                exc = again
+            else:
+                return records[:most]
+        return Unreadable(offset, f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+
+    def _state(self, tp: TopicPartition) -> Any:
+        is_ours = self._subscriptions.is_assigned(tp)
+        return self._subscriptions.subscription.assignment.state_value(tp) if is_ours else None
+
+    def _position(self, tp: TopicPartition) -> int | None:
+        state = self._state(tp)
+        return state.position if state and state.has_valid_position else None
+
+    def _check_place(
+        self, tp: TopicPartition, before: int | None, records: Sequence[ConsumerRecord], least: int
+    ) -> None:
+        """ValueError where the position does not follow on what was read, or on `before` by at least `least`.
+
+        Not all of a batch's header is covered by its CRC: a damaged one would skip records or repeat them for ever.
+        """
+        now, state = self._position(tp), self._state(tp)
+        if before is None or now is None or state.highwater is None:
+            return
+        first = records[-1].offset + 1 if records else before + least
+        if not first <= now <= state.highwater:
+            raise ValueError(f"its header leads to offset {now}")
+
+    def _seek(self, tp: TopicPartition, offset: int | None) -> None:
+        if offset is not None and self._subscriptions.is_assigned(tp):
+            self._fetcher.seek_to(tp, offset)
+            self._fresh.add(tp)

@@ -1,0 +1,160 @@
+"""Into the log: publish a record, publish a batch to a partition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from app.errors import LogUnavailable, NotTaken, Poison
+from app.messaging.partitioner import partition_of
+from app.messaging.record_accumulator import Outbox
+from app.observability import metrics
+from app.settings import Settings
+
+Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
+Record = tuple[str | bytes | None, bytes | None, Headers]
+
+#: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
+MAX_BATCH_BYTES = 900_000
+REQUEST_TIMEOUT = 15.0
+#: Milliseconds until a partition that was added to a topic is written to and read; clients' default is five minutes.
+METADATA_MAX_AGE = 5_000
+
+
+class Log:
+    """A producer whose every record is acknowledged by all replicas in sync, once, in order."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._outbox = Outbox(self.publish_batch)
+        metrics.IN_FLIGHT.set_function(lambda: self._outbox.held)
+
+    async def open(self) -> None:
+        """Connect; LogUnavailable when no broker answers."""
+        self._producer = await self._started()
+
+    async def _started(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_brokers,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=int(REQUEST_TIMEOUT * 1000),
+            metadata_max_age_ms=METADATA_MAX_AGE,
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as exc:
+            await producer.stop()
+            raise LogUnavailable(f"Kafka at {self._settings.kafka_brokers} does not answer: {exc!r}") from exc
+        return producer
+
+    async def close(self) -> None:
+        """Flush and disconnect."""
+        await self._outbox.empty()
+        if self._renewal is not None:
+            await asyncio.wait([self._renewal])
+        if self._producer is not None:
+            await self._producer.stop()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether publish can work at all."""
+        return self._producer is not None
+
+    async def partition_counts(self, names: Sequence[str]) -> list[int]:
+        """How many partitions each topic has now (0: there is no such topic), or LogUnavailable."""
+        if self._producer is None:
+            raise LogUnavailable("not reached since the start")
+        try:
+            cluster = await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError) as exc:
+            raise LogUnavailable(f"no broker answers: {exc!r}") from exc
+        return [len(cluster.partitions_for_topic(name) or ()) for name in names]
+
+    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+        """One record, acknowledged; NotTaken; LogUnavailable after `timeout` seconds: then it may still get there.
+
+        A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
+        """
+        producer = self._producer
+        if producer is None:
+            raise NotTaken("Kafka has not been reached since the start")
+        if self._outbox.held >= self._settings.posts_in_flight:
+            raise NotTaken(f"{self._outbox.held} records wait for Kafka's answer already")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        partition = partition_of(key.encode(), len(await _partitions(producer, topic, timeout)))
+        answer = self._outbox.put(topic, partition, (key, value, []))
+        # A timer costs a tenth of what wait_for and its task do.
+        timer = loop.call_at(until, _give_up, answer, timeout)
+        try:
+            await answer
+        except Poison as exc:
+            raise LogUnavailable(f"Kafka did not take the record: {exc}") from exc
+        finally:
+            timer.cancel()
+
+    def _refused(self, producer: AIOKafkaProducer, exc: BaseException | None) -> None:
+        """After a record that Kafka refuses, all that follow in its partition are out of order: begin anew."""
+        is_new = producer is self._producer and (self._renewal is None or self._renewal.done())
+        if is_new and isinstance(exc, KafkaError) and not exc.retriable:
+            self._renewal = asyncio.create_task(self._renew(producer))
+
+    async def _renew(self, refused: AIOKafkaProducer) -> None:
+        with contextlib.suppress(LogUnavailable):  # then the next refusal begins anew
+            self._producer = await self._started()
+            await refused.stop()  # sends what it still holds of other partitions
+
+    async def publish_batch(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        """Records (key, value, headers) to one partition, in order; returns when all are acknowledged."""
+        producer = self._producer
+        if producer is None:
+            raise LogUnavailable("Kafka has not been reached since the start")
+        try:
+            for batch in batches(producer, records):
+                await (await producer.send_batch(batch, topic, partition=partition))
+        except KafkaError as exc:
+            self._refused(producer, exc)
+            if isinstance(exc, MessageSizeTooLargeError):
+                raise Poison(f"larger than {topic} takes (its max.message.bytes): {exc}") from exc
+            raise LogUnavailable(f"Kafka did not take a batch for {topic}[{partition}]: {exc!r}") from exc
+
+
+async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) -> Collection[int]:
+    """Known at once, but for a topic that has not been asked about yet."""
+    known: Collection[int] | None = producer.client.cluster.partitions_for_topic(topic)
+    if known:
+        return known
+    try:
+        async with asyncio.timeout(timeout):
+            return await producer.partitions_for(topic)  # type: ignore[no-any-return]
+    except (KafkaError, TimeoutError) as exc:
+        raise NotTaken(f"Kafka does not tell the partitions of {topic}: {exc!r}") from exc
+
+
+def _give_up(answer: asyncio.Future[None], timeout: float) -> None:
+    if not answer.done():
+        answer.set_exception(LogUnavailable(f"no answer of Kafka within {timeout:.1f} s"))
+
+
+def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[Any]:
+    """The records as aiokafka's batches: a future a batch, not a future a record."""
+    batch, now = producer.create_batch(), int(time.time() * 1000)
+    for key, value, headers in records:
+        raw = key.encode() if isinstance(key, str) else key
+        if batch.append(timestamp=now, key=raw, value=value, headers=headers) is None:
+            batch.close()
+            yield batch
+            batch = producer.create_batch()
+            batch.append(timestamp=now, key=raw, value=value, headers=headers)
+    batch.close()
+    yield batch

@@ -1,0 +1,146 @@
+"""Out of the log: a partition read backward from its end, or at given offsets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from app.errors import LogUnavailable
+from app.messaging.fetching import Fetching
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Records of a step back: a few first, since that is mostly enough; never more than fit in memory at once.
+FIRST_STEP, STEP_MOST = 500, 10_000
+#: Seconds without a record; a long way back may take longer.
+TIMEOUT = 30.0
+#: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
+GAP_MOST = 1000
+
+#: Takes the records of one step, oldest first; True when it needs no older ones.
+Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
+#: Gives the records from an offset on to before another.
+Read = Callable[[int, int], Awaitable[list[ConsumerRecord]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What was read back of a partition: the offsets from `start` to before `end`; `whole`: there is nothing older."""
+
+    start: int
+    end: int
+    whole: bool
+
+
+class TailReader:
+    """Reads with a consumer of no group that lives as long as one look: looks are rare, one an assignment."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
+        """Hand the partition's newest records to `take`, step by step back to `since`, the beginning, or its word.
+
+        LogUnavailable. An offset `since` that the partition has not reached counts as 0: it was made anew.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._look(tp) as (beginning, end, read):
+            stop = max(beginning, since if since <= end else 0)
+            start, step = end, FIRST_STEP
+            while start > stop:
+                upto, start, step = start, max(stop, start - step), min(step * 4, STEP_MOST)
+                if await take(await read(start, upto)):
+                    break
+            return Back(start, end, whole=start == 0)
+
+    async def at(self, topic: str, partition: int, offsets: Iterable[int]) -> dict[int, ConsumerRecord]:
+        """The records at these offsets, as far as they are there; LogUnavailable."""
+        wanted = set(offsets)
+        tp = TopicPartition(topic, partition)
+        found: dict[int, ConsumerRecord] = {}
+        async with self._look(tp) as (beginning, end, read):
+            for start, upto in runs(sorted(offset for offset in wanted if beginning <= offset < end)):
+                records = await read(start, upto)
+                found |= {record.offset: record for record in records if record.offset in wanted}
+        return found
+
+    @asynccontextmanager
+    async def _look(self, tp: TopicPartition) -> AsyncIterator[tuple[int, int, Read]]:
+        """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_brokers,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
+        try:
+            async with asyncio.timeout(TIMEOUT) as patience:
+                await consumer.start()
+                end = (await written_ends(self._settings, [tp]))[tp]
+                beginning = (await consumer.beginning_offsets([tp]))[tp]
+                consumer.assign([tp])  # not before: it would begin to wait for news at the end
+                yield beginning, end, partial(_read, consumer, Fetching(consumer), tp, patience=patience)
+        except (KafkaError, OSError, TimeoutError) as exc:
+            raise LogUnavailable(f"{tp.topic}[{tp.partition}] could not be read back: {exc!r}") from exc
+        finally:
+            await consumer.stop()
+
+
+def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted offsets as ranges (first, behind the last) that are read at once."""
+    found: list[tuple[int, int]] = []
+    for offset in offsets:
+        if found and offset - found[-1][1] < GAP_MOST and offset - found[-1][0] < STEP_MOST:
+            found[-1] = found[-1][0], offset + 1
+        else:
+            found.append((offset, offset + 1))
+    return found
+
+
+async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the partitions end, what is not committed yet included.
+
+    A reader of what is committed is told where the oldest open transaction begins. Behind that one others may be
+    committed already; to read up to here is to wait until it has ended (Kafka sees to that) and to see them all.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        return ends
+    finally:
+        await consumer.stop()
+
+
+async def _read(
+    consumer: AIOKafkaConsumer,
+    fetching: Fetching,
+    tp: TopicPartition,
+    start: int,
+    end: int,
+    patience: asyncio.Timeout,
+) -> list[ConsumerRecord]:
+    consumer.seek(tp, start)
+    records: list[ConsumerRecord] = []
+    # The position, not the last record's offset: the log may hold markers that are no records.
+    while await consumer.position(tp) < end:
+        fetched, unreadable = await fetching.records([tp], 0.5, STEP_MOST)
+        records += [record for record in fetched.get(tp, []) if record.offset < end]
+        for where in unreadable.values():
+            # To wait for it would stop whoever asks, and the records in it are lost to every reader alike.
+            log.error(
+                "%s[%d]@%d cannot be read and is left out: %s",
+                tp.topic, tp.partition, where.offset, where.reason,
+            )  # fmt: skip
+            await fetching.leave_out(tp, where)
+        if fetched:
+            patience.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
+    return records

@@ -1,0 +1,228 @@
+"""The topics with their schemas: what each is called, made like, checked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from schema_registry.client import SchemaRegistryClient, schema
+from schema_registry.client.errors import ClientError
+
+from app.errors import LogUnavailable, Poison
+from app.messaging.codec import Codec, Fetch
+from app.settings import Settings, without_secrets
+
+CREATED = "transaction_created"
+STATUS = "transaction_status"
+DEAD_LETTER = "transaction_created.dead_letter"
+ALL = (CREATED, STATUS, DEAD_LETTER)
+
+SCHEMAS = Path(__file__).parents[2] / "schemas" / "avro"
+
+#: What is to be rebuilt from the log must be in it: kept for ever, never compacted.
+CONFIG = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+
+#: How many replicas must have a record before it is acknowledged; Kafka's default of one makes acks=all mean one.
+IN_SYNC = "min.insync.replicas"
+
+#: Beyond Kafka's default of 1 MiB: a status or a dead letter is its source record and more.
+MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
+
+#: A new schema must read every older one: a replay goes back to the first record.
+COMPATIBILITY = "BACKWARD_TRANSITIVE"
+STRICT_ENOUGH = (COMPATIBILITY, "FULL_TRANSITIVE")
+
+_REGISTRY_TIMEOUT = 5.0
+#: The registry's answers to an id that it does not have: no such schema; not an id of its kind.
+_UNKNOWN = (400, 404, 422)
+
+
+class WrongTopic(Exception):
+    """A topic or schema that exists is not what we need; the text names what differs. No retry helps."""
+
+
+def load_schema(topic: str) -> dict[str, Any]:
+    """The Avro schema of a topic, from schemas/avro."""
+    loaded: dict[str, Any] = json.loads((SCHEMAS / f"{topic}.avsc").read_text())
+    return loaded
+
+
+async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    """Make the topics that are missing and check those that exist; WrongTopic, LogUnavailable."""
+    try:
+        for topic in ALL:
+            await _create(admin, topic, settings)
+        await _check(admin, settings)
+    except KafkaError as exc:
+        raise LogUnavailable(f"Kafka could not make or describe the topics: {exc!r}") from exc
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
+    config = CONFIG | {IN_SYNC: str(in_sync_at_least(settings.topic_replication))}
+    if topic != CREATED:
+        config |= MAX_MESSAGE
+    new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=config)
+    try:
+        response = await admin.create_topics([new])
+    except AttributeError as exc:  # aiokafka, where the broker does not name its controller yet
+        raise LogUnavailable("Kafka does not know its controller yet") from exc
+    for _, code, *reason in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise error(*reason)
+
+
+async def partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+    """The topic's partitions, in order; none when it does not exist."""
+    (described,) = await admin.describe_topics([topic])
+    return [
+        TopicPartition(topic, number) for number in sorted(p["partition"] for p in described["partitions"])
+    ]
+
+
+async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    described = {topic["topic"]: topic for topic in await admin.describe_topics(list(ALL))}
+    counts = {topic: len(described[topic]["partitions"]) for topic in ALL}
+    if 0 in counts.values():
+        raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
+    if counts[CREATED] != counts[STATUS]:
+        raise WrongTopic(unequal(counts[CREATED], counts[STATUS]))
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
+    for response in await admin.describe_configs(resources):
+        for _, _, _, topic, entries in response.resources:
+            replicas = min(len(partition["replicas"]) for partition in described[topic]["partitions"])
+            check_config(topic, {entry[0]: entry[1] for entry in entries}, replicas)
+
+
+def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:
+    """Whether a topic keeps what is acknowledged; WrongTopic names the setting that differs."""
+    for name, wanted in CONFIG.items():
+        if found.get(name, wanted) != wanted:
+            raise WrongTopic(
+                f"topic {topic} has {name}={found[name]}, not {wanted}: transactions would be forgotten"
+            )
+    least = in_sync_at_least(replicas)
+    if int(found.get(IN_SYNC, least)) < least:
+        raise WrongTopic(
+            f"topic {topic} has {IN_SYNC}={found[IN_SYNC]}, less than {least} of its {replicas} replicas: what is "
+            f"acknowledged may be on one broker alone; set it: kafka-configs --alter --topic {topic} "
+            f"--add-config {IN_SYNC}={least}"
+        )
+
+
+def in_sync_at_least(replicas: int) -> int:
+    """All but one, so that one broker may die and each acknowledged record is on another."""
+    return max(1, replicas - 1)
+
+
+def unequal(created: int, status: int) -> str:
+    """What is wrong with a pair of topics that have so many partitions each."""
+    return (
+        f"{CREATED} has {created} partitions, {STATUS} {status}: they must be equal, since a status goes into the "
+        "partition of its record's number; add the missing ones"
+    )
+
+
+async def register(settings: Settings, topic: str) -> Codec:
+    """Register the topic's schema (again: no change) and give its codec; LogUnavailable, WrongTopic."""
+    return await asyncio.to_thread(register_now, settings, topic)
+
+
+def register_now(settings: Settings, topic: str) -> Codec:
+    """The same, blocking: for a command that does nothing else."""
+    client, subject, ours = _client(settings), f"{topic}-value", schema.AvroSchema(load_schema(topic))
+    schema_id = _asked(settings, lambda: _registered(client, subject, ours))
+    _asked(settings, lambda: keep_compatible(client, subject))
+    return Codec(load_schema(topic), schema_id, _fetch(client, settings))
+
+
+async def reader(settings: Settings, topic: str) -> Codec:
+    """A codec that decodes the topic's records, for commands that only look: it changes nothing in the registry."""
+    client, subject, ours = _client(settings), f"{topic}-value", schema.AvroSchema(load_schema(topic))
+    known = await asyncio.to_thread(_asked, settings, lambda: client.check_version(subject, ours))
+    return Codec(load_schema(topic), known and known.schema_id, _fetch(client, settings))
+
+
+def _client(settings: Settings) -> SchemaRegistryClient:
+    client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
+    client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside
+    return client
+
+
+def _fetch(client: SchemaRegistryClient, settings: Settings) -> Fetch:
+    async def fetch(schema_id: int) -> Any:
+        found = await asyncio.to_thread(_asked, settings, lambda: _found(client, schema_id))
+        return None if found is None else schema_in(found, schema_id)
+
+    return fetch
+
+
+def keep_compatible(client: SchemaRegistryClient, subject: str) -> None:
+    """The subject's level is COMPATIBILITY or stricter; one that somebody has set so is left as it is."""
+    if _level(client, subject) not in STRICT_ENOUGH:
+        client.update_compatibility(COMPATIBILITY, subject)
+
+
+def _level(client: SchemaRegistryClient, subject: str) -> str:
+    try:
+        return str(client.get_compatibility(subject))
+    except ClientError as exc:
+        if exc.http_code != httpx.codes.NOT_FOUND:
+            raise
+        return str(client.get_compatibility())  # none of its own: the registry's
+
+
+def _found(client: SchemaRegistryClient, schema_id: int) -> Any:
+    """What the registry has under an id, as it says it: the client's own call parses it, and raises from inside."""
+    url, method = client.url_manager.url_for("get_by_id", schema_id=schema_id)
+    response = client.request(url, method)
+    if response.status_code in _UNKNOWN:
+        return None
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if response.status_code != httpx.codes.OK or not isinstance(found, dict) or "schema" not in found:
+        raise ClientError(f"no schema for id {schema_id}", http_code=response.status_code)
+    return found
+
+
+def schema_in(found: Mapping[str, Any], schema_id: int) -> Any:
+    """The Avro schema of the registry's answer; Poison when it is something else."""
+    kind = found.get("schemaType", "AVRO")
+    if kind != "AVRO":
+        raise Poison(f"schema {schema_id} is a {kind} schema, not Avro")
+    if found.get("references"):
+        raise Poison(f"schema {schema_id} refers to other schemas of the registry: not read here")
+    return json.loads(found["schema"])
+
+
+def _registered(client: SchemaRegistryClient, subject: str, ours: schema.AvroSchema) -> int:
+    try:
+        return int(client.register(subject, ours))
+    except ClientError as exc:
+        # A refusal may also be another worker's start at the same moment: only the check tells.
+        if exc.http_code in (409, 422) and not _is_compatible(client, subject, ours):
+            raise WrongTopic(f"the registry refuses our schema of {subject} as incompatible: {exc}") from exc
+        raise
+
+
+def _is_compatible(client: SchemaRegistryClient, subject: str, ours: schema.AvroSchema) -> bool:
+    versions = client.get_versions(subject)
+    return all(client.test_compatibility(subject, ours, version=str(version)) for version in versions)
+
+
+def _asked(settings: Settings, call: Any) -> Any:
+    try:
+        return call()
+    except (ClientError, httpx.HTTPError, OSError, ValueError) as exc:  # ValueError: what it says is not JSON
+        where = without_secrets(settings.schema_registry_url)
+        raise LogUnavailable(f"the schema registry at {where} answered: {exc!r}") from exc

@@ -1,0 +1,1 @@
+"""Metrics, a line in the log per transaction, and the libraries' own lines."""

@@ -1,0 +1,159 @@
+"""The pipeline's doors on the real neighbours: codecs, log, antifraud, Cassandra."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.errors import LogUnavailable, Poison, StoreUnavailable
+from app.messaging import topics
+from app.messaging.dead_letters import LEAST, MOST, letter_of
+from app.messaging.partitioner import partition_of
+from app.models.assessment import Assessment
+from app.models.status import FIRST_VERDICT, TransactionStatus
+from app.models.transaction import Transaction, id_in_key
+from app.processing.deduplication import CLOCKS_APART, OF_A_PARTITION, Place
+from app.processing.pipeline import Claimed, DeadLetter
+
+if TYPE_CHECKING:
+    from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+
+class RealDoors:
+    """See app.processing.pipeline.Doors."""
+
+    def __init__(self, resources: Resources):
+        self._resources = resources
+        self._letter_most = MOST  # bytes
+        self._taken_at: dict[int, float] = {}  # by partition, seconds since 1970
+        self.partitions = 0
+
+    async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
+        """Records of transaction_created, or what is wrong with them."""
+        return await self._resources.created.decode(values)
+
+    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+        """Take the status partition, then read back whom it has a status of.
+
+        Taken first, so that nobody else can add to what is read. First verdicts are told in the order of their source
+        offsets, so behind one on a record before `from_offset` there is older work only. While no record of the
+        partition has come that offset is not known; what waits for a row is among the newest then as well.
+        """
+        (self.partitions,) = await self._resources.log.partition_counts((topics.CREATED,))
+        await self._resources.teller.take(partition)
+        self._taken_at[partition] = time.time()
+        offsets: dict[str, int] = {}
+        older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
+
+        async def take(records: Sequence[Any]) -> bool:
+            nonlocal older_work, oldest_ms
+            for record in reversed(records):
+                if record.key is not None:
+                    offsets[id_in_key(record.key)] = record.offset
+            if records:
+                oldest_ms = records[0].timestamp
+            if not older_work and from_offset is not None:
+                older_work = await self._has_older_work(records, partition, from_offset)
+            return len(offsets) >= (min(OF_A_PARTITION, most) if older_work else most)
+
+        back = await self._resources.tail.read_back(topics.STATUS, partition, take, since=read_to)
+        all_known = back.whole or back.start == read_to
+        if not older_work and not all_known:
+            log.warning(
+                "Partition %d goes on at offset %s, more than %d decided transactions back: did its group lose its "
+                "offsets? Each one that is older is looked up in Cassandra, and none is decided twice",
+                partition, from_offset, len(offsets),
+            )  # fmt: skip
+        return Claimed(offsets, back.end, None if all_known else oldest_ms)
+
+    async def _has_older_work(self, records: Sequence[Any], partition: int, from_offset: int) -> bool:
+        """Whether the first of these that is a first verdict is on a record before `from_offset`."""
+        for record in records:
+            (status,) = await self._resources.status.decode([record.value])
+            is_first = not isinstance(status, Poison) and status["revision"] == FIRST_VERDICT
+            if is_first and status["source_partition"] == partition:
+                return bool(status["source_offset"] < from_offset)
+        return False
+
+    async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
+        """The statuses at these places in the log, as far as they are there."""
+        found: dict[Place, TransactionStatus | Poison] = {}
+        for partition in {partition for partition, _ in places}:
+            offsets = (offset for number, offset in places if number == partition)
+            records = await self._resources.tail.at(topics.STATUS, partition, offsets)
+            statuses = await self._resources.status.decode([record.value for record in records.values()])
+            found |= {(partition, offset): s for offset, s in zip(records, statuses, strict=True)}
+        return found
+
+    async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
+        """Their rows; when the rows cannot tell, their statuses in the log.
+
+        Rows written while fewer than a quorum of replicas lived, by us or by an earlier owner of the partition, may be
+        on any one replica: for what was asked before the last such moment that we know of, all must say no.
+        """
+        table = self._resources.table
+        whole_since = max(
+            self._taken_at.get(partition, time.time()), self._resources.cassandra.stepped_down_at
+        )
+        older_than = whole_since + CLOCKS_APART / 1000
+        try:
+            found = await table.rows_of(transactions, everywhere=False)
+            ids = {row["transaction_id"] for row in found}
+            missing = [one for one in transactions if one["transaction_id"] not in ids]
+            if older := [one for one in missing if one["event_timestamp"] < older_than]:
+                found += await table.rows_of(older, everywhere=True)
+        except StoreUnavailable:
+            return await self._told_before(partition, transactions)
+        return found
+
+    async def _told_before(
+        self, partition: int, transactions: Sequence[Transaction]
+    ) -> list[TransactionStatus]:
+        """Reads the status partition back to before the oldest of the transactions was asked."""
+        oldest = min(one["event_timestamp"] for one in transactions) * 1000 - CLOCKS_APART
+        ids = {one["transaction_id"] for one in transactions}
+        found: list[TransactionStatus] = []
+
+        async def take(records: Sequence[Any]) -> bool:
+            values = [one.value for one in records if id_in_key(one.key) in ids]
+            found.extend(
+                one for one in await self._resources.status.decode(values) if not isinstance(one, Poison)
+            )
+            return any(record.timestamp < oldest for record in records)
+
+        await self._resources.tail.read_back(topics.STATUS, partition, take)
+        return found
+
+    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
+        """Whether the default of most producers puts this key into another partition."""
+        return partition_of(transaction_id.encode(), self.partitions) != partition
+
+    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        """Through Envoy."""
+        return await self._resources.antifraud.assess(transactions)
+
+    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
+        """Into transaction_status, in the partition of the same number."""
+        encode = self._resources.status.encode
+        return await self._resources.teller.tell(
+            partition, ((status["transaction_id"], encode(status), []) for status in statuses)
+        )
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Into the dead-letter topic, each as far as the topic takes it (see app.messaging.dead_letters)."""
+        for letter in letters:
+            content = letter_of(letter.record, letter.reason, self._letter_most)
+            try:
+                await self._resources.log.publish_batch(topics.DEAD_LETTER, letter.partition, [content])
+            except Poison as exc:
+                # What Kafka has refused puts all behind it out of order: the next try writes smaller letters.
+                self._letter_most = max(LEAST, self._letter_most // 2)
+                raise LogUnavailable(f"a dead letter is written again, smaller: {exc}") from exc
+
+    async def store(self, statuses: Sequence[TransactionStatus]) -> None:
+        """Into Cassandra."""
+        await self._resources.table.store(statuses)

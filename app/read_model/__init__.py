@@ -1,0 +1,1 @@
+"""The query side: what GET shows, and how Redis is kept complete."""

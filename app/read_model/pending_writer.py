@@ -1,0 +1,59 @@
+"""Transactions that Redis shall show as pending: best effort, in the background, bounded; never delays a POST."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from app.errors import Transient
+from app.models.transaction import Transaction
+from app.stores.recent_transactions import Entry, RecentTransactions, pending_entry
+
+AT_MOST = 10_000
+#: Seconds after a failure; doubled up to the second.
+PAUSE, PAUSE_MOST = 0.1, 1.0
+
+
+class PendingNotes:
+    """Noted by POST, written together a moment later, and once more when Redis has lost them."""
+
+    def __init__(self, recent: RecentTransactions):
+        self._recent = recent
+        self._entries: deque[Entry] = deque(maxlen=AT_MOST)
+        self._noted: deque[Entry] = deque(maxlen=AT_MOST)
+        self._some = asyncio.Event()
+        self.behind = False  # what was noted could not be written yet: a list in Redis lacks it
+        #: Some may never be written: too many at once, or in the hands of a bff that ended, as one may have before us.
+        self.lost = True
+
+    def note(self, transaction: Transaction) -> None:
+        """Show it as pending, soon."""
+        entry = pending_entry(transaction)
+        self.lost = self.lost or len(self._entries) == AT_MOST
+        self._entries.append(entry)
+        self._noted.append(entry)
+        self._some.set()
+
+    def noted(self) -> list[Entry]:
+        """What was noted lately, decided by now or not."""
+        return list(self._noted)
+
+    async def run(self) -> None:
+        """Write what was noted, all at once, again and again, until cancelled."""
+        pause = PAUSE
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            entries = list(self._entries)
+            self._entries.clear()
+            try:
+                await self._recent.remember(entries)
+            except Transient:
+                self.lost = self.lost or len(entries) + len(self._entries) > AT_MOST
+                self._entries.extendleft(reversed(entries))
+                self._some.set()
+                self.behind = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_MOST)
+            else:
+                self.behind, pause = False, PAUSE

@@ -1,0 +1,1 @@
+"""Cassandra and Redis; a library's errors become ours here."""

@@ -1,0 +1,255 @@
+"""The read model in Redis: the newest transactions, with a sign whether they are all of the newest.
+
+Keys: transactions:order (sorted set), transactions:entries (hash), transactions:complete (present: nothing newer than
+the oldest entry is missing; how many there were when that was said, so that fewer means that some were evicted),
+transactions:trimmed (present: older ones exist, in Cassandra only), transactions:looked (written with each look, since
+a replica that takes no writes grows old), transactions:filling (which refill is under way: one that is gone means that
+the data were lost meanwhile; a replay's stays until it has come to its end, also when it is killed, and nobody else
+sets the sign before).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
+from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
+from app.models.transaction import Transaction
+from app.settings import Settings
+
+ORDER, ENTRIES = "transactions:order", "transactions:entries"
+COMPLETE, TRIMMED = "transactions:complete", "transactions:trimmed"
+FILLING = "transactions:filling"
+LOOKED = "transactions:looked"
+LOOKED_FOR = 60  # seconds that it stays
+SCRIPT = (Path(__file__).parent / "upsert_recent.lua").read_text()
+
+SIGN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  if ARGV[2] == '1' then redis.call('SET', KEYS[3], 1) end
+  redis.call('SET', KEYS[2], redis.call('ZCARD', KEYS[4]))
+  redis.call('DEL', KEYS[1])
+end
+"""
+
+#: Where one of the two keys was evicted or deleted, what is left of them is made one again, and the sign goes.
+MEND = """
+for _, key in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('ZADD', KEYS[1], 0, key) end
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('HEXISTS', KEYS[2], key) == 0 then redis.call('ZREM', KEYS[1], key) end
+end
+redis.call('DEL', KEYS[3])
+"""
+
+#: Gives who fills: us, or a replay that is at it already.
+BEGIN = """
+local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, #ARGV[2]) == ARGV[2] then return held end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
+"""
+
+#: How the fillings of a replay begin: of Redis alone, or of Redis and Cassandra's table.
+REPLAY, REPLAY_OF_BOTH = "replay:", "replay:both:"
+
+#: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
+SCRIPT_ENTRIES = 500
+
+#: Calls at once. Redis does one after another and so do we: more of them would only share the time that each has, and
+#: a busy moment of ours would look like a dead Redis.
+CONNECTIONS = 16
+#: Seconds that a call may wait for its turn: 800 clients at once are served within less.
+QUEUE_TIMEOUT = 5.0
+
+Entry = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries newest first, as JSON texts; `last_key` is where the next page begins, None when all were given."""
+
+    entries: list[str]
+    last_key: str | None
+    complete: bool
+    trimmed: bool
+
+
+class RecentTransactions:
+    """The newest transactions in Redis; every call may raise StoreUnavailable within its deadline."""
+
+    def __init__(self, settings: Settings):
+        self._keep = settings.recent_transactions
+        self._url = settings.redis_url
+        self._timeout = settings.redis_timeout
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._failures = 0
+        self._redis: Any = None
+        self._remember: Any = None
+        self._sign: Any = None
+        self._begin: Any = None
+        self._mend: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; it connects by itself and again, so that nothing can fail here."""
+        self._redis = Redis.from_url(
+            self._url,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            decode_responses=True,
+            max_connections=CONNECTIONS,
+            retry=None,
+        )
+        self._remember = self._redis.register_script(SCRIPT)
+        self._sign = self._redis.register_script(SIGN)
+        self._begin = self._redis.register_script(BEGIN)
+        self._mend = self._redis.register_script(MEND)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Redis answers, or StoreUnavailable."""
+        await self._asked(self._redis.ping())
+
+    async def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""
+        for start in range(0, len(entries), SCRIPT_ENTRIES):
+            arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
+            call = self._remember(keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, *arguments])
+            await self._asked(call)
+
+    async def newest(self, limit: int, before: str | None) -> Page:
+        """The newest `limit` entries, or those before a sort key."""
+        highest = f"({before}" if before else "+"
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zrevrangebylex(ORDER, highest, "-", start=0, num=limit)
+        pipe.exists(TRIMMED)
+        _ask_whether_whole(pipe)
+        keys, trimmed, *signs = await self._asked(pipe.execute())
+        found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
+        entries = [entry.split("\n")[1] for entry in found if entry]
+        last = keys[-1] if len(keys) == limit else None
+        # Emptied or trimmed between the two reads: what is left of the page is not all of it.
+        whole = _is_whole(*signs) and len(entries) == len(keys)
+        return Page(entries, last, whole, bool(trimmed))
+
+    async def find(self, key: str) -> str | None:
+        """One transaction with its assessment, as JSON, by its sort key."""
+        entry = await self._asked(self._redis.hget(ENTRIES, key))
+        return entry.split("\n")[2] if entry else None
+
+    async def is_complete(self) -> bool:
+        """Whether all is there that the sign was set for, and Redis takes what comes: StoreUnavailable if it does not.
+
+        What an eviction or a DEL has left is mended, for a refill to begin with.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.set(LOOKED, 1, ex=LOOKED_FOR)
+        _ask_whether_whole(pipe)
+        _, *signs = await self._asked(pipe.execute())
+        if signs[1] != signs[2]:
+            await self._asked(self._mend(keys=[ORDER, ENTRIES, COMPLETE]))
+        return _is_whole(*signs)
+
+    async def eviction_policy(self) -> str | None:
+        """What Redis does when its memory is full, where it tells (managed ones may not)."""
+        try:
+            found = await self._redis.config_get("maxmemory-policy")
+        except (RedisError, OSError, TimeoutError):
+            return None
+        return str(found.get("maxmemory-policy", "")) or None
+
+    async def begin_filling(self) -> str:
+        """A refill begins; gives what `mark_complete` is to be told at its end. BeingRebuilt: a replay does it."""
+        filling: str = await self._asked(self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY]))
+        if filling.startswith(REPLAY_OF_BOTH):
+            raise BeingRebuilt("a replay writes both stores again; one that was killed: make replay RESUME=1")
+        if filling.startswith(REPLAY):
+            raise StoreUnavailable("a replay fills Redis; one that was killed: make replay RESUME=1")
+        return filling
+
+    async def begin_rebuilding(self, *, with_the_table: bool) -> str:
+        """A replay begins, the sign goes; gives what `is_filled_by` and `mark_complete` are to be told."""
+        filling = (REPLAY_OF_BOTH if with_the_table else REPLAY) + uuid.uuid4().hex
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.set(FILLING, filling)
+        pipe.delete(COMPLETE)
+        await self._asked(pipe.execute())
+        return filling
+
+    async def is_filled_by(self, filling: str) -> bool:
+        """Whether this one is still under way: not if Redis was emptied since, or somebody else began."""
+        return bool(await self._asked(self._redis.get(FILLING)) == filling)
+
+    async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
+        """Set the sign, after a refill; not if Redis was emptied since it began."""
+        await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED, ORDER], args=[filling, int(trimmed)]))
+
+    async def _asked(self, call: Any) -> Any:
+        """The answer to one call, in its turn; Overloaded when that does not come within its time."""
+        failures = self._failures
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._turns.acquire()
+        except BaseException as exc:
+            call.close()
+            if isinstance(exc, TimeoutError):
+                raise Overloaded(f"no turn at Redis within {QUEUE_TIMEOUT:g} s") from exc
+            raise
+        try:
+            if self._failures != failures:  # the queue of a dead Redis does not try it one by one
+                call.close()
+                raise StoreUnavailable("Redis did not answer the calls before this one")
+            return await call
+        except (RedisError, OSError, TimeoutError) as exc:
+            self._failures += 1
+            raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
+        finally:
+            self._turns.release()
+
+
+def _ask_whether_whole(pipe: Any) -> None:
+    pipe.get(COMPLETE)
+    pipe.zcard(ORDER)
+    pipe.hlen(ENTRIES)
+
+
+def _is_whole(sign: str | None, listed: int, entries: int) -> bool:
+    """The sign alone may outlive what it speaks of: memory that is full, a DEL by hand."""
+    return sign is not None and listed == entries and listed >= int(sign)
+
+
+def entry_of(status: TransactionStatus) -> Entry:
+    """What `remember` keeps of a status."""
+    key = key_of_row(status)
+    listed = _json(shown(status, status["status"]))
+    detail = f"{listed[:-1]},{_json(assessed(status))[1:]}"  # one object of both
+    return key, status["revision"], f"{status['revision']}\n{listed}\n{detail}"
+
+
+def pending_entry(transaction: Transaction) -> Entry:
+    """What `remember` keeps of a transaction that nobody has decided yet."""
+    key = key_of_row(transaction)
+    text = _json(shown(transaction, "pending"))
+    return key, PENDING, f'{PENDING}\n{text}\n{text[:-1]},"revision":0}}'
+
+
+def _json(record: Mapping[str, Any]) -> str:
+    """A quarter of the time of the standard library's."""
+    return to_json(record).decode()
+
+
+def entries_of(statuses: Iterable[TransactionStatus]) -> list[Entry]:
+    """The entries of a batch."""
+    return [entry_of(status) for status in statuses]

@@ -1,0 +1,224 @@
+"""What a worker learns of a status partition it takes, and of ids that it does not remember."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.errors import Poison, StoreUnavailable
+from app.messaging.tail_reader import Back, Take
+from app.models.status import TransactionStatus
+from app.processing.adapters import RealDoors
+from app.processing.pipeline import Claimed
+from tests.unit.samples import NOW, Record, status, transaction
+
+
+class Tail:
+    """The end of a status partition, given in chunks from its end backwards until nothing more is wanted."""
+
+    def __init__(self, *values: Any, chunk: int = 2, begins_at: int = 0) -> None:
+        self.records = [
+            Record(
+                begins_at + n,
+                value,
+                key=None if isinstance(value, Poison) else value["transaction_id"].encode(),
+            )
+            for n, value in enumerate(values)
+        ]
+        self.chunk, self.begins_at = chunk, begins_at
+        self.read = 0
+        self.happened: list[str] = []
+
+    async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
+        assert (topic, partition) == ("transaction_status", 0)
+        self.happened.append("read")
+        left, end = [one for one in self.records if one.offset >= since], self.begins_at + len(self.records)
+        while left:
+            self.read += len(left[-self.chunk :])
+            enough = await take(left[-self.chunk :])
+            del left[-self.chunk :]
+            if enough:
+                break
+        start = left[-1].offset + 1 if left else max(since, self.begins_at)
+        return Back(start, end, whole=start == 0)
+
+
+async def decode(values: Sequence[Any]) -> list[Any]:
+    return list(values)
+
+
+def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1000) -> Claimed:
+    async def take(partition: int) -> None:
+        tail.happened.append(f"take {partition}")
+
+    async def partition_counts(_: Any) -> list[int]:
+        return [4]
+
+    resources: Any = SimpleNamespace(
+        status=SimpleNamespace(decode=decode),
+        tail=tail,
+        teller=SimpleNamespace(take=take),
+        log=SimpleNamespace(partition_counts=partition_counts),
+    )
+    return asyncio.run(RealDoors(resources).claim(0, from_offset, read_to, most))
+
+
+def verdict(offset: int, **changes: Any) -> TransactionStatus:
+    """On the record at this offset, whose id is its number."""
+    return status(transaction(transaction_id=f"t{offset}"), offset, **changes)
+
+
+def test_whom_the_partition_has_a_status_of_is_known_with_its_place() -> None:
+    assert claimed(Tail(*map(verdict, range(5))), 3) == Claimed(
+        {"t4": 4, "t3": 3, "t2": 2, "t1": 1, "t0": 0}, 5
+    )
+
+
+def test_the_partition_is_taken_before_it_is_read_so_that_nobody_adds_to_it_meanwhile() -> None:
+    tail = Tail(verdict(5))
+    claimed(tail, 5)
+    assert tail.happened == ["take 0", "read"]
+
+
+def test_of_two_statuses_of_one_id_the_first_in_the_log_is_the_verdict() -> None:
+    again = verdict(1, revision=2, status="rejected")
+    assert claimed(Tail(verdict(0), verdict(1), verdict(2), again, again, again), 2).offsets["t1"] == 1
+
+
+def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    tail = Tail(*map(verdict, range(100)))
+    tail.records = [replace(one, timestamp=5000 + one.offset) for one in tail.records]
+    found = claimed(tail, 97)
+    assert (len(found.offsets), tail.read, found.older_than_ms) == (10, 10, 5090)
+
+
+def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    again = [verdict(n, revision=2) for n in range(3, 20)]  # no first verdicts, and of old records
+    tail = Tail(*map(verdict, range(80)), *again, Poison("no Avro"), verdict(3, source_partition=1))
+    claimed(tail, 30)
+    assert tail.read == 19 + 51
+
+
+def test_a_partition_that_no_record_has_come_of_is_read_back_as_far_as_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    assert list(claimed(Tail(*map(verdict, range(100))), None).offsets.values()) == [*range(99, 89, -1)]
+    assert not caplog.records
+
+
+def test_a_group_that_lost_its_offsets_is_read_back_to_a_bound_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tail = Tail(*map(verdict, range(100)))
+    found = claimed(tail, 0, most=20)
+    assert (len(found.offsets), tail.read) == (20, 20)
+    assert found.older_than_ms is not None
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "did its group lose its offsets?" in line
+
+
+def test_a_partition_that_comes_back_is_read_from_where_it_was_read_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert claimed(Tail(*map(verdict, range(100))), 0, read_to=97) == Claimed(
+        {"t99": 99, "t98": 98, "t97": 97}, 100
+    )
+    assert not caplog.records
+
+
+def test_what_retention_has_deleted_is_older_than_what_is_left() -> None:
+    assert claimed(Tail(verdict(7), begins_at=70), 8).older_than_ms == 0
+    now_ms = asyncio.run(asyncio.sleep(0, NOW * 1000))
+    assert (
+        claimed(Tail(begins_at=70), 8).older_than_ms or 0
+    ) > now_ms  # nothing is left: anything may be gone
+
+
+def test_an_empty_log_has_a_status_of_nobody() -> None:
+    assert claimed(Tail(), 0) == Claimed({}, 0)
+
+
+# Whether an id that is not remembered has a status
+
+
+class Rows:
+    """Table transactions, or no quorum of it."""
+
+    def __init__(
+        self,
+        *ids: str,
+        fails: bool = False,
+        only_everywhere: set[str] = frozenset(),  # type: ignore[assignment]
+        fails_everywhere: bool = False,
+    ) -> None:
+        self.by_quorum, self.everywhere = set(ids), set(ids) | only_everywhere
+        self.fails, self.fails_everywhere = fails, fails_everywhere
+
+    async def rows_of(self, transactions: Sequence[Any], everywhere: bool) -> list[TransactionStatus]:
+        if self.fails or (everywhere and self.fails_everywhere):
+            raise StoreUnavailable("too few replicas")
+        ids = self.everywhere if everywhere else self.by_quorum
+        return [status(one) for one in transactions if one["transaction_id"] in ids]
+
+
+def looked_up(tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_down_at: float = 0) -> set[str]:
+    resources: Any = SimpleNamespace(
+        status=SimpleNamespace(decode=decode),
+        tail=tail,
+        table=rows,
+        cassandra=SimpleNamespace(stepped_down_at=stepped_down_at),
+    )
+    doors = RealDoors(resources)
+    doors._taken_at[0] = taken_at
+    asked = [transaction(transaction_id=id_) for id_ in ids]
+    return {one["transaction_id"] for one in asyncio.run(doors.look_up(0, asked))}
+
+
+def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:
+    tail = Tail()
+    assert looked_up(tail, Rows("a", "x"), "a", "b") == {"a"}
+    assert tail.happened == []
+
+
+def test_without_a_quorum_the_log_tells() -> None:
+    tail = Tail(
+        Poison("bytes"), status(transaction(transaction_id="a")), status(transaction(transaction_id="x"))
+    )
+    assert looked_up(tail, Rows(fails=True), "a", "b") == {"a"}
+
+
+def test_the_log_is_read_back_to_well_before_the_oldest_was_asked() -> None:
+    tail = Tail(*(status(transaction(transaction_id=f"t{n}")) for n in range(10)))
+    since = (NOW - 120) * 1000  # two minutes before, then every 20 s
+    tail.records = [replace(record, timestamp=since + n * 20_000) for n, record in enumerate(tail.records)]
+    assert looked_up(tail, Rows(fails=True), "t3", "t0", "late") == {"t3"}
+    assert tail.read == 8
+
+
+def test_what_was_asked_before_rows_were_written_below_a_quorum_is_looked_for_on_every_replica() -> None:
+    on_one_replica = Rows(only_everywhere={"a"})
+    assert looked_up(Tail(), on_one_replica, "a", stepped_down_at=NOW + 10) == {"a"}
+
+
+def test_a_replica_that_cannot_be_asked_for_such_a_row_leaves_the_word_to_the_log() -> None:
+    tail = Tail(status(transaction(transaction_id="a")))
+    assert looked_up(tail, Rows(fails_everywhere=True), "a", stepped_down_at=NOW + 10) == {"a"}
+
+
+def test_what_was_asked_before_the_partition_was_taken_is_looked_for_on_every_replica() -> None:
+    assert looked_up(Tail(), Rows(only_everywhere={"a"}), "a", taken_at=NOW + 10) == {"a"}
+
+
+def test_what_was_asked_after_both_is_asked_of_a_quorum_alone() -> None:
+    rows = Rows(only_everywhere={"a"})
+    assert looked_up(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()

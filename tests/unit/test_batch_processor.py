@@ -1,0 +1,572 @@
+"""How batches survive: in order, held and retried in place, finished after the last step only."""
+
+import asyncio
+import itertools
+import logging
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.errors import StoreUnavailable
+from app.processing import batch_processor
+from app.processing.batch_processor import TRIES_BEFORE_ERROR, Batch, Delivery, Round, Step
+from tests.unit.virtual_time import now, run
+
+Happened = list[str]
+MOMENT = 1e-6
+
+
+def batch(partition: int, end: int, records: int = 1, generation: int = 1) -> Batch:
+    """A batch of a partition, up to the offset `end`."""
+    return Batch("t", partition, range(end - records, end), end, generation)
+
+
+def names(round_: Round) -> str:
+    return " ".join(f"{b.partition}:{b.next_offset}" for b in round_.batches)
+
+
+def step(name: str, happened: Happened, work: Callable[[Round], Awaitable[None]] | None = None) -> Step:
+    """A step that tells what it was given, and then does `work`."""
+
+    async def told(round_: Round) -> None:
+        happened.append(f"{name} {names(round_)}")
+        if work:
+            await work(round_)
+
+    told.__name__ = name
+    return told
+
+
+@asynccontextmanager
+async def at_work(happened: Happened, *steps: Step, most: int = 1000) -> AsyncIterator[Delivery]:
+    """A delivery that runs, in generation 1; what it finishes is told in `happened`."""
+
+    def finish(topic: str, partition: int, next_offset: int) -> None:
+        happened.append(f"finish {partition}:{next_offset}")
+
+    one = Delivery(steps, finish, most=most, pause_most=5)
+    one.resume(1)
+    running = asyncio.create_task(one.run())
+    try:
+        yield one
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def sleeping(seconds: float) -> Callable[[Round], Awaitable[None]]:
+    async def sleep(_: Round) -> None:
+        await asyncio.sleep(seconds)
+
+    return sleep
+
+
+def failing(times: int, exc: Exception) -> Callable[[Round], Awaitable[None]]:
+    """Work that fails so many times and then succeeds."""
+    left = [times]
+
+    async def fail(_: Round) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise exc
+
+    return fail
+
+
+DOWN = StoreUnavailable("no node answers")
+
+
+@pytest.fixture
+def whole_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No jitter."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+
+
+def test_a_batch_goes_through_every_step_and_is_finished_after_the_last() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, *(step(name, happened, sleeping(1)) for name in "abc")) as one:
+            await one.put(batch(3, 10))
+            await asyncio.sleep(10)
+
+    run(main())
+    assert happened == ["a 3:10", "b 3:10", "c 3:10", "finish 3:10"]
+
+
+def test_a_step_that_fails_holds_its_place_and_nothing_passes_it() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened), step("b", happened, failing(3, DOWN)), step("c", happened)]
+        async with at_work(happened, *steps, most=1) as one:
+            for end in range(1, 6):
+                await one.put(batch(0, end))
+                await one.put(batch(1, end))
+            await asyncio.sleep(60)
+
+    run(main())
+    assert [what for what in happened if what[0] == "b"][:5] == [*["b 0:1"] * 4, "b 1:1"]
+    assert [what for what in happened if what.startswith("finish 0")] == [
+        f"finish 0:{n}" for n in range(1, 6)
+    ]
+    assert [what for what in happened if what.startswith("finish 1")] == [
+        f"finish 1:{n}" for n in range(1, 6)
+    ]
+
+
+def test_nothing_is_finished_while_its_last_step_fails() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), step("b", happened, failing(10**9, DOWN))) as one:
+            await one.put(batch(0, 1))
+            await one.put(batch(1, 1))
+            await asyncio.sleep(3600)
+
+    run(main())
+    assert not [what for what in happened if what.startswith("finish")]
+    assert happened.count("b 0:1 1:1") > 700  # without end: an hour at most 5 s apart
+
+
+def test_order_is_kept_in_every_partition_whatever_is_slow_or_fails() -> None:
+    happened: Happened = []
+    rng = random.Random(1)
+
+    async def moody(_: Round) -> None:
+        await asyncio.sleep(rng.choice([0, 0.01, 1]))
+        if rng.random() < 0.4:
+            raise rng.choice([DOWN, RuntimeError("a bug")])
+
+    async def main() -> None:
+        async with at_work(happened, *(step(name, happened, moody) for name in "abc"), most=5) as one:
+            for end in range(1, 101):
+                for partition in range(3):
+                    await one.put(batch(partition, end))
+                    await asyncio.sleep(rng.choice([0, 0, 0.5]))
+            await asyncio.sleep(10_000)
+
+    run(main())
+    for partition in range(3):
+        finished = [what for what in happened if what.startswith(f"finish {partition}:")]
+        assert finished == [f"finish {partition}:{end}" for end in range(1, 101)]
+    for name in "abc":
+        rounds = dict.fromkeys(what for what in happened if what[0] == name)  # without the repeated tries
+        ends = [int(end) for what in rounds for end in re.findall(r"\b0:(\d+)", what)]
+        assert ends == list(range(1, 101))
+
+
+def times_of(tries: int) -> list[float]:
+    """When each try of a failing step was made."""
+    times: list[float] = []
+
+    async def note(_: Round) -> None:
+        times.append(now())
+        if len(times) < tries:
+            raise DOWN
+
+    async def main() -> None:
+        async with at_work([], step("a", [], note)) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(120)
+
+    run(main())
+    return times
+
+
+@pytest.mark.usefixtures("whole_pauses")
+def test_the_pause_between_tries_doubles_up_to_its_bound() -> None:
+    times = times_of(12)
+    pauses = [round(after - before, 6) for before, after in itertools.pairwise(times)]
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
+
+
+def test_pauses_are_shortened_at_random_by_up_to_a_half_so_that_workers_do_not_march_in_step() -> None:
+    times = times_of(20)
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert all(2.5 <= pause <= 5 for pause in pauses[8:])
+    assert len({round(pause, 6) for pause in pauses[8:]}) > 5
+
+
+def test_a_round_is_in_its_second_step_while_the_next_is_in_its_first() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened, sleeping(1)), step("b", happened, sleeping(1.5))]
+        async with at_work(happened, *steps, most=1) as one:
+            for end in (1, 2, 3):
+                await one.put(batch(0, end))
+            await asyncio.sleep(10)
+
+    run(main())
+    assert happened == [
+        "a 0:1",
+        "a 0:2",
+        "b 0:1",
+        "a 0:3",
+        "finish 0:1",
+        "b 0:2",
+        "finish 0:2",
+        "b 0:3",
+        "finish 0:3",
+    ]
+
+
+def test_few_records_wait_for_the_round_at_work_and_go_together() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step(name, happened, sleeping(0.1)) for name in "ab"]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(0.05)
+            await one.put(batch(0, 2))
+            await one.put(batch(1, 7))
+            await asyncio.sleep(10)
+
+    run(main())
+    together = "0:2 1:7"
+    assert happened == [
+        "a 0:1",
+        "b 0:1",
+        "finish 0:1",
+        f"a {together}",
+        f"b {together}",
+        "finish 0:2",
+        "finish 1:7",
+    ]
+
+
+def test_few_records_do_not_wait_for_a_step_that_is_held_up() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened), step("b", happened, sleeping(1000))]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(10)
+            await one.put(batch(0, 2))
+            await asyncio.sleep(2 * batch_processor.FEW_WAIT)
+
+    run(main())
+    assert happened == ["a 0:1", "b 0:1", "a 0:2"]
+
+
+def test_many_records_do_not_wait() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step(name, happened, sleeping(1)) for name in "ab"]
+        async with at_work(happened, *steps, most=1000) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(0.5)
+            await one.put(batch(0, 1 + batch_processor.WORTH_A_ROUND, batch_processor.WORTH_A_ROUND))
+            await asyncio.sleep(10)
+
+    run(main())
+    assert sorted(happened[1:3]) == [f"a 0:{1 + batch_processor.WORTH_A_ROUND}", "b 0:1"]
+
+
+def test_a_blocked_step_lets_only_a_few_rounds_come_near() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened), step("b", happened, sleeping(1000))]
+        async with at_work(happened, *steps, most=1) as one:
+            for end in range(1, 50):
+                await one.put(batch(0, end))
+            await asyncio.sleep(100)
+
+    run(main())
+    assert happened == ["a 0:1", "a 0:2", "b 0:1", "a 0:3"]
+
+
+def test_a_round_takes_all_that_waits_when_the_worker_becomes_free() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened, sleeping(1))) as one:
+            for partition in range(4):
+                await one.put(batch(partition, 1))
+                await asyncio.sleep(MOMENT)
+            await asyncio.sleep(10)
+
+    run(main())
+    assert happened[:3] == ["a 0:1", "finish 0:1", "a 1:1 2:1 3:1"]
+
+
+def test_a_round_is_closed_by_the_batch_that_brings_it_to_the_most() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), most=100) as one:
+            for partition, records in enumerate((60, 60, 100, 99, 1, 1)):
+                await one.put(batch(partition, records, records))
+            await asyncio.sleep(1)
+
+    run(main())
+    assert [what for what in happened if what[0] == "a"] == ["a 0:60 1:60", "a 2:100", "a 3:99 4:1", "a 5:1"]
+
+
+def test_too_many_batches_wait_at_the_door() -> None:
+    async def main() -> None:
+        async with at_work([], step("a", [], sleeping(10**6)), most=1) as one:
+            for end in range(1, 66):
+                await asyncio.wait_for(one.put(batch(0, end)), 1)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one.put(batch(0, 66)), 1)
+
+    run(main())
+
+
+def test_batches_of_an_older_generation_are_dropped() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened)) as one:
+            one.resume(2)
+            await one.put(batch(0, 1, generation=1))
+            await one.put(batch(1, 1, generation=2))
+            await one.put(batch(2, 1, generation=1))
+            await asyncio.sleep(1)
+
+    run(main())
+    assert happened == ["a 1:1", "finish 1:1"]
+
+
+def test_while_no_partition_is_ours_nothing_is_taken() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened)) as one:
+            await one.abandon(1)
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+
+    run(main())
+    assert happened == []
+
+
+def test_a_partition_that_goes_ends_a_retry_at_once_and_for_good() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened, failing(100, DOWN)), step("b", happened)) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(30)
+            before = now(), len(happened)
+            await one.abandon(8)
+            assert now() == pytest.approx(before[0])
+            await asyncio.sleep(30)
+            one.resume(2)
+            await asyncio.sleep(30)
+            assert len(happened) == before[1]
+
+    run(main())
+
+
+def test_a_step_at_work_is_waited_for_and_the_next_is_not_begun() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened, sleeping(3)), step("b", happened)) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            assert now() == pytest.approx(3)
+
+    run(main())
+    assert happened == ["a 0:1"]
+
+
+def test_a_last_step_at_work_still_finishes_its_batch() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened, sleeping(3))) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            assert happened == ["a 0:1", "finish 0:1"]
+
+    run(main())
+
+
+def test_a_step_that_does_not_end_is_waited_for_no_longer_than_allowed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with at_work([], step("a", [], sleeping(100))) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            assert now() == pytest.approx(9)
+
+    run(main())
+    assert [record.getMessage() for record in caplog.records] == [
+        "A step was still at work after 8 s; its batch will be taken up again"
+    ]
+
+
+def test_after_a_rebalance_work_goes_on_in_the_new_generation() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened)) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            one.resume(2)
+            await one.put(batch(0, 2, generation=2))
+            await asyncio.sleep(1)
+
+    run(main())
+    assert happened == ["a 0:1", "finish 0:1", "a 0:2", "finish 0:2"]
+
+
+def test_after_a_rebalance_nothing_begins_before_a_step_still_at_work_has_ended() -> None:
+    """Else the log is asked what was told of the records while that step is still telling it."""
+    happened: Happened = []
+
+    async def main() -> None:
+        tell = step("tell", happened, sleeping(20))
+        async with at_work(happened, step("decide", happened), tell) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1)
+            await one.abandon(8)
+            one.resume(2)
+            await one.put(batch(0, 1, generation=2))
+            await asyncio.sleep(5)
+            assert happened == ["decide 0:1", "tell 0:1"]
+            await asyncio.sleep(7)
+            assert happened == ["decide 0:1", "tell 0:1", "finish 0:1", "decide 0:1", "tell 0:1"]
+
+    run(main())
+
+
+def noting(firsts: list[list[int]]) -> Callable[[Round], Awaitable[None]]:
+    """A step that notes which partitions a round says are new."""
+
+    async def note(round_: Round) -> None:
+        firsts.append(sorted(partition for _, partition in round_.first_of))
+
+    return note
+
+
+def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None:
+    firsts: list[list[int]] = []
+
+    async def main() -> None:
+        async with at_work([], step("a", [], noting(firsts))) as one:
+            for partition in (0, 1, 0):
+                await one.put(batch(partition, 1))
+                await asyncio.sleep(1)
+            await one.abandon(1)
+            one.resume(2)
+            await one.put(batch(0, 2, generation=2))
+            await asyncio.sleep(1)
+
+    run(main())
+    assert firsts == [[0], [1], [], [0]]
+
+
+def test_with_the_first_batch_of_a_generation_all_partitions_that_are_ours_are_marked() -> None:
+    firsts: list[list[int]] = []
+
+    async def main() -> None:
+        async with at_work([], step("a", [], noting(firsts))) as one:
+            one.resume(2, [(batch(0, 1).topic, number) for number in range(3)])
+            for partition in (1, 0):
+                await one.put(batch(partition, 1, generation=2))
+                await asyncio.sleep(1)
+
+    run(main())
+    assert firsts == [[0, 1, 2], []]
+
+
+def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_more() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("a", happened, sleeping(1)), step("b", happened, sleeping(1))]
+        async with at_work(happened, *steps, most=1) as one:
+            await one.put(batch(0, 1))
+            await one.put(batch(0, 2))
+            await asyncio.sleep(0.5)
+            await one.drain(8)
+            assert now() == pytest.approx(2)
+            await asyncio.sleep(100)
+
+    run(main())
+    assert happened == ["a 0:1", "b 0:1", "finish 0:1"]
+
+
+def test_a_stop_does_not_wait_for_a_part_that_is_down() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened, failing(10**9, DOWN))) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(30)
+            before = now()
+            await one.drain(8)
+            assert now() - before < 8.2
+            tries = len(happened)
+            await asyncio.sleep(100)
+            assert len(happened) == tries
+
+    run(main())
+
+
+def log_of(tries: int, exc: Exception, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What is logged of a step that fails so many times before it works."""
+    happened: Happened = []
+    caplog.set_level(logging.INFO, batch_processor.__name__)
+
+    async def main() -> None:
+        async with at_work(happened, step("store", happened, failing(tries, exc))) as one:
+            await one.put(batch(0, 1))
+            await asyncio.sleep(1000)
+
+    run(main())
+    assert happened == ["store 0:1"] * (tries + 1) + ["finish 0:1"]
+    return caplog.records
+
+
+def test_a_step_that_works_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert log_of(0, DOWN, caplog) == []
+
+
+@pytest.mark.usefixtures("whole_pauses")
+def test_an_outage_is_one_warning_and_one_line_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    down, back = log_of(TRIES_BEFORE_ERROR, DOWN, caplog)
+    assert (down.levelno, back.levelno) == (logging.WARNING, logging.INFO)
+    assert "store failed" in down.getMessage()
+    assert "no node answers" in down.getMessage()
+    assert back.getMessage() == "store works again after 21.4 s and 10 tries"
+
+
+def test_ten_more_tries_that_fail_are_one_error_however_long_it_lasts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    records = log_of(100, DOWN, caplog)
+    assert [record.levelname for record in records] == ["WARNING", "ERROR", "INFO"]
+    assert "failed 10 times more" in records[1].getMessage()
+    assert not any(record.exc_info for record in records)
+
+
+def test_the_error_comes_with_the_eleventh_try_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    assert len(log_of(10, DOWN, caplog)) == 2
+    caplog.clear()
+    assert len(log_of(11, DOWN, caplog)) == 3
+
+
+def test_a_fault_of_ours_is_held_too_and_logged_once_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    fault, back = log_of(30, ZeroDivisionError("a bug"), caplog)
+    assert (fault.levelno, back.levelno) == (logging.ERROR, logging.INFO)
+    assert fault.exc_info
+    assert fault.exc_info[0] is ZeroDivisionError
+    assert "the batch is held" in fault.getMessage()

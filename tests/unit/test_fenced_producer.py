@@ -1,0 +1,138 @@
+"""What is told can be read by everybody; what Kafka has forgotten to mark is undone before anything else is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.errors import LogUnavailable
+from app.messaging import fenced_producer, last_stable_offset
+from app.messaging.fenced_producer import Teller
+from app.messaging.last_stable_offset import Committed
+from app.messaging.producer import Record
+from app.settings import Settings
+
+
+class Partition:
+    """One of Kafka's: how much is written, and how much of it can be read as last_stable_offset."""
+
+    def __init__(self) -> None:
+        self.written = self.readable = 0
+        self.marks = True  # Kafka writes the marks of its commits
+        self.did: list[str] = []
+
+
+class Producer:
+    """A transactional one."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+
+    async def start(self) -> None:
+        self._partition.did.append("took it")
+
+    async def stop(self) -> None:
+        self._partition.did.append("left")
+
+    async def begin_transaction(self) -> None: ...
+
+    def create_batch(self) -> Any:
+        return SimpleNamespace(append=lambda **_: object(), close=lambda: None, record_count=lambda: 1)
+
+    async def send_batch(self, _: Any, __: str, *, partition: int) -> Awaitable[Any]:
+        offset = self._partition.written
+        self._partition.written += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer.set_result(SimpleNamespace(offset=offset))
+        return answer
+
+    async def commit_transaction(self) -> None:
+        self._partition.did.append("committed")
+        if self._partition.marks:
+            self._mark()
+
+    async def abort_transaction(self) -> None:
+        self._partition.did.append("aborted")
+        self._mark()
+
+    def _mark(self) -> None:
+        self._partition.written += 1
+        self._partition.readable = self._partition.written
+
+
+def played(
+    monkeypatch: pytest.MonkeyPatch, partition: Partition, scene: Callable[[Teller], Awaitable[None]]
+) -> None:
+    """The scene, with a teller on that partition."""
+
+    async def end_offsets(tps: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(tps, partition.readable)
+
+    async def written_ends(_: Settings, tps: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(tps, partition.written)
+
+    async def opened(_: Committed) -> Any:
+        return SimpleNamespace(end_offsets=end_offsets)
+
+    monkeypatch.setattr(fenced_producer, "AIOKafkaProducer", lambda **_: Producer(partition))
+    monkeypatch.setattr(fenced_producer, "written_ends", written_ends)
+    monkeypatch.setattr(fenced_producer, "HANGS_AFTER", 0.02)
+    monkeypatch.setattr(last_stable_offset.Committed, "_opened", opened)
+
+    async def run() -> None:
+        await scene(Teller(Settings(tell_timeout=0.2), "topic"))
+
+    asyncio.run(run())
+
+
+RECORDS: list[Record] = [("key", b"value", [])]
+
+
+def test_told_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(one: Teller) -> None:
+        await one.take(0)
+        telling = asyncio.create_task(one.tell(0, RECORDS))
+        await asyncio.sleep(0.05)
+        assert partition.did == ["took it", "committed"]
+        assert not telling.done()
+        partition.readable = partition.written
+        await telling
+
+    partition = Partition()
+    partition.marks = False
+    played(monkeypatch, partition, scene)
+
+
+def test_a_commit_that_is_never_marked_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(one: Teller) -> None:
+        await one.take(0)
+        with pytest.raises(LogUnavailable, match="could not be told"):
+            await one.tell(0, RECORDS)
+
+    partition = Partition()
+    partition.marks = False
+    played(monkeypatch, partition, scene)
+    assert partition.did == ["took it", "committed", "left"]
+
+
+def test_what_was_never_marked_is_undone_when_the_partition_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(one: Teller) -> None:
+        await one.take(0)
+        assert partition.did == ["took it", "aborted"]
+        await one.tell(0, RECORDS)
+
+    partition = Partition()
+    partition.written = 3
+    played(monkeypatch, partition, scene)
+    assert partition.readable == partition.written
+
+
+def test_a_partition_where_nothing_hangs_is_only_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition()
+    partition.written = partition.readable = 3
+    played(monkeypatch, partition, lambda one: one.take(0))
+    assert partition.did == ["took it"]
