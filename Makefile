@@ -17,6 +17,8 @@ STACK = $(ready) && exec $(PY) -m infra.native
 FAUST = $(ready) && exec $(PY) -m faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
 ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
+# From the command line alone: a MODE in the environment is somebody else's. FORM is what it was called before.
+mode = $(if $(filter command,$(origin MODE)),$(MODE),$(FORM))
 # A switch is on whatever it is set to, but for these.
 on = $(filter-out 0 no false off,$(1))
 TOPICS := transaction_created transaction_status transaction_created.dead_letter
@@ -27,8 +29,8 @@ help: ## this list
 setup: ## the Python packages and the servers, into .venv and a cache; a second time it takes a moment
 	@sh infra/native/setup.sh
 
-demo: setup ## the whole system: start, 200 transactions, a summary, stop [FORM=one]
-	@$(STACK) demo --form "$(FORM)"
+demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=combined]
+	@exec $(PY) -m reconciliation.demo --mode "$(mode)"
 
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
 	@exec $(PY) -m pytest $(ARGS)
@@ -39,13 +41,13 @@ lint: setup ## ruff, mypy, and who may import whom
 audit: setup ## advisories about the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
 
-up: setup ## start in the background, return when ready [ONLY=bff,transactions] [FORM=one|two]
-	@$(STACK) up --only "$(ONLY)" --form "$(FORM)"
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined]
+	@$(STACK) up --only "$(ONLY)" --mode "$(mode)"
 
 down: ## end all of it, also what a crash left; the data stay
 	@$(STACK) down
 
-ps: ## one line a process: name, state, pid, port, ready
+ps: ## one line per process: name, state, pid, port, ready
 	@$(STACK) ps
 
 stop: ## end a process as it likes to end: NAME=cassandra-2
@@ -100,7 +102,7 @@ verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they 
 	@$(FAUST) verify $(if $(call on,$(JSON)),--json)
 
 recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
-	@exec $(PY) -m infra.native.recovery
+	@exec $(PY) -m reconciliation.recovery
 
 exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its protection off, it must fail]
 	@test -n "$(N)" || { echo "which one? say N=1 … N=9; docs/exercises/README.md says what each is about"; exit 1; }

@@ -5,5 +5,5 @@ import os
 # Before TensorFlow is imported: no chatter on stderr (its failures are exceptions), one family of kernels.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-# Before gRPC is: its failures arrive as exceptions, which we tell in our own words.
+# Before gRPC is: its failures arrive as exceptions, which we word ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

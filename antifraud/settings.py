@@ -1,4 +1,4 @@
-"""A replica's settings, read once from the environment; a wrong value is told in one line."""
+"""A replica's settings, read once from the environment; a wrong value is reported in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Settings:
 
     listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
     antifraud_port: int = 5004
-    antifraud_replica: str = "antifraud-1"  # told in every answer: who decided
+    antifraud_replica: str = "antifraud-1"  # named in every answer: who decided
     # A transaction is rejected when its probability of being good is below this. The same for both replicas,
     # so that the same transaction gets the same verdict from either. (0.7 and 0.4 were the old system's.)
     approved_threshold: float = 0.5

@@ -8,29 +8,30 @@ import os
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import faust
 
 from app import commands
 from app.agents import statuses, transactions
-from app.commands.shared.console import EndsWhenDone
-from app.health.dependency_monitor import Watch
+from app.commands.shared.console import OneShotCommand
+from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
 from app.messaging import topics
 from app.messaging.consumer import BatchTransport
-from app.messaging.consumer_groups import take_over
+from app.messaging.consumer_groups import adopt_offsets
 from app.messaging.open_transactions import OpenTransactions
 from app.messaging.passed_over import PassedOver
 from app.messaging.producer import METADATA_MAX_AGE
 from app.messaging.topics import WrongTopic
+from app.models.role import ROLES, Role
 from app.observability import metrics
-from app.observability.transaction_logger import Narrator
-from app.processing.batch_processor import Delivery
-from app.read_model.pending_writer import PendingNotes
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.batch_processor import BatchProcessor
+from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import ReadModel
-from app.read_model.unstored import told_lately, waiting
-from app.resources import Resources, keep_what_is_there, kept_going, waited_for
+from app.read_model.unstored import undecided, unstored_statuses
+from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import described, settings
 from app.web import health
 from app.web import metrics as web_metrics
@@ -40,18 +41,6 @@ from app.web.problems import as_problems
 from app.web.server import BoundedWeb
 
 log = logging.getLogger(__name__)
-
-Role = Literal["bff", "transactions", "main"]
-
-#: The web server's port by role; setting WEB_PORT.
-PORTS = {"bff": 5001, "main": 5001, "transactions": 5002}
-
-#: Whom a role has to do with.
-NEIGHBOURS = {
-    "bff": ("kafka", "cassandra", "redis"),
-    "transactions": ("kafka", "cassandra", "antifraud"),
-    "main": ("kafka", "cassandra", "redis", "antifraud"),
-}
 
 
 class FaustSettings(faust.Settings):
@@ -71,7 +60,7 @@ class PaymentsApp(faust.App):
 
     Settings = FaustSettings
     resources: Resources
-    deliveries: dict[str, Delivery]  # by topic
+    processors: dict[str, BatchProcessor]  # by topic
     background: list[Any]
 
     def _new_web(self) -> BoundedWeb:
@@ -84,7 +73,7 @@ class PaymentsApp(faust.App):
         self.sensors.add(faust.Sensor())  # counts nothing; without any, each rebalance warns
         return services
 
-    def command(self, *options: Any, base: Any = EndsWhenDone, **kwargs: Any) -> Any:
+    def command(self, *options: Any, base: Any = OneShotCommand, **kwargs: Any) -> Any:
         """Faust's decorator, for commands that end as soon as they are done."""
         return super().command(*options, base=base, **kwargs)
 
@@ -96,12 +85,14 @@ class PaymentsApp(faust.App):
         )
         await self.web.maybe_start()
         for job in self.background:
-            self.add_future(kept_going(job))
-        for delivery in self.deliveries.values():
-            self.add_future(delivery.run())
+            self.add_future(run_forever(job))
+        for processor in self.processors.values():
+            self.add_future(processor.run())
         await self._open_log()
-        await waited_for("the other form to stop", lambda: take_over(self.conf.id, self.resources.settings))
-        keep_what_is_there()
+        await retry_until_ready(
+            "the other deployment mode to stop", lambda: adopt_offsets(self.conf.id, self.resources.settings)
+        )
+        freeze_gc()
 
     async def _open_log(self) -> None:
         try:
@@ -113,7 +104,7 @@ class PaymentsApp(faust.App):
     async def on_stop(self) -> None:
         """Finish what is in flight, commit, leave."""
         within = self.resources.settings.drain_timeout
-        await asyncio.gather(*(delivery.drain(within) for delivery in self.deliveries.values()))
+        await asyncio.gather(*(processor.drain(within) for processor in self.processors.values()))
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -122,41 +113,42 @@ class PaymentsApp(faust.App):
         await self.resources.close()
 
 
-def create_app(role: Role) -> PaymentsApp:
+def create_app(name: str) -> PaymentsApp:
     """The app of a role: `bff` (web and status agent), `transactions` (transactions agent), `main` (both)."""
-    values = settings()
+    role, values = ROLES[name], settings()
     app = _faust_app(role)
-    resources, narrator = Resources(values, NEIGHBOURS[role]), Narrator(values.log_each_transaction)
-    app.resources, app.deliveries, app.background = resources, {}, []
+    resources = Resources(values, role.dependencies)
+    transaction_logger = TransactionLogger(values.log_each_transaction)
+    app.resources, app.processors, app.background = resources, {}, []
 
-    if role in ("bff", "main"):
-        pending = PendingNotes(resources.recent)
+    if "statuses" in role.agents:
+        pending = PendingWriter(resources.recent)
         reads = ReadModel(
             resources.recent,
             resources.table,
             values.recent_transactions,
             pending,
-            partial(waiting, resources),
-            partial(told_lately, resources),
+            partial(undecided, resources),
+            partial(unstored_statuses, resources),
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
-        web_transactions.register(app, web_transactions.Calls(resources, narrator, reads, pending))
+        web_transactions.register(app, web_transactions.Calls(resources, transaction_logger, reads, pending))
         app.background += [pending.run, reads.keep_complete]
-    if role in ("transactions", "main"):
-        app.deliveries[topics.CREATED] = transactions.register(app, resources, narrator)
-    if role in ("bff", "main"):
-        app.deliveries[topics.STATUS] = statuses.register(app, resources)
+    if "transactions" in role.agents:
+        app.processors[topics.CREATED] = transactions.register(app, resources, transaction_logger)
+    if "statuses" in role.agents:
+        app.processors[topics.STATUS] = statuses.register(app, resources)
 
-    watch, waits = Watch(resources), OpenTransactions(lambda: _waiting(app))
+    monitor, waits = DependencyMonitor(resources), OpenTransactions(lambda: _open_transactions(app))
     watchdog = Watchdog(
-        app.deliveries,
-        lambda topic: watch.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
-        values.stuck_after,
-        app.consumer.holds.said,
+        app.processors,
+        lambda topic: monitor.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
+        values.liveness_timeout,
+        app.consumer.holds.describe,
     )
     passed_over = PassedOver(resources.tail, app.consumer)
     app.background += [
-        watch.run,
+        monitor.run,
         watchdog.run,
         passed_over.run,
         app.consumer.stay_in_the_group,
@@ -164,9 +156,9 @@ def create_app(role: Role) -> PaymentsApp:
     ]
     commands.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
-    web_metrics.register(app, lambda: _measure(app, waits))
-    app.on_partitions_assigned.connect(_resume)
-    app.on_partitions_revoked.connect(_abandon)
+    web_metrics.register(app, lambda: _update_gauges(app, waits))
+    app.on_partitions_assigned.connect(_on_partitions_assigned)
+    app.on_partitions_revoked.connect(_on_partitions_revoked)
     log.info("Settings: %s", described(values))
     return app
 
@@ -174,13 +166,13 @@ def create_app(role: Role) -> PaymentsApp:
 def _faust_app(role: Role) -> PaymentsApp:
     values = settings()
     app = PaymentsApp(
-        role,
+        role.name,
         broker=[f"kafka://{broker}" for broker in values.kafka_brokers.split(",")],
         store="memory://",
         origin="app.main",
         autodiscover=False,
         web_bind=values.listen_host,
-        web_port=values.web_port or PORTS[role],
+        web_port=values.web_port or role.web_port,
         web_application_options={"client_max_size": values.body_limit, "middlewares": [timed, as_problems]},
         web_router_enabled=False,
         web_tables_enabled=False,
@@ -202,16 +194,16 @@ def _faust_app(role: Role) -> PaymentsApp:
     return app
 
 
-async def _resume(app: PaymentsApp, assigned: Any, **_: Any) -> None:
+async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> None:
     """Partitions are ours: their batches may come."""
-    for delivery in app.deliveries.values():
-        delivery.resume(app.consumer_generation_id, assigned)
+    for processor in app.processors.values():
+        processor.assign(app.consumer_generation_id, assigned)
 
 
-async def _abandon(app: PaymentsApp, revoked: Any, **_: Any) -> None:
+async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> None:
     """Before a partition goes to another worker: end or drop our work on it, commit what is done."""
     within = app.resources.settings.drain_timeout
-    await asyncio.gather(*(delivery.abandon(within) for delivery in app.deliveries.values()))
+    await asyncio.gather(*(processor.revoke(within) for processor in app.processors.values()))
     await app.consumer.commit()
 
 
@@ -219,7 +211,7 @@ def _is_consuming(app: PaymentsApp) -> bool:
     return bool(app.started and not app.rebalancing and app.consumer_generation_id)
 
 
-def _measure(app: PaymentsApp, waits: OpenTransactions) -> None:
+def _update_gauges(app: PaymentsApp, waits: OpenTransactions) -> None:
     """Bring the gauges of the assigned partitions up to date; those of partitions that went are forgotten."""
     metrics.LAG.clear()
     metrics.OLDEST.clear()
@@ -234,7 +226,7 @@ def _measure(app: PaymentsApp, waits: OpenTransactions) -> None:
         metrics.OLDEST.labels(tp.topic, tp.partition).set(time.time() - written if written else 0)
 
 
-def _waiting(app: PaymentsApp) -> list[Any]:
+def _open_transactions(app: PaymentsApp) -> list[Any]:
     return list(app.consumer.waiting()) if _is_consuming(app) else []
 
 

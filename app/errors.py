@@ -17,7 +17,7 @@ from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """What our doors raise; the text says what to do about it."""
+    """What our clients raise; the text says what to do about it."""
 
 
 class Transient(PipelineError):
@@ -53,10 +53,10 @@ class WrongAnswer(Transient):
 
 
 class TooManyDeadLetters(Transient):
-    """Beyond the limit; who raises it has told what to do."""
+    """Beyond the limit; whoever raises it has logged what to do."""
 
 
-class NotTaken(LogUnavailable):
+class NotPublished(LogUnavailable):
     """The record was never handed to Kafka: it is certainly not in the log."""
 
 

@@ -15,8 +15,8 @@ from app.assessment.client import Antifraud
 from app.errors import LogUnavailable, Transient
 from app.messaging import topics
 from app.messaging.codec import Codec
-from app.messaging.fenced_producer import Teller
-from app.messaging.producer import Log
+from app.messaging.fenced_producer import FencedProducer
+from app.messaging.producer import EventProducer
 from app.messaging.tail_reader import TailReader
 from app.models.health import Health, Unusable, pinged
 from app.settings import Settings
@@ -43,9 +43,9 @@ class Resources:
         """`neighbours`: the parts this worker has to do with, for readiness and the log."""
         self.settings = settings
         self._neighbours = neighbours
-        self.log = Log(settings)
+        self.producer = EventProducer(settings)
         self.tail = TailReader(settings)
-        self.teller = Teller(settings, topics.STATUS)
+        self.fenced_producer = FencedProducer(settings, topics.STATUS)
         self.antifraud = Antifraud(settings)
         self.cassandra = Cassandra(settings)
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
@@ -62,8 +62,8 @@ class Resources:
 
     async def open_log(self) -> None:
         """Wait for Kafka and the registry, without end; make and check topics, register schemas; WrongTopic."""
-        await waited_for("Kafka", self._open_kafka)
-        await waited_for("the schema registry", self._register)
+        await retry_until_ready("Kafka", self._open_kafka)
+        await retry_until_ready("the schema registry", self._register)
         self.is_open = True
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ class Resources:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for each in (self.recent, self.antifraud, self.cassandra, self.teller, self.log):
+        for each in (self.recent, self.antifraud, self.cassandra, self.fenced_producer, self.producer):
             try:
                 await each.close()
             except Exception:
@@ -86,8 +86,8 @@ class Resources:
             raise LogUnavailable(f"no broker at {self.settings.kafka_brokers} answers: {exc!r}") from exc
         finally:
             await admin.close()
-        if not self.log.is_open:
-            await self.log.open()
+        if not self.producer.is_open:
+            await self.producer.open()
 
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)
@@ -95,11 +95,11 @@ class Resources:
 
     async def _open_cassandra(self, make_tables: bool, make_keys: bool) -> None:
         """Connect and make the tables of this worker; make them again whenever they are found missing."""
-        await waited_for("Cassandra", self.cassandra.open)
+        await retry_until_ready("Cassandra", self.cassandra.open)
         if make_tables:
-            await waited_for("Cassandra's tables", self.cassandra.make_tables)
+            await retry_until_ready("Cassandra's tables", self.cassandra.make_tables)
         if make_keys:
-            await waited_for("the table of Idempotency-Keys", self.idempotency.make)
+            await retry_until_ready("the table of Idempotency-Keys", self.idempotency.make)
         while True:
             await asyncio.sleep(TABLES_EVERY)
             with contextlib.suppress(
@@ -134,7 +134,7 @@ class Resources:
         return dict(zip(self._neighbours, answers, strict=True))
 
     async def _ping_topics(self) -> None:
-        created, status = await self.log.partition_counts((topics.CREATED, topics.STATUS))
+        created, status = await self.producer.partition_counts((topics.CREATED, topics.STATUS))
         if created != status:
             raise Unusable(topics.unequal(created, status))
 
@@ -144,7 +144,7 @@ class Resources:
         return self.cassandra.health()
 
 
-async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
+async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -> None:
     """Try until it works, with a growing pause; two lines in the log however long it takes."""
     pause, said = START_PAUSE, False
     while True:
@@ -162,17 +162,17 @@ async def waited_for(what: str, opening: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def kept_going(job: Callable[[], Awaitable[None]]) -> None:
+async def run_forever(job: Callable[[], Awaitable[None]]) -> None:
     """Run an endless job beside the transactions' way; a fault of its own must not end the worker."""
     while True:
         try:
             await job()
         except Exception:
-            log.exception("A fault of ours in %s; it begins anew", job.__qualname__)
+            log.exception("Unexpected exception in %s (a bug); restarted", job.__qualname__)
         await asyncio.sleep(START_PAUSE_MOST)
 
 
-def keep_what_is_there() -> None:
+def freeze_gc() -> None:
     """Modules, connections and the rest stay: each full collection that looks at them holds all up for 0.1 s."""
     gc.collect()
     gc.freeze()

@@ -1,26 +1,65 @@
-"""Every setting: name (the environment variable), default, unit, why. Read once, validated, printed at start."""
+"""Every setting: name, default, unit, why. Read once from the environment, validated, printed at start."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 
 
+PREFIX = "PAYMENTS_"
+#: What settings were called before, without the prefix; read for one more release.
+FORMER = {
+    "status_publish_timeout": "TELL_TIMEOUT",
+    "antifraud_retry_timeout": "ASSESS_PATIENCE",
+    "max_retry_pause": "RETRY_MOST",
+    "liveness_timeout": "STUCK_AFTER",
+    "max_in_flight_posts": "POSTS_IN_FLIGHT",
+    "max_connections": "CONNECTIONS_MOST",
+    "max_dead_letters_in_a_row": "DEAD_LETTERS_IN_A_ROW",
+    "max_dead_letters_share": "DEAD_LETTERS_SHARE",
+    "antifraud_unavailable_policy": "WHEN_ANTIFRAUD_IS_DOWN",
+}
+
+
+class _FormerNames(PydanticBaseSettingsSource):
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return os.environ.get(FORMER.get(field_name, "")) or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
-    """The app's settings, from environment variables of the same names in capitals."""
+    """The app's settings. RECENT_TRANSACTIONS is read from PAYMENTS_RECENT_TRANSACTIONS, else from the bare name."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    # Where the neighbours are
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first one that has a value counts."""
+        bare = EnvSettingsSource(settings_cls, env_prefix="")
+        return init_settings, env_settings, bare, _FormerNames(settings_cls)
+
+    # Where the dependencies are
     kafka_brokers: str = Field(
         "127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated"
     )
@@ -51,11 +90,13 @@ class Settings(BaseSettings):
     publish_timeout: Seconds = Field(
         1.8, description="seconds from a POST's body to 503 when Kafka does not answer: within a client's 2"
     )
-    tell_timeout: Seconds = Field(5, description="seconds for one try to tell a batch of statuses")
+    status_publish_timeout: Seconds = Field(
+        5, description="seconds for one try to publish a batch of statuses"
+    )
     assess_timeout: Seconds = Field(
         2, description="seconds for one assessment call, Envoy's retries included"
     )
-    assess_patience: Seconds = Field(
+    antifraud_retry_timeout: Seconds = Field(
         5, description="seconds of retries before antifraud counts as unavailable"
     )
     cassandra_timeout: Seconds = Field(5, description="seconds for one write or read of the worker")
@@ -73,47 +114,52 @@ class Settings(BaseSettings):
     drain_timeout: Seconds = Field(
         8, description="seconds for work in flight to end at a stop or a rebalance"
     )
-    retry_most: Seconds = Field(
-        5, description="most seconds between two tries of a step that fails; starts at 0.05"
+    max_retry_pause: Seconds = Field(
+        5, description="maximum seconds between two tries of a failing step; starts at 0.05"
     )
 
     idle_timeout: Seconds = Field(
         75, description="seconds a connection may be idle: longer than the 60 of common load balancers"
     )
     body_timeout: Seconds = Field(5, description="seconds for a request's body; beyond: 408")
-    stuck_after: Seconds = Field(
+    liveness_timeout: Seconds = Field(
         60,
-        description="seconds without a move before liveness fails; an honest try takes up to 40",
+        description="seconds without progress before liveness fails; one attempt may legitimately take up to 40",
     )
 
     # What is bounded
-    batch_size: int = Field(2000, ge=1, le=5000, description="most transactions decided at a time")
-    posts_in_flight: int = Field(
+    batch_size: int = Field(2000, ge=1, le=5000, description="maximum transactions decided at a time")
+    max_in_flight_posts: int = Field(
         2000, ge=1, le=100_000, description="records waiting for Kafka's ack; beyond: 503"
     )
     body_limit: int = Field(
         16_384, ge=1024, le=1_048_576, description="bytes of a request's body; beyond: 413"
     )
-    connections_most: int = Field(
+    max_connections: int = Field(
         800, ge=10, le=100_000, description="clients' connections; below the limit of open files (ulimit -n)"
     )
-    page_limit: int = Field(1000, ge=100, le=10_000, description="most transactions in one page of GET")
+    page_limit: int = Field(1000, ge=100, le=10_000, description="maximum transactions in one page of GET")
     recent_transactions: int = Field(
         10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis"
     )
 
-    dead_letters_in_a_row: int = Field(
-        100, ge=1, le=2**31, description="most dead letters of a partition in a row; beyond: held"
+    max_dead_letters_in_a_row: int = Field(
+        100, ge=1, le=2**31, description="maximum consecutive dead letters of a partition; beyond: held"
     )
-    dead_letters_share: float = Field(
-        0.5, gt=0, le=1, description="most of the last 1,000 records that may be dead letters; beyond: held"
+    max_dead_letters_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="maximum share of the last 1,000 records that may be dead letters; beyond: held",
     )
 
     # What is decided when nobody can be asked, and what is logged
-    when_antifraud_is_down: Literal["reject", "hold"] = Field(
+    antifraud_unavailable_policy: Literal["reject", "hold"] = Field(
         "reject", description="reject (reason antifraud_unavailable, as the old system) or hold as pending"
     )
-    log_each_transaction: bool = Field(False, description="a log line a transaction even above 10 a second")
+    log_each_transaction: bool = Field(
+        False, description="one log line per transaction even above 10 per second"
+    )
 
     @field_validator("kafka_brokers", "cassandra_hosts")
     @classmethod
@@ -141,9 +187,15 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as exc:
         reasons = "; ".join(
-            f"{str(e['loc'][0]).upper()}: {e['msg']}{_hint(e['input'])}" for e in exc.errors()
+            f"{_variable(str(e['loc'][0]))}: {e['msg']}{_hint(e['input'])}" for e in exc.errors()
         )
         sys.exit(f"Wrong setting: {reasons} (see app/settings.py)")
+
+
+def _variable(name: str) -> str:
+    """The environment variable that a setting's value came from."""
+    names = PREFIX + name.upper(), name.upper(), FORMER.get(name, "")
+    return next((one for one in names if os.environ.get(one)), names[0])
 
 
 def _hint(value: object) -> str:
@@ -160,7 +212,9 @@ def described(values: Settings) -> str:
     """One line with every setting that differs from its default, for the log at start; no password of a URL."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
-    text = ", ".join(f"{name.upper()}={without_secrets(str(value))}" for name, value in changed.items())
+    text = ", ".join(
+        f"{PREFIX}{name.upper()}={without_secrets(str(value))}" for name, value in changed.items()
+    )
     return text or "all at their defaults"
 
 

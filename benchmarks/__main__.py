@@ -46,7 +46,7 @@ def _run(name: str, quick: bool) -> bool:
     finally:
         _end(process)
     if process.returncode and report.kept(report.folder(quick)).get(name) == before:
-        report.tell_failed(name, quick, " ".join(said), why)
+        report.report_failed(name, quick, " ".join(said), why)
     return process.returncode == 0
 
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from benchmarks.finality import ASKERS, Seen, Told, Watch, nobody, watching
+from benchmarks.finality import ASKERS, Published, Seen, Watch, nobody, watching
 from benchmarks.lean_http import Client, client
 from generator.client import PATH
 from generator.traffic import transactions
-from infra.native import places
+from reconciliation import readers
 
 CONNECTIONS = 64
 WINDOW = 2_000  # transactions that may be between POST and final while the capacity is measured
@@ -45,7 +45,7 @@ def bodies(seed: int) -> Iterator[bytes]:
 async def alone(count: int, seed: int) -> Arrived:
     """Each POSTed when the one before is final."""
     run, body = Arrived(), bodies(seed)
-    async with client(places.bff_url(), 1) as calls, watching(calls, ALONE_EVERY) as watch:
+    async with client(readers.bff_url(), 1) as calls, watching(calls, ALONE_EVERY) as watch:
         for _ in range(count):
             await _post(calls, next(body), time.perf_counter(), run, watch)
             run.never_final += await watch.all_final(PATIENCE)
@@ -101,13 +101,13 @@ async def constant(rate: float, seconds: float, seed: int) -> Arrived:
 @asynccontextmanager
 async def _clients() -> AsyncIterator[tuple[Client, Watch]]:
     """Who POSTs, and who watches over a connection of its own."""
-    url = places.bff_url()
+    url = readers.bff_url()
     async with client(url, CONNECTIONS) as calls, client(url, ASKERS) as asks, watching(asks, EVERY) as watch:
         yield calls, watch
 
 
 async def _post(
-    calls: Client, body: bytes, due: float, run: Arrived, watch: Watch | None, told: Told = nobody
+    calls: Client, body: bytes, due: float, run: Arrived, watch: Watch | None, published: Published = nobody
 ) -> None:
     answer = await calls.post(PATH, body)
     if answer.status != 201:
@@ -115,4 +115,4 @@ async def _post(
         return
     run.posts.append(time.perf_counter() - due)
     if watch is not None:
-        watch.follow(json.loads(answer.body)["transaction_id"], due, told)
+        watch.follow(json.loads(answer.body)["transaction_id"], due, published)

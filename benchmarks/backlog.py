@@ -60,14 +60,14 @@ async def through(side: Side, count: int, batch: int = DEFAULT_BATCH, *, kill: b
     async with progress.group(side.group) as group:
         await left(group)
         await group.skip()
-        told_from, offsets_from = await _ends(group, checking.STATUS), await _ends(group, CREATED)
+        published_from, offsets_from = await _ends(group, checking.STATUS), await _ends(group, CREATED)
         records = list(traffic.backlog(count, ARRIVED_AT, SEED))
         await traffic.feed(records)
         try:
             run = await _watched(group, side, batch, kill)
         finally:
             await asyncio.to_thread(side.stop)
-    faults = await checking.faults(records, told_from, offsets_from, once=side.tells_once)
+    faults = await checking.faults(records, published_from, offsets_from, once=side.publishes_once)
     return Run(run.count, run.started, run.assigned, run.seen, run.spent, faults)
 
 

@@ -1,4 +1,4 @@
-"""What a backlog's way has left, compared by id and by value: fed, told, stored."""
+"""What a backlog's way has left, compared by id and by value: fed, published, stored."""
 
 import asyncio
 import zlib
@@ -12,7 +12,7 @@ from cassandra.concurrent import execute_concurrent_with_args
 
 from benchmarks import traffic
 from benchmarks.traffic import Record
-from infra.native import places
+from reconciliation import readers
 
 STATUS = "transaction_status"
 SHARDS = 4  # of a minute, in the table's layout (schemas/cql)
@@ -26,48 +26,49 @@ Found = dict[str, Any]  # columns or fields by name
 
 
 async def faults(
-    records: Sequence[Record], told_from: Mapping[int, int], offsets_from: Mapping[int, int], once: bool
+    records: Sequence[Record], published_from: Mapping[int, int], offsets_from: Mapping[int, int], once: bool
 ) -> list[str]:
     """What is wrong, a line each kind. The offsets: where both topics ended before the records were fed.
 
-    `once`: a verdict may not be told again, not even the same.
+    `once`: a verdict may not be published again, not even the same.
     """
     fed = _fed(records)
-    told = defaultdict[str, list[Found]](list)
-    async for status in places.records(STATUS, fed, told_from):
-        told[status["transaction_id"]].append(status)
+    published = defaultdict[str, list[Found]](list)
+    async for status in readers.records(STATUS, fed, published_from):
+        published[status["transaction_id"]].append(status)
     rows = await asyncio.to_thread(_rows, list(fed))
     found = Counter[str]()
     for id_, body in fed.items():
-        found.update(wrong(body, told.get(id_, []), rows.get(id_), once))
+        found.update(wrong(body, published.get(id_, []), rows.get(id_), once))
     if len(fed) != len(records):
         found["fed twice"] = len(records) - len(fed)
     places_of = Counter(
-        (s["source_partition"], s["source_offset"]) for some in told.values() for s in some[:1]
+        (s["source_partition"], s["source_offset"]) for some in published.values() for s in some[:1]
     )
-    found["told for a record that is not theirs"] = sum(
+    found["published for a record that is not theirs"] = sum(
         count > 1 or offset < offsets_from[partition] for (partition, offset), count in places_of.items()
     )
     return [f"{count} transactions {what}" for what, count in found.items() if count]
 
 
-def wrong(fed: Found, told: Sequence[Found], row: Found | None, once: bool) -> list[str]:
+def wrong(fed: Found, published: Sequence[Found], row: Found | None, once: bool) -> list[str]:
     """What is wrong with one transaction, in words."""
     found = {
-        "not told": not told,
+        "not told": not published,
         "not in Cassandra": row is None,
-        "told more than once": once and len(told) > 1,
-        "told with two verdicts": len({tuple(status[name] for name in DECISION) for status in told}) > 1,
-        "told otherwise than asked": any(not fed.items() <= status.items() for status in told),
-        "never assessed": any(status["score"] is None for status in told),
-        "stored otherwise than told": bool(row and told) and not _agree(row or {}, told),
+        "published more than once": once and len(published) > 1,
+        "published with two verdicts": len({tuple(status[name] for name in DECISION) for status in published})
+        > 1,
+        "published otherwise than asked": any(not fed.items() <= status.items() for status in published),
+        "never assessed": any(status["score"] is None for status in published),
+        "stored otherwise than told": bool(row and published) and not _agree(row or {}, published),
     }
     return [what for what, is_so in found.items() if is_so]
 
 
-def _agree(row: Found, told: Sequence[Found]) -> bool:
-    """Column by column; of a verdict that was told twice, each column is of one of the two."""
-    return all(any(row[name] == status[name] for status in told) for name in told[0])
+def _agree(row: Found, published: Sequence[Found]) -> bool:
+    """Column by column; of a verdict that was published twice, each column is of one of the two."""
+    return all(any(row[name] == status[name] for status in published) for name in published[0])
 
 
 def _fed(records: Sequence[Record]) -> dict[str, Found]:
@@ -85,7 +86,7 @@ def _rows(ids: Sequence[str]) -> dict[str, Found]:
     another partition than its id says is none.
     """
     partitions = {_partition(id_) for id_ in ids}
-    with places.session() as session:
+    with readers.session() as session:
         select = session.prepare(ROWS)
         select.fetch_size = ROWS_A_PAGE
         answers = execute_concurrent_with_args(

@@ -23,20 +23,20 @@ its own consumer group: this worker, and the programs in `benchmarks/peers/`. (a
 steps and clients (`app.processing`, `app.messaging`, `app.stores`), so they give the same guarantees (assessed
 through Envoy by both replicas, told with acks=all by the partition's one writer before it is stored, stored at
 LOCAL_QUORUM with replication 3, committed after both; a verdict that is in the log is not decided again) and differ
-in the frame around them: this worker and (a) begin the next batch while one is told or stored, (b) and (c) take one
-after another, (c) ends a batch also when 0.25 s are over. (d) is an agent as Faust's user guide teaches it, on the
-same version of Faust: one assessment, one send that is waited for, one insert an event. (e) does as the old system
-did: a channel and a call, an insert and a notification (here a status record) and a commit for each transaction, one
-after another. None has uvloop. Kafka is one broker.
+in the frame around them: this worker and (a) begin the next batch while one is published or stored, (b) and (c) take
+one after another, (c) ends a batch also when 0.25 s are over. (d) is an agent as Faust's user guide teaches it, on
+the same version of Faust: one assessment, one send that is waited for, one insert an event. (e) does as the old
+system did: a channel and a call, an insert and a notification (here a status record) and a commit for each
+transaction, one after another. None has uvloop. Kafka is one broker.
 
 For a run all are stopped, transactions are written straight into `transaction_created`, Avro as the bff writes it,
 with UUIDv7 ids and times as if they had come at {arrived:.0f} a second until now, and one side is started. The rate
-counts all of them, from the moment its group is seen stable to the moment its last commit is seen (looked at every
-50 ms): so the start of the process is not in it; its read of the status tail, its first batch and its last wait for
-a commit (ours and (d) commit every 250 ms) are. The bff reads the statuses into Redis meanwhile. After every run each
+counts all of them, from the moment its group is seen stable to the moment its last commit is seen (looked at every 50
+ms): so the start of the process is not in it; its read of the status tail, its first batch and its last wait for a
+commit (ours and (d) commit every 250 ms) are. The bff reads the statuses into Redis meanwhile. After every run each
 transaction is looked for by its id in `transaction_status` and, at LOCAL_QUORUM, in Cassandra, and compared field by
-field: one that is missing, told twice (by (d) and (e), after the kill: told with two verdicts), never assessed, told
-otherwise than asked or stored otherwise than told is a fault.
+field: one that is missing, published twice (by (d) and (e), after the kill: published with two verdicts), never
+assessed, published otherwise than asked or stored otherwise than told is a fault.
 
 Before each run the table is emptied (TRUNCATE), so that all write into the same: what a full one costs is the growth
 benchmark's to tell; and the stack is left alone until it uses less than 40 % of a core, a minute at most.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import psutil
 
-from infra.native import parts
+from infra.native import processes
 
 OURSELVES = "(the benchmark)"
 OTHERS = "(everything else on the machine)"
@@ -18,7 +18,7 @@ Seconds = Mapping[str, float]
 
 def used(others: Mapping[str, int] | None = None) -> dict[str, float]:
     """CPU seconds by process name, ours, those of `others` (name, pid) and the rest of the machine's among them."""
-    pids = {name: part.pid for name, part in parts.states().items() if part.pid} | dict(others or {})
+    pids = {name: part.pid for name, part in processes.states().items() if part.pid} | dict(others or {})
     found = {name: _of(psutil.Process(pid)) for name, pid in pids.items()}
     found[OURSELVES] = _of(psutil.Process())
     found[OTHERS] = _of_machine() - sum(found.values())

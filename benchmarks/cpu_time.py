@@ -12,7 +12,7 @@ from benchmarks.flame import flame
 from benchmarks.profiler import RATE, watching
 from benchmarks.result import Figure, Plot, Result, Svg, Table
 from benchmarks.stages import STAGES, Stacks, microseconds
-from infra.native import parts
+from infra.native import processes
 
 SEED = 8
 
@@ -31,7 +31,7 @@ say how they are to be divided.
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
     rounds, count, profiled = (1, 5_000, 10_000) if quick else (3, 30_000, 60_000)
-    worker = parts.states()[stage.WORKER].pid
+    worker = processes.states()[stage.WORKER].pid
     if not worker:
         raise SystemExit("the transactions worker does not run")
     runs, used = list[Run](), list[Threads]()

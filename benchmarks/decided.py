@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import random
 import struct
 import time
@@ -17,7 +16,8 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from benchmarks import progress, stage, traffic
 from generator.traffic import transaction
-from infra.native.folders import ROOT
+from infra.native import ports
+from infra.native.paths import ROOT
 
 CREATED, STATUS = "transaction_created", "transaction_status"
 READERS = {"transactions": CREATED, "bff": STATUS}
@@ -42,7 +42,7 @@ class Schema:
 
     def __init__(self, topic: str):
         text = (ROOT / "schemas" / "avro" / f"{topic}.avsc").read_text()
-        url = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+        url = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
         body = json.dumps({"schema": text}).encode()
         call = Request(  # noqa: S310  # our own registry
             f"{url}/subjects/{topic}-value/versions", body, {"Content-Type": "application/json"}
@@ -99,7 +99,7 @@ async def _write(
     records: list[dict[str, Any]],
     offsets: dict[int, int],
 ) -> None:
-    told = [
+    published = [
         {
             **one,
             **DECISION,
@@ -110,7 +110,7 @@ async def _write(
         }
         for index, one in enumerate(records)
     ]
-    for topic, those in ((CREATED, records), (STATUS, told)):
+    for topic, those in ((CREATED, records), (STATUS, published)):
         batch = producer.create_batch()
         for one in those:
             content = {"key": one["transaction_id"].encode(), "value": schemas[topic].encode(one)}

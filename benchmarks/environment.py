@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from infra.native.folders import CODE, STATE
+from infra.native.paths import CODE, STATE
 
 HERE = Path(__file__).parent
 LOCK = HERE / "requirements.lock"

@@ -16,7 +16,7 @@ from generator.client import PATH
 FINAL = ("accepted", "rejected")
 ASKERS = 8  # GETs that may be on their way at a time
 
-Told = Callable[[], None]
+Published = Callable[[], None]
 
 
 def nobody() -> None:
@@ -30,7 +30,7 @@ class Followed:
     transaction_id: str
     due: float
     asked: float
-    told: Told
+    published: Published
 
 
 @dataclass(slots=True)
@@ -59,11 +59,11 @@ class Watch:
         self._none.set()
         self.seen = Seen()
 
-    def follow(self, transaction_id: str, due: float, told: Told = nobody) -> None:
-        """From its 201 on; `told` is called when it is final. `due`, of time.perf_counter, is where its time begins."""
+    def follow(self, transaction_id: str, due: float, published: Published = nobody) -> None:
+        """From its 201 on; `published` is called when it is final. Its time begins at `due` (time.perf_counter)."""
         self._left += 1
         self._none.clear()
-        self._open.put_nowait(Followed(transaction_id, due, time.perf_counter(), told))
+        self._open.put_nowait(Followed(transaction_id, due, time.perf_counter(), published))
 
     async def all_final(self, within: float) -> int:
         """Wait until none is followed; how many still are after `within` seconds."""
@@ -95,7 +95,7 @@ class Watch:
         self._left -= 1
         if not self._left:
             self._none.set()
-        one.told()
+        one.published()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from html import escape
 from benchmarks.stages import Parts, Stacks
 
 WIDTH, LINE, TOP = 1200.0, 15, 26
-LETTER = 6.2  # pixels of one
+CHARACTER = 6.2  # pixels of one
 LEAST = 0.0015  # of all samples: what is narrower is left out
 COLOURS, REST = ("#8ecae6", "#95d5b2", "#ffd166", "#f4a261"), "#d3d3d3"
 
@@ -66,7 +66,7 @@ def _draw(
     width = WIDTH * frame.samples / total
     colour = colours[max(frame.by_part, key=lambda part: frame.by_part[part])]
     title = escape(f"{name}: {frame.samples / total:.1%}")
-    fitting = int(width / LETTER)
+    fitting = int(width / CHARACTER)
     text = escape(name if len(name) <= fitting else name[: fitting - 1] + "…") if fitting >= 4 else ""
     put(
         f'<g><title>{title}</title><rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="{LINE - 1}" '

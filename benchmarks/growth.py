@@ -11,7 +11,7 @@ from benchmarks.feeding import Run
 from benchmarks.grown import Grown, Sample, Stored
 from benchmarks.growth_report import result
 from benchmarks.result import Result
-from infra.native.recovery import empty_table
+from reconciliation.recovery import empty_table
 
 SEED = 7
 

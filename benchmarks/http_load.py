@@ -16,7 +16,7 @@ from benchmarks.web_report import result
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 from generator.client import PATH
 from generator.traffic import transactions
-from infra.native import parts
+from infra.native import processes
 
 SIDES = (BARE, FASTAPI, BFF)
 CONNECTIONS = (1, 16, 64)
@@ -70,7 +70,7 @@ async def _filled(group: Group) -> str:
     return records[-1].key.decode()
 
 
-async def _letters(group: Group) -> int:
+async def _dead_letters(group: Group) -> int:
     return sum((await group.ends(progress.DEAD_LETTERS)).values())
 
 
@@ -78,38 +78,38 @@ async def _posted(
     group: Group, urls: Mapping[str, str], kind: Kind, plan: Plan
 ) -> tuple[dict[tuple[str, str, int], list[Shot]], Stacks, list[str]]:
     """POST while no worker takes the machine from it; then let it decide all that was POSTed."""
-    before, letters = await group.end(), await _letters(group)
+    before, dead_letters = await group.end(), await _dead_letters(group)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     try:
         shots = await _rounds(urls, [kind], plan, plan.post)
         shot, stacks = await _profiled(urls[BFF], kind, plan)
     finally:
         await asyncio.to_thread(stage.start, stage.WORKER)
-    written, buried = await group.end() - before, await _letters(group) - letters
+    written, dead_lettered = await group.end() - before, await _dead_letters(group) - dead_letters
     print(f"{written:,} transactions were POSTed, the worker decides them ...", flush=True)
     await backlog.drained(group)
-    return shots, stacks, lost({**shots, ("under the profiler", BFF, MOST): [shot]}, written, buried)
+    return shots, stacks, lost({**shots, ("under the profiler", BFF, MOST): [shot]}, written, dead_lettered)
 
 
 async def _profiled(url: str, kind: Kind, plan: Plan) -> tuple[Shot, Stacks]:
     """A run of its own: the profiler stops the process for each look."""
     print("under the profiler ...", flush=True)
-    bff = parts.states()["bff"].pid
+    bff = processes.states()["bff"].pid
     if not bff:
         raise SystemExit("the bff does not run")
     async with watching(bff) as stacks:
         return await shoot(url, kind, MOST, plan.warm, plan.profiled), stacks
 
 
-def lost(shots: Shots, written: int, buried: int) -> list[str]:
+def lost(shots: Shots, written: int, dead_lettered: int) -> list[str]:
     """What a count finds wrong: each 201 has its record; what was in flight when a run ended may have one too."""
-    told = [
+    published = [
         (connections, shot) for (_, side, connections), of in shots.items() if side != BARE for shot in of
     ]
-    acknowledged = sum(shot.acknowledged for _, shot in told)
-    at_most = acknowledged + sum(connections for connections, _ in told)
+    acknowledged = sum(shot.acknowledged for _, shot in published)
+    at_most = acknowledged + sum(connections for connections, _ in published)
     found = [f"{acknowledged} times 201, {written} records"] if not acknowledged <= written <= at_most else []
-    return found + ([f"{buried} records are dead letters"] if buried else [])
+    return found + ([f"{dead_lettered} records are dead letters"] if dead_lettered else [])
 
 
 async def _rounds(

@@ -12,7 +12,7 @@ from benchmarks.result import Figure, Plot, Result, Table, percentile
 PERCENTS = (50, 99, 99.9)
 ALONE_P50, ALONE_P99, HALF_P99 = 15.0, 40.0, 100.0  # milliseconds
 HALF = 0.5
-MOST_TOLD = 7  # processes in the table of what the stack did
+MOST_PUBLISHED = 7  # processes in the table of what the stack did
 
 METHOD = """\
 POST until GET by id shows `accepted` or `rejected`: the whole stack, each status read where a client reads it.
@@ -82,8 +82,8 @@ def result(rounds: Sequence[Round], plan: Any, loads: Sequence[float]) -> Result
 
 IN_THE_WAY = """\
 Wake-ups and fixed costs, on {cores} cores that run every server and the client too. A lone transaction passes nine
-processes, each asleep until it comes; its steps are in the table of what the stack did (decide {decide:.1f} ms, tell
-{tell:.1f}, remember {remember:.1f}; POST with Kafka's acknowledgement, fetches and the client's GETs are the rest).
+processes, each asleep until it comes; its steps are in the table of what the stack did (decide {decide:.1f} ms, publish
+{publish:.1f}, remember {remember:.1f}; POST with Kafka's acknowledgement, fetches and the client's GETs are the rest).
 What a round costs by itself (a call through Envoy; for each of four partitions a transaction of Kafka, a fetch and a
 write to three nodes of Cassandra) is many times what one record in it costs, so {low} already keeps {busy:.1f} cores
 busy, and each step waits for a core. Tried, and no better: rounds that begin sooner, rounds that wait for each other
@@ -156,7 +156,7 @@ def _what_it_did(did: Mapping[str, Sequence[Meanwhile]]) -> Table:
 
 def _busiest(of: Sequence[Meanwhile]) -> list[tuple[str, float]]:
     each = {name: median(one.cores[name] for one in of) for name in of[0].cores}
-    return sorted(each.items(), key=lambda item: -item[1])[:MOST_TOLD]
+    return sorted(each.items(), key=lambda item: -item[1])[:MOST_PUBLISHED]
 
 
 def _spread(values: Sequence[float], digits: int = 1) -> str:

@@ -8,9 +8,10 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import cpu
-from infra.native import parts, places
+from infra.native import processes
+from reconciliation import readers
 
-STEPS = ("decide", "tell", "store", "remember")  # the last one is the bff's
+STEPS = ("decide", "publish", "store", "remember")  # the last one is the bff's
 ROUND = "transaction_created"
 
 
@@ -40,9 +41,9 @@ class Meanwhile(NamedTuple):
 async def look() -> Look:
     """Now; the metrics are the bff's and the transactions worker's."""
     sums, counts = dict[str, float](), dict[str, float]()
-    worker = f"http://127.0.0.1:{parts.states()['transactions'].port}"
+    worker = f"http://127.0.0.1:{processes.states()['transactions'].port}"
     async with aiohttp.ClientSession(raise_for_status=True) as session:
-        for url in (places.bff_url(), worker):
+        for url in (readers.bff_url(), worker):
             async with session.get(f"{url}/metrics") as response:
                 read(await response.text(), sums, counts)
     return Look(time.monotonic(), cpu.used(), sums, counts)
@@ -51,7 +52,7 @@ async def look() -> Look:
 def read(text: str, sums: dict[str, float], counts: dict[str, float]) -> None:
     """Put what the text of /metrics says of steps and rounds into `sums` and `counts`."""
     for family in text_string_to_metric_families(text):
-        if family.name in ("payments_step_seconds", "payments_round_records"):
+        if family.name in ("payments_step_seconds", "payments_batch_records"):
             for sample in family.samples:
                 of = sample.labels.get("step") or sample.labels["topic"]
                 if sample.name.endswith("_sum"):

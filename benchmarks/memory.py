@@ -2,10 +2,10 @@
 
 import psutil
 
-from infra.native import parts
+from infra.native import processes
 
 
 def resident() -> dict[str, float]:
     """Megabytes (resident set) by process name."""
-    pids = {name: part.pid for name, part in parts.states().items() if part.pid}
+    pids = {name: part.pid for name, part in processes.states().items() if part.pid}
     return {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in pids.items()}

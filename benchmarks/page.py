@@ -62,14 +62,14 @@ def _spread(rounds: Sequence[float]) -> str:
 
 def _contexts(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Machine and versions; once for benchmarks that share them."""
-    told: dict[str, list[str]] = {}
+    published: dict[str, list[str]] = {}
     for name, result in results.items():
         rows = [[key, value] for key, value in {**result["machine"], **result["versions"]}.items()]
         load = next((row for row in rows if row[0].startswith("load")), None)
-        told.setdefault(table(("", ""), [row for row in rows if row is not load]), []).append(
+        published.setdefault(table(("", ""), [row for row in rows if row is not load]), []).append(
             f"{name} (load average before: {load[1] if load else 'unknown'})"
         )
-    return [f"\n{', '.join(names)}:\n\n{text}" for text, names in told.items()]
+    return [f"\n{', '.join(names)}:\n\n{text}" for text, names in published.items()]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

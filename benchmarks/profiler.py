@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.environment import VENV
 from benchmarks.stages import Stack
 from infra.native import orphans
-from infra.native.folders import ROOT
+from infra.native.paths import ROOT
 
 PROFILER = VENV / "bin" / "py-spy"
 RATE = 250  # looks a second

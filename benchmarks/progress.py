@@ -1,7 +1,6 @@
 """How far a worker is, ours or a peer: what its group has committed, and when."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,10 +10,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.traffic import CREATED
+from infra.native import ports
 
 DEAD_LETTERS = f"{CREATED}.dead_letter"
 GROUP = "transactions"
-BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
+BROKERS = ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
 EVERY = 0.05  # seconds between two looks; the worker commits every 0.25 s
 SESSION = 8.0  # seconds for which a group keeps the place of one that was killed
 

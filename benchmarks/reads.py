@@ -13,7 +13,7 @@ import aiohttp
 from benchmarks import cpu, stage
 from benchmarks.result import percentile
 from generator.client import PATH
-from infra.native import places
+from reconciliation import readers
 
 CLIENTS = (1, 8)
 WARM_UP = 50
@@ -135,7 +135,7 @@ async def _ask(
 
 
 async def _get(session: aiohttp.ClientSession, path: str) -> bytes:
-    async with session.get(places.bff_url() + PATH + path) as response:
+    async with session.get(readers.bff_url() + PATH + path) as response:
         response.raise_for_status()
         return await response.read()
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from benchmarks import decided, report, stage, start_up
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.start_up import Start
-from infra.native.folders import ROOT
-from infra.native.recovery import throw_away
+from infra.native.paths import ROOT
+from reconciliation.recovery import throw_away
 
 COMMANDS = {
     "replay into Cassandra": ("replay", "--into", "cassandra"),

@@ -19,7 +19,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.page import page
 from benchmarks.result import Figure, Result, number
 from benchmarks.stage import ready
-from infra.native.folders import CODE, STATE
+from infra.native.paths import CODE, STATE
 
 COMMITTED = Path(__file__).parent  # a full run's report
 QUICK = STATE / "benchmarks"  # a quick one's: good for a look, not for comparing
@@ -92,7 +92,7 @@ async def _bounded(minutes: float, what: str, work: Awaitable[T]) -> T:
         raise
 
 
-def tell_failed(name: str, quick: bool, said: str, why: str) -> None:
+def report_failed(name: str, quick: bool, said: str, why: str) -> None:
     """For a benchmark that could not say so itself."""
     keep(folder(quick), name, _failed(name, why) | _context(said))
 

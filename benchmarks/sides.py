@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import environment, progress, stage
 from infra.native import orphans
-from infra.native.folders import CODE, LOGS, ROOT
+from infra.native.paths import CODE, LOGS, ROOT
 
 TO_END = 20.0  # seconds; then it is killed
 
@@ -18,13 +18,13 @@ TO_END = 20.0  # seconds; then it is killed
 class Side(ABC):
     """One process that does the transactions worker's work.
 
-    `tells_once`: also after a kill. `batched`: it has batches, so that their size can be chosen. `trial`: as many
+    `publishes_once`: also after a kill. `batched`: it has batches, so that their size can be chosen. `trial`: as many
     transactions as it does in some seconds.
     """
 
     title: str
     group: str
-    tells_once: bool = True
+    publishes_once: bool = True
     batched: bool = True
     trial: int = 10_000
 

@@ -1,4 +1,4 @@
-"""The stack as a benchmark needs it: up in its two-worker form, without its generator's traffic."""
+"""The stack as a benchmark needs it: up in its two-worker mode, without its generator's traffic."""
 
 import os
 import shutil
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
-from infra.native import mutex, parts, procfile, stack, supervisor
-from infra.native.folders import ASIDE, DATA
+from infra.native import lockfile, processes, procfile, stack, supervisor
+from infra.native.paths import ASIDE, DATA
 
 FOR_ALL = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
 WORKER = "transactions"
@@ -18,7 +18,7 @@ def mend() -> None:
     """Whatever is missing is started, whatever is too much ended: one worker of each kind, and no generator."""
     if stack.is_up() and stack.current_scale() != 1:
         stack.scale(1)
-    stack.up(only=[name for name in procfile.names("two") if name != GENERATOR], form="two")
+    stack.up(only=[name for name in procfile.names("split") if name != GENERATOR], mode="split")
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def nothing_stored() -> Iterator[None]:
 
     Within `make bench` that is done once for all, and a benchmark begins by throwing away what the last one has left.
     """
-    with mutex.held(for_long=True), _laid_aside():
+    with lockfile.held(for_long=True), _laid_aside():
         yield
 
 
@@ -124,4 +124,4 @@ def kill(name: str) -> None:
 
 def last_words(name: str) -> str:
     """The end of a part's log, for a failure."""
-    return parts.last_words(name)
+    return processes.last_words(name)

@@ -54,13 +54,13 @@ STAGES = Parts(
             "grpc/",
             "google/",
         ),
-        "tell": (
+        "publish": (
             "app/messaging/codec.py:encode",
             "app/messaging/fenced_producer.py",
             "app/messaging/producer.py",
             "aiokafka/producer/",
-            "app/processing/pipeline.py:tell",
-            "app/processing/pipeline.py:_tell",
+            "app/processing/pipeline.py:publish",
+            "app/processing/pipeline.py:_publish",
         ),
         "store": (
             "app/stores/transactions_table.py",

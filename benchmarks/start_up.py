@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks import stage
 from benchmarks.result import Table, number
 from infra.native import stack
-from infra.native.folders import CODE
+from infra.native.paths import CODE
 
 WITHIN = 300.0
 READY = re.compile(r"^(\S+) ready after ([\d.]+) s$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Pipeline throughput: a backlog in Kafka until it is decided, told, stored and committed; ours and five peers'."""
+"""Pipeline throughput: a backlog in Kafka until decided, published, stored and committed; ours and five peers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from benchmarks.backlog import Run, through
 from benchmarks.comparison import Measured, result
 from benchmarks.result import Result
 from benchmarks.sides import OURS, SIDES
-from infra.native.recovery import empty_table
+from reconciliation.recovery import empty_table
 
 BATCHES = (2000, 5000)
 BATCH_KILLED = 500  # leaves room for a kill in the middle

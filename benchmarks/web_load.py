@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import environment
-from infra.native.folders import CODE
+from infra.native.paths import CODE
 
 SHOOT = CODE / "benchmarks" / "load" / "shoot.js"
 BEYOND = 30.0  # seconds a run may take longer than it was told
@@ -41,13 +41,20 @@ async def shoot(url: str, kind: Kind, connections: int, warm: float, seconds: fl
     wanted: dict[str, Any] = {"url": url + kind.path, "method": kind.method, "connections": connections}
     if kind.body is not None:
         wanted |= {"body": kind.body, "headers": {"content-type": "application/json"}}
-    told = await _run(json.dumps(wanted | {"warm": warm, "duration": warm + seconds}), warm + seconds)
-    statuses: dict[str, int] = told["statuses"]
+    published = await _run(json.dumps(wanted | {"warm": warm, "duration": warm + seconds}), warm + seconds)
+    statuses: dict[str, int] = published["statuses"]
     good = statuses.pop(str(kind.status), 0)
-    wrong = sum(statuses.values()) + told["errors"] + told["timeouts"]
-    if not told["answers"]:
-        raise SystemExit(f"{url} gave no answer to {kind.name}: {told}")
-    return Shot(told["answers"] / told["seconds"], told["p50"], told["p99"], told["most"], good, wrong)
+    wrong = sum(statuses.values()) + published["errors"] + published["timeouts"]
+    if not published["answers"]:
+        raise SystemExit(f"{url} gave no answer to {kind.name}: {published}")
+    return Shot(
+        published["answers"] / published["seconds"],
+        published["p50"],
+        published["p99"],
+        published["most"],
+        good,
+        wrong,
+    )
 
 
 async def _run(wanted: str, lasts: float) -> dict[str, Any]:
@@ -67,5 +74,5 @@ async def _run(wanted: str, lasts: float) -> dict[str, Any]:
             await process.wait()
     if process.returncode:
         raise SystemExit(f"autocannon ended with {process.returncode} (see above)")
-    told: dict[str, Any] = json.loads(out)
-    return told
+    published: dict[str, Any] = json.loads(out)
+    return published

@@ -13,8 +13,9 @@ import aiohttp
 
 from benchmarks import environment
 from generator.client import PATH
-from infra.native import orphans, places
-from infra.native.folders import CODE, ROOT
+from infra.native import orphans
+from infra.native.paths import CODE, ROOT
+from reconciliation import readers
 
 BFF, BARE, FASTAPI = "bff", "bare aiohttp handler", "FastAPI + aiokafka"
 PORTS = {BARE: 5091, FASTAPI: 5092}
@@ -27,7 +28,7 @@ async def all_sides(paths: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
     """The address of each side; the bare handler answers `paths` as the bff does now."""
     commands = {
         BARE: [
-            sys.executable, "-m", "benchmarks.peers.web_bare", str(PORTS[BARE]), places.bff_url(), *paths,
+            sys.executable, "-m", "benchmarks.peers.web_bare", str(PORTS[BARE]), readers.bff_url(), *paths,
         ],
         FASTAPI: [
             str(environment.PYTHON), "-m", "uvicorn", "benchmarks.peers.web_fastapi:app", "--port",
@@ -35,7 +36,7 @@ async def all_sides(paths: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
             "--http", "httptools",
         ],
     }  # fmt: skip
-    urls = {BFF: places.bff_url()} | {name: f"http://127.0.0.1:{port}" for name, port in PORTS.items()}
+    urls = {BFF: readers.bff_url()} | {name: f"http://127.0.0.1:{port}" for name, port in PORTS.items()}
     async with AsyncExitStack() as running:
         for name, command in commands.items():
             await running.enter_async_context(_process(name, command))

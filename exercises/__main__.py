@@ -18,9 +18,10 @@ from exercises import (
     replicas,
     worker,
 )
-from exercises.scene import Scene, say
-from infra.native import demo, stack
+from exercises.context import Context, say
+from infra.native import stack
 from infra.native.wording import Parser, WrongWord, run
+from reconciliation import demo
 
 EXERCISES = {
     1: cassandra_nodes,
@@ -37,21 +38,25 @@ EXERCISES = {
 
 def perform(number: int, *, control: bool, short: bool) -> bool:
     """One exercise, and the system as it was before, whatever happens; whether every promise was kept."""
-    exercise, scene = EXERCISES[number], Scene(control, short)
+    exercise, context = EXERCISES[number], Context(control, short)
     say(f"Exercise {number}. {indent(str(exercise.__doc__).strip(), '  ').strip()}")
     if control:
         say(f"\nCONTROL, it must fail: {exercise.CONTROL}")
     try:
-        exercise.run(scene)
+        exercise.run(context)
     except (Exception, SystemExit) as failure:  # noqa: BLE001  # the other exercises are run all the same
         traceback.print_exception(failure, limit=-3, file=sys.stdout)
-        scene.promise("it runs to its end", False, str(failure).partition("\n")[0] or type(failure).__name__)
+        context.promise(
+            "it runs to its end", False, str(failure).partition("\n")[0] or type(failure).__name__
+        )
     finally:
-        scene.acts.restore()
-    kept = scene.verdict(exercise.OLD)
-    broken = sum(not held for _, held, _ in scene.promises)
+        context.faults.restore()
+    kept = context.verdict(exercise.OLD)
+    broken = sum(not held for _, held, _ in context.promises)
     as_it_must = ", as a control must be" if control else ""
-    said = "every promise kept" if kept else f"BROKEN{as_it_must}: {broken} of {len(scene.promises)} promises"
+    said = (
+        "every promise kept" if kept else f"BROKEN{as_it_must}: {broken} of {len(context.promises)} promises"
+    )
     say(f"\nExercise {number}: {said}")
     return kept
 
@@ -71,9 +76,12 @@ def main() -> int:
     given = parser.parse_args()
     numbers = [given.number] if given.number else [*EXERCISES]
     outcomes = {}
-    with demo.running("two" if not stack.is_up() else "") as started, demo.no_other_traffic(started is None):
-        if stack.current_form() != "two":
-            raise SystemExit("the exercises need the form of two workers: make down, then try again")
+    with (
+        demo.running("split" if not stack.is_up() else "") as started,
+        demo.no_other_traffic(started is None),
+    ):
+        if stack.current_mode() != "split":
+            raise SystemExit("the exercises need split mode: make down, then try again")
         for number in numbers:
             outcomes[number] = perform(number, control=given.control, short=given.short)
             say()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from exercises import outcome, side_by_side
-from exercises.scene import Scene, say
+from exercises import checks, side_by_side
+from exercises.context import Context, say
 
 #: Seconds a POST may take while Kafka is dead: its bound of 2 s and a busy machine.
 MOST = 3.0
@@ -22,54 +22,56 @@ OLD = (
 )
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Kafka away; then both ways to do a POST, side by side."""
-    if scene.control:
-        scene.acts.replace("bff", command="faust -A exercises.controls.says_yes worker --loglevel info")
-    ids = _kafka_away(scene)
-    if not scene.control and not scene.short:
-        ids += side_by_side.run(scene)
-        ids += _lag(scene)
-    scene.count(ids)
+    if context.control:
+        context.faults.replace(
+            "bff", command="faust -A exercises.controls.fire_and_forget worker --loglevel info"
+        )
+    ids = _kafka_away(context)
+    if not context.control and not context.short:
+        ids += side_by_side.run(context)
+        ids += _lag(context)
+    context.count(ids)
 
 
-def _kafka_away(scene: Scene) -> list[str]:
-    scene.step("Kafka dies")
-    with scene.clients() as clients:
-        scene.watch(3)
-        died = scene.acts.die("kafka")
-        scene.watch(scene.seconds(12, 5))
-        dead = clients.posts(died + 1, scene.now() - MOST)
+def _kafka_away(context: Context) -> list[str]:
+    context.step("Kafka dies")
+    with context.clients() as clients:
+        context.watch(3)
+        died = context.faults.die("kafka")
+        context.watch(context.seconds(12, 5))
+        dead = clients.posts(died + 1, context.now() - MOST)
         gets = clients.reads(died)
-        if scene.control:
-            scene.acts.die("bff", shown=False)  # and with it the records that nobody but it has
-        scene.acts.back("kafka")
-        if scene.control:
-            scene.acts.back("bff")
-        back = scene.now()
-        scene.watch(6)
-        outcome.caught_up(scene, clients, "with Kafka back", since=back)
+        if context.control:
+            context.faults.die("bff", shown=False)  # and with it the records that nobody but it has
+        context.faults.back("kafka")
+        if context.control:
+            context.faults.back("bff")
+        back = context.now()
+        context.watch(6)
+        checks.caught_up(context, clients, "with Kafka back", since=back)
         after = clients.posts(back + 4)
-    outcome.in_the_log_all_the_same(clients)
+    checks.in_the_log_all_the_same(clients)
     slowest = max(answer.answered - answer.sent for answer in dead)
     words = dict(Counter(answer.status for answer in dead))
-    scene.promise("while Kafka is dead no POST is answered 201", set(words) == {503}, f"answers {words}")
-    scene.promise(f"each within {MOST:g} s", slowest < MOST, f"slowest {slowest:.2f} s")
-    scene.promise("GET works meanwhile", all(get.status == 200 for get in gets), f"{len(gets)} GETs")
+    context.promise("while Kafka is dead no POST is answered 201", set(words) == {503}, f"answers {words}")
+    context.promise(f"each within {MOST:g} s", slowest < MOST, f"slowest {slowest:.2f} s")
+    context.promise("GET works meanwhile", all(get.status == 200 for get in gets), f"{len(gets)} GETs")
     taken = sum(answer.status == 201 for answer in after)
-    scene.promise("POSTs are taken again once it is back", taken > 0, f"{taken} of {len(after)} after 4 s")
+    context.promise("POSTs are taken again once it is back", taken > 0, f"{taken} of {len(after)} after 4 s")
     return clients.ids
 
 
-def _lag(scene: Scene) -> list[str]:
-    scene.step("The worker is stopped for 5 s under 100 POSTs a second: the lag grows, and falls")
-    with scene.clients(rate=100) as clients:
-        scene.watch(1)
-        scene.acts.stop("transactions")
-        scene.watch(5)
-        scene.acts.back("transactions")
-        outcome.caught_up(scene, clients, "with the worker back")
-        scene.watch(2)
+def _lag(context: Context) -> list[str]:
+    context.step("The worker is stopped for 5 s under 100 POSTs a second: the lag grows, and falls")
+    with context.clients(rate=100) as clients:
+        context.watch(1)
+        context.faults.stop("transactions")
+        context.watch(5)
+        context.faults.back("transactions")
+        checks.caught_up(context, clients, "with the worker back")
+        context.watch(2)
     most = max(lag for _, lag in clients.lags if lag is not None)
     say(f"  the lag was {most} at most")
     return clients.ids

@@ -14,8 +14,8 @@ from typing import Any
 import fastavro
 
 from exercises import formats
+from exercises.context import Context, say
 from exercises.registry import subject
-from exercises.scene import Scene, say
 
 CONTROL = "the subject's compatibility is NONE: the registry takes every schema."
 OLD = "an essay"
@@ -37,22 +37,22 @@ CHANGES: dict[str, tuple[Callable[[Fields], Fields], bool]] = {
 }
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Measure, then change."""
-    scene.step("Bytes and time")
+    context.step("Bytes and time")
     found = formats.compare([formats.avro(), formats.json_text()])
-    scene.promise(
+    context.promise(
         "Avro needs about half of JSON's bytes",
         found["Avro"].size < 0.6 * found["JSON"].size,
         f"{found['Avro'].size:.0f} against {found['JSON'].size:.0f}",
     )
-    compatibility = "NONE" if scene.control else "BACKWARD_TRANSITIVE"
-    _avro(scene, compatibility)
-    _json(scene)
+    compatibility = "NONE" if context.control else "BACKWARD_TRANSITIVE"
+    _avro(context, compatibility)
+    _json(context)
 
 
-def _avro(scene: Scene, compatibility: str) -> None:
-    scene.step(f"Avro: six changes, each asked of the registry ({compatibility}), then made")
+def _avro(context: Context, compatibility: str) -> None:
+    context.step(f"Avro: six changes, each asked of the registry ({compatibility}), then made")
     schema, record = formats.avro_schema(), formats.records(1)[0]
     written = formats.write_avro(fastavro.parse_schema(dict(schema)), record)
     with subject(SUBJECT, "AVRO", json.dumps(schema), compatibility) as versions:
@@ -65,7 +65,7 @@ def _avro(scene: Scene, compatibility: str) -> None:
                 say(f"  {'':<31} {said[:110]}")
             if taken:
                 versions.forget_newest()
-            scene.promise(
+            context.promise(
                 f"Avro, {change}: the registry {'takes' if readable else 'refuses'} it, and rightly",
                 taken == readable == reads,
             )
@@ -81,8 +81,8 @@ def _read_avro(written: bytes, old: Any, new: Any) -> tuple[bool, str]:
     return True, f"reads {_seen(read)}"
 
 
-def _json(scene: Scene) -> None:
-    scene.step("JSON: the same changes made by the producer; the consumer is not told")
+def _json(context: Context) -> None:
+    context.step("JSON: the same changes made by the producer; the consumer is not told")
     wrong = []
     for change, (changed, _) in CHANGES.items():
         record = formats.records(1)[0]
@@ -94,7 +94,7 @@ def _json(scene: Scene) -> None:
         except KeyError as failure:
             seen = f"KeyError {failure}, when a consumer reads it"
         say(f"  {change:<31} sent, nobody refuses   consumer: {seen[:90]}")
-    scene.promise("JSON lets a wrong value through without an error", bool(wrong), ", ".join(wrong))
+    context.promise("JSON lets a wrong value through without an error", bool(wrong), ", ".join(wrong))
 
 
 def _as_producer(record: dict[str, Any], fields: Fields) -> dict[str, Any]:

@@ -9,42 +9,44 @@ from __future__ import annotations
 
 import re
 
-from exercises import commands, outcome
-from exercises.scene import Scene, say
+from exercises import checks, commands
+from exercises.context import Context, say
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 CONTROL = "the transactions worker gives a step up after ten more tries, instead of holding its place."
 OLD = "registered and read with 1 or 2 of 3 dead; all 3 dead: 24 of 24 and 45 of 45 lost for good"
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Kill, watch, revive, count."""
-    acts = scene.acts
-    if scene.control:
-        acts.replace("transactions", command="faust -A exercises.controls.gives_up worker --loglevel info")
-    with scene.clients() as clients:
-        scene.watch(2)
+    faults = context.faults
+    if context.control:
+        faults.replace(
+            "transactions", command="faust -A exercises.controls.bounded_retries worker --loglevel info"
+        )
+    with context.clients() as clients:
+        context.watch(2)
         for count, node in enumerate(NODES, 1):
-            scene.step(f"{count} of 3 Cassandra nodes dead: {node} dies")
+            context.step(f"{count} of 3 Cassandra nodes dead: {node} dies")
             when = f"with {count} of 3 nodes dead"
-            died = acts.die(node, shown=False)
-            post = acts.client_now()
+            died = faults.die(node, shown=False)
+            post = faults.client_now()
             if count < len(NODES):
-                outcome.decided(scene, post, when)
-            scene.watch(max(0.0, died + scene.seconds(8, 4) - scene.now()))
-            outcome.served(scene, clients, died, when)
-        scene.step("All three are started again")
-        acts.back(*NODES)
-        outcome.caught_up(scene, clients, "with the nodes back")
-    scene.count(clients.ids)
-    if not scene.control:
-        _made_whole(scene, clients.began)
+                checks.decided(context, post, when)
+            context.watch(max(0.0, died + context.seconds(8, 4) - context.now()))
+            checks.served(context, clients, died, when)
+        context.step("All three are started again")
+        faults.back(*NODES)
+        checks.caught_up(context, clients, "with the nodes back")
+    context.count(clients.ids)
+    if not context.control:
+        _made_whole(context, clients.began)
 
 
-def _made_whole(scene: Scene, began: float) -> None:
+def _made_whole(context: Context, began: float) -> None:
     """What the dead nodes missed is written again, at consistency ALL."""
-    scene.step("The revived nodes are made whole from the log: make replay")
+    context.step("The revived nodes are made whole from the log: make replay")
     code, said = commands.faust("replay", "--into", "cassandra", "--since", commands.seconds_since(began))
     say("".join(f"  {line}\n" for line in said.splitlines()[-2:]).rstrip())
     whole = re.search(r"rows are on all their replicas", said) is not None
-    scene.promise("every row is on all three nodes again", code == 0 and whole)
+    context.promise("every row is on all three nodes again", code == 0 and whole)

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from exercises.scene import say
-from infra.native.folders import ROOT
+from exercises.context import say
+from infra.native.paths import ROOT
 
 
 def faust(*arguments: str) -> tuple[int, str]:

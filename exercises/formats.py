@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import fastavro
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from exercises.scene import say
+from exercises.context import say
 from generator.traffic import transactions
-from infra.native.folders import CODE
+from infra.native.paths import CODE
 
 AVRO = CODE / "schemas" / "avro" / "transaction_created.avsc"
 PROTO = CODE / "schemas" / "proto" / "transaction_created.proto"

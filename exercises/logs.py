@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.native.folders import LOGS
+from infra.native.paths import LOGS
 
 
 class Log:

@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc
 
-from infra.native import places, ports
+from infra.native import ports
+from reconciliation import readers
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
 
@@ -21,7 +22,7 @@ async def asked_for(ids: Collection[str]) -> dict[str, Fields]:
     """The fields of each transaction, as its client sent them."""
     wanted = frozenset(ids)
     return {
-        record["transaction_id"]: record async for record in places.records("transaction_created", wanted)
+        record["transaction_id"]: record async for record in readers.records("transaction_created", wanted)
     }
 
 

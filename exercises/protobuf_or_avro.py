@@ -14,8 +14,8 @@ from typing import Any
 import fastavro
 
 from exercises import formats
+from exercises.context import Context, say
 from exercises.registry import subject
-from exercises.scene import Scene, say
 
 CONTROL = "the subject's compatibility is NONE: the registry takes every message."
 OLD = "an essay"
@@ -58,21 +58,21 @@ CHANGES: dict[str, tuple[Callable[[str], str], str]] = {
 TAKEN = {"add a field", "remove a field, reserve its number"}
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Measure, then change."""
-    scene.step("Bytes and time")
+    context.step("Bytes and time")
     found = formats.compare([formats.protobuf(), formats.avro(), formats.json_text()])
-    scene.promise(
+    context.promise(
         "Avro is the smallest, Protobuf near it, JSON far behind",
         found["Avro"].size < found["Protobuf"].size < 0.75 * found["JSON"].size,
         ", ".join(f"{name} {one.size:.0f}" for name, one in found.items()),
     )
-    _protobuf(scene, "NONE" if scene.control else "BACKWARD_TRANSITIVE")
-    _avro(scene)
+    _protobuf(context, "NONE" if context.control else "BACKWARD_TRANSITIVE")
+    _avro(context)
 
 
-def _protobuf(scene: Scene, compatibility: str) -> None:
-    scene.step(f"Protobuf: changes asked of the registry ({compatibility}), then made")
+def _protobuf(context: Context, compatibility: str) -> None:
+    context.step(f"Protobuf: changes asked of the registry ({compatibility}), then made")
     old = formats.PROTO.read_text()
     record = formats.records(1)[0]
     written = formats.message_class(old)(**record).SerializeToString()
@@ -85,11 +85,11 @@ def _protobuf(scene: Scene, compatibility: str) -> None:
             say(
                 f"  {change:<35} registry: {'taken  ' if taken else 'refused'}  old message: {outcome}, {seen}"
             )
-            scene.promise(
+            context.promise(
                 f"Protobuf, {change}: the registry {'takes' if change in TAKEN else 'refuses'} it",
                 taken == (change in TAKEN),
             )
-            scene.promise(f"Protobuf, {change}: an old message is read {expected}", outcome == expected)
+            context.promise(f"Protobuf, {change}: an old message is read {expected}", outcome == expected)
 
 
 def _read_protobuf(written: bytes, proto: str, record: Mapping[str, Any]) -> tuple[str, str]:
@@ -104,8 +104,8 @@ def _read_protobuf(written: bytes, proto: str, record: Mapping[str, Any]) -> tup
     return ("right" if right else "wrong"), seen
 
 
-def _avro(scene: Scene) -> None:
-    scene.step("Avro: the same two that Protobuf read wrongly or lost")
+def _avro(context: Context) -> None:
+    context.step("Avro: the same two that Protobuf read wrongly or lost")
     schema, record = formats.avro_schema(), formats.records(1)[0]
     writer = fastavro.parse_schema(dict(schema), named_schemas={})
     written = formats.write_avro(writer, record)
@@ -113,14 +113,14 @@ def _avro(scene: Scene) -> None:
     retyped = {**schema, "fields": [_as_text(field) for field in schema["fields"]]}
     read = formats.read_avro(written, writer, fastavro.parse_schema(reordered, named_schemas={}))
     say(f"  latitude and longitude change places: latitude {read['latitude']:.3f}, as it was")
-    scene.promise("Avro, two fields change places: read by name, rightly", read == record)
+    context.promise("Avro, two fields change places: read by name, rightly", read == record)
     try:
         formats.read_avro(written, writer, fastavro.parse_schema(retyped, named_schemas={}))
         said = "nothing"
     except Exception as failure:  # noqa: BLE001  # whatever the library makes of it is what is shown
         said = type(failure).__name__
     say(f"  long to string: {said}")
-    scene.promise("Avro, long to string: an error, no wrong value", said != "nothing", said)
+    context.promise("Avro, long to string: an error, no wrong value", said != "nothing", said)
 
 
 def _as_text(field: Schema) -> Schema:

@@ -10,9 +10,9 @@ import asyncio
 import threading
 from collections import Counter
 
-from exercises import calling, outcome
-from exercises.calling import Calls
-from exercises.scene import Scene, say
+from exercises import checks, grpc_load
+from exercises.context import Context, say
+from exercises.grpc_load import Calls
 from infra.native import ports
 
 DEAD, OTHER = "antifraud-1", "antifraud-2"
@@ -23,50 +23,50 @@ CONTROL = "an Envoy that does not retry, checks no health and takes no replica o
 OLD = "an essay; it wished for a proxy that knows who is down"
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Latency, share, failover, rate."""
-    if scene.control:
-        scene.acts.replace("envoy", command="python -m exercises.controls.bare_envoy")
+    if context.control:
+        context.faults.replace("envoy", command="python -m exercises.controls.bare_envoy")
     direct, envoy = (str(ports.endpoints(name)[0]) for name in (DEAD, "envoy"))
-    _latency(scene, direct, envoy)
-    with scene.clients(rate=10) as clients:
-        scene.watch(1)
-        _failover(scene, direct, envoy)
-        outcome.caught_up(scene, clients, "at the end")
-    if not scene.short:
-        _rates(scene, direct, envoy)
-    scene.count(clients.ids)
+    _latency(context, direct, envoy)
+    with context.clients(rate=10) as clients:
+        context.watch(1)
+        _failover(context, direct, envoy)
+        checks.caught_up(context, clients, "at the end")
+    if not context.short:
+        _rates(context, direct, envoy)
+    context.count(clients.ids)
 
 
-def _latency(scene: Scene, direct: str, envoy: str) -> None:
-    scene.step("One call after another: what Envoy adds, and who answers")
-    count = int(scene.seconds(500, 200))
-    asyncio.run(calling.one_after_another(envoy, 20))  # connections are made
-    near = asyncio.run(calling.one_after_another(direct, count))
-    far = asyncio.run(calling.one_after_another(envoy, count))
+def _latency(context: Context, direct: str, envoy: str) -> None:
+    context.step("One call after another: what Envoy adds, and who answers")
+    count = int(context.seconds(500, 200))
+    asyncio.run(grpc_load.one_after_another(envoy, 20))  # connections are made
+    near = asyncio.run(grpc_load.one_after_another(direct, count))
+    far = asyncio.run(grpc_load.one_after_another(envoy, count))
     for name, calls in ((f"direct to {DEAD}", near), ("through Envoy", far)):
         say(f"  {name:<22}p50 {calls.took(50):5.2f} ms   p99 {calls.took(99):6.2f} ms   {dict(calls.shares)}")
     say(f"  Envoy adds {far.took(50) - near.took(50):.2f} ms at p50")
     least = min(far.shares.get(name, 0) for name in (DEAD, OTHER))
-    scene.promise(
+    context.promise(
         "through Envoy both replicas answer, each 40 % or more",
         least >= 0.4 * len(far),
         str(dict(far.shares)),
     )
 
 
-def _failover(scene: Scene, direct: str, envoy: str) -> None:
-    scene.step(f"{RATE:.0f} calls a second on each way; {DEAD} dies")
+def _failover(context: Context, direct: str, envoy: str) -> None:
+    context.step(f"{RATE:.0f} calls a second on each way; {DEAD} dies")
     with _Asked(direct) as near, _Asked(envoy) as far:
-        began = scene.now()
-        scene.watch(3)
-        died = scene.acts.die(DEAD)
-        scene.watch(scene.seconds(6, 4))
-        ended = scene.now()
-        scene.acts.back(DEAD)
-        back = scene.now()
-        shares = _share_again(scene, far.calls)
-        seconds = int(scene.now() - began)
+        began = context.now()
+        context.watch(3)
+        died = context.faults.die(DEAD)
+        context.watch(context.seconds(6, 4))
+        ended = context.now()
+        context.faults.back(DEAD)
+        back = context.now()
+        shares = _share_again(context, far.calls)
+        seconds = int(context.now() - began)
     lasted = f"from {died - began:.1f} s until it was ready at {back - began:.1f} s"
     say(f"  the calls, a line a second from their own beginning on; {DEAD} was away {lasted}")
     for second in range(seconds):
@@ -75,28 +75,28 @@ def _failover(scene: Scene, direct: str, envoy: str) -> None:
     for name, calls in zip(("direct channel", "through Envoy"), gone, strict=True):
         say(f"  while it was dead, {name:<15} {calls.failed} of {len(calls)} failed; {dict(calls.shares)}")
     say(f"  slowest call through Envoy {gone[1].took(100):.0f} ms")
-    scene.promise("on the direct channel the calls fail", gone[0].failed > 0.8 * len(gone[0]))
-    scene.promise(
+    context.promise("on the direct channel the calls fail", gone[0].failed > 0.8 * len(gone[0]))
+    context.promise(
         "through Envoy no call fails",
         not far.calls.failed and len(gone[1]) > 0,
         f"{far.calls.failed} of {len(far.calls)}",
     )
-    scene.promise(
+    context.promise(
         f"{DEAD} has its share again when it is back: more than a tenth in a second",
         share_of(DEAD, shares) > SHARE,
         str(dict(shares)),
     )
 
 
-def _share_again(scene: Scene, calls: Calls) -> Counter[str]:
+def _share_again(context: Context, calls: Calls) -> Counter[str]:
     """Wait, for some time, until the one that was dead answers more than a tenth; who answered in the last second."""
-    ends = scene.now() + BACK_WITHIN
+    ends = context.now() + BACK_WITHIN
     while True:
-        scene.watch(1)
-        now = scene.now()
+        context.watch(1)
+        now = context.now()
         shares = calls.between(now - 1, now).shares
         if share_of(DEAD, shares) > SHARE or now > ends:
-            scene.watch(1)  # the table's last second is a whole one of that time
+            context.watch(1)  # the table's last second is a whole one of that time
             return shares
 
 
@@ -133,20 +133,20 @@ class _Asked:
         self._thread.join(10)
 
     def _run(self) -> None:
-        asking = calling.at_a_rate(self._address, RATE, self._enough, self.calls)
+        asking = grpc_load.at_a_rate(self._address, RATE, self._enough, self.calls)
         self._loop.run_until_complete(asking)
 
 
-def _rates(scene: Scene, direct: str, envoy: str) -> None:
-    scene.step("32 calls at a time: how many a second")
+def _rates(context: Context, direct: str, envoy: str) -> None:
+    context.step("32 calls at a time: how many a second")
     _rate("direct, one replica", direct)
     _rate("Envoy, two replicas", envoy)
-    scene.acts.die(DEAD, shown=False)
-    scene.watch(2)
+    context.faults.die(DEAD, shown=False)
+    context.watch(2)
     _rate("Envoy, one replica", envoy)
-    scene.acts.back(DEAD)
+    context.faults.back(DEAD)
 
 
 def _rate(name: str, address: str) -> None:
-    calls, rate = asyncio.run(calling.many_at_a_time(address, 3))
+    calls, rate = asyncio.run(grpc_load.many_at_a_time(address, 3))
     say(f"  {name:<22}{rate:6.0f} a second, {calls.failed} failed, p99 {calls.took(99):.0f} ms")

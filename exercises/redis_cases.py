@@ -12,13 +12,13 @@ from contextlib import contextmanager
 
 from redis import Redis
 
-from exercises import outcome
-from exercises.clients import Clients
-from exercises.ledger import LISTED, Get
-from exercises.relay import Relay
-from exercises.scene import Scene, say
+from exercises import checks
+from exercises.context import Context, say
+from exercises.load_client import LoadClient
+from exercises.recorded_calls import LISTED, Get
+from exercises.tcp_proxy import TcpProxy
 from infra.native import ports
-from infra.native.summary import percentile
+from reconciliation.summary import percentile
 
 CONTROL = "the bff reads Redis alone: no Cassandra behind it, no sign of completeness, no refill."
 OLD = (
@@ -31,109 +31,109 @@ OLD = (
 MOST, HALF_UNDER = 1.0, 0.2
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """The four cases, one after the other, under load."""
-    with Relay(ports.endpoints("redis")[0]) as relay:
-        command = "faust -A exercises.controls.redis_alone worker --loglevel info" if scene.control else None
-        scene.step("The bff talks to Redis through a relay that can fall silent")
-        address = {"REDIS_URL": f"redis://127.0.0.1:{relay.port}/0"}
-        scene.acts.replace("bff", settings=address, command=command)
-        with scene.clients() as clients:
-            scene.watch(scene.seconds(8, 2))
-            _until_a_list_is_full(scene, clients)
-            _refused(scene, clients)
-            _silent(scene, clients, relay)
-            _hung(scene, clients)
-            _empty(scene, clients)
-            outcome.caught_up(scene, clients, "at the end")
-        scene.count(clients.ids)
-        scene.acts.restore()  # the bff ends before its relay does
+    with TcpProxy(ports.endpoints("redis")[0]) as tcp_proxy:
+        command = "faust -A exercises.controls.redis_only worker --loglevel info" if context.control else None
+        context.step("The bff talks to Redis through a relay that can fall silent")
+        address = {"REDIS_URL": f"redis://127.0.0.1:{tcp_proxy.port}/0"}
+        context.faults.replace("bff", settings=address, command=command)
+        with context.clients() as clients:
+            context.watch(context.seconds(8, 2))
+            _until_a_list_is_full(context, clients)
+            _refused(context, clients)
+            _silent(context, clients, tcp_proxy)
+            _hung(context, clients)
+            _empty(context, clients)
+            checks.caught_up(context, clients, "at the end")
+        context.count(clients.ids)
+        context.faults.restore()  # the bff ends before its relay does
 
 
-def _until_a_list_is_full(scene: Scene, clients: Clients, within: float = 30.0) -> None:
+def _until_a_list_is_full(context: Context, clients: LoadClient, within: float = 30.0) -> None:
     """Where nothing was stored before: some seconds."""
-    ends = scene.now() + within
-    while scene.now() < ends and clients.gets[-1].length < LISTED:
-        scene.watch(0.2)
+    ends = context.now() + within
+    while context.now() < ends and clients.gets[-1].length < LISTED:
+        context.watch(0.2)
 
 
-def _refused(scene: Scene, clients: Clients) -> None:
-    scene.step("Refused: Redis dies")
-    died = scene.acts.die("redis")
-    with _case(scene, clients, "refused", died):
-        scene.watch(scene.seconds(6, 3))
-    scene.acts.back("redis")
-    _redis_again(scene, clients, "after it was refused")
+def _refused(context: Context, clients: LoadClient) -> None:
+    context.step("Refused: Redis dies")
+    died = context.faults.die("redis")
+    with _case(context, clients, "refused", died):
+        context.watch(context.seconds(6, 3))
+    context.faults.back("redis")
+    _redis_again(context, clients, "after it was refused")
 
 
-def _silent(scene: Scene, clients: Clients, relay: Relay) -> None:
-    scene.step("Silent: the relay takes connections and bytes and passes nothing on")
-    since = scene.now()
-    relay.fall_silent()
-    scene.acts.client_now()
-    with _case(scene, clients, "silent", since):
-        scene.watch(scene.seconds(6, 3))
-    relay.speak()
-    _redis_again(scene, clients, "after it was silent")
+def _silent(context: Context, clients: LoadClient, tcp_proxy: TcpProxy) -> None:
+    context.step("Silent: the relay takes connections and bytes and passes nothing on")
+    since = context.now()
+    tcp_proxy.fall_silent()
+    context.faults.client_now()
+    with _case(context, clients, "silent", since):
+        context.watch(context.seconds(6, 3))
+    tcp_proxy.speak()
+    _redis_again(context, clients, "after it was silent")
 
 
-def _hung(scene: Scene, clients: Clients) -> None:
-    scene.step("Hung: Redis is stopped by SIGSTOP")
-    since = scene.acts.hang("redis")
-    with _case(scene, clients, "hung", since):
-        scene.watch(scene.seconds(6, 3))
-    scene.acts.back("redis")
-    _redis_again(scene, clients, "after it hung")
+def _hung(context: Context, clients: LoadClient) -> None:
+    context.step("Hung: Redis is stopped by SIGSTOP")
+    since = context.faults.hang("redis")
+    with _case(context, clients, "hung", since):
+        context.watch(context.seconds(6, 3))
+    context.faults.back("redis")
+    _redis_again(context, clients, "after it hung")
 
 
-def _empty(scene: Scene, clients: Clients) -> None:
-    scene.step("Back but empty: Redis dies, comes back, and its data are gone (FLUSHALL)")
-    since = scene.acts.die("redis", shown=False)
-    scene.acts.back("redis")
+def _empty(context: Context, clients: LoadClient) -> None:
+    context.step("Back but empty: Redis dies, comes back, and its data are gone (FLUSHALL)")
+    since = context.faults.die("redis", shown=False)
+    context.faults.back("redis")
     host, port = ports.endpoints("redis")[0]
     Redis(host=host, port=port).flushall()
-    scene.acts.client_now()
-    _redis_again(scene, clients, "after it was empty")
-    _never_short(scene, clients.reads(since), "empty")
+    context.faults.client_now()
+    _redis_again(context, clients, "after it was empty")
+    _never_short(context, clients.reads(since), "empty")
 
 
 @contextmanager
-def _case(scene: Scene, clients: Clients, case: str, since: float) -> Iterator[None]:
+def _case(context: Context, clients: LoadClient, case: str, since: float) -> Iterator[None]:
     """While it lasts, and then what the GETs of that time were like."""
     yield
     gets = clients.reads(since)
-    outcome.served(scene, clients, since, f"Redis {case}")
+    checks.served(context, clients, since, f"Redis {case}")
     later = [get.took for get in gets if get.sent > since + 1] or [0.0]
     slowest, half, p99 = max(get.took for get in gets), percentile(later, 50), percentile(later, 99)
     posts = [answer.answered - answer.sent for answer in clients.posts(since)]
     most, half_under = max(MOST, 2 * max(posts)), max(HALF_UNDER, 5 * percentile(posts, 50))
     say(f"  GET: slowest {slowest * 1000:.0f} ms; then p50 {half * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms")
-    scene.promise(
+    context.promise(
         f"Redis {case}: nobody waits for it",
         any(get.status == 200 for get in gets) and slowest < most and half < half_under,
         f"slowest GET {slowest * 1000:.0f} ms of {most * 1000:.0f} allowed, "
         f"then p50 {half * 1000:.0f} ms of {half_under * 1000:.0f}",
     )
-    _never_short(scene, gets, case)
+    _never_short(context, gets, case)
 
 
-def _never_short(scene: Scene, gets: list[Get], case: str) -> None:
+def _never_short(context: Context, gets: list[Get], case: str) -> None:
     lists = [get for get in gets if get.status == 200]
     short = [get for get in lists if get.length < LISTED]
     unsaid = [get for get in lists if get.source == "cassandra" and not get.may_lack]
-    scene.promise(
+    context.promise(
         f"Redis {case}: every list is whole ({LISTED} entries), and says when pending ones may be missing",
         bool(lists) and not short and not unsaid,
         f"{len(short)} short lists of {len(lists)}",
     )
 
 
-def _redis_again(scene: Scene, clients: Clients, when: str, within: float = 90.0) -> None:
+def _redis_again(context: Context, clients: LoadClient, when: str, within: float = 90.0) -> None:
     """GET comes from Redis again, by itself."""
-    began = scene.now()
-    while scene.now() < began + within:
-        scene.watch(0.2)
+    began = context.now()
+    while context.now() < began + within:
+        context.watch(0.2)
         if any(get.source == "redis" for get in clients.reads(began)):
             break
-    took = scene.now() - began
-    scene.promise(f"GET comes from Redis again {when}", took < within, f"{took:.1f} s")
+    took = context.now() - began
+    context.promise(f"GET comes from Redis again {when}", took < within, f"{took:.1f} s")

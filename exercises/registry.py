@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from infra.native import ports
+
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
     """Status and answer."""
-    base = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+    base = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
     try:

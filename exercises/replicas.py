@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from exercises import commands, model, outcome
-from exercises.clients import Clients
-from exercises.scene import Scene, say
-from infra.native import places
+from exercises import checks, commands, model
+from exercises.context import Context, say
+from exercises.load_client import LoadClient
+from reconciliation import readers
 
 REPLICAS = ("antifraud-1", "antifraud-2")
 UNAVAILABLE = "antifraud_unavailable"
@@ -21,82 +21,82 @@ CONTROL = "Envoy neither retries nor checks health, and the worker does not try 
 OLD = "one of two dead: 53 of 100 rejected, 50 of them never assessed; both dead: all rejected"
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Kill one, then both; count; put right; compare with the model."""
-    if scene.control:
-        scene.acts.replace("envoy", command="python -m exercises.controls.bare_envoy")
-        scene.acts.replace("transactions", settings={"ASSESS_PATIENCE": "0.01"})
-    with scene.clients() as clients:
-        scene.watch(2)
-        _one_dead(scene, clients)
-        _both_dead(scene, clients)
-        outcome.caught_up(scene, clients, "with both replicas back")
-    scene.count(clients.ids)
-    if not scene.control:
-        _put_right(scene, clients.ids)
-        _as_the_model_says(scene, clients.ids)
+    if context.control:
+        context.faults.replace("envoy", command="python -m exercises.controls.bare_envoy")
+        context.faults.replace("transactions", settings={"ANTIFRAUD_RETRY_TIMEOUT": "0.01"})
+    with context.clients() as clients:
+        context.watch(2)
+        _one_dead(context, clients)
+        _both_dead(context, clients)
+        checks.caught_up(context, clients, "with both replicas back")
+    context.count(clients.ids)
+    if not context.control:
+        _put_right(context, clients.ids)
+        _as_the_model_says(context, clients.ids)
 
 
-def _one_dead(scene: Scene, clients: Clients) -> None:
-    scene.step("One replica dies")
-    died = scene.acts.die("antifraud-1")
-    scene.watch(scene.seconds(8, 4))
-    alone = scene.now()
-    outcome.served(scene, clients, died, "with one replica dead")
-    scene.acts.back("antifraud-1")
+def _one_dead(context: Context, clients: LoadClient) -> None:
+    context.step("One replica dies")
+    died = context.faults.die("antifraud-1")
+    context.watch(context.seconds(8, 4))
+    alone = context.now()
+    checks.served(context, clients, died, "with one replica dead")
+    context.faults.back("antifraud-1")
     ids = [a.transaction_id for a in clients.posts(died, alone) if a.transaction_id]
     falsely = _unassessed(ids)
     say(f"  posted while it was dead: {len(ids)}, of them rejected without an assessment: {len(falsely)}")
-    scene.promise(
+    context.promise(
         "with one replica dead nobody is rejected without an assessment",
         bool(ids) and not falsely,
         f"{len(falsely)} of {len(ids)}",
     )
 
 
-def _both_dead(scene: Scene, clients: Clients) -> None:
-    scene.step("Both replicas die")
-    died = scene.acts.die(*REPLICAS)
-    scene.watch(scene.seconds(10, 7))
-    outcome.served(scene, clients, died, "with both replicas dead")
-    scene.acts.back(*REPLICAS)
+def _both_dead(context: Context, clients: LoadClient) -> None:
+    context.step("Both replicas die")
+    died = context.faults.die(*REPLICAS)
+    context.watch(context.seconds(10, 7))
+    checks.served(context, clients, died, "with both replicas dead")
+    context.faults.back(*REPLICAS)
 
 
 def _unassessed(ids: Collection[str]) -> list[str]:
     """Those whose newest verdict is a rejection for want of an assessment."""
-    told = asyncio.run(places.told(ids))
-    return [id_ for id_, verdicts in told.items() if verdicts[-1].reason == UNAVAILABLE]
+    published = asyncio.run(readers.published(ids))
+    return [id_ for id_, verdicts in published.items() if verdicts[-1].reason == UNAVAILABLE]
 
 
-def _put_right(scene: Scene, ids: Collection[str]) -> None:
-    scene.step("What nobody could assess is put right: make reassess")
+def _put_right(context: Context, ids: Collection[str]) -> None:
+    context.step("What nobody could assess is put right: make reassess")
     before = _unassessed(ids)
     say(f"  rejected with reason {UNAVAILABLE}: {len(before)}")
     code, said = commands.faust("reassess")
     say(f"  {said.strip().splitlines()[-1]}")
     after = _unassessed(ids)
-    scene.promise(
+    context.promise(
         "reassess gives each of those a verdict of the model",
         code == 0 and bool(before) and not after,
         f"{len(before)} before, {len(after)} after",
     )
 
 
-def _as_the_model_says(scene: Scene, ids: Collection[str]) -> None:
-    scene.step("Every verdict beside the answer of each replica, asked directly for the same fields")
-    asked, told = asyncio.run(_fields_and_verdicts(ids))
+def _as_the_model_says(context: Context, ids: Collection[str]) -> None:
+    context.step("Every verdict beside the answer of each replica, asked directly for the same fields")
+    asked, published = asyncio.run(_fields_and_verdicts(ids))
     for replica in REPLICAS:
         said = model.answers(replica, asked)
-        differing = [id_ for id_, verdicts in told.items() if verdicts[-1].status != said[id_]]
+        differing = [id_ for id_, verdicts in published.items() if verdicts[-1].status != said[id_]]
         say(f"  {replica}: {len(said)} asked, {len(differing)} differ")
-        scene.promise(
+        context.promise(
             f"every verdict is {replica}'s own answer",
-            len(told) == len(said) and not differing,
+            len(published) == len(said) and not differing,
             f"{len(differing)} of {len(said)} differ",
         )
 
 
 async def _fields_and_verdicts(
     ids: Collection[str],
-) -> tuple[dict[str, model.Fields], dict[str, list[places.Verdict]]]:
-    return await model.asked_for(ids), await places.told(ids)
+) -> tuple[dict[str, model.Fields], dict[str, list[readers.Verdict]]]:
+    return await model.asked_for(ids), await readers.published(ids)

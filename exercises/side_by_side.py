@@ -1,7 +1,7 @@
 """The second part of exercise 5: the same POST, synchronous and asynchronous, side by side.
 
 Both are asked by the same client with the same number of POSTs at a time, one after the other, and both store the
-row. Beyond that the asynchronous one tells the verdict and keeps Redis, on the same cores: so who used them is shown.
+row. Beyond that the asynchronous one publishes the verdict and keeps Redis, on the same cores: so who used them is shown.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from benchmarks import cpu
-from exercises import measuring
-from exercises.measuring import Posted
-from exercises.scene import Scene, say
+from exercises import http_load
+from exercises.context import Context, say
+from exercises.http_load import Posted
 from exercises.wrapping import wrapped
-from infra.native import places, probes
-from infra.native.folders import LOGS, ROOT
+from infra.native import ports, probes
+from infra.native.paths import LOGS, ROOT
 from infra.native.ports import Endpoint
-from infra.native.summary import percentile
+from reconciliation import readers
+from reconciliation.summary import percentile
 
 PORT = 5010
 SYNCHRONOUS = f"http://127.0.0.1:{PORT}"
 #: Seconds for which the worker asks before it gives a verdict without antifraud (app/settings.py).
-PATIENCE = float(os.environ.get("ASSESS_PATIENCE", "5"))
+PATIENCE = float(ports.setting("ANTIFRAUD_RETRY_TIMEOUT", "5"))
 UNAVAILABLE = "antifraud_unavailable"
 #: Row of the table -> the processes whose CPU it adds up.
 USERS = {
@@ -49,10 +50,10 @@ class Full(NamedTuple):
     cores: Mapping[str, float]
 
 
-def run(scene: Scene) -> list[str]:
+def run(context: Context) -> list[str]:
     """The two ways measured, then Envoy dies for both; the ids that the asynchronous one took."""
     with _synchronous() as pid:
-        return _both_measured(scene, pid) + _envoy_away(scene)
+        return _both_measured(context, pid) + _envoy_away(context)
 
 
 @contextmanager
@@ -79,14 +80,14 @@ def _not_there() -> bool:
         return True
 
 
-def _both_measured(scene: Scene, pid: int) -> list[str]:
-    scene.step("The same POST, synchronous and asynchronous: 20 a second, then 16 at a time")
-    url = places.bff_url()
-    slow_sync = asyncio.run(measuring.one_by_one(SYNCHRONOUS, 20, 5))
-    slow_async, finals = asyncio.run(measuring.until_final(url, 20, 5))
+def _both_measured(context: Context, pid: int) -> list[str]:
+    context.step("The same POST, synchronous and asynchronous: 20 a second, then 16 at a time")
+    url = readers.bff_url()
+    slow_sync = asyncio.run(http_load.one_by_one(SYNCHRONOUS, 20, 5))
+    slow_async, finals = asyncio.run(http_load.until_final(url, 20, 5))
     full_sync = _full(SYNCHRONOUS, pid)
     full_async = _full(url, pid)
-    drained = _until_told(scene, full_async.posted.ids)
+    drained = _until_published(context, full_async.posted.ids)
     fast_sync, fast_async = full_sync.posted, full_async.posted
     say(f"  {'':<50}{'synchronous':>12}{'asynchronous':>14}")
     for name, sync, async_ in (
@@ -102,13 +103,13 @@ def _both_measured(scene: Scene, pid: int) -> list[str]:
         say(f"  {name:<50}{sync:>12.0f}{async_:>14.0f}")
     _cores_shown(full_sync.cores, full_async.cores)
     every = (slow_sync, slow_async, fast_sync, fast_async)
-    scene.promise("every POST of both was taken", all(len(one.ids) == len(one.answers) for one in every))
+    context.promise("every POST of both was taken", all(len(one.ids) == len(one.answers) for one in every))
     return slow_async.ids + fast_async.ids
 
 
 def _full(url: str, pid: int) -> Full:
     before, began = cpu.used({"synchronous": pid}), time.monotonic()
-    posted = asyncio.run(measuring.as_fast_as_answered(url, 4))
+    posted = asyncio.run(http_load.as_fast_as_answered(url, 4))
     spent, lasted = cpu.between(before, cpu.used({"synchronous": pid})), time.monotonic() - began
     return Full(posted, {name: seconds / lasted for name, seconds in spent.items()})
 
@@ -122,44 +123,44 @@ def _cores_shown(sync: Mapping[str, float], async_: Mapping[str, float]) -> None
     say(f"    {'all of it':<48}{sum(sync.values()):>12.2f}{sum(async_.values()):>14.2f}")
 
 
-def _until_told(scene: Scene, ids: list[str]) -> float:
+def _until_published(context: Context, ids: list[str]) -> float:
     """Seconds from now until all of these have a verdict in the log."""
-    began = scene.now()
-    while len(asyncio.run(places.told(ids))) < len(ids) and scene.now() < began + 60:
-        scene.watch(0.05)
-    return scene.now() - began
+    began = context.now()
+    while len(asyncio.run(readers.published(ids))) < len(ids) and context.now() < began + 60:
+        context.watch(0.05)
+    return context.now() - began
 
 
-def _envoy_away(scene: Scene) -> list[str]:
-    scene.step("Envoy dies: nobody can be assessed, for both")
-    died = scene.acts.die("envoy", shown=False)
-    sync = asyncio.run(measuring.one_by_one(SYNCHRONOUS, 20, 2))
-    first = scene.now()
-    async_ = asyncio.run(measuring.one_by_one(places.bff_url(), 20, 2))
-    scene.acts.back("envoy")
-    waited = scene.now() - first
+def _envoy_away(context: Context) -> list[str]:
+    context.step("Envoy dies: nobody can be assessed, for both")
+    died = context.faults.die("envoy", shown=False)
+    sync = asyncio.run(http_load.one_by_one(SYNCHRONOUS, 20, 2))
+    first = context.now()
+    async_ = asyncio.run(http_load.one_by_one(readers.bff_url(), 20, 2))
+    context.faults.back("envoy")
+    waited = context.now() - first
     say(
-        f"  Envoy was dead for {scene.now() - died:.1f} s, {waited:.1f} s of them after the first asynchronous POST"
+        f"  Envoy was dead for {context.now() - died:.1f} s, {waited:.1f} s of them after the first asynchronous POST"
     )
-    _until_told(scene, async_.ids)
-    told = asyncio.run(places.told(async_.ids))
-    without = sum(verdicts[0].score is None for verdicts in told.values())
+    _until_published(context, async_.ids)
+    published = asyncio.run(readers.published(async_.ids))
+    without = sum(verdicts[0].score is None for verdicts in published.values())
     say(wrapped(f"synchronous: {len(sync.ids)} of {len(sync.answers)} taken; {sync.answers[-1].error}"))
     say(
-        f"  asynchronous: {len(async_.ids)} of {len(async_.answers)} taken; {len(told) - without} assessed when it was"
-        f" back, {without} rejected for want of it ({UNAVAILABLE})"
+        f"  asynchronous: {len(async_.ids)} of {len(async_.answers)} taken; {len(published) - without} assessed once it"
+        f" was back, {without} rejected for want of it ({UNAVAILABLE})"
     )
-    scene.promise("the synchronous POST fails with the part it needs", not sync.ids)
-    scene.promise("the asynchronous one takes all", len(async_.ids) == len(async_.answers))
-    scene.promise(
+    context.promise("the synchronous POST fails with the part it needs", not sync.ids)
+    context.promise("the asynchronous one takes all", len(async_.ids) == len(async_.answers))
+    context.promise(
         f"and all have their verdict afterwards, an assessed one if Envoy is back within {PATIENCE:g} s",
-        as_the_setting_allows(len(async_.ids), len(told), without, waited),
-        f"{len(told)} verdicts, {without} without an assessment, after {waited:.1f} s",
+        as_the_setting_allows(len(async_.ids), len(published), without, waited),
+        f"{len(published)} verdicts, {without} without an assessment, after {waited:.1f} s",
     )
     return async_.ids
 
 
-def as_the_setting_allows(taken: int, told: int, without: int, waited: float) -> bool:
-    """All are told; and assessed, unless they waited longer than the worker is patient (less a second for Envoy's
+def as_the_setting_allows(taken: int, published: int, without: int, waited: float) -> bool:
+    """All are published; and assessed, unless they waited longer than the worker is patient (less a second for Envoy's
     start: its last try comes before that)."""
-    return told == taken and (not without or waited > PATIENCE - 1)
+    return published == taken and (not without or waited > PATIENCE - 1)

@@ -1,4 +1,4 @@
-"""One POST or one GET of the list, as a client sends it, and what it was told."""
+"""One POST or one GET of the list, as a client sends it, and its answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import time
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from exercises.ledger import LISTED, Get, get_of
+from exercises.recorded_calls import LISTED, Get, get_of
 from generator.client import PATH, Answer
 from generator.traffic import transaction
-from infra.native.places import bff_url
+from reconciliation.readers import bff_url
 
 
 def post() -> tuple[Answer, str]:

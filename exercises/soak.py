@@ -10,14 +10,15 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from exercises import measuring, soak_report
-from exercises.acts import Acts
-from exercises.clients import Clients
-from exercises.scene import say
+from exercises import http_load, soak_report
+from exercises.context import say
+from exercises.faults import Faults
+from exercises.load_client import LoadClient
 from exercises.soak_report import Death, Outcome
 from exercises.verifying import verified
-from infra.native import demo, parts, places, procfile, stack, supervisor
+from infra.native import processes, procfile, stack, supervisor
 from infra.native.wording import Parser, run
+from reconciliation import demo, readers
 
 EVERY = 20.0
 DEAD_FOR = (5.0, 15.0)
@@ -46,11 +47,11 @@ def schedule(seed: int, seconds: float) -> list[Death]:
 class Soak:
     """One run: the parts that are dead now, and those that ended without us."""
 
-    acts: Acts = field(default_factory=lambda: Acts(say))
+    faults: Faults = field(default_factory=lambda: Faults(say))
     dead: dict[str, float] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)  # by themselves: a fault
 
-    def run(self, deaths: list[Death], clients: Clients, seconds: float) -> None:
+    def run(self, deaths: list[Death], clients: LoadClient, seconds: float) -> None:
         """Kill and start by the clock."""
         began, waiting = time.monotonic(), list(deaths)
         while (now := time.monotonic() - began) < seconds:
@@ -61,16 +62,16 @@ class Soak:
                 supervisor.start(name)
             time.sleep(0.1)
 
-    def _kill(self, death: Death, clients: Clients, now: float) -> None:
+    def _kill(self, death: Death, clients: LoadClient, now: float) -> None:
         self._look_for_the_dead()
         lag = clients.lags[-1][1] if clients.lags else None
         say(f"{now:6.0f} s  taken so far {len(clients.ids):7d}, lag {lag}; for {death.dead_for:.1f} s:")
         if stack.pid(death.part) is not None:
-            self.acts.die(death.part, shown=False)
+            self.faults.die(death.part, shown=False)
         self.dead[death.part] = now + death.dead_for
 
     def _look_for_the_dead(self) -> None:
-        for name, part in parts.states().items():
+        for name, part in processes.states().items():
             if part.pid is None and name not in self.dead and name not in NOT_KILLED:
                 self.ended.append(f"{name}: {part.state}")
                 supervisor.start(name)
@@ -79,8 +80,8 @@ class Soak:
 def capacity() -> tuple[float, list[str]]:
     """Transactions a second, from the first POST of ten seconds until the last is decided and stored."""
     began = time.monotonic()
-    posted = asyncio.run(measuring.as_fast_as_answered(places.bff_url(), 10))
-    while len(asyncio.run(places.stored(posted.ids[-100:]))) < len(posted.ids[-100:]):
+    posted = asyncio.run(http_load.as_fast_as_answered(readers.bff_url(), 10))
+    while len(asyncio.run(readers.stored(posted.ids[-100:]))) < len(posted.ids[-100:]):
         time.sleep(0.1)
     return len(posted.ids) / (time.monotonic() - began), posted.ids
 
@@ -91,9 +92,9 @@ def perform(seed: int, minutes: float) -> Outcome:
     able, ids = capacity()
     deaths, soak = schedule(seed, minutes * 60), Soak()
     say(f"{able:.0f} a second; the load is half of that; {len(deaths)} parts are going to die (seed {seed})")
-    with Clients(lambda _: None, able / 2) as clients:
+    with LoadClient(lambda _: None, able / 2) as clients:
         soak.run(deaths, clients, minutes * 60)
-        soak.acts.restore()
+        soak.faults.restore()
         back = time.monotonic()
         final = _final_after(clients, back)
     ids += clients.ids
@@ -103,11 +104,11 @@ def perform(seed: int, minutes: float) -> Outcome:
     )
 
 
-def _final_after(clients: Clients, back: float) -> float:
+def _final_after(clients: LoadClient, back: float) -> float:
     """Seconds from the last part's return until everything posted by then is decided and shown."""
     posted = [answer.transaction_id for answer in clients.answers if answer.transaction_id][-SAMPLE:]
     while time.monotonic() < back + 4 * FINAL_WITHIN:
-        shown = asyncio.run(places.shown(posted))
+        shown = asyncio.run(readers.shown(posted))
         if len(shown) == len(posted) and "pending" not in shown.values():
             break
         time.sleep(0.2)
@@ -120,7 +121,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="other parts die at other moments (%(default)s)")
     parser.add_argument("--minutes", type=float, default=10, help="%(default)s")
     given = parser.parse_args()
-    with demo.running("two" if not stack.is_up() else "") as started, demo.no_other_traffic(started is None):
+    with (
+        demo.running("split" if not stack.is_up() else "") as started,
+        demo.no_other_traffic(started is None),
+    ):
         outcome = perform(given.seed, given.minutes)
         wrong = verified(outcome.ids, say)
     report = soak_report.text(outcome, wrong)

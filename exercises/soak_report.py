@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import psutil
 
-from exercises.clients import Clients
-from infra.native import census, places
-from infra.native.summary import percentile
+from exercises.load_client import LoadClient
+from reconciliation import readers, reconcile
+from reconciliation.summary import percentile
 
 PATH = Path(__file__).with_name("soak.md")
 FINAL_WITHIN = 30.0
@@ -44,7 +44,7 @@ class Outcome:
     twice: int
     changed: int
     false: int
-    told_again: int
+    published_again: int
     unassessed: int
     final_after: float
     ended: Sequence[str]
@@ -61,7 +61,7 @@ async def counted(
     minutes: float,
     capacity: float,
     deaths: Sequence[Death],
-    clients: Clients,
+    clients: LoadClient,
     ids: Sequence[str],
     final_after: float,
     ended: Sequence[str],
@@ -69,14 +69,14 @@ async def counted(
 ) -> Outcome:
     """Every id in both topics and in Cassandra, a sample of them in GET."""
     wanted = frozenset(ids)
-    created, told, stored = (
-        await places.created(wanted),
-        await places.told(wanted),
-        await places.stored(wanted),
+    created, published, stored = (
+        await readers.created(wanted),
+        await readers.published(wanted),
+        await readers.stored(wanted),
     )
     some = random.Random(seed).sample(sorted(wanted), min(sample, len(wanted)))
-    shown = await places.shown(some)
-    latest = {id_: verdicts[-1] for id_, verdicts in told.items()}
+    shown = await readers.shown(some)
+    latest = {id_: verdicts[-1] for id_, verdicts in published.items()}
     differ = {id_ for id_ in stored if id_ in latest and stored[id_] != latest[id_].status}
     differ |= {id_ for id_ in some if id_ in latest and shown.get(id_) != latest[id_].status}
     return Outcome(
@@ -87,11 +87,11 @@ async def counted(
         statuses=Counter(answer.status for answer in clients.answers),
         p99=percentile([a.answered - a.sent for a in clients.answers if a.status == 201], 99),
         ids=sorted(wanted),
-        lost=len(wanted - (created.keys() & told.keys() & stored.keys())),
+        lost=len(wanted - (created.keys() & published.keys() & stored.keys())),
         twice=sum(count - 1 for count in created.values()),
-        changed=sum(census.is_flipped(verdicts) for verdicts in told.values()) + len(differ),
+        changed=sum(reconcile.is_flipped(verdicts) for verdicts in published.values()) + len(differ),
         false=len(wanted - created.keys()),
-        told_again=sum(len(verdicts) - len(set(verdicts)) for verdicts in told.values()),
+        published_again=sum(len(verdicts) - len(set(verdicts)) for verdicts in published.values()),
         unassessed=sum(verdict.reason is not None for verdict in latest.values()),
         final_after=final_after,
         ended=ended,
@@ -126,7 +126,7 @@ def text(outcome: Outcome, wrong: Sequence[str] | None) -> str:
         f"| capacity, transactions a second until stored | {outcome.capacity:.0f}; the load was half of it |",
         f"| p99 of a 201 | {outcome.p99 * 1000:.0f} ms |",
         f"| all final after the last part's return | {outcome.final_after:.1f} s |",
-        f"| told again, the same | {outcome.told_again} |",
+        f"| published again, the same | {outcome.published_again} |",
         f"| rejected because no antifraud replica answered for 5 s | {outcome.unassessed} |",
         f"| parts that ended by themselves | {', '.join(outcome.ended) or 'none'} |",
         f"| `faust -A app.main verify` | {verify} |",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection
 
-from infra.native.folders import ROOT
+from infra.native.paths import ROOT
 
 NO_SUCH = "No such command"
 AGREE, DIFFER = 0, 1

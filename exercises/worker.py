@@ -1,9 +1,9 @@
 """The transactions worker is stopped, and then killed in the middle of its work.
 
 Stopped: transactions go on being taken and wait in Kafka; started again, it decides all of them, in order.
-Killed in the middle: Cassandra hangs, so what the worker has decided is told and not stored, and then it is
+Killed in the middle: Cassandra hangs, so what the worker has decided is published and not stored, and then it is
 killed by kill -9. Before it comes back the fraud model's threshold is changed in both replicas: whatever was
-asked again would now get another verdict. What was told must stay as it was told.
+asked again would now get another verdict. What was published must stay as it was published.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 
-from exercises import outcome
-from exercises.clients import Clients
+from exercises import checks
+from exercises.context import Context, say
+from exercises.load_client import LoadClient
 from exercises.logs import Log
-from exercises.scene import Scene, say
-from infra.native import places
+from reconciliation import readers
 
 WORKER = "transactions"
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
@@ -25,92 +25,96 @@ REPLICAS = ("antifraud-1", "antifraud-2")
 CONTROL = "the worker does not read the end of the status topic when it takes a partition over."
 OLD = "60 of 60 handled in order; kill -9 in the middle of work: 33 handled twice, 14 verdicts flipped"
 
-Told = dict[str, list[places.Verdict]]
+Published = dict[str, list[readers.Verdict]]
 
 
-def run(scene: Scene) -> None:
+def run(context: Context) -> None:
     """Stop, start, kill in the middle, start, count."""
-    if scene.control:
-        scene.acts.replace(WORKER, command="faust -A exercises.controls.forgets worker --loglevel info")
-    with scene.clients() as clients:
-        scene.watch(2)
-        _stopped(scene, clients)
-        before = _killed_in_the_middle(scene, clients)
-    scene.count(clients.ids)
-    _verdicts_stay(scene, before)
-    _in_order(scene, clients.ids)
+    if context.control:
+        context.faults.replace(
+            WORKER, command="faust -A exercises.controls.no_recovery worker --loglevel info"
+        )
+    with context.clients() as clients:
+        context.watch(2)
+        _stopped(context, clients)
+        before = _killed_in_the_middle(context, clients)
+    context.count(clients.ids)
+    _verdicts_stay(context, before)
+    _in_order(context, clients.ids)
 
 
-def _stopped(scene: Scene, clients: Clients) -> None:
-    scene.step("The worker is stopped")
-    since = scene.now()
-    scene.acts.stop(WORKER)
-    scene.acts.client_now()
-    scene.watch(scene.seconds(5, 2))
-    outcome.served(scene, clients, since, "with the worker stopped")
-    scene.acts.back(WORKER)
-    outcome.caught_up(scene, clients, "after the stop")
+def _stopped(context: Context, clients: LoadClient) -> None:
+    context.step("The worker is stopped")
+    since = context.now()
+    context.faults.stop(WORKER)
+    context.faults.client_now()
+    context.watch(context.seconds(5, 2))
+    checks.served(context, clients, since, "with the worker stopped")
+    context.faults.back(WORKER)
+    checks.caught_up(context, clients, "after the stop")
 
 
-def _killed_in_the_middle(scene: Scene, clients: Clients) -> Told:
-    scene.step("The worker dies; a backlog grows; Cassandra hangs, so that nothing can be stored")
-    scene.acts.die(WORKER)
+def _killed_in_the_middle(context: Context, clients: LoadClient) -> Published:
+    context.step("The worker dies; a backlog grows; Cassandra hangs, so that nothing can be stored")
+    context.faults.die(WORKER)
     posted_before = len(clients.ids)
-    scene.watch(scene.seconds(5, 2))
-    scene.acts.hang(*NODES, shown=False)
-    scene.step("The worker starts, decides and tells; in the middle of that it dies again")
+    context.watch(context.seconds(5, 2))
+    context.faults.hang(*NODES, shown=False)
+    context.step("The worker starts, decides and publishes; in the middle of that it dies again")
     waiting = clients.ids[posted_before:]  # of every partition: the worker may come as far as one of them
-    scene.acts.begin(WORKER)
-    _until_told(scene, waiting)
-    scene.acts.die(WORKER)
-    before = asyncio.run(places.told(clients.ids))
-    say(f"  told by now: {len(before)} of {len(clients.ids)}; the last ones are neither stored nor committed")
-    scene.step("Both replicas get another threshold; Cassandra goes on; the worker comes back")
-    scene.acts.replace(*REPLICAS, settings={"APPROVED_THRESHOLD": "0.99999"})
-    scene.acts.back(*NODES)
+    context.faults.begin(WORKER)
+    _until_published(context, waiting)
+    context.faults.die(WORKER)
+    before = asyncio.run(readers.published(clients.ids))
+    say(
+        f"  published by now: {len(before)} of {len(clients.ids)}; the last ones are neither stored nor committed"
+    )
+    context.step("Both replicas get another threshold; Cassandra goes on; the worker comes back")
+    context.faults.replace(*REPLICAS, settings={"APPROVED_THRESHOLD": "0.99999"})
+    context.faults.back(*NODES)
     log = Log(WORKER)
-    scene.acts.back(WORKER)
-    outcome.caught_up(scene, clients, "after the kill")
+    context.faults.back(WORKER)
+    checks.caught_up(context, clients, "after the kill")
     again = sum(map(int, re.findall(r"(\d+) verdicts of partition \d+ are in the log already", log.text())))
     say(f"  its log: {again} verdicts were in the log already: not asked again")
-    if not scene.control:
-        scene.promise("it died in the middle: told, not committed", again > 0, f"{again} verdicts")
+    if not context.control:
+        context.promise("it died in the middle: published, not committed", again > 0, f"{again} verdicts")
     return before
 
 
-def _until_told(scene: Scene, ids: Collection[str], within: float = 60.0) -> None:
-    """Wait until some of these are told."""
-    ends = scene.now() + within
-    while not asyncio.run(places.told(ids)):
-        if scene.now() > ends:
-            raise SystemExit("the worker tells nothing; see make logs NAME=transactions")
-        scene.watch(0.2)
+def _until_published(context: Context, ids: Collection[str], within: float = 60.0) -> None:
+    """Wait until some of these are published."""
+    ends = context.now() + within
+    while not asyncio.run(readers.published(ids)):
+        if context.now() > ends:
+            raise SystemExit("the worker publishes nothing; see make logs NAME=transactions")
+        context.watch(0.2)
 
 
-def _verdicts_stay(scene: Scene, before: Told) -> None:
-    after = asyncio.run(places.told(before))
+def _verdicts_stay(context: Context, before: Published) -> None:
+    after = asyncio.run(readers.published(before))
     changed = [id_ for id_, verdicts in before.items() if set(after[id_]) != set(verdicts)]
-    scene.promise(
-        "what was told before the kill was told no other way after it",
+    context.promise(
+        "what was published before the kill was published the same after it",
         not changed,
         f"{len(changed)} of {len(before)} verdicts changed",
     )
 
 
-def _in_order(scene: Scene, ids: Collection[str]) -> None:
+def _in_order(context: Context, ids: Collection[str]) -> None:
     """The first verdict of each record, in the order of the records of its partition."""
-    firsts = asyncio.run(_first_told(frozenset(ids)))
+    firsts = asyncio.run(_first_published(frozenset(ids)))
     wrong = sum(offsets != sorted(offsets) for offsets in firsts.values())
-    scene.promise(
+    context.promise(
         "each partition's transactions were decided in their order",
         not wrong,
         ", ".join(f"partition {number}: {len(offsets)}" for number, offsets in sorted(firsts.items())),
     )
 
 
-async def _first_told(ids: Collection[str]) -> dict[int, list[int]]:
-    """Partition -> the source offsets, in the order in which they were told first."""
+async def _first_published(ids: Collection[str]) -> dict[int, list[int]]:
+    """Partition -> the source offsets, in the order in which they were published first."""
     found: dict[int, dict[int, None]] = defaultdict(dict)
-    async for record in places.records("transaction_status", ids):
+    async for record in readers.records("transaction_status", ids):
         found[record["source_partition"]].setdefault(record["source_offset"])
     return {partition: list(offsets) for partition, offsets in found.items()}

@@ -1,4 +1,4 @@
-"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever, unless told otherwise."""
+"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever, unless published otherwise."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ class Report:
         self.acknowledged = self.failed = 0
         self._line = _new_second()
 
-    def told(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         """Count an answer, and write the line that is due."""
         good = answer.status == 201
         self.acknowledged += good
@@ -93,7 +93,7 @@ async def run(chosen: argparse.Namespace) -> int:
     sending = asyncio.create_task(
         send(
             transactions(chosen.count, chosen.seed),
-            report.told,
+            report.on_answer,
             url=chosen.url,
             rate=chosen.rate,
             concurrency=chosen.concurrency,

@@ -95,7 +95,7 @@ def open_session(concurrency: int, timeout: float) -> aiohttp.ClientSession:
 
 async def send(
     bodies: Iterable[Transaction],
-    told: Callable[[Answer], None],
+    on_answer: Callable[[Answer], None],
     *,
     url: str,
     rate: float,
@@ -118,7 +118,7 @@ async def send(
             slots.release()
         if back_off:
             outage.note(answer)
-        told(answer)
+        on_answer(answer)
 
     async with open_session(concurrency, timeout) as session:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.native import demo
+from reconciliation import demo
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]

@@ -12,7 +12,7 @@ from app.errors import Poison
 from app.messaging import topics
 from app.messaging.consumer import BatchSchema
 from app.observability import metrics
-from app.processing.batch_processor import Delivery, Round, batch_of
+from app.processing.batch_processor import BatchProcessor, MicroBatch, batch_of
 from app.resources import Resources
 from app.stores.recent_transactions import entries_of
 
@@ -29,26 +29,26 @@ def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
         )  # fmt: skip
 
 
-def register(app: faust.App, resources: Resources) -> Delivery:
+def register(app: faust.App, resources: Resources) -> BatchProcessor:
     """Put the agent on the app; gives the delivery that drives its batches."""
 
-    async def remember(round_: Round) -> None:
-        records = [record for batch in round_.batches for record in batch.records]
+    async def remember(micro_batch: MicroBatch) -> None:
+        records = [record for batch in micro_batch.batches for record in batch.records]
         found = await resources.status.decode([record.value for record in records])
         await resources.recent.remember(entries_of(s for s in found if not isinstance(s, Poison)))
         _report([(r, str(s)) for r, s in zip(records, found, strict=True) if isinstance(s, Poison)])
 
-    delivery = Delivery(
+    processor = BatchProcessor(
         [remember],
-        lambda *done: app.consumer.finish(*done),
+        lambda *done: app.consumer.mark_processed(*done),
         most=resources.settings.batch_size,
-        pause_most=resources.settings.retry_most,
+        pause_most=resources.settings.max_retry_pause,
     )
 
     @app.agent(app.topic(topics.STATUS, schema=BatchSchema()), name="statuses")
     async def statuses(stream: Any) -> None:
         """Remember every status of transaction_status in Redis."""
         async for event in stream.noack().events():
-            await delivery.put(batch_of(event))
+            await processor.put(batch_of(event))
 
-    return delivery
+    return processor

@@ -1,4 +1,4 @@
-"""transaction_created in: batches to delivery, which decides, tells, stores and then finishes their offsets."""
+"""transaction_created in: batches go to the batch processor, which decides, publishes, stores and then commits."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import faust
 
 from app.agents.send_schema import TransactionSchema
 from app.messaging import topics
-from app.observability.transaction_logger import Narrator
-from app.processing.adapters import RealDoors
-from app.processing.batch_processor import Delivery, batch_of
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.adapters import Adapters
+from app.processing.batch_processor import BatchProcessor, batch_of
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.pipeline import Pipeline
 from app.resources import Resources
 
 
-def register(app: faust.App, resources: Resources, narrator: Narrator) -> Delivery:
+def register(app: faust.App, resources: Resources, transaction_logger: TransactionLogger) -> BatchProcessor:
     """Put the agent on the app; gives the delivery that drives its batches."""
     settings = resources.settings
     pipeline = Pipeline(
-        RealDoors(resources),
-        narrator,
-        when_down=settings.when_antifraud_is_down,
-        patience=settings.assess_patience,
-        limit=DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letters_share),
+        Adapters(resources),
+        transaction_logger,
+        when_down=settings.antifraud_unavailable_policy,
+        outage_timeout=settings.antifraud_retry_timeout,
+        limit=DeadLetterLimit(settings.max_dead_letters_in_a_row, settings.max_dead_letters_share),
     )
-    delivery = Delivery(
-        [pipeline.decide, pipeline.tell, pipeline.store],
-        lambda *done: app.consumer.finish(*done),
+    processor = BatchProcessor(
+        [pipeline.decide, pipeline.publish, pipeline.store],
+        lambda *done: app.consumer.mark_processed(*done),
         most=settings.batch_size,
-        pause_most=settings.retry_most,
+        pause_most=settings.max_retry_pause,
     )
 
     @app.agent(app.topic(topics.CREATED, schema=TransactionSchema(settings)), name="transactions")
     async def transactions(stream: Any) -> None:
-        """Decide, tell and store every transaction of transaction_created."""
+        """Decide, publish and store every transaction of transaction_created."""
         async for event in stream.noack().events():
-            await delivery.put(batch_of(event))
+            await processor.put(batch_of(event))
 
-    return delivery
+    return processor

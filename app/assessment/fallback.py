@@ -10,44 +10,51 @@ from typing import Literal
 from app.errors import AntifraudUnavailable, WrongAnswer
 from app.models.assessment import Assessment, unassessed
 from app.models.transaction import Transaction
-from app.observability.transaction_logger import OUTAGE_OVER_AFTER, Narrator
+from app.observability.transaction_logger import OUTAGE_OVER_AFTER, TransactionLogger
 
 WhenDown = Literal["reject", "hold"]
 Assess = Callable[[Sequence[Transaction]], Awaitable[Sequence[Assessment]]]
 
 
-class Asking:
+class AssessmentFallback:
     """Knows since when nobody answers."""
 
-    def __init__(self, assess: Assess, narrator: Narrator, *, when_down: WhenDown, patience: float):
+    def __init__(
+        self,
+        assess: Assess,
+        transaction_logger: TransactionLogger,
+        *,
+        when_down: WhenDown,
+        outage_timeout: float,
+    ):
         """See Pipeline."""
         self._assess = assess
-        self._narrator = narrator
+        self._transaction_logger = transaction_logger
         self._when_down = when_down
-        self._patience = patience
+        self._outage_timeout = outage_timeout
         self._down_since: float | None = None
         self._failed_at = 0.0
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        """Antifraud's word, or after `patience` seconds of outage what the setting says; one try a round from then."""
+        """Antifraud's verdicts; after `outage_timeout` seconds without any the setting's, one try per micro-batch."""
         pause = 0.05
         while transactions:
             began = time.monotonic()
             try:
                 said = await self._assess(transactions)
             except WrongAnswer:
-                # Somebody answers: no outage, so the round is held and nothing is rejected.
+                # Somebody answers: no outage, so the micro-batch is held and nothing is rejected.
                 self._down_since = None
                 raise
             except AntifraudUnavailable:
                 if self._when_down == "hold":
                     raise
-                if time.monotonic() + pause > self._down_from(began) + self._patience:
-                    self._narrator.unassessed(len(transactions))
+                if time.monotonic() + pause > self._down_from(began) + self._outage_timeout:
+                    self._transaction_logger.unassessed(len(transactions))
                     return unassessed(len(transactions))
             else:
                 self._down_since = None
-                self._narrator.assessed()
+                self._transaction_logger.assessed()
                 return said
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)

@@ -1,4 +1,4 @@
-"""`faust -A app.main dead-letters`: list, show and send back what nobody could handle."""
+"""`faust -A app.main dead-dead_letters`: list, show and send back what nobody could handle."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from typing import Any
 import faust
 from faust.cli import option
 
-from app.commands.shared.console import ends_in_a_sentence
-from app.commands.shared.dead_letter_topic import SENT_BACK, Letter, Listed, Sources, name_of, shown
-from app.commands.shared.fenced_writer import OneWriter, Outgoing
-from app.commands.shared.topic_reader import Reader, by_time
+from app.commands.shared.console import friendly_errors
+from app.commands.shared.dead_letter_topic import (
+    SENT_BACK,
+    DeadLetterSources,
+    Listed,
+    StoredDeadLetter,
+    name_of,
+    shown,
+)
+from app.commands.shared.fenced_writer import FencedWriter, Outgoing
+from app.commands.shared.topic_reader import TopicReader, by_time
 from app.messaging import topics
 from app.messaging.codec import NO_FOR
-from app.messaging.dead_letters import told_by
+from app.messaging.dead_letters import headers_of
 from app.settings import Settings
 
 
@@ -29,84 +36,86 @@ def register(app: faust.App, settings: Settings) -> None:
         name="dead-letters",
     )
     async def dead_letters(self: Any, show: str | None, send_back: str | None) -> None:
-        """List dead letters; show one; send them back after a mend."""
-        with ends_in_a_sentence("dead-letters"):
+        """List dead letters; show one; send them back after a fix."""
+        with friendly_errors("dead-letters"):
             if send_back:
                 await _send_back(settings, send_back)
             elif show:
-                async for letter in chosen(_letters(settings), show):
-                    print(shown(letter))
+                async for dead_letter in chosen(_dead_letters(settings), show):
+                    print(shown(dead_letter))
             else:
                 await _list(settings)
 
 
-async def _letters(settings: Settings) -> AsyncIterator[Letter]:
+async def _dead_letters(settings: Settings) -> AsyncIterator[StoredDeadLetter]:
     """By the time they were written; in memory are their places alone, some 200 bytes each."""
-    sources = Sources()
-    async with Reader(settings, topics.DEAD_LETTER) as reader:
+    sources = DeadLetterSources()
+    async with TopicReader(settings, topics.DEAD_LETTER) as reader:
         await reader.seek()
         async for records in reader.chunks(500):
             for record in records:
-                sources.add(told_by(record))
+                sources.add(headers_of(record))
     listed = Listed(sources)
     async for record in by_time(settings, topics.DEAD_LETTER):
-        if letter := listed.letter(record):
-            yield letter
+        if dead_letter := listed.dead_letter(record):
+            yield dead_letter
 
 
 async def _list(settings: Settings) -> None:
     count = waiting = 0
-    async for letter in _letters(settings):
-        print(letter.line)
+    async for dead_letter in _dead_letters(settings):
+        print(dead_letter.line)
         count += 1
-        waiting += not letter.sent_back
-    # As verify counts them: both by `Sources`.
+        waiting += not dead_letter.sent_back
+    # As verify counts them: both by `DeadLetterSources`.
     print(f"{count} dead letters, {waiting} of them not sent back")
 
 
-async def chosen(letters: AsyncIterator[Letter], place: str) -> AsyncIterator[Letter]:
-    """The letter of that place, or all; SystemExit when there is none."""
+async def chosen(
+    dead_letters: AsyncIterator[StoredDeadLetter], place: str
+) -> AsyncIterator[StoredDeadLetter]:
+    """The dead letter of that record, or all; SystemExit when there is none."""
     found = False
-    async for letter in letters:
-        if place in ("all", letter.place):
+    async for dead_letter in dead_letters:
+        if place in ("all", dead_letter.place):
             found = True
-            yield letter
+            yield dead_letter
     if not found and place != "all":
         raise SystemExit(f"no dead letter at {place}; the list: faust -A app.main dead-letters")
 
 
 async def _send_back(settings: Settings, place: str) -> None:
     count = done = 0
-    async with OneWriter(settings, "dead-letters") as writer:
-        async for letter in chosen(_letters(settings), place):  # read once nobody else can send
-            if letter.sent_back:
+    async with FencedWriter(settings, "dead-letters") as writer:
+        async for dead_letter in chosen(_dead_letters(settings), place):  # read once nobody else can send
+            if dead_letter.sent_back:
                 done += 1
-            elif letter.is_batch:
-                print(f"{letter.place} is a batch that nobody can read: not sent back")
-            elif letter.is_cut:
+            elif dead_letter.is_batch:
+                print(f"{dead_letter.place} is a batch that nobody can read: not sent back")
+            elif dead_letter.is_cut:
                 print(
-                    f"{letter.place} is only a part of {name_of(letter.source)}, which is too large: not sent back"
+                    f"{dead_letter.place} holds only a part of {name_of(dead_letter.source)} (too large): not sent back"
                 )
             else:
-                await asyncio.sleep(until_forgotten(letter, time.time()))
-                await writer.write(sent_back(letter))
-                topic, partition, _ = letter.source
-                print(f"{letter.place} is sent back to {topic}[{partition}]")
+                await asyncio.sleep(until_forgotten(dead_letter, time.time()))
+                await writer.write(sent_back(dead_letter))
+                topic, partition, _ = dead_letter.source
+                print(f"{dead_letter.place} is sent back to {topic}[{partition}]")
                 count += 1
     print(f"{count} sent back, {done} had been before")
 
 
-def until_forgotten(letter: Letter, now: float) -> float:
+def until_forgotten(dead_letter: StoredDeadLetter, now: float) -> float:
     """Seconds until the workers ask the registry again about a schema that it did not have when this one failed."""
-    return min(NO_FOR, max(0.0, letter.failed_at / 1000 + NO_FOR - now))
+    return min(NO_FOR, max(0.0, dead_letter.failed_at / 1000 + NO_FOR - now))
 
 
-def sent_back(letter: Letter) -> list[Outgoing]:
+def sent_back(dead_letter: StoredDeadLetter) -> list[Outgoing]:
     """The original, and the mark that it was sent: in one transaction, so that neither is there alone."""
-    topic, partition, _ = letter.source
-    record = letter.record
-    mark = [(SENT_BACK, name_of(letter.source).encode())]
+    topic, partition, _ = dead_letter.source
+    record = dead_letter.record
+    mark = [(SENT_BACK, name_of(dead_letter.source).encode())]
     return [
-        Outgoing(topic, partition, record.key, letter.value, letter.original_headers),
+        Outgoing(topic, partition, record.key, dead_letter.value, dead_letter.original_headers),
         Outgoing(topics.DEAD_LETTER, record.partition, record.key, None, mark),
     ]

@@ -1,4 +1,4 @@
-"""`faust -A app.main lag`: how far each partition's reader is behind."""
+"""`faust -A app.main lag`: consumer lag per partition."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from aiokafka.errors import KafkaError
 from app.commands.shared.console import reason
 from app.commands.shared.topic_reader import connected
 from app.messaging import topics
+from app.messaging.consumer_groups import READERS
 from app.messaging.fetching import Fetching
-from app.messaging.tail_reader import written_ends
+from app.messaging.tail_reader import high_watermarks
 from app.settings import Settings
 
-#: The groups that read a topic, one of each form (see app.messaging.consumer_groups): whoever is ahead tells what is
-#: done.
-READERS = {topics.CREATED: ("transactions", "main"), topics.STATUS: ("bff", "main")}
 UNREADABLE = "unreadable"
 ROW = "{:<20} {:>9}  {:<13} {:>10} {:>10} {:>8} {:>10}"
 
@@ -29,7 +27,7 @@ def register(app: faust.App, settings: Settings) -> None:
 
     @app.command()
     async def lag(self: Any) -> None:
-        """Show a partition a line: end, committed, lag, age of the oldest record not finished."""
+        """Show one line per partition: end, committed, lag, age of the oldest record not committed."""
         try:
             await show(settings)
         except KafkaError as exc:
@@ -55,7 +53,10 @@ async def _show_topic(
     partitions: list[TopicPartition],
     committed: dict[str, Any],
 ) -> None:
-    beginnings, ends = await consumer.beginning_offsets(partitions), await written_ends(settings, partitions)
+    beginnings, ends = (
+        await consumer.beginning_offsets(partitions),
+        await high_watermarks(settings, partitions),
+    )
     readable = await consumer.end_offsets(partitions)
     still_open = await _still_open(consumer, readable, ends)
     for tp in partitions:

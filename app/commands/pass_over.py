@@ -9,11 +9,11 @@ import faust
 from aiokafka import TopicPartition
 from faust.cli import argument
 
-from app.commands.shared.console import ends_in_a_sentence
-from app.commands.shared.fenced_writer import OneWriter, Outgoing
+from app.commands.shared.console import friendly_errors
+from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.commands.shared.topic_reader import connected
 from app.messaging import topics
-from app.messaging.dead_letters import NEXT, letter_of, place_of
+from app.messaging.dead_letters import NEXT, dead_letter_of, place_of
 from app.messaging.fetching import Fetching, Unreadable
 from app.messaging.holds import AGAIN_AFTER
 from app.messaging.raw_batch import fetch_batch, offset_after
@@ -30,10 +30,10 @@ def register(app: faust.App, settings: Settings) -> None:
     async def pass_over(self: Any, place: str) -> None:
         """Put a batch that cannot be read into the dead letters; its partition goes on behind it."""
         tp, offset = placed(place)
-        with ends_in_a_sentence("pass-over"):
+        with friendly_errors("pass-over"):
             batch, why = await _unreadable(settings, tp, offset)
             after = offset_after(batch, offset)
-            await _bury(settings, tp, offset, batch, why, after)
+            await _dead_letter(settings, tp, offset, batch, why, after)
         print(f"{place_of((*tp, offset))}, {len(batch)} bytes, is in the dead letters ({why.reason}).")
         print(f"Whoever reads the partition goes on at {after} within {2 * AGAIN_AFTER:g} s; see make lag")
 
@@ -71,13 +71,15 @@ async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tu
         return await fetch_batch(consumer, tp, offset), where
 
 
-async def _bury(
+async def _dead_letter(
     settings: Settings, tp: TopicPartition, offset: int, batch: bytes, why: Unreadable, after: int
 ) -> None:
     record = SimpleNamespace(
         topic=tp.topic, partition=tp.partition, offset=offset, key=None, value=batch, headers=(), timestamp=0
     )
-    key, value, headers = letter_of(record, f"the batch cannot be read: {why.reason}")
-    letter = Outgoing(topics.DEAD_LETTER, tp.partition, key, value, [*headers, (NEXT, str(after).encode())])
-    async with OneWriter(settings, "pass-over") as writer:
-        await writer.write([letter])
+    key, value, headers = dead_letter_of(record, f"the batch cannot be read: {why.reason}")
+    dead_letter = Outgoing(
+        topics.DEAD_LETTER, tp.partition, key, value, [*headers, (NEXT, str(after).encode())]
+    )
+    async with FencedWriter(settings, "pass-over") as writer:
+        await writer.write([dead_letter])

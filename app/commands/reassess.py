@@ -17,9 +17,9 @@ import faust
 from faust.cli import option
 
 from app.assessment.client import Antifraud
-from app.commands.shared.console import Progress, ends_in_a_sentence, tried
-from app.commands.shared.fenced_writer import OneWriter, Outgoing
-from app.commands.shared.topic_reader import Reader
+from app.commands.shared.console import Progress, friendly_errors, with_retries
+from app.commands.shared.fenced_writer import FencedWriter, Outgoing
+from app.commands.shared.topic_reader import TopicReader
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.codec import Codec
@@ -43,7 +43,7 @@ def register(app: faust.App, settings: Settings) -> None:
     @app.command(option("--dry-run/--no-dry-run", default=False, help="Count, change nothing."))
     async def reassess(self: Any, dry_run: bool) -> None:
         """Ask antifraud about what was rejected with reason antifraud_unavailable."""
-        with ends_in_a_sentence("reassess"):
+        with friendly_errors("reassess"):
             await (counted(settings) if dry_run else run(settings))
 
 
@@ -66,7 +66,7 @@ class Slice(NamedTuple):
         return Slice(self.one, 2 * self.of), Slice(self.one + self.of, 2 * self.of)
 
 
-class Found:
+class ReassessmentBacklog:
     """What the log says of a slice: who waits for a re-assessment, and which ones may not have been stored."""
 
     def __init__(self, part: Slice, most: int = MOST):
@@ -74,7 +74,7 @@ class Found:
         # By a hash of the id, since a million texts would be too much: the highest revision, doubled, and one more if
         # that one waits. Only of those that wait or waited once.
         self._known: dict[int, int] = {}
-        # A batch is told, then stored: of each partition only the last one can be missing in Cassandra.
+        # A batch is published, then stored: of each partition only the last one can be missing in Cassandra.
         self._last: dict[int, deque[TransactionStatus]] = defaultdict(lambda: deque(maxlen=BATCH))
         self.unreadable = 0
 
@@ -85,7 +85,7 @@ class Found:
             return
         key = hash(status["transaction_id"])
         if revision <= self._known.get(key, 0) // 2:
-            return  # told again
+            return  # published again
         self._keep(key, 2 * revision + waits)
         if revision > FIRST_VERDICT:
             self._last[status["source_partition"]].append(status)
@@ -145,9 +145,9 @@ class Topic:
     def __init__(self, settings: Settings, codec: Codec):
         self._settings, self._codec = settings, codec
 
-    async def found(self, part: Slice) -> Found:
+    async def found(self, part: Slice) -> ReassessmentBacklog:
         """Who waits; TooMany."""
-        found = Found(part)
+        found = ReassessmentBacklog(part)
         async for record, status in self.statuses("reading transaction_status"):
             if isinstance(status, Poison):
                 found.note_unreadable(id_in_key(record.key))
@@ -157,7 +157,7 @@ class Topic:
 
     async def statuses(self, what: str) -> AsyncIterator[tuple[Any, TransactionStatus | Poison]]:
         """Each record and what it says."""
-        async with Reader(self._settings, topics.STATUS) as reader:
+        async with TopicReader(self._settings, topics.STATUS) as reader:
             await reader.seek()
             progress = Progress(what, reader.total)
             async for records in reader.chunks(2000):
@@ -166,7 +166,7 @@ class Topic:
                     yield record, status
                 progress.add(len(records))
 
-    async def slices(self) -> AsyncIterator[Found]:
+    async def slices(self) -> AsyncIterator[ReassessmentBacklog]:
         """All of them, as few at a time as fit in memory."""
         left = [Slice()]
         while left:
@@ -186,11 +186,11 @@ async def counted(settings: Settings) -> None:
         waiting += found.waiting
         unreadable += found.unreadable
     print(f"reassess: {waiting:,} transactions would be assessed again")
-    _tell_unreadable(unreadable)
+    _report_unreadable(unreadable)
 
 
 async def run(settings: Settings) -> None:
-    """Shut out an earlier run, read the log, then decide, tell and store batch after batch."""
+    """Fence an earlier run, read the log, then decide, publish and store batch after batch."""
     cassandra, antifraud = Cassandra(settings), Antifraud(settings)
     table = TransactionsTable(cassandra, settings.cassandra_timeout, settings.read_timeout)
     codec = await topics.register(settings, topics.STATUS)
@@ -199,16 +199,16 @@ async def run(settings: Settings) -> None:
     await antifraud.open()
     try:
         await cassandra.open()
-        async with OneWriter(settings, "reassess") as writer:
+        async with FencedWriter(settings, "reassess") as writer:
             log, progress = Topic(settings, codec), Progress("reassess", 0)
             async for found in log.slices():
                 unreadable += found.unreadable
-                await tried(partial(table.store, found.perhaps_not_stored))
+                await with_retries(partial(table.store, found.perhaps_not_stored))
                 async for batch in _batches(log, found):
-                    said = await tried(partial(antifraud.assess, batch))
+                    said = await with_retries(partial(antifraud.assess, batch))
                     statuses = again(batch, said, int(time.time() * 1000))
                     await writer.write(outgoing(codec, statuses))
-                    await tried(partial(table.store, statuses))
+                    await with_retries(partial(table.store, statuses))
                     progress.add(len(statuses))
                     counts.update(status["status"] for status in statuses)
     finally:
@@ -216,10 +216,10 @@ async def run(settings: Settings) -> None:
         await cassandra.close()
     words = "".join(f"; {count:,} {name}" for name, count in sorted(counts.items()))
     print(f"reassess: {progress.ended()}{words}")
-    _tell_unreadable(unreadable)
+    _report_unreadable(unreadable)
 
 
-async def _batches(log: Topic, found: Found) -> AsyncIterator[list[TransactionStatus]]:
+async def _batches(log: Topic, found: ReassessmentBacklog) -> AsyncIterator[list[TransactionStatus]]:
     if not found.waiting:
         return
     batches = Batches()
@@ -230,7 +230,7 @@ async def _batches(log: Topic, found: Found) -> AsyncIterator[list[TransactionSt
         yield batch
 
 
-def _tell_unreadable(count: int) -> None:
+def _report_unreadable(count: int) -> None:
     if count:
         raise SystemExit(
             f"{count:,} records of transaction_status could not be read: whether theirs were assessed again is not "

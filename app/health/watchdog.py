@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from app.processing.batch_processor import Delivery
+from app.processing.batch_processor import BatchProcessor
 
 log = logging.getLogger(__name__)
 
@@ -18,34 +18,34 @@ class Watchdog:
 
     def __init__(
         self,
-        deliveries: Mapping[str, Delivery],
+        processors: Mapping[str, BatchProcessor],
         is_behind: Callable[[str], bool],
         after: float,
         held: Callable[[float], str | None] = lambda _: None,
     ):
-        """`deliveries` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
+        """`processors` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
 
         `held`: what has stood for so many seconds before a batch that cannot be read, in words.
         """
         self._held = held
-        self._deliveries = deliveries
+        self._deliveries = processors
         self._is_behind = is_behind
         self._after = after
-        self._moves: dict[str, int] = {}
+        self._progress_count: dict[str, int] = {}
         # Counted in looks, not by the clock: a process that was stopped for an hour has not been stuck for one.
-        self._still: dict[str, float] = dict.fromkeys(deliveries, 0.0)
+        self._still: dict[str, float] = dict.fromkeys(processors, 0.0)
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            for topic, delivery in self._deliveries.items():
-                self._look(topic, delivery)
+            for topic, processor in self._deliveries.items():
+                self._look(topic, processor)
             await asyncio.sleep(EVERY)
 
-    def _look(self, topic: str, delivery: Delivery) -> None:
-        moved = delivery.moves != self._moves.get(topic)
-        self._moves[topic] = delivery.moves
-        if moved or not (delivery.has_work or self._is_behind(topic)):
+    def _look(self, topic: str, processor: BatchProcessor) -> None:
+        moved = processor.progress_count != self._progress_count.get(topic)
+        self._progress_count[topic] = processor.progress_count
+        if moved or not (processor.has_work or self._is_behind(topic)):
             self._still[topic] = 0.0
             return
         was_stuck = self.stuck is not None

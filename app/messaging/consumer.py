@@ -1,9 +1,9 @@
-"""How batches reach an agent: what Faust fetched of a partition is one event, and progress is ours to tell.
+"""How batches reach an agent: what Faust fetched of a partition is one event, and we report its progress.
 
 Faust hands an agent one record at a time, at 60-75 microseconds each, and commits from a list of acks that can pass an
 unfinished record (docs/decisions/0002). Here one event carries the list of records that one fetch brought of one
-partition, and the committed offset follows `finish` alone, which delivery calls in order. Agents, rebalancing, fetching
-and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
+partition, and the committed offset follows `mark_processed` alone, which the batch processor calls in order. Agents,
+rebalancing, fetching and commits stay Faust's; this file leans on faust-streaming 0.15.3, pinned.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class BatchConsumer(driver.Consumer):
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets between two messages are inside batches here, not gaps."""
 
-    def finish(self, topic: str, partition: int, next_offset: int) -> None:
+    def mark_processed(self, topic: str, partition: int, next_offset: int) -> None:
         """Everything of the partition before `next_offset` is done for good; called in order."""
         tp = TP(topic, partition)
         self._finished[tp] = max(next_offset, self._finished.get(tp, 0))
@@ -153,7 +153,7 @@ class BatchConsumer(driver.Consumer):
             await self._thread.go_on_at(tp, offset)
         except KafkaError:
             return False  # another worker has it by now
-        self.finish(tp.topic, tp.partition, offset)
+        self.mark_processed(tp.topic, tp.partition, offset)
         self.holds.release(tp)
         return True
 
@@ -184,7 +184,7 @@ class BatchConsumer(driver.Consumer):
                 yield tp, state.lso
 
     def _fetched(self) -> Iterator[tuple[TP, Any]]:
-        """The assigned partitions of which a fetch has told how far they can be read as committed."""
+        """The assigned partitions whose last stable offset a fetch has brought."""
         return (
             (tp, state)
             for tp, state in self._states()
@@ -225,7 +225,7 @@ class BatchTransport(driver.Transport):
 
 
 class BatchSchema(faust.Schema):
-    """Passes a batch through as it is: records are decoded by our codec, a batch at a time, poison told apart."""
+    """Passes a batch through as it is: records are decoded by our codec, a batch at a time, with poison marked."""
 
     def compile(self, app: Any, **_: Any) -> Any:
         """The function that makes an event of a message."""

@@ -1,7 +1,7 @@
-"""Changing the form: the group of this form begins where the other form's groups stand.
+"""Consumer groups across deployment modes: a group starts at the offsets that the other mode's group committed.
 
 `app.bff` and `app.transactions` (two processes) read as groups bff and transactions; `app.main` (one process) as main.
-Each form does the same work into the same stores, so an offset one of them committed is done for the other as well.
+Each mode does the same work into the same stores, so an offset one of them committed is done for the other as well.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from aiokafka.errors import KafkaError
 
 from app.errors import LogUnavailable, Transient
 from app.messaging import topics
+from app.models.role import ROLES
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Which topics a group reads, and which groups of the other form did the same work.
-READS = {"bff": (topics.STATUS,), "transactions": (topics.CREATED,), "main": (topics.CREATED, topics.STATUS)}
-OTHERS = {
-    "bff": {topics.STATUS: "main"},
-    "transactions": {topics.CREATED: "main"},
-    "main": {topics.CREATED: "transactions", topics.STATUS: "bff"},
+#: The groups that read a topic, one per deployment mode: whichever is ahead says what is done.
+READERS = {
+    topic: tuple(role.name for role in ROLES.values() if agent in role.agents)
+    for agent, topic in topics.OF_AGENT.items()
 }
 
 
-class OtherFormRuns(Transient):
-    """Both forms at once would decide everything twice."""
+class OtherModeActive(Transient):
+    """Both deployment modes at once would decide everything twice."""
 
 
-async def take_over(group: str, settings: Settings) -> None:
-    """Move `group` forward to where the other form's groups stand; OtherFormRuns, LogUnavailable."""
+async def adopt_offsets(group: str, settings: Settings) -> None:
+    """Move `group` forward to the offsets that the other mode's groups committed; OtherModeActive, LogUnavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers, request_timeout_ms=10_000)
     try:
         await admin.start()
         ours = await admin.list_consumer_group_offsets(group)
         ahead: dict[TopicPartition, int] = {}
-        for topic, other in OTHERS[group].items():
+        for topic, other in _others(group):
             await _check_stopped(admin, group, other)
             for tp, found in (await admin.list_consumer_group_offsets(other)).items():
                 mine = ours[tp].offset if tp in ours else -1
@@ -52,13 +51,13 @@ async def take_over(group: str, settings: Settings) -> None:
         await admin.close()
 
 
-async def done(settings: Settings, topic: str) -> dict[int, int]:
-    """Of each partition, up to where all is done: decided, told and stored, or shown; LogUnavailable."""
+async def committed_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    """Per partition, the offset up to which everything is decided, published and stored, or shown. LogUnavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers, request_timeout_ms=10_000)
     try:
         await admin.start()
         offsets = {tp.partition: 0 for tp in await topics.partitions(admin, topic)}
-        for group in (group for group, read in READS.items() if topic in read):
+        for group in READERS[topic]:
             for tp, found in (await admin.list_consumer_group_offsets(group)).items():
                 if tp.topic == topic:
                     offsets[tp.partition] = max(found.offset, offsets.get(tp.partition, 0))
@@ -69,11 +68,22 @@ async def done(settings: Settings, topic: str) -> dict[int, int]:
     return offsets
 
 
+def _others(group: str) -> list[tuple[str, str]]:
+    """Each topic of the group, and the group of the other mode that reads it."""
+    return [
+        (topic, other)
+        for topic, readers in READERS.items()
+        if group in readers
+        for other in readers
+        if other != group
+    ]
+
+
 async def _check_stopped(admin: AIOKafkaAdminClient, group: str, other: str) -> None:
     for response in await admin.describe_consumer_groups([other]):
         for _, name, state, *_ in response.groups:
             if state not in ("Empty", "Dead"):
-                raise OtherFormRuns(
+                raise OtherModeActive(
                     f"group {name} is at work ({state}): stop `app.{name}` before `app.{group}` starts"
                 )
 
@@ -89,7 +99,7 @@ async def _move(group: str, offsets: dict[TopicPartition, int], settings: Settin
         await consumer.start()
         consumer.assign(list(offsets))
         await consumer.commit(offsets)
-        log.info("Group %s goes on where the other form stopped: %s", group, _text(offsets))
+        log.info("Group %s continues where the other deployment mode stopped: %s", group, _text(offsets))
     finally:
         await consumer.stop()
 

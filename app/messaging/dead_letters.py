@@ -8,13 +8,13 @@ import time
 from typing import Any
 
 PREFIX = "dead_letter."
-#: How the value differs from the original, if it does; then its bytes and hash are told in headers as well.
+#: How the value differs from the original, if it does; then headers give its size and hash as well.
 FORM, BYTES, SHA256 = f"{PREFIX}form", f"{PREFIX}value_bytes", f"{PREFIX}value_sha256"
 GZIP, CUT = b"gzip", b"cut"
-#: On a letter that holds a whole batch nobody can read, as its bytes are in the log: where the partition goes on.
+#: On a dead letter that holds a whole unreadable batch, byte for byte: the offset where the partition continues.
 NEXT = f"{PREFIX}next_offset"
 
-#: Bytes of a letter, below what a broker takes by default (1 MiB): larger ones are compressed, else cut.
+#: Bytes of a dead letter, below what a broker takes by default (1 MiB): larger ones are compressed, else cut.
 MOST = 1_000_000
 #: No topic takes less than this.
 LEAST = 4_000
@@ -26,25 +26,25 @@ Headers = list[tuple[str, bytes]]
 Source = tuple[str, int, int]
 
 
-def letter_of(record: Any, reason: str, most: int = MOST) -> tuple[bytes | None, bytes | None, Headers]:
-    """Key, value and headers of a letter of at most about `most` bytes."""
+def dead_letter_of(record: Any, reason: str, most: int = MOST) -> tuple[bytes | None, bytes | None, Headers]:
+    """Key, value and headers of a dead letter of at most about `most` bytes."""
     ours = _origin(record, reason)
-    # Headers that begin like ours would be read as ours: a foreign record could hide its own letter.
+    # Headers that begin like ours would be read as ours: a foreign record could hide its own dead letter.
     theirs = [(_name(name), value) for name, value in record.headers if not name.startswith(PREFIX)]
     key, value = record.key, record.value
     room = most - _size([*theirs, *ours]) - len(key or b"") - 1000
     if len(value or b"") <= room:
         return key, value, [*theirs, *ours]
-    told = [
+    size_and_hash = [
         (BYTES, str(len(value or b"")).encode()),
         (SHA256, hashlib.sha256(value or b"").hexdigest().encode()),
     ]
     packed = gzip.compress(value or b"", mtime=0)
     if len(packed) <= room:
-        return key, packed, [*theirs, *ours, (FORM, GZIP), *told]
+        return key, packed, [*theirs, *ours, (FORM, GZIP), *size_and_hash]
     part = most // 4
     kept = theirs if _size(theirs) <= part else []
-    return key and key[:part], value and value[:part], [*kept, *ours, (FORM, CUT), *told]
+    return key and key[:part], value and value[:part], [*kept, *ours, (FORM, CUT), *size_and_hash]
 
 
 def place_of(source: Source) -> str:
@@ -52,7 +52,7 @@ def place_of(source: Source) -> str:
     return "{}[{}]@{}".format(*source)
 
 
-def told_by(record: Any) -> dict[str, str]:
+def headers_of(record: Any) -> dict[str, str]:
     """Our own headers of a record, as text."""
     return {
         name: (value or b"").decode(errors="replace")
@@ -61,10 +61,10 @@ def told_by(record: Any) -> dict[str, str]:
     }
 
 
-def source_of(told: dict[str, str]) -> Source | None:
-    """Whose letter it is, by what its headers tell; None for a record that is no letter of ours."""
+def source_of(headers: dict[str, str]) -> Source | None:
+    """The source record, from the headers; None for a record that is not a dead letter of ours."""
     try:
-        return told[f"{PREFIX}topic"], int(told[f"{PREFIX}partition"]), int(told[f"{PREFIX}offset"])
+        return headers[f"{PREFIX}topic"], int(headers[f"{PREFIX}partition"]), int(headers[f"{PREFIX}offset"])
     except (KeyError, ValueError):
         return None
 

@@ -97,7 +97,7 @@ class Fetching:
         try:
             records = (await self._fetcher.fetched_records([tp], 0, most)).get(tp, [])
             self._check_place(tp, before, records, 1)
-        except Exception:  # noqa: BLE001  # whatever the bytes make aiokafka raise: told by the next look
+        except Exception:  # noqa: BLE001  # whatever the bytes make aiokafka raise: the next look reports it
             self._careful.add(tp)
             self._seek(tp, before)
             return []

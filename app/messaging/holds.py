@@ -1,7 +1,7 @@
 """Partitions that stand before a batch nobody can read: each waits alone, in sight, until it can be read or is passed.
 
 A damaged disk, an unknown codec, a refused read: another replica may have it whole, so it is tried again. What cannot
-be mended, `make pass-over` puts into the dead letters; the worker finds it there and goes on behind it.
+be repaired, `make pass-over` puts into the dead letters; the worker finds it there and continues behind it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Holds:
     def __iter__(self) -> Iterator[tuple[TP, Hold]]:
         return iter(list(self._held.items()))
 
-    def said(self, after: float) -> str | None:
+    def describe(self, after: float) -> str | None:
         """In a few words what has been held for so many seconds, or None."""
         now = time.monotonic()
         places = [place_of((*tp, hold.offset)) for tp, hold in self if now - hold.since >= after]

@@ -1,8 +1,8 @@
-"""How far a partition can be read as committed.
+"""How far a partition can be read at read_committed: its last stable offset (LSO).
 
-Kafka answers the commit of a transaction before its mark is in the partition. A broker killed in between may forget the
-mark when it starts again (seen with Kafka 4.4: it writes the marks before it knows who leads the partition, and skips
-it). What was committed then stays open, and the next abort of the same producer undoes it.
+Kafka acknowledges a commit before its marker is in the partition. A broker killed in between may lose the marker when
+it restarts (seen with Kafka 4.4: it writes markers before it knows who leads the partition, and skips it). What was
+committed then stays open, and the next abort of the same producer undoes it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.settings import Settings
 
-#: Seconds between two looks; a mark follows its commit within some milliseconds.
+#: Seconds between two looks; the marker follows its commit within milliseconds.
 LOOK_EVERY = 0.002
 LOOK_EVERY_MOST = 0.1
 
 
-class Committed:
+class LastStableOffset:
     """A consumer of no group that asks where what is committed ends; opened by the first question."""
 
     def __init__(self, settings: Settings):
@@ -26,7 +26,7 @@ class Committed:
         self._consumer: AIOKafkaConsumer | None = None
         self._opening = asyncio.Lock()
 
-    async def reaches(self, topic: str, partition: int, offset: int) -> None:
+    async def wait_for(self, topic: str, partition: int, offset: int) -> None:
         """Return once all before `offset` is readable as committed, or has been aborted; KafkaError. No time-out."""
         consumer, tp, pause = await self._opened(), TopicPartition(topic, partition), LOOK_EVERY
         while (await consumer.end_offsets([tp]))[tp] < offset:

@@ -10,12 +10,12 @@ from faust.types import TP
 
 from app.errors import LogUnavailable
 from app.messaging import topics
-from app.messaging.dead_letters import NEXT, source_of, told_by
+from app.messaging.dead_letters import NEXT, headers_of, source_of
 from app.messaging.holds import AGAIN_AFTER, Holds, log
 from app.messaging.tail_reader import Back, Take
 
 #: Dead letters that are read back, at most, to find one.
-LETTERS_MOST = 100_000
+DEAD_LETTERS_MOST = 100_000
 
 
 class Tail(Protocol):
@@ -35,11 +35,11 @@ class Consumer(Protocol):
 
 
 class PassedOver:
-    """Looks for the letters of batches that are in the way."""
+    """Looks for the dead letters of batches that are in the way."""
 
     def __init__(self, tail: Tail, consumer: Consumer):
         self._tail, self._consumer = tail, consumer
-        # By what is held: how far the dead letters were read at the last look, which had no letter of it.
+        # By what is held: how far the dead letters were read at the last look, which had no dead letter of it.
         self._seen: dict[tuple[TP, int], int] = {}
 
     async def run(self) -> None:
@@ -59,15 +59,15 @@ class PassedOver:
         after: list[int] = []
         looked_at = 0
 
-        async def take(letters: Sequence[Any]) -> bool:
+        async def take(dead_letters: Sequence[Any]) -> bool:
             nonlocal looked_at
-            looked_at += len(letters)
+            looked_at += len(dead_letters)
             after.extend(
-                int(told[NEXT])
-                for told in map(told_by, letters)
-                if source_of(told) == (tp.topic, tp.partition, offset) and NEXT in told
+                int(headers[NEXT])
+                for headers in map(headers_of, dead_letters)
+                if source_of(headers) == (tp.topic, tp.partition, offset) and NEXT in headers
             )
-            return bool(after) or looked_at > LETTERS_MOST
+            return bool(after) or looked_at > DEAD_LETTERS_MOST
 
         seen = self._seen.get((tp, offset), 0)
         back = await self._tail.read_back(topics.DEAD_LETTER, tp.partition, take, since=seen)

@@ -11,9 +11,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from app.errors import LogUnavailable, NotTaken, Poison
+from app.errors import LogUnavailable, NotPublished, Poison
 from app.messaging.partitioner import partition_of
-from app.messaging.record_accumulator import Outbox
+from app.messaging.record_accumulator import RecordAccumulator
 from app.observability import metrics
 from app.settings import Settings
 
@@ -27,15 +27,15 @@ REQUEST_TIMEOUT = 15.0
 METADATA_MAX_AGE = 5_000
 
 
-class Log:
+class EventProducer:
     """A producer whose every record is acknowledged by all replicas in sync, once, in order."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._outbox = Outbox(self.publish_batch)
-        metrics.IN_FLIGHT.set_function(lambda: self._outbox.held)
+        self._accumulator = RecordAccumulator(self.publish_batch)
+        metrics.IN_FLIGHT.set_function(lambda: self._accumulator.held)
 
     async def open(self) -> None:
         """Connect; LogUnavailable when no broker answers."""
@@ -59,7 +59,7 @@ class Log:
 
     async def close(self) -> None:
         """Flush and disconnect."""
-        await self._outbox.empty()
+        await self._accumulator.empty()
         if self._renewal is not None:
             await asyncio.wait([self._renewal])
         if self._producer is not None:
@@ -81,19 +81,19 @@ class Log:
         return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
     async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
-        """One record, acknowledged; NotTaken; LogUnavailable after `timeout` seconds: then it may still get there.
+        """One record, acknowledged; NotPublished; LogUnavailable after `timeout` seconds: then it may still get there.
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
         """
         producer = self._producer
         if producer is None:
-            raise NotTaken("Kafka has not been reached since the start")
-        if self._outbox.held >= self._settings.posts_in_flight:
-            raise NotTaken(f"{self._outbox.held} records wait for Kafka's answer already")
+            raise NotPublished("Kafka has not been reached since the start")
+        if self._accumulator.held >= self._settings.max_in_flight_posts:
+            raise NotPublished(f"{self._accumulator.held} records wait for Kafka's answer already")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         partition = partition_of(key.encode(), len(await _partitions(producer, topic, timeout)))
-        answer = self._outbox.put(topic, partition, (key, value, []))
+        answer = self._accumulator.put(topic, partition, (key, value, []))
         # A timer costs a tenth of what wait_for and its task do.
         timer = loop.call_at(until, _give_up, answer, timeout)
         try:
@@ -138,7 +138,7 @@ async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) ->
         async with asyncio.timeout(timeout):
             return await producer.partitions_for(topic)  # type: ignore[no-any-return]
     except (KafkaError, TimeoutError) as exc:
-        raise NotTaken(f"Kafka does not tell the partitions of {topic}: {exc!r}") from exc
+        raise NotPublished(f"Kafka does not answer which partitions {topic} has: {exc!r}") from exc
 
 
 def _give_up(answer: asyncio.Future[None], timeout: float) -> None:

@@ -14,7 +14,7 @@ Place = tuple[str, int]
 Send = Callable[[str, int, Sequence[Any]], Awaitable[None]]
 
 
-class Outbox:
+class RecordAccumulator:
     """Takes records at once, gives each the answer of the batch that it went with."""
 
     def __init__(self, send: Send):
@@ -51,6 +51,6 @@ class Outbox:
     async def _refusal(self, place: Place, records: Sequence[Any]) -> Exception | None:
         try:
             await self._send(*place, records)
-        except Exception as exc:  # noqa: BLE001  # also of a fault of ours those who wait must hear
+        except Exception as exc:  # noqa: BLE001  # also of a bug those who wait must hear
             return exc
         return None

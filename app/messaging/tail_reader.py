@@ -84,7 +84,7 @@ class TailReader:
         try:
             async with asyncio.timeout(TIMEOUT) as patience:
                 await consumer.start()
-                end = (await written_ends(self._settings, [tp]))[tp]
+                end = (await high_watermarks(self._settings, [tp]))[tp]
                 beginning = (await consumer.beginning_offsets([tp]))[tp]
                 consumer.assign([tp])  # not before: it would begin to wait for news at the end
                 yield beginning, end, partial(_read, consumer, Fetching(consumer), tp, patience=patience)
@@ -105,10 +105,10 @@ def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-async def written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+async def high_watermarks(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
     """Where the partitions end, what is not committed yet included.
 
-    A reader of what is committed is told where the oldest open transaction begins. Behind that one others may be
+    A read_committed consumer learns where the oldest open transaction begins. Behind that one others may be
     committed already; to read up to here is to wait until it has ended (Kafka sees to that) and to see them all.
     """
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)

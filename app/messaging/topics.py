@@ -24,6 +24,8 @@ CREATED = "transaction_created"
 STATUS = "transaction_status"
 DEAD_LETTER = "transaction_created.dead_letter"
 ALL = (CREATED, STATUS, DEAD_LETTER)
+#: What each agent reads.
+OF_AGENT = {"transactions": CREATED, "statuses": STATUS}
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "avro"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 Verdict = Literal["accepted", "rejected"]
 
-#: The reason on record when nobody could assess a transaction (setting WHEN_ANTIFRAUD_IS_DOWN=reject).
+#: The reason on record when nobody could assess a transaction (setting ANTIFRAUD_UNAVAILABLE_POLICY=reject).
 ANTIFRAUD_UNAVAILABLE = "antifraud_unavailable"
 
 

@@ -47,7 +47,7 @@ class Shown(TypedDict):
     event_timestamp: int
 
 
-#: What GET of one transaction tells beside the ten keys.
+#: What GET of one transaction shows beside the ten keys.
 ASSESSMENT_FIELDS = ("revision", "decided_at", "score", "reason", "model_version", "threshold", "replica")
 
 

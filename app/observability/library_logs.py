@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 #: Whose logger speaks of which neighbour.
-NEIGHBOURS = {"aiokafka": "kafka", "cassandra": "cassandra"}
+DEPENDENCIES = {"aiokafka": "kafka", "cassandra": "cassandra"}
 #: Seconds before and after an error in which its neighbour must have been well: a look finds an outage within less.
 AROUND = 5.0
 #: Seconds for which the same message is not repeated.
@@ -27,12 +27,12 @@ class LibraryLogs(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self._held: deque[tuple[float, str, logging.LogRecord]] = deque(maxlen=HELD_MOST)
-        self._unwell: dict[str, float] = dict.fromkeys(NEIGHBOURS.values(), time.monotonic())
+        self._unwell: dict[str, float] = dict.fromkeys(DEPENDENCIES.values(), time.monotonic())
         self._passed_on: dict[Message, float] = {}
 
     def install(self) -> None:
         """Take over the libraries' loggers."""
-        for name in NEIGHBOURS:
+        for name in DEPENDENCIES:
             library = logging.getLogger(name)
             library.setLevel(self.level)
             library.handlers, library.propagate = [self], False
@@ -48,7 +48,7 @@ class LibraryLogs(logging.Handler):
         self._unwell |= dict.fromkeys(unwell, now)
         while self._held and now - self._held[0][0] >= AROUND:
             at, library, record = self._held.popleft()
-            if at - self._unwell[NEIGHBOURS[library]] >= AROUND and self._is_new(record, now):
+            if at - self._unwell[DEPENDENCIES[library]] >= AROUND and self._is_new(record, now):
                 logging.getLogger().handle(record)
 
     def _is_new(self, record: logging.LogRecord, now: float) -> bool:

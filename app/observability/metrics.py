@@ -45,7 +45,7 @@ READ_MODEL_COMPLETE = _gauge(
 )
 
 # Batches
-ROUND_RECORDS = _histogram("round_records", "Records that went through the steps together", _RECORDS, "topic")
+BATCH_RECORDS = _histogram("batch_records", "Records that went through the steps together", _RECORDS, "topic")
 STEP_SECONDS = _histogram("step_seconds", "Time of one try of a step that worked", _SECONDS, "step")
 RETRIES = _counter("step_retries_total", "Tries of a step that failed and were repeated", "step")
 LAG = _gauge("lag_records", "Records of an assigned partition that are not finished", "topic", "partition")
@@ -68,15 +68,16 @@ OPEN_TRANSACTION = _gauge(
 # Transactions
 VERDICTS = _counter(
     "verdicts_total",
-    "Verdicts told, by status and reason (antifraud_unavailable: nobody could be asked)",
+    "Verdicts published, by status and reason (antifraud_unavailable: nobody could be asked)",
     "status",
     "reason",
 )
 REPEATED = _counter(
     "verdicts_repeated_total", "Verdicts found in the log and repeated instead of asked for again"
 )
-TWINS = _counter(
-    "twins_total", "Records of a transaction_id that is decided already, of the same content: passed over"
+DUPLICATES_SKIPPED = _counter(
+    "duplicates_skipped_total",
+    "Records of a transaction_id that is decided already, of the same content: passed over",
 )
 OTHER_CONTENT = _counter(
     "other_content_total",

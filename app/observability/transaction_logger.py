@@ -1,4 +1,4 @@
-"""What the log tells of transactions: a line each while they are few, a line a batch above 10 a second."""
+"""Transactions in the log: one line each while they are few, one line per batch above 10 per second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EACH_UP_TO = 10
 OUTAGE_OVER_AFTER = 10.0
 
 
-class Narrator:
+class TransactionLogger:
     """Counts a second's transactions to choose between a line each and a summary; no customer's data in either."""
 
     def __init__(self, each: bool):
@@ -35,7 +35,7 @@ class Narrator:
             self._untold += 1
 
     def decided(self, statuses: Sequence[TransactionStatus]) -> None:
-        """The worker has told and stored these."""
+        """The worker has published and stored these."""
         if not statuses:
             return
         if self._few(len(statuses)):
@@ -55,7 +55,7 @@ class Narrator:
         if now - self._unassessed_at >= OUTAGE_OVER_AFTER:
             log.error(
                 "No antifraud replica answers: transactions are rejected with reason antifraud_unavailable "
-                "until one does (setting WHEN_ANTIFRAUD_IS_DOWN); see `make ps`"
+                "until one does (setting ANTIFRAUD_UNAVAILABLE_POLICY); see `make ps`"
             )
         self._unassessed += count
         self._unassessed_at = now

@@ -1,4 +1,4 @@
-"""The pipeline's doors on the real neighbours: codecs, log, antifraud, Cassandra."""
+"""The pipeline's ports on the real systems: codecs, Kafka, antifraud, Cassandra."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.messaging import topics
-from app.messaging.dead_letters import LEAST, MOST, letter_of
+from app.messaging.dead_letters import LEAST, MOST, dead_letter_of
 from app.messaging.partitioner import partition_of
 from app.models.assessment import Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class RealDoors:
+class Adapters:
     """See app.processing.pipeline.Doors."""
 
     def __init__(self, resources: Resources):
         self._resources = resources
-        self._letter_most = MOST  # bytes
-        self._taken_at: dict[int, float] = {}  # by partition, seconds since 1970
+        self._dead_letter_bytes = MOST  # bytes
+        self._claimed_at: dict[int, float] = {}  # by partition, seconds since 1970
         self.partitions = 0
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
@@ -37,15 +37,15 @@ class RealDoors:
         return await self._resources.created.decode(values)
 
     async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
-        """Take the status partition, then read back whom it has a status of.
+        """Claim the status partition, then read back which ids have a status in it.
 
-        Taken first, so that nobody else can add to what is read. First verdicts are told in the order of their source
-        offsets, so behind one on a record before `from_offset` there is older work only. While no record of the
-        partition has come that offset is not known; what waits for a row is among the newest then as well.
+        Claimed first, so that nobody else can add to what is read. First verdicts are published in source offset order,
+        so behind one on a record before `from_offset` there is older work only. While no record of the partition has
+        come that offset is not known; what waits for a row is among the newest then as well.
         """
-        (self.partitions,) = await self._resources.log.partition_counts((topics.CREATED,))
-        await self._resources.teller.take(partition)
-        self._taken_at[partition] = time.time()
+        (self.partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
+        await self._resources.fenced_producer.claim(partition)
+        self._claimed_at[partition] = time.time()
         offsets: dict[str, int] = {}
         older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
 
@@ -90,14 +90,14 @@ class RealDoors:
         return found
 
     async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
-        """Their rows; when the rows cannot tell, their statuses in the log.
+        """Their rows; where Cassandra cannot answer, their statuses in the log.
 
         Rows written while fewer than a quorum of replicas lived, by us or by an earlier owner of the partition, may be
         on any one replica: for what was asked before the last such moment that we know of, all must say no.
         """
         table = self._resources.table
         whole_since = max(
-            self._taken_at.get(partition, time.time()), self._resources.cassandra.stepped_down_at
+            self._claimed_at.get(partition, time.time()), self._resources.cassandra.stepped_down_at
         )
         older_than = whole_since + CLOCKS_APART / 1000
         try:
@@ -107,10 +107,10 @@ class RealDoors:
             if older := [one for one in missing if one["event_timestamp"] < older_than]:
                 found += await table.rows_of(older, everywhere=True)
         except StoreUnavailable:
-            return await self._told_before(partition, transactions)
+            return await self._published_before(partition, transactions)
         return found
 
-    async def _told_before(
+    async def _published_before(
         self, partition: int, transactions: Sequence[Transaction]
     ) -> list[TransactionStatus]:
         """Reads the status partition back to before the oldest of the transactions was asked."""
@@ -136,22 +136,24 @@ class RealDoors:
         """Through Envoy."""
         return await self._resources.antifraud.assess(transactions)
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
+    async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
         """Into transaction_status, in the partition of the same number."""
         encode = self._resources.status.encode
-        return await self._resources.teller.tell(
+        return await self._resources.fenced_producer.publish(
             partition, ((status["transaction_id"], encode(status), []) for status in statuses)
         )
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic, each as far as the topic takes it (see app.messaging.dead_letters)."""
-        for letter in letters:
-            content = letter_of(letter.record, letter.reason, self._letter_most)
+        for dead_letter in dead_letters:
+            content = dead_letter_of(dead_letter.record, dead_letter.reason, self._dead_letter_bytes)
             try:
-                await self._resources.log.publish_batch(topics.DEAD_LETTER, letter.partition, [content])
+                await self._resources.producer.publish_batch(
+                    topics.DEAD_LETTER, dead_letter.partition, [content]
+                )
             except Poison as exc:
-                # What Kafka has refused puts all behind it out of order: the next try writes smaller letters.
-                self._letter_most = max(LEAST, self._letter_most // 2)
+                # What Kafka has refused puts all behind it out of order: the next try writes smaller ones.
+                self._dead_letter_bytes = max(LEAST, self._dead_letter_bytes // 2)
                 raise LogUnavailable(f"a dead letter is written again, smaller: {exc}") from exc
 
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:

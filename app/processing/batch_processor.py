@@ -1,8 +1,8 @@
-"""How batches survive: taken when the worker is free, retried in place, finished in order.
+"""How batches survive: collected when the worker is free, retried in place, committed in order.
 
-A round is everything that waits when the worker becomes free. It goes through the steps one after another; where much
-waits the next one may be in the first step while one is in the second, never out of order. A step that fails is tried
-again, without end, and holds its place; an offset is finished after the last step only. Nothing raises out of here.
+A micro-batch is everything that waits when the worker becomes free. It passes through the steps one by one; under load
+the next one may be in the first step while one is in the second, never out of order. A step that fails is retried
+without end and holds its place; an offset is committed after the last step only. Nothing raises out of here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from app.observability import metrics
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
-#: Records that are worth a round beside the one at work. Fewer wait for its end and grow together, for so many seconds
-#: at most, since a step may be held up: what a round costs by itself (a call, a Kafka transaction and a write a
-#: partition) is many times what a record costs.
-WORTH_A_ROUND = 100
-FEW_WAIT = 0.25
-#: The generation while no partition is ours.
-NOBODYS = -1
+#: Records that justify a micro-batch beside the one in progress; fewer wait until it ends, LINGER seconds at most: a
+#: step may be held up. A micro-batch's fixed cost (a call, a Kafka transaction and a write per partition) is many
+#: times that of a record.
+WORTH_A_MICRO_BATCH = 100
+LINGER = 0.25
+#: The generation while no partition is assigned.
+UNASSIGNED = -1
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
 TRIES_BEFORE_ERROR = 10
 
@@ -48,51 +48,51 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Round:
+class MicroBatch:
     """Batches that go through the steps together, and what the steps make of them."""
 
     batches: list[Batch]
     generation: int
-    # Partitions that have been assigned since the last round: with the first of a generation all that are ours.
-    first_of: frozenset[tuple[str, int]] = frozenset()
+    # Partitions assigned since the last micro-batch: with the first of a generation, all that are ours.
+    newly_assigned: frozenset[tuple[str, int]] = frozenset()
     work: Any = None
 
 
-Step = Callable[[Round], Awaitable[None]]
-Finish = Callable[[str, int, int], None]
+Step = Callable[[MicroBatch], Awaitable[None]]
+MarkProcessed = Callable[[str, int, int], None]
 
 
-class Abandoned(Exception):
-    """The round's partitions have been taken away: whoever has them now begins at the committed offset."""
+class PartitionsRevoked(Exception):
+    """The micro-batch's partitions were revoked: their new owner begins at the committed offset."""
 
 
-class Delivery:
-    """Takes batches from an agent, drives them through steps, finishes their offsets."""
+class BatchProcessor:
+    """Takes batches from an agent, drives them through the steps, marks their offsets as processed."""
 
-    def __init__(self, steps: Sequence[Step], finish: Finish, *, most: int, pause_most: float):
-        """`steps` may be repeated on the same round; `most` records a round; pauses grow to `pause_most` seconds."""
+    def __init__(self, steps: Sequence[Step], mark_processed: MarkProcessed, *, most: int, pause_most: float):
+        """`steps` may be repeated; `most` records per micro-batch; pauses grow to `pause_most` seconds."""
         self._steps = list(steps)
-        self._finish = finish
+        self._mark_processed = mark_processed
         self._most = most
         self._pause_most = pause_most
         self._waiting: asyncio.Queue[Batch] = asyncio.Queue(maxsize=64)
         self._records_waiting = 0
-        self._news = asyncio.Event()  # a batch came, or a round ended
-        self._between: list[asyncio.Queue[Round]] = [asyncio.Queue(maxsize=1) for _ in self._steps[1:]]
-        self._generation = NOBODYS
-        self._moved = asyncio.Event()
+        self._news = asyncio.Event()  # a batch came, or a micro-batch ended
+        self._between: list[asyncio.Queue[MicroBatch]] = [asyncio.Queue(maxsize=1) for _ in self._steps[1:]]
+        self._generation = UNASSIGNED
+        self._revoked = asyncio.Event()
         self._assigned: frozenset[tuple[str, int]] = frozenset()
         self._seen: set[tuple[str, int]] = set()
         self._busy = 0
-        self._moves = 0
+        self._progress_count = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
 
     @property
-    def moves(self) -> int:
-        """Grows whenever a step begins, ends or fails: while there is work, a worker that lives moves."""
-        return self._moves
+    def progress_count(self) -> int:
+        """Grows whenever a step begins, ends or fails: while there is work, a live worker makes progress."""
+        return self._progress_count
 
     @property
     def has_work(self) -> bool:
@@ -105,31 +105,31 @@ class Delivery:
         self._records_waiting += len(batch.records)
         self._news.set()
 
-    def resume(self, generation: int, partitions: Iterable[tuple[str, int]] = ()) -> None:
+    def assign(self, generation: int, partitions: Iterable[tuple[str, int]] = ()) -> None:
         """These partitions were assigned in this generation of the group: take its batches, and no others."""
         self._seen.clear()
         self._assigned = frozenset(partitions)
-        self._moved.clear()
+        self._revoked.clear()
         self._generation = generation
 
     async def run(self) -> None:
-        """Drive the rounds until cancelled."""
+        """Drive micro-batches until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._take_rounds())
+            tasks.create_task(self._take_micro_batches())
             for index in range(1, len(self._steps)):
                 tasks.create_task(self._pass_on(index))
 
-    async def abandon(self, within: float) -> None:
-        """The partitions go: drop what waits or is tried again, let a step at work end it (`within` seconds)."""
-        self._generation = NOBODYS
-        self._moved.set()
+    async def revoke(self, within: float) -> None:
+        """Partitions are revoked: drop what waits or is retried, let a running step end (`within` seconds)."""
+        self._generation = UNASSIGNED
+        self._revoked.set()
         await self._until_idle(within)
 
     async def drain(self, within: float) -> None:
         """At a stop: finish what is in a step, or leave it uncommitted after `within` seconds; take nothing more."""
         self._draining = True
         await self._until_idle(within)
-        await self.abandon(0.1)
+        await self.revoke(0.1)
 
     async def _until_idle(self, within: float) -> None:
         try:
@@ -137,9 +137,9 @@ class Delivery:
         except TimeoutError:
             log.warning("A step was still at work after %g s; its batch will be taken up again", within)
 
-    async def _take_rounds(self) -> None:
+    async def _take_micro_batches(self) -> None:
         while True:
-            await self._until_worth_a_round()
+            await self._linger()
             batches, size = list[Batch](), 0
             while size < self._most and not self._waiting.empty():
                 batches.append(self._waiting.get_nowait())
@@ -147,20 +147,20 @@ class Delivery:
             self._records_waiting -= size
             ours = [batch for batch in batches if batch.generation == self._generation]
             if ours and not self._draining:
-                round_ = self._round(ours)
-                if round_.first_of:
-                    # What a step of before the rebalance still tells must be in the log when the log is asked.
+                micro_batch = self._micro_batch(ours)
+                if micro_batch.newly_assigned:
+                    # What a step from before the rebalance still publishes must be in the log before the log is read.
                     await self._idle.wait()
                 self._enter()
-                metrics.ROUND_RECORDS.labels(ours[0].topic).observe(sum(len(b.records) for b in ours))
-                await self._step(0, round_)
+                metrics.BATCH_RECORDS.labels(ours[0].topic).observe(sum(len(b.records) for b in ours))
+                await self._step(0, micro_batch)
 
-    async def _until_worth_a_round(self) -> None:
-        enough = min(WORTH_A_ROUND, self._most)
+    async def _linger(self) -> None:
+        enough = min(WORTH_A_MICRO_BATCH, self._most)
         while self._waiting.empty():
             await self._some_news()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FEW_WAIT):
+            async with asyncio.timeout(LINGER):
                 while self._busy and self._records_waiting < enough:
                     await self._some_news()
 
@@ -168,27 +168,27 @@ class Delivery:
         self._news.clear()
         await self._news.wait()
 
-    def _round(self, batches: list[Batch]) -> Round:
+    def _micro_batch(self, batches: list[Batch]) -> MicroBatch:
         partitions = {(batch.topic, batch.partition) for batch in batches}
         new = (self._assigned | partitions) - self._seen
         self._seen |= new
-        return Round(batches, self._generation, new)
+        return MicroBatch(batches, self._generation, new)
 
     async def _pass_on(self, index: int) -> None:
         while True:
             await self._step(index, await self._between[index - 1].get())
 
-    async def _step(self, index: int, round_: Round) -> None:
+    async def _step(self, index: int, micro_batch: MicroBatch) -> None:
         try:
-            await self._until_done(self._steps[index], round_)
-        except Abandoned:
+            await self._until_done(self._steps[index], micro_batch)
+        except PartitionsRevoked:
             self._leave()
             return
         if index < len(self._between):
-            await self._between[index].put(round_)
+            await self._between[index].put(micro_batch)
             return
-        for batch in round_.batches:
-            self._finish(batch.topic, batch.partition, batch.next_offset)
+        for batch in micro_batch.batches:
+            self._mark_processed(batch.topic, batch.partition, batch.next_offset)
         self._leave()
 
     def _enter(self) -> None:
@@ -201,13 +201,13 @@ class Delivery:
         if not self._busy:
             self._idle.set()
 
-    async def _until_done(self, step: Step, round_: Round) -> None:
+    async def _until_done(self, step: Step, micro_batch: MicroBatch) -> None:
         tries, began = 0, time.monotonic()
         while True:
-            if round_.generation != self._generation:
-                raise Abandoned
+            if micro_batch.generation != self._generation:
+                raise PartitionsRevoked
             try:
-                await self._tried(step, round_)
+                await self._tried(step, micro_batch)
             except Exception as exc:  # noqa: BLE001  # a bug too must hold its place: raising would lose the batch
                 tries += 1
                 metrics.RETRIES.labels(step.__name__).inc()
@@ -219,19 +219,19 @@ class Delivery:
                 log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
             return
 
-    async def _tried(self, step: Step, round_: Round) -> None:
+    async def _tried(self, step: Step, micro_batch: MicroBatch) -> None:
         began = time.monotonic()
-        self._moves += 1
+        self._progress_count += 1
         try:
-            await step(round_)
+            await step(micro_batch)
         finally:
-            self._moves += 1
+            self._progress_count += 1
         metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)
 
     async def _pause(self, tries: int) -> None:
         pause = min(self._pause_most, FIRST_PAUSE * 2 ** min(tries - 1, 20)) * random.uniform(0.5, 1.0)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), pause)
+            await asyncio.wait_for(self._revoked.wait(), pause)
 
 
 def _report(step: Step, tries: int, exc: Exception) -> None:
@@ -240,9 +240,9 @@ def _report(step: Step, tries: int, exc: Exception) -> None:
         return
     if not isinstance(exc, Transient):
         if tries == 1:
-            log.error("%s failed by a fault of ours; the batch is held and tried again", name, exc_info=exc)
+            log.error("%s raised an unexpected exception (a bug); batch held, retrying", name, exc_info=exc)
     elif tries == 1:
-        log.warning("%s failed, nothing is lost, tried again until it works: %s", name, exc)
+        log.warning("%s failed, nothing is lost, retrying until it works: %s", name, exc)
     elif tries == TRIES_BEFORE_ERROR + 1:
         log.error(
             "%s failed %d times more; is that part down? See `make ps`. Last: %s",

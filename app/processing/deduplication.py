@@ -1,7 +1,7 @@
 """Which transaction_ids have a status, and where in the log it is: the first decision stands (docs/decisions/0008).
 
 The newest ids of each partition are in memory, so that a new one needs no look-up. What was forgotten is known by the
-newest UUIDv7 among it: an id that was made later has no status, any other may have one, and a look-up tells.
+newest UUIDv7 among it: an id that was made later has no status, any other may have one, which a look-up finds.
 """
 
 from __future__ import annotations

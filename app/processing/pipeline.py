@@ -1,6 +1,6 @@
-"""What happens to a transaction, top to bottom: decode, deduplicate, assess, tell, store. No Faust, no sockets.
+"""What happens to a transaction, top to bottom: decode, deduplicate, assess, publish, store. No Faust, no sockets.
 
-transaction_created ─► decide ──────────────► tell ─────────────► store ───────► (delivery finishes the offset)
+transaction_created ─► decide ──────────────► publish ──────────► store ───────► commit (batch_processor.py)
                        decode, deduplicate,   transaction_status  Cassandra
                        assess                 (poison: dead letters)
 """
@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from app.assessment.fallback import Asking, WhenDown
+from app.assessment.fallback import AssessmentFallback, WhenDown
 from app.errors import Poison, Transient
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction, id_in_key, same_content, unstorable
 from app.observability import metrics
-from app.observability.transaction_logger import Narrator
-from app.processing.batch_processor import NOBODYS, Batch, Round
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.batch_processor import UNASSIGNED, Batch, MicroBatch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import MOST, DecidedIds, Place
 
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 OTHER_CONTENT = "transaction_id is decided already, for other content"
 
 
-class Doors(Protocol):
-    """What the pipeline asks of the world outside; each may raise Transient and is then asked again."""
+class Ports(Protocol):
+    """What the pipeline needs from outside; each call may raise Transient and is then retried."""
 
     partitions: int  # of transaction_created, known from the first claim on
 
@@ -41,7 +41,7 @@ class Doors(Protocol):
         """Records of transaction_created."""
 
     async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
-        """Own the status partition from now on, then read back whom it has a status of.
+        """Own the status partition from now on, then read back which ids have a status in it.
 
         As far as a status of a record before `from_offset`, if that is known, or to `read_to`, but `most` ids.
         """
@@ -56,12 +56,12 @@ class Doors(Protocol):
         """Whether records of this id are usually in another partition."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        """What antifraud says."""
+        """Antifraud's verdicts, in order."""
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
-        """Into the log, all or none, and at which offsets; after a failure only `claim` can say whether."""
+    async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
+        """Into the log, all or none; their offsets. After a failure only `claim` can find out which."""
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic."""
 
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:
@@ -70,7 +70,7 @@ class Doors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record nobody can handle, with its origin and the reason."""
+    """A record that can never be processed, with its origin and the reason."""
 
     record: object
     partition: int
@@ -98,61 +98,61 @@ class Asked(NamedTuple):
     transaction: Transaction | Poison
 
 
-#: A round that fails by a fault of ours is tried so often as a whole, then record by record.
+#: How often a micro-batch that raises an unexpected exception (a bug) is tried as a whole, before record by record.
 TRIES_TOGETHER = 3
 
 
 @dataclass(slots=True)
-class Decided:
-    """What a round has come to; a step that is repeated goes on where it was."""
+class BatchState:
+    """How far a micro-batch has come; a repeated step continues where it was."""
 
-    letters: list[DeadLetter] = field(default_factory=list)
-    to_tell: dict[int, list[TransactionStatus]] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    to_publish: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
     is_counted: bool = False  # by the limit of dead letters
 
-    def add(self, other: Decided) -> None:
-        """What was decided later, of the same round."""
-        self.letters += other.letters
-        for partition, statuses in other.to_tell.items():
-            self.to_tell.setdefault(partition, []).extend(statuses)
+    def add(self, other: BatchState) -> None:
+        """What was decided later, in the same micro-batch."""
+        self.dead_letters += other.dead_letters
+        for partition, statuses in other.to_publish.items():
+            self.to_publish.setdefault(partition, []).extend(statuses)
         self.to_store += other.to_store
 
 
 class RecordByRecord:
-    """Finds the one record for which deciding a round raises what is not Transient: it becomes a dead letter."""
+    """Finds the one record whose processing raises an unexpected exception: it becomes a dead letter."""
 
-    def __init__(self, decide: Callable[[Round], Awaitable[None]]):
+    def __init__(self, decide: Callable[[MicroBatch], Awaitable[None]]):
         self._decide = decide
-        self._round: Round | None = None
+        self._micro_batch: MicroBatch | None = None
         self._tries = 0
         self._done = 0  # records, when they are tried alone: a step that is repeated goes on where it was
-        self._work = Decided()
+        self._work = BatchState()
 
-    async def decide(self, round_: Round) -> None:
+    async def decide(self, micro_batch: MicroBatch) -> None:
         """Together; after some tries alone."""
-        if round_ is not self._round:
-            self._round, self._tries, self._done, self._work = round_, 0, 0, Decided()
+        if micro_batch is not self._micro_batch:
+            self._micro_batch, self._tries, self._done, self._work = micro_batch, 0, 0, BatchState()
         if self._tries == TRIES_TOGETHER:
-            await self._decide_alone(round_)
+            await self._decide_alone(micro_batch)
             return
         try:
-            await self._decide(round_)
+            await self._decide(micro_batch)
         except Transient:
             raise
         except Exception:
             self._tries += 1
             raise
 
-    async def _decide_alone(self, round_: Round) -> None:
-        records = [(batch, record) for batch in round_.batches for record in batch.records]
+    async def _decide_alone(self, micro_batch: MicroBatch) -> None:
+        records = [(batch, record) for batch in micro_batch.batches for record in batch.records]
         for batch, record in records[self._done :]:
-            await self._decide_one(round_, batch, record)
+            await self._decide_one(micro_batch, batch, record)
             self._done += 1
-        round_.work = self._work
+        micro_batch.work = self._work
 
-    async def _decide_one(self, round_: Round, batch: Batch, record: Any) -> None:
-        one = Round([replace(batch, records=[record])], round_.generation)
+    async def _decide_one(self, micro_batch: MicroBatch, batch: Batch, record: Any) -> None:
+        one = MicroBatch([replace(batch, records=[record])], micro_batch.generation)
         try:
             await self._decide(one)
         except Transient:
@@ -161,88 +161,94 @@ class RecordByRecord:
             place = f"{batch.topic}[{batch.partition}]@{record.offset}"
             log.exception("%s is put into the dead letters: deciding it alone raises this", place)
             reason = str(exc) if isinstance(exc, Poison) else f"{type(exc).__name__}: {exc}"
-            self._work.letters.append(DeadLetter(record, batch.partition, reason))
+            self._work.dead_letters.append(DeadLetter(record, batch.partition, reason))
         else:
             self._work.add(one.work)
 
 
 class Pipeline:
-    """The three steps of a round, in order, each safe to repeat."""
+    """The three steps of a micro-batch, in order, each safe to repeat."""
 
     def __init__(
         self,
-        doors: Doors,
-        narrator: Narrator,
+        ports: Ports,
+        transaction_logger: TransactionLogger,
         *,
         when_down: WhenDown,
-        patience: float,
+        outage_timeout: float,
         limit: DeadLetterLimit | None = None,
     ):
-        """`when_down` and `patience` (seconds): what is decided when antifraud cannot be asked, and after how long."""
+        """`when_down`, `outage_timeout`: what is decided while antifraud is unavailable, after how many seconds."""
         self._limit = limit or DeadLetterLimit()
-        self._doors = doors
-        self._narrator = narrator
-        self._asking = Asking(doors.assess, narrator, when_down=when_down, patience=patience)
+        self._ports = ports
+        self._transaction_logger = transaction_logger
+        self._fallback = AssessmentFallback(
+            ports.assess, transaction_logger, when_down=when_down, outage_timeout=outage_timeout
+        )
         self._decided = DecidedIds()
-        self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet told
+        self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._claimed: set[int] = set()  # partitions, in this generation
-        self._claimed_for: Round | None = None
-        self._generation = NOBODYS
+        self._claimed_for: MicroBatch | None = None
+        self._generation = UNASSIGNED
         self._alone = RecordByRecord(self._decide)
-        self._unsure: set[int] = set()  # partitions whose last tell failed
+        self._in_doubt: set[int] = set()  # partitions whose last publish failed
 
-    async def decide(self, round_: Round) -> None:
+    async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
-        await self._claim_new(round_)
-        await self._alone.decide(round_)
+        await self._claim_new(micro_batch)
+        await self._alone.decide(micro_batch)
 
-    async def _claim_new(self, round_: Round) -> None:
-        """What an earlier owner of a partition (or we, before a rebalance) told of these records already."""
-        if round_ is self._claimed_for:
+    async def _claim_new(self, micro_batch: MicroBatch) -> None:
+        """Claim what is newly assigned; learn what an earlier owner (or we, before a rebalance) published for it."""
+        if micro_batch is self._claimed_for:
             return
-        if round_.generation != self._generation:
-            self._generation = round_.generation
+        if micro_batch.generation != self._generation:
+            self._generation = micro_batch.generation
             self._claimed.clear()
         # All that are ours, not only those that have a batch: what one of them has decided may be in another one too.
-        topic = round_.batches[0].topic
-        firsts: dict[int, int | None] = {number: None for name, number in round_.first_of if name == topic}
-        for batch in reversed(round_.batches):
+        topic = micro_batch.batches[0].topic
+        firsts: dict[int, int | None] = {
+            number: None for name, number in micro_batch.newly_assigned if name == topic
+        }
+        for batch in reversed(micro_batch.batches):
             if batch.partition in firsts:
                 firsts[batch.partition] = batch.records[0].offset
         if firsts:
-            # Nothing is at work while partitions are new, so these were given up untold.
+            # Nothing is at work while partitions are new, so these were given up unpublished.
             self._under_way.clear()
             most = MOST // len(firsts)
             await _all(self._claim(partition, offset, most) for partition, offset in firsts.items())
-        self._claimed_for = round_
+        self._claimed_for = micro_batch
 
     async def _claim(self, partition: int, from_offset: int | None, most: int) -> None:
         read_to = self._decided.read_to(partition)
-        claimed = await self._doors.claim(partition, from_offset, read_to, most)
+        claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
         self._claimed.add(partition)
-        self._unsure.discard(partition)
+        self._in_doubt.discard(partition)
 
-    async def _decide(self, round_: Round) -> None:
-        work = Decided()
+    async def _decide(self, micro_batch: MicroBatch) -> None:
+        work = BatchState()
         asked: list[Asked] = []
-        for batch in round_.batches:
-            records = await self._doors.decode([record.value for record in batch.records])
+        for batch in micro_batch.batches:
+            records = await self._ports.decode([record.value for record in batch.records])
             for record, transaction in zip(batch.records, records, strict=True):
                 poison = _poison(transaction)
                 # A verdict stands also on what can be read no longer.
                 id_ = id_in_key(record.key) if poison else transaction["transaction_id"]  # type: ignore[index]
                 asked.append(Asked(batch.partition, record, id_, poison or transaction))
-        fresh, repeated = _sorted(work, asked, await self._first_of(asked))
-        self._file(work, fresh, await self._asking.assess([one.transaction for one in fresh]))  # type: ignore[misc]
+        fresh, repeated = _sorted(work, asked, await self._first_decisions(asked))
+        self._file(work, fresh, await self._fallback.assess([one.transaction for one in fresh]))  # type: ignore[misc]
         metrics.REPEATED.inc(repeated.total())
         for partition, count in repeated.items():
             log.info("%d verdicts of partition %d are in the log already: not asked again", count, partition)
-        metrics.TWINS.inc(len(asked) - len(fresh) - len(work.letters) - repeated.total())
-        metrics.OTHER_CONTENT.inc(sum(letter.reason == OTHER_CONTENT for letter in work.letters))
-        round_.work = work
+        metrics.DUPLICATES_SKIPPED.inc(len(asked) - len(fresh) - len(work.dead_letters) - repeated.total())
+        metrics.OTHER_CONTENT.inc(
+            sum(dead_letter.reason == OTHER_CONTENT for dead_letter in work.dead_letters)
+        )
+        micro_batch.work = work
 
-    async def _first_of(self, asked: Sequence[Asked]) -> dict[str, TransactionStatus | Poison]:
+    async def _first_decisions(self, asked: Sequence[Asked]) -> dict[str, TransactionStatus | Poison]:
         """The statuses that these ids have already; Poison for one that cannot be read."""
         ids = [one.transaction_id for one in asked]
         found: dict[str, TransactionStatus | Poison] = {
@@ -251,34 +257,34 @@ class Pipeline:
         places = self._decided.places_of(ids)
         found |= await self._in_log({id_: place for id_, place in places.items() if id_ not in found})
         # A worker that does not have all partitions cannot know what another has decided.
-        alone = len(self._claimed) == self._doors.partitions
+        alone = len(self._claimed) == self._ports.partitions
         if places or self._decided.has_forgotten or not alone:
             now_ms = time.time() * 1000
-            unsure = [
+            in_doubt = [
                 one
                 for one in asked
                 if one.transaction_id not in found
                 and (
                     one.transaction_id in places  # what the log has no longer, the stores have
                     or self._decided.may_be_forgotten(one.transaction_id, now_ms)
-                    or (not alone and self._doors.is_elsewhere(one.partition, one.transaction_id))
+                    or (not alone and self._ports.is_elsewhere(one.partition, one.transaction_id))
                 )
             ]
-            found |= await self._looked_up(unsure)
+            found |= await self._looked_up(in_doubt)
         return found
 
-    async def _looked_up(self, unsure: Sequence[Asked]) -> dict[str, TransactionStatus]:
+    async def _looked_up(self, in_doubt: Sequence[Asked]) -> dict[str, TransactionStatus]:
         by_partition: dict[int, list[Transaction]] = {}
-        for one in unsure:
+        for one in in_doubt:
             if not isinstance(one.transaction, Poison):
                 by_partition.setdefault(one.partition, []).append(one.transaction)
-        found = [await self._doors.look_up(partition, some) for partition, some in by_partition.items()]
+        found = [await self._ports.look_up(partition, some) for partition, some in by_partition.items()]
         return {one["transaction_id"]: one for some in found for one in some}
 
     async def _in_log(self, places: Mapping[str, Place]) -> dict[str, TransactionStatus | Poison]:
         if not places:
             return {}
-        there = await self._doors.statuses_at(list(places.values()))
+        there = await self._ports.statuses_at(list(places.values()))
         pairs = ((id_, there.get(place)) for id_, place in places.items())
         return {
             id_: one
@@ -286,51 +292,51 @@ class Pipeline:
             if one and (isinstance(one, Poison) or one["transaction_id"] == id_)
         }
 
-    def _file(self, work: Decided, fresh: Sequence[Asked], said: Sequence[Assessment]) -> None:
+    def _file(self, work: BatchState, fresh: Sequence[Asked], assessments: Sequence[Assessment]) -> None:
         now_ms = int(time.time() * 1000)
-        for one, assessment in zip(fresh, said, strict=True):
+        for one, assessment in zip(fresh, assessments, strict=True):
             status = decided(one.transaction, assessment, one.partition, one.record.offset, now_ms)  # type: ignore[arg-type]
-            work.to_tell.setdefault(one.partition, []).append(status)
+            work.to_publish.setdefault(one.partition, []).append(status)
             work.to_store.append(status)
             self._under_way[one.transaction_id] = status
 
-    async def tell(self, round_: Round) -> None:
-        """The verdicts exist once they are in the log; a repeated try tells only what is not there yet."""
-        work: Decided = round_.work
+    async def publish(self, micro_batch: MicroBatch) -> None:
+        """Verdicts exist once they are in the log; a repeated try publishes only what is not there yet."""
+        work: BatchState = micro_batch.work
         if not work.is_counted:
-            self._limit.count(round_, work.letters)
+            self._limit.count(micro_batch, work.dead_letters)
             work.is_counted = True
-        if work.letters:
-            await self._doors.bury(work.letters)
-            metrics.DEAD_LETTERS.inc(len(work.letters))
-            work.letters = []
-        await _all(self._tell(work, partition) for partition in list(work.to_tell))
+        if work.dead_letters:
+            await self._ports.dead_letter(work.dead_letters)
+            metrics.DEAD_LETTERS.inc(len(work.dead_letters))
+            work.dead_letters = []
+        await _all(self._publish(work, partition) for partition in list(work.to_publish))
 
-    async def _tell(self, work: Decided, partition: int) -> None:
-        ours = work.to_tell[partition]
-        if partition in self._unsure:
+    async def _publish(self, work: BatchState, partition: int) -> None:
+        ours = work.to_publish[partition]
+        if partition in self._in_doubt:
             await self._claim(partition, ours[0]["source_offset"], MOST)
-        await self._drop_what_is_told(work, partition)
-        if to_tell := work.to_tell[partition]:
+        await self._drop_published(work, partition)
+        if to_publish := work.to_publish[partition]:
             try:
-                offsets = await self._doors.tell(partition, to_tell)
+                offsets = await self._ports.publish(partition, to_publish)
             except Transient:
                 # It may be in the log, and somebody else may own the partition: look before the next try.
-                self._unsure.add(partition)
+                self._in_doubt.add(partition)
                 raise
-            self._decided.published(partition, [one["transaction_id"] for one in to_tell], offsets)
-            _count(to_tell)
+            self._decided.published(partition, [one["transaction_id"] for one in to_publish], offsets)
+            _count(to_publish)
         for one in ours:
             self._under_way.pop(one["transaction_id"], None)
-        del work.to_tell[partition]
+        del work.to_publish[partition]
 
-    async def _drop_what_is_told(self, work: Decided, partition: int) -> None:
-        """Where the log has a verdict by now, that one is stored, and ours is dropped untold."""
-        ours = work.to_tell[partition]
+    async def _drop_published(self, work: BatchState, partition: int) -> None:
+        """Where the log has a verdict by now, that one is stored and ours is dropped."""
+        ours = work.to_publish[partition]
         found = await self._in_log(self._decided.places_of([one["transaction_id"] for one in ours]))
         if not found:
             return
-        work.to_tell[partition] = [one for one in ours if one["transaction_id"] not in found]
+        work.to_publish[partition] = [one for one in ours if one["transaction_id"] not in found]
         metrics.REPEATED.inc(len(found))
         to_store = [found.get(one["transaction_id"], one) for one in work.to_store]
         work.to_store = [one for one in to_store if not isinstance(one, Poison)]
@@ -338,12 +344,12 @@ class Pipeline:
             if isinstance(poison, Poison):
                 log.error("%s has a verdict in the log that cannot be read, and no row: %s", id_, poison)
 
-    async def store(self, round_: Round) -> None:
+    async def store(self, micro_batch: MicroBatch) -> None:
         """The rows, derived from what is in the log."""
-        work: Decided = round_.work
+        work: BatchState = micro_batch.work
         if work.to_store:
-            await self._doors.store(work.to_store)
-        self._narrator.decided(work.to_store)
+            await self._ports.store(work.to_store)
+        self._transaction_logger.decided(work.to_store)
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> None:
@@ -353,17 +359,17 @@ async def _all(calls: Iterable[Awaitable[None]]) -> None:
             raise result
 
 
-def _count(told: Sequence[TransactionStatus]) -> None:
-    for (status, reason), count in Counter((s["status"], s["reason"]) for s in told).items():
+def _count(published: Sequence[TransactionStatus]) -> None:
+    for (status, reason), count in Counter((s["status"], s["reason"]) for s in published).items():
         metrics.VERDICTS.labels(status, reason or "").inc(count)
 
 
 def _sorted(
-    work: Decided, asked: list[Asked], firsts: Mapping[str, TransactionStatus | Poison]
+    work: BatchState, asked: list[Asked], firsts: Mapping[str, TransactionStatus | Poison]
 ) -> tuple[list[Asked], Counter[int]]:
-    """Those to be assessed, and how many verdicts of each partition are repeated; the letters go to `work`.
+    """Those to be assessed, and how many verdicts of each partition are repeated; dead letters go to `work`.
 
-    What is left is of the same content as one before it: that one is told and stored, and there is no more to do.
+    What is left has the same content as one before it: that one is published and stored, nothing else is to do.
     """
     repeated: Counter[int] = Counter()
     if not firsts and _are_all_new(asked):
@@ -376,7 +382,7 @@ def _sorted(
             work.to_store.append(first)  # type: ignore[arg-type]
             repeated[one.partition] += 1
         elif reason := _why_not(one.transaction, first):
-            work.letters.append(DeadLetter(one.record, one.partition, reason))
+            work.dead_letters.append(DeadLetter(one.record, one.partition, reason))
         elif first is None:
             fresh[id_] = one
     return list(fresh.values()), repeated

@@ -14,7 +14,7 @@ AT_MOST = 10_000
 PAUSE, PAUSE_MOST = 0.1, 1.0
 
 
-class PendingNotes:
+class PendingWriter:
     """Noted by POST, written together a moment later, and once more when Redis has lost them."""
 
     def __init__(self, recent: RecentTransactions):
@@ -22,11 +22,11 @@ class PendingNotes:
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
-        self.behind = False  # what was noted could not be written yet: a list in Redis lacks it
+        self.has_backlog = False  # what was noted could not be written yet: a list in Redis lacks it
         #: Some may never be written: too many at once, or in the hands of a bff that ended, as one may have before us.
         self.lost = True
 
-    def note(self, transaction: Transaction) -> None:
+    def add(self, transaction: Transaction) -> None:
         """Show it as pending, soon."""
         entry = pending_entry(transaction)
         self.lost = self.lost or len(self._entries) == AT_MOST
@@ -34,7 +34,7 @@ class PendingNotes:
         self._noted.append(entry)
         self._some.set()
 
-    def noted(self) -> list[Entry]:
+    def recent(self) -> list[Entry]:
         """What was noted lately, decided by now or not."""
         return list(self._noted)
 
@@ -52,8 +52,8 @@ class PendingNotes:
                 self.lost = self.lost or len(entries) + len(self._entries) > AT_MOST
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
-                self.behind = True
+                self.has_backlog = True
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MOST)
             else:
-                self.behind, pause = False, PAUSE
+                self.has_backlog, pause = False, PAUSE

@@ -55,13 +55,13 @@ class Listing:
     one_replica: bool = False
 
 
-class Notes(Protocol):
+class Pending(Protocol):
     """What this bff has taken and Redis is to show as pending: see app.read_model.pending_writer."""
 
-    behind: bool
+    has_backlog: bool
     lost: bool
 
-    def noted(self) -> Sequence[Entry]:
+    def recent(self) -> Sequence[Entry]:
         """What was noted lately, decided by now or not."""
 
 
@@ -73,22 +73,22 @@ class ReadModel:
         recent: RecentTransactions,
         table: TransactionsTable,
         keep: int,
-        notes: Notes,
-        waiting: Callable[[], Awaitable[Sequence[Transaction]]],
-        told: Callable[[], Awaitable[Sequence[TransactionStatus]]],
-        length: Callable[[], int | None],
+        notes: Pending,
+        undecided: Callable[[], Awaitable[Sequence[Transaction]]],
+        unstored: Callable[[], Awaitable[Sequence[TransactionStatus]]],
+        log_length: Callable[[], int | None],
     ):
-        """What Cassandra cannot give, `waiting`: logged and not decided, `told`: decided lately, perhaps without a row.
+        """What Cassandra cannot give; `undecided`: in the log, not decided; `unstored`: decided, perhaps without a row.
 
-        `length`: how many offsets transaction_status has, None while nobody knows.
+        `log_length`: how many offsets transaction_status has, None while nobody knows.
         """
         self._recent = recent
         self._table = table
         self._keep = keep
         self._notes = notes
-        self._waiting = waiting
-        self._told = told
-        self._length = length
+        self._undecided = undecided
+        self._unstored = unstored
+        self._log_length = log_length
         # The table was thrown away: an id that it does not have may exist.
         self._being_rebuilt = False
         # A Redis that is back has its data and its sign, and lacks what was decided meanwhile.
@@ -106,7 +106,7 @@ class ReadModel:
         if whole and not self._lacks:
             metrics.READS.labels("redis").inc()
             return Listing(
-                whole.entries, whole.last_key, "redis", may_lack=self._notes.behind or self._notes.lost
+                whole.entries, whole.last_key, "redis", may_lack=self._notes.has_backlog or self._notes.lost
             )
         try:
             return await self._from_cassandra(limit, before)
@@ -124,7 +124,7 @@ class ReadModel:
         key = key_of_row(last) if last else None
         ends = before is None and len(rows) < limit  # then it is all that there is
         rebuilt = self._being_rebuilt or (
-            ends and self._length() is not None and not self._is_credible(len(rows))
+            ends and self._log_length() is not None and not self._is_credible(len(rows))
         )
         return Listing(entries, key, "cassandra", True, rebuilt, reading.one_replica)
 
@@ -139,8 +139,8 @@ class ReadModel:
             return found
         row = await self._table.find(transaction_id)
         if row is None:
-            if noted := self._noted_here(transaction_id):
-                return noted
+            if recent := self._noted_here(transaction_id):
+                return recent
             self._check_that_none_is_hidden(transaction_id)
         metrics.READS.labels("cassandra").inc()
         return row and json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
@@ -148,7 +148,9 @@ class ReadModel:
     def _noted_here(self, transaction_id: str) -> str | None:
         """It is pending: a POST of this bff took it a moment ago, or Redis could not take its note."""
         key = sort_key(transaction_id, 0)
-        return next((entry.split("\n")[2] for noted, _, entry in self._notes.noted() if noted == key), None)
+        return next(
+            (entry.split("\n")[2] for recent, _, entry in self._notes.recent() if recent == key), None
+        )
 
     def _check_that_none_is_hidden(self, transaction_id: str) -> None:
         if self._being_rebuilt:
@@ -225,9 +227,9 @@ class ReadModel:
     async def _refill(self) -> None:
         """In pages: all at once would take more memory than a small Cassandra node has."""
         filling = await self._recent.begin_filling()
-        await self._recent.remember(self._notes.noted())
+        await self._recent.remember(self._notes.recent())
         await self._note_what_waits()
-        await self._recent.remember(entries_of(await self._told()))
+        await self._recent.remember(entries_of(await self._unstored()))
         kept, before = 0, None
         while kept < self._keep:
             rows = await self._table.newest(REFILL_PAGE, before, strictly=True)
@@ -249,15 +251,15 @@ class ReadModel:
             False  # before the log is read: what is lost from here on is to be found the next time
         )
         try:
-            await self._recent.remember([pending_entry(one) for one in await self._waiting()])
+            await self._recent.remember([pending_entry(one) for one in await self._undecided()])
         except BaseException:
             self._notes.lost = True
             raise
 
     def _is_credible(self, rows: int) -> bool:
-        """Whether that can be the whole table: it may have been thrown away, and the log says how much was told."""
-        length = self._length()
-        return bool(rows) if length is None else rows * OFFSETS_A_ROW >= length
+        """Whether that can be the whole table: it may have been thrown away, and the log says how much there was."""
+        log_length = self._log_length()
+        return bool(rows) if log_length is None else rows * OFFSETS_A_ROW >= log_length
 
 
 def _place(key: str) -> tuple[int, str]:

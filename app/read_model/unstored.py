@@ -1,8 +1,8 @@
 """What the log has and the stores may not have yet: a refill of Redis that asks Cassandra alone would miss it for good.
 
-`told_lately`: between telling and storing a worker may die or wait for a dead store. The status agent has passed on
-what was told then, so nothing would bring it once more into a Redis that has been emptied meanwhile. `waiting`: pending
-ones are shown by Redis alone, which may have lost them, or never got them.
+`unstored_statuses`: between publishing and storing a worker may die or wait for a dead store. The status agent has
+passed on what was published then, so nothing would bring it back into a Redis that was emptied meanwhile. `undecided`:
+pending transactions are shown by Redis alone, which may have lost them or never got them.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from app.resources import Resources
 
 T = TypeVar("T")
 
-#: Statuses of a partition that are looked at: more than the rounds that can be between the two steps.
+#: Statuses of a partition that are looked at: more than the micro-batches that can be between the two steps.
 AT_MOST = 20_000
 
 
-async def told_lately(resources: Resources) -> list[TransactionStatus]:
+async def unstored_statuses(resources: Resources) -> list[TransactionStatus]:
     """Statuses back to the last ones that have their rows for certain, of all partitions; LogUnavailable."""
-    return await _of_all(resources, _told)
+    return await _of_all(resources, _unstored)
 
 
-async def waiting(resources: Resources) -> list[Transaction]:
-    """Transactions that are not decided, told and stored for certain, at least the newest that Redis keeps.
+async def undecided(resources: Resources) -> list[Transaction]:
+    """Transactions not certainly decided, published and stored, at least the newest that Redis keeps.
 
     LogUnavailable.
     """
-    return await _of_all(resources, _waiting)
+    return await _of_all(resources, _undecided)
 
 
 async def _of_all(
     resources: Resources, of_one: Callable[[Resources, int, int], Awaitable[list[T]]]
 ) -> list[T]:
-    """What `of_one` gives of each partition, told where everything is done up to."""
+    """What `of_one` returns for each partition, given the offset up to which everything is done."""
     if not resources.is_open:
         raise LogUnavailable("the log has not been reached since the start")
-    done = await consumer_groups.done(resources.settings, topics.CREATED)
+    done = await consumer_groups.committed_offsets(resources.settings, topics.CREATED)
     found = await asyncio.gather(
         *(of_one(resources, partition, offset) for partition, offset in done.items())
     )
     return [one for some in found for one in some]
 
 
-async def _told(resources: Resources, partition: int, done: int) -> list[TransactionStatus]:
+async def _unstored(resources: Resources, partition: int, done: int) -> list[TransactionStatus]:
     found: list[TransactionStatus] = []
 
     async def take(records: Sequence[Any]) -> bool:
@@ -63,7 +63,7 @@ async def _told(resources: Resources, partition: int, done: int) -> list[Transac
     return found
 
 
-async def _waiting(resources: Resources, partition: int, done: int) -> list[Transaction]:
+async def _undecided(resources: Resources, partition: int, done: int) -> list[Transaction]:
     most = resources.settings.recent_transactions
     values: list[bytes | None] = []
 

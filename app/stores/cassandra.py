@@ -200,7 +200,7 @@ class Cassandra:
         return sorted((host for host in hosts if host.is_up), key=lambda host: str(host.endpoint))
 
     def health(self) -> Health:
-        """What a ping that was answered does not tell: how many nodes are up, by the driver's own view.
+        """What an answered ping does not show: how many nodes are up, by the driver's own view.
 
         Usable without a quorum too, since reads and writes then step down to one replica; what cannot step down, a POST
         with an Idempotency-Key, is answered 503.

@@ -163,7 +163,7 @@ class RecentTransactions:
         return _is_whole(*signs)
 
     async def eviction_policy(self) -> str | None:
-        """What Redis does when its memory is full, where it tells (managed ones may not)."""
+        """Redis' maxmemory-policy; None where it does not say (managed ones may not)."""
         try:
             found = await self._redis.config_get("maxmemory-policy")
         except (RedisError, OSError, TimeoutError):
@@ -171,7 +171,7 @@ class RecentTransactions:
         return str(found.get("maxmemory-policy", "")) or None
 
     async def begin_filling(self) -> str:
-        """A refill begins; gives what `mark_complete` is to be told at its end. BeingRebuilt: a replay does it."""
+        """A refill begins; returns the token that `mark_complete` takes at its end. BeingRebuilt: a replay does it."""
         filling: str = await self._asked(self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY]))
         if filling.startswith(REPLAY_OF_BOTH):
             raise BeingRebuilt("a replay writes both stores again; one that was killed: make replay RESUME=1")
@@ -180,7 +180,7 @@ class RecentTransactions:
         return filling
 
     async def begin_rebuilding(self, *, with_the_table: bool) -> str:
-        """A replay begins, the sign goes; gives what `is_filled_by` and `mark_complete` are to be told."""
+        """A replay begins, the sign goes; returns the token that `is_filled_by` and `mark_complete` take."""
         filling = (REPLAY_OF_BOTH if with_the_table else REPLAY) + uuid.uuid4().hex
         pipe = self._redis.pipeline(transaction=True)
         pipe.set(FILLING, filling)

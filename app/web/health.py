@@ -13,7 +13,7 @@ from app.resources import Resources
 from app.web.problems import unavailable
 
 #: What a role cannot do without. The bff shows what either store has; without antifraud the worker decides as
-#: WHEN_ANTIFRAUD_IS_DOWN says.
+#: ANTIFRAUD_UNAVAILABLE_POLICY says.
 NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra")}
 NEEDS["main"] = NEEDS["transactions"]
 

@@ -139,5 +139,5 @@ def _in_progress(retry_after: int) -> Refused:
 
 
 def _nobody_knows(because: StoreUnavailable) -> Refused:
-    detail = "whether this Idempotency-Key was used before cannot be told; nothing was taken by this call"
+    detail = "it cannot be determined whether this Idempotency-Key was used before; this call took nothing"
     return Refused(unavailable("Not decidable now", detail, because))

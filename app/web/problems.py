@@ -57,7 +57,7 @@ def unavailable(
 ) -> web.Response:
     """503 with Retry-After; `because` may have a driver's text with addresses in it, and goes to the log alone."""
     if because is not None:
-        _failures.tell(title, because)
+        _failures.log(title, because)
     return problem(503, title, detail, headers={"Retry-After": str(retry_after)}, members=members)
 
 
@@ -68,7 +68,7 @@ class Failures:
         self._second = 0
         self._in_second = 0
 
-    def tell(self, title: str, because: BaseException) -> None:
+    def log(self, title: str, because: BaseException) -> None:
         """One more."""
         second = int(time.monotonic())
         if second != self._second:
@@ -96,8 +96,10 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.RequestPayloadError:
         return problem(400, "Bad request", "the body is not what its headers say")
     except Exception:
-        log.exception("Request %s: 500: %s %s failed by a fault of ours", id_, request.method, request.path)
-        return problem(500, "Internal error", "a fault of ours; it is in the log")
+        log.exception(
+            "Request %s: 500: %s %s raised an unexpected exception (a bug)", id_, request.method, request.path
+        )
+        return problem(500, "Internal error", "an unexpected error; the log has it under this request_id")
 
 
 def refused(exc: web.HTTPException, request: web.BaseRequest) -> web.Response:

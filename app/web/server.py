@@ -1,4 +1,4 @@
-"""Faust's web server with bounds: what a client may hold, for how long, and what it is told when it is no HTTP.
+"""Faust's web server with bounds: what a client may hold, for how long; and the answer to what is not HTTP.
 
 Faust makes its aiohttp runner with the defaults: an hour for the headers, no bound for connections, and a stack trace
 in the log for each malformed request.
@@ -54,8 +54,12 @@ class Protocol(RequestHandler):
             raise exc  # the client has gone, aiohttp lets it
         id_ = request_id.begin(request)
         if status >= 500:
-            self.log_exception("Request %s: %d, failed by a fault of ours", id_, status, exc_info=exc)
-            answer = problem(status, "Internal error", "a fault of ours; it is in the log")
+            self.log_exception(
+                "Request %s: %d, raised an unexpected exception (a bug)", id_, status, exc_info=exc
+            )
+            answer = problem(
+                status, "Internal error", "an unexpected error; the log has it under this request_id"
+            )
         else:
             log.debug("%s: no HTTP: %s", request.remote, type(exc).__name__)
             answer = problem(status, "Bad request", "this is no HTTP request, or its headers are too large")
@@ -121,7 +125,7 @@ class BoundedWeb(Web):
         super().__init__(app)
         self._runner = Runner(
             self.web_app,
-            settings.connections_most,
+            settings.max_connections,
             access_log=None,
             keepalive_timeout=settings.idle_timeout,
             lingering_time=LINGER,

@@ -10,11 +10,18 @@ import faust
 from aiohttp import web
 from faust.web import View
 
-from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, NotTaken, Overloaded, StoreUnavailable
+from app.errors import (
+    BeingRebuilt,
+    LogUnavailable,
+    NotPublished,
+    NotReadableYet,
+    Overloaded,
+    StoreUnavailable,
+)
 from app.messaging import topics
 from app.models.transaction import Transaction, new_transaction
-from app.observability.transaction_logger import Narrator
-from app.read_model.pending_writer import PendingNotes
+from app.observability.transaction_logger import TransactionLogger
+from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
@@ -31,10 +38,16 @@ KAFKA_AT_LEAST = 0.2
 class Calls:
     """What the views do, a call a method; the views below only give them their paths."""
 
-    def __init__(self, resources: Resources, narrator: Narrator, reads: ReadModel, pending: PendingNotes):
+    def __init__(
+        self,
+        resources: Resources,
+        transaction_logger: TransactionLogger,
+        reads: ReadModel,
+        pending: PendingWriter,
+    ):
         self._resources = resources
         self._settings = resources.settings
-        self._narrator = narrator
+        self._transaction_logger = transaction_logger
         self._reads = reads
         self._pending = pending
         self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
@@ -63,17 +76,17 @@ class Calls:
     async def _take(self, transaction: Transaction, until: float) -> None:
         """Into the log, `until` (of time.monotonic) or LogUnavailable; then show it as pending."""
         await self._publish(transaction, until)
-        self._pending.note(transaction)
-        self._narrator.arrived(transaction["transaction_id"])
+        self._pending.add(transaction)
+        self._transaction_logger.arrived(transaction["transaction_id"])
 
     async def _publish(self, transaction: Transaction, until: float) -> None:
         if not self._resources.is_open:
-            raise NotTaken("the bff waits for Kafka and the registry since its start")
+            raise NotPublished("the bff waits for Kafka and the registry since its start")
         value = self._resources.created.encode(transaction)
         # Also where taking an Idempotency-Key has used all the time, Kafka gets a moment.
         patience = max(KAFKA_AT_LEAST, until - time.monotonic())
         key = transaction["transaction_id"]
-        await self._resources.log.publish(topics.CREATED, key, value, patience)
+        await self._resources.producer.publish(topics.CREATED, key, value, patience)
 
     async def list(self, request: web.Request) -> web.Response:
         """200 with a page, newest first; 400, 503."""
@@ -155,7 +168,7 @@ def _invalid(exc: InvalidRequest) -> web.Response:
 
 
 def _not_acknowledged(exc: LogUnavailable) -> web.Response:
-    outcome = "the transaction was not taken" if isinstance(exc, NotTaken) else UNKNOWN
+    outcome = "the transaction was not taken" if isinstance(exc, NotPublished) else UNKNOWN
     # A text of the client library may have addresses in it: that goes to the log.
     why = str(exc) if exc.__cause__ is None else "Kafka has not acknowledged it"
     return unavailable("Not acknowledged", f"{why}; {outcome}", exc)

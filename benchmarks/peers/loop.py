@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from app.messaging.topics import CREATED
-from app.processing.batch_processor import Round
+from app.processing.batch_processor import MicroBatch
 from app.settings import settings
 from benchmarks.peers import work
 from benchmarks.peers.work import Work
@@ -18,41 +18,43 @@ from benchmarks.peers.work import Work
 GROUP = "peer-loop"
 BATCH = settings().batch_size
 
-Rounds = asyncio.Queue[Round]
+Rounds = asyncio.Queue[MicroBatch]
 
 
-async def decide(consumer: AIOKafkaConsumer, done: Work, decided: Rounds, told: Rounds) -> None:
+async def decide(consumer: AIOKafkaConsumer, done: Work, decided: Rounds, published: Rounds) -> None:
     """Fetch and decide."""
     while True:
         records = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
         if not records:
             continue
-        round_ = done.round({tp.partition: some for tp, some in records.items()})
-        if round_.first_of:  # what was under way before a rebalance must be in the log when the log is asked
+        micro_batch = done.round({tp.partition: some for tp, some in records.items()})
+        if (
+            micro_batch.newly_assigned
+        ):  # what was under way before a rebalance must be in the log when the log is asked
             await decided.join()
-            await told.join()
-        await done.decide(round_)
-        await decided.put(round_)
+            await published.join()
+        await done.decide(micro_batch)
+        await decided.put(micro_batch)
 
 
-async def tell(done: Work, decided: Rounds, told: Rounds) -> None:
+async def publish(done: Work, decided: Rounds, published: Rounds) -> None:
     """Tell what is decided."""
     while True:
-        round_ = await decided.get()
-        await done.tell(round_)
-        await told.put(round_)
+        micro_batch = await decided.get()
+        await done.publish(micro_batch)
+        await published.put(micro_batch)
         decided.task_done()
 
 
-async def store(consumer: AIOKafkaConsumer, done: Work, told: Rounds) -> None:
-    """Store what is told, and commit."""
+async def store(consumer: AIOKafkaConsumer, done: Work, published: Rounds) -> None:
+    """Store what is published, and commit."""
     while True:
-        round_ = await told.get()
-        await done.store(round_)
-        offsets = {TopicPartition(b.topic, b.partition): b.next_offset for b in round_.batches}
+        micro_batch = await published.get()
+        await done.store(micro_batch)
+        offsets = {TopicPartition(b.topic, b.partition): b.next_offset for b in micro_batch.batches}
         with contextlib.suppress(CommitFailedError, IllegalStateError):  # a rebalance: they are read again
             await consumer.commit(offsets)
-        told.task_done()
+        published.task_done()
 
 
 async def main() -> None:
@@ -64,11 +66,11 @@ async def main() -> None:
         enable_auto_commit=False,
         **work.CONSUMER,
     )
-    decided, told = Rounds(maxsize=1), Rounds(maxsize=1)
+    decided, published = Rounds(maxsize=1), Rounds(maxsize=1)
     async with work.opened() as done, consumer, asyncio.TaskGroup() as tasks:
-        tasks.create_task(decide(consumer, done, decided, told))
-        tasks.create_task(tell(done, decided, told))
-        tasks.create_task(store(consumer, done, told))
+        tasks.create_task(decide(consumer, done, decided, published))
+        tasks.create_task(publish(done, decided, published))
+        tasks.create_task(store(consumer, done, published))
 
 
 if __name__ == "__main__":

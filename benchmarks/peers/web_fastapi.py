@@ -17,8 +17,8 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from app.messaging import topics
 from app.models.status import sort_key
 from app.models.transaction import TransactionRequest, new_transaction
-from app.read_model.pending_writer import PendingNotes
-from app.resources import keep_what_is_there
+from app.read_model.pending_writer import PendingWriter
+from app.resources import freeze_gc
 from app.settings import settings
 from app.stores.recent_transactions import RecentTransactions
 
@@ -31,14 +31,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     values = settings()
     recent = RecentTransactions(values)
     await recent.open()
-    pending = PendingNotes(recent)
+    pending = PendingWriter(recent)
     producer = AIOKafkaProducer(bootstrap_servers=values.kafka_brokers, acks="all", enable_idempotence=True)
     await producer.start()
     app.state.producer, app.state.recent, app.state.pending = producer, recent, pending
     app.state.codec = await topics.register(values, topics.CREATED)
-    app.state.patience = values.publish_timeout
+    app.state.outage_timeout = values.publish_timeout
     notes = asyncio.create_task(pending.run())
-    keep_what_is_there()
+    freeze_gc()
     yield
     notes.cancel()
     await producer.stop()
@@ -54,13 +54,13 @@ async def post(request: TransactionRequest) -> Response:
     state, transaction = app.state, new_transaction(request)
     transaction_id = transaction["transaction_id"]
     try:
-        async with asyncio.timeout(state.patience):
+        async with asyncio.timeout(state.outage_timeout):
             await state.producer.send_and_wait(
                 topics.CREATED, state.codec.encode(transaction), transaction_id.encode()
             )
     except (KafkaError, TimeoutError) as exc:
         raise HTTPException(503, "not acknowledged") from exc
-    state.pending.note(transaction)
+    state.pending.add(transaction)
     return _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
 
 

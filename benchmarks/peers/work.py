@@ -1,4 +1,4 @@
-"""What the peers share: the app's own steps (decide, tell, store), for a frame that has records in its hands.
+"""What the peers share: the app's own steps (decide, publish, store), for a frame that has records in its hands.
 
 So the guarantees are the app's: one verdict a transaction, told before it is stored, by the one writer of its
 partition; what an earlier process told already is found in the log and not decided again.
@@ -14,11 +14,11 @@ from typing import Any
 
 from app.errors import Transient
 from app.messaging.topics import CREATED
-from app.observability.transaction_logger import Narrator
-from app.processing.adapters import RealDoors
-from app.processing.batch_processor import Batch, Round, Step
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.adapters import Adapters
+from app.processing.batch_processor import Batch, MicroBatch, Step
 from app.processing.pipeline import Pipeline
-from app.resources import Resources, keep_what_is_there, waited_for
+from app.resources import Resources, freeze_gc, retry_until_ready
 from app.settings import Settings, settings
 
 log = logging.getLogger(__name__)
@@ -45,44 +45,44 @@ class Work:
 
     def __init__(self, values: Settings, resources: Resources):
         self._pipeline = Pipeline(
-            RealDoors(resources),
-            Narrator(values.log_each_transaction),
-            when_down=values.when_antifraud_is_down,
-            patience=values.assess_patience,
+            Adapters(resources),
+            TransactionLogger(values.log_each_transaction),
+            when_down=values.antifraud_unavailable_policy,
+            outage_timeout=values.antifraud_retry_timeout,
         )
         self._next: dict[int, int] = {}  # by partition, the offset that follows what came last
 
-    def round(self, records: Mapping[int, Sequence[Any]]) -> Round:
+    def round(self, records: Mapping[int, Sequence[Any]]) -> MicroBatch:
         """Records by partition as a round. One that does not follow the last means that the partition was away."""
         batches = [Batch(CREATED, p, some, some[-1].offset + 1, 0) for p, some in records.items()]
         new = {b.partition for b in batches if b.records[0].offset != self._next.get(b.partition)}
         self._next |= {batch.partition: batch.next_offset for batch in batches}
-        return Round(batches, 0, frozenset((CREATED, partition) for partition in new))
+        return MicroBatch(batches, 0, frozenset((CREATED, partition) for partition in new))
 
-    async def decide(self, round_: Round) -> None:
+    async def decide(self, micro_batch: MicroBatch) -> None:
         """Assessed, or the verdict that the log has already."""
-        await _done(self._pipeline.decide, round_)
+        await _done(self._pipeline.decide, micro_batch)
 
-    async def tell(self, round_: Round) -> None:
+    async def publish(self, micro_batch: MicroBatch) -> None:
         """Into transaction_status."""
-        await _done(self._pipeline.tell, round_)
+        await _done(self._pipeline.publish, micro_batch)
 
-    async def store(self, round_: Round) -> None:
+    async def store(self, micro_batch: MicroBatch) -> None:
         """Into Cassandra."""
-        await _done(self._pipeline.store, round_)
+        await _done(self._pipeline.store, micro_batch)
 
     async def all_of(self, records: Mapping[int, Sequence[Any]]) -> None:
         """All three, one after the other: afterwards the offsets may be committed."""
-        round_ = self.round(records)
-        for step in (self.decide, self.tell, self.store):
-            await step(round_)
+        micro_batch = self.round(records)
+        for step in (self.decide, self.publish, self.store):
+            await step(micro_batch)
 
 
-async def _done(step: Step, round_: Round) -> None:
+async def _done(step: Step, micro_batch: MicroBatch) -> None:
     pause = FIRST_PAUSE
     while True:
         try:
-            return await step(round_)
+            return await step(micro_batch)
         except Transient as exc:
             log.warning("%s failed, tried again: %s", step.__name__, exc)
             await asyncio.sleep(pause)
@@ -101,9 +101,9 @@ async def opened() -> AsyncIterator[Work]:
     values = settings()
     resources = Resources(values, ())
     await resources.antifraud.open()
-    await waited_for("Cassandra", resources.cassandra.open)
+    await retry_until_ready("Cassandra", resources.cassandra.open)
     await resources.open_log()
-    keep_what_is_there()
+    freeze_gc()
     try:
         yield Work(values, resources)
     finally:
@@ -113,11 +113,11 @@ async def opened() -> AsyncIterator[Work]:
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Until SIGTERM: then it is cancelled, so that it leaves its group."""
 
-    async def until_told() -> None:
+    async def until_published() -> None:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         with suppress(asyncio.CancelledError):
             await main()
 
-    asyncio.run(until_told())
+    asyncio.run(until_published())

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.native import procfile
-from infra.native.folders import CODE, LOGS, ROOT, SUPERVISOR, socket_dir
+from infra.native.paths import CODE, LOGS, ROOT, SUPERVISOR, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
 

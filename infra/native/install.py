@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.native import paths, preflight
 
-VENV = paths.ROOT / ".venv"
+VENV = paths.CODE / ".venv"
 PYTHON = VENV / "bin" / "python"
 LARGE = ("MB)", "GB)")  # pip names the size of a file that it downloads
 
@@ -61,7 +61,7 @@ def _make_venv(lock: int) -> None:
 
 
 def _install_packages(lock: int) -> None:
-    requirements = paths.ROOT / "requirements.lock"
+    requirements = paths.CODE / "requirements.lock"
     total = sum("==" in line for line in requirements.read_text().splitlines())
     print("setup 2/3: Python packages (0.6 GB at the first time)", flush=True)
     command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "-r", str(requirements)]
@@ -85,7 +85,7 @@ def _show(line: str, count: int, total: int) -> None:
 
 def _run(command: list[str], lock: int) -> None:
     # The child holds the lock as well: if we are killed, nobody starts beside it.
-    if subprocess.run(command, cwd=paths.ROOT, pass_fds=[lock], check=False).returncode:
+    if subprocess.run(command, cwd=paths.CODE, pass_fds=[lock], check=False).returncode:
         raise SystemExit("setup: not finished (see above); run the command again to go on where it stopped")
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.native.folders import ROOT
 from infra.native.interrupts import Hurry
+from infra.native.paths import ROOT
 
 STACK, PART = "FAUST_PAYMENTS_STACK", "FAUST_PAYMENTS_PART"
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)

@@ -1,11 +1,44 @@
-"""Where things are kept: the downloads (shared by all clones) and the state of this clone's stack."""
+"""Where things are kept: the code, the downloads (shared by all clones) and the state of this clone's stack.
 
+All state is under .stack/, except the supervisor's socket.
+"""
+
+from __future__ import annotations
+
+import hashlib
 import os
+import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-INFRA = ROOT / "infra"
+CODE = Path(__file__).resolve().parents[2]
+# Another folder with a Procfile of its own may be driven by the same code (the tests do).
+ROOT = Path(os.environ.get("FAUST_PAYMENTS_ROOT", CODE)).resolve()
+INFRA = CODE / "infra"
 STATE = ROOT / ".stack"
+LOGS = STATE / "logs"
+DATA = STATE / "data"
+ASIDE = STATE / "data.aside"  # what was stored before a benchmark: it begins with nothing
+RUN = STATE / "run"
+LOCK = RUN / "lock"
+SUPERVISOR = RUN / "supervisor"  # its configuration, its pid, how each part was last started
+BIN = Path(sys.executable).parent  # not resolved: a venv's python is a link to one elsewhere
+
+
+def socket_dir() -> Path:
+    """The folder of the supervisor's socket: a repository may lie too deep for the path of one.
+
+    Not tempfile.gettempdir(): TMPDIR may differ between the shells that say `up` and `down`.
+    """
+    name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    return Path("/tmp") / f"faust-payments-{os.getuid()}-{name}"  # noqa: S108 - checked by make_private
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only we can enter, or refuse one that somebody else has laid there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    info = folder.lstat()
+    if folder.is_symlink() or info.st_uid != os.getuid() or info.st_mode & 0o077:
+        raise SystemExit(f"{folder} is not a private folder of yours; remove it and try again")
 
 
 def cache() -> Path:
@@ -17,13 +50,12 @@ def cache() -> Path:
 
 def data(name: str) -> Path:
     """Directory in which the process NAME keeps its data; made when missing."""
-    path = STATE / "data" / name
+    path = DATA / name
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def run() -> Path:
     """Directory of configuration files written at start; made when missing."""
-    path = STATE / "run"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    RUN.mkdir(parents=True, exist_ok=True)
+    return RUN

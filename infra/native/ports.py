@@ -29,10 +29,15 @@ def endpoints(name: str) -> tuple[Endpoint, ...]:
     return table()[name]
 
 
+def setting(name: str, default: str = "") -> str:
+    """A setting of the app as the app reads it: with its prefix, else without; an empty one is none."""
+    return os.environ.get(f"PAYMENTS_{name}") or os.environ.get(name) or default
+
+
 def table() -> dict[str, tuple[Endpoint, ...]]:
     """Process name -> its addresses; addresses from the environment where it names them."""
-    kafka = _host_port(os.environ.get("KAFKA_BROKERS", "").split(",")[0], 9092)
-    envoy = _host_port(os.environ.get("ANTIFRAUD_ADDRESS", ""), 5005)
+    kafka = _host_port(setting("KAFKA_BROKERS").split(",")[0], 9092)
+    envoy = _host_port(setting("ANTIFRAUD_ADDRESS"), 5005)
     bff = _url("BFF_URL", 5001)
     return {
         "kafka": (kafka, Endpoint(kafka.host, 9093)),
@@ -57,13 +62,13 @@ def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
 
 def cassandra_hosts() -> list[str]:
     """The nodes' addresses."""
-    hosts = os.environ.get("CASSANDRA_HOSTS") or "127.0.0.1,127.0.0.2,127.0.0.3"
+    hosts = setting("CASSANDRA_HOSTS", "127.0.0.1,127.0.0.2,127.0.0.3")
     return [host.strip() for host in hosts.split(",") if host.strip()]
 
 
 def cassandra_port() -> int:
     """The CQL port of every node; WrongWord."""
-    port = os.environ.get("CASSANDRA_PORT") or "9042"
+    port = setting("CASSANDRA_PORT", "9042")
     if not port.isdecimal():
         raise WrongWord(f"CASSANDRA_PORT={port} is not a port")
     return int(port)
@@ -76,12 +81,12 @@ def _cassandra(number: int) -> tuple[Endpoint, ...]:
 
 
 def _listen_host() -> str:
-    host = os.environ.get("LISTEN_HOST", "127.0.0.1")
+    host = setting("LISTEN_HOST", "127.0.0.1")
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 def _url(variable: str, default_port: int) -> Endpoint:
-    parts = urlsplit(os.environ.get(variable, ""))
+    parts = urlsplit(setting(variable))
     try:
         return Endpoint(parts.hostname or "127.0.0.1", parts.port or default_port)
     except ValueError:

@@ -23,8 +23,8 @@ def problems() -> list[str]:
     """All that is in the way, for a person to read."""
     found = [
         system(platform.system(), platform.machine()),
-        checkout(paths.ROOT),
-        disk(free_gb(paths.ROOT), paths.ROOT),
+        checkout(paths.CODE),
+        disk(free_gb(paths.CODE), paths.CODE),
         disk(free_gb(paths.cache()), paths.cache()),
         memory(free_memory_gb()),
         loopback([host for host in LOOPBACK if not can_bind(host)], platform.system()),

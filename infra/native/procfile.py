@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from infra.native.folders import ROOT
+from infra.native.paths import ROOT
 from infra.native.wording import WrongWord
 
-FORMS = ("two", "one")
+#: Deployment modes: bff and transactions as two processes, or both in one; and how they were called before.
+MODES = ("split", "combined")
+OLD_NAMES = {"two": "split", "one": "combined"}
 WORKERS = ("bff", "transactions")
 # Both workers in one process. Not a line of the Procfile, or `honcho start` would run it beside them.
 MAIN = "faust -A app.main worker --loglevel info"
@@ -39,11 +41,11 @@ def read() -> dict[str, str]:
     return parse((ROOT / "Procfile").read_text())
 
 
-def names(form: str = "two", scale: int = 1) -> list[str]:
-    """The parts of one form of the system, with as many transactions workers as asked."""
+def names(mode: str = "split", scale: int = 1) -> list[str]:
+    """The processes of a deployment mode, with as many transactions workers as asked."""
     chosen: list[str] = []
     for name in read():
-        if form == "one" and name in WORKERS:
+        if mode == "combined" and name in WORKERS:
             chosen += ["main"] * (name == WORKERS[0])
         elif name == SCALABLE:
             chosen += [name, *(f"{name}-{n}" for n in range(2, scale + 1))]
@@ -72,11 +74,12 @@ def stage(name: str) -> int:
     return STAGES.get(re.sub(r"-\d+$", "", name), 0)
 
 
-def check_form(form: str) -> str:
-    """The form, or none; or an end that lists the forms there are."""
-    if form not in ("", *FORMS):
-        raise WrongWord(f"no form is called {form}; say FORM={' or FORM='.join(FORMS)}")
-    return form
+def check_mode(mode: str) -> str:
+    """The deployment mode, or none; or an end that lists the modes there are."""
+    mode = OLD_NAMES.get(mode, mode)
+    if mode not in ("", *MODES):
+        raise WrongWord(f"no mode is called {mode}; say MODE={' or MODE='.join(MODES)}")
+    return mode
 
 
 def check(name: str, known: Iterable[str]) -> str:

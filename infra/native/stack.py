@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.native import config, interrupts, mutex, orphans, parts, procfile, starting, supervisor
-from infra.native.folders import DATA, LOGS
+from infra.native import config, interrupts, lockfile, orphans, processes, procfile, startup, supervisor
 from infra.native.interrupts import Hurry
-from infra.native.parts import Part
+from infra.native.paths import DATA, LOGS
+from infra.native.processes import Part
 
 DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
 LOOKS = 5  # what was being started at the first look is found at the next
@@ -24,27 +24,27 @@ def is_up() -> bool:
     return supervisor.answers()
 
 
-def up(only: Iterable[str] | None = None, form: str | None = None) -> None:
-    """Start what does not run yet and wait until all is ready; without a form, the one that is up."""
-    with mutex.held():
+def up(only: Iterable[str] | None = None, mode: str | None = None) -> None:
+    """Start what does not run yet and wait until all is ready; without a mode, the one that is up."""
+    with lockfile.held():
         if not is_up() and (left := orphans.ours()):
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
             with interrupts.noted() as hurry:
                 _end_all(left, hurry)
-        known = procfile.names(form or current_form(), scale=current_scale())
+        known = procfile.names(mode or current_mode(), scale=current_scale())
         names = [procfile.check(name, known) for name in only] if only else known
         running = _running()
         missing = [name for name in names if name not in running]
         if is_up():
             if others := [name for name in running if name not in known]:
-                print(f"ending {' '.join(others)}: they belong to the other form")
+                print(f"ending {' '.join(others)}: they belong to the other mode")
             supervisor.reload(known)  # their port may be wanted
-        starting.check_ports(missing)
+        startup.check_ports(missing)
         if not is_up():
             supervisor.launch(known)
         if running and missing:
             print(f"up already; starting {' '.join(missing)}")
-        starting.bring_up(names)
+        startup.bring_up(names)
 
 
 def down() -> None:
@@ -52,7 +52,7 @@ def down() -> None:
 
     Ctrl-C does not break that off: what has not ended yet is killed.
     """
-    with mutex.held(), interrupts.noted() as hurry:
+    with lockfile.held(), interrupts.noted() as hurry:
         began, ended, forced = time.monotonic(), 0, list[str]()
         for _ in range(LOOKS):
             if not (living := orphans.ours()):
@@ -76,7 +76,7 @@ def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
     return [living[process] or "supervisord" for process in forced]
 
 
-@mutex.held()
+@lockfile.held()
 def clean() -> None:
     """Take the stack down and forget its data and logs; downloads are kept."""
     down()
@@ -85,9 +85,9 @@ def clean() -> None:
     print("data and logs are gone; the downloads are kept")
 
 
-def current_form() -> str:
-    """The form that is up; two workers if none is."""
-    return "one" if is_up() and "main" in config.names() else "two"
+def current_mode() -> str:
+    """The mode that is up; two workers if none is."""
+    return "combined" if is_up() and "main" in config.names() else "split"
 
 
 def current_scale() -> int:
@@ -99,12 +99,12 @@ def current_scale() -> int:
 def _running() -> dict[str, Part]:
     if not is_up():
         return {}
-    return {name: part for name, part in parts.states().items() if part.pid}
+    return {name: part for name, part in processes.states().items() if part.pid}
 
 
 def find(name: str) -> Part:
     """The part of that name, as it is now."""
-    known = parts.states()
+    known = processes.states()
     return known[procfile.check(name, known)]
 
 
@@ -113,22 +113,22 @@ def pid(name: str) -> int | None:
     return find(name).pid
 
 
-@mutex.held()
+@lockfile.held()
 def start(name: str, environment: dict[str, str] | None = None) -> None:
     """Start one part and wait until it is ready."""
     part = find(name)
     if not is_up():
         raise SystemExit(f"nothing is up; start this part alone with: make up ONLY={name}")
     if part.state == "paused":
-        raise SystemExit(starting.failure(part))
+        raise SystemExit(startup.failure(part))
     if part.pid:
         print(f"{name} runs already (pid {part.pid})")
         return
-    starting.check_ports([name])
-    starting.start_and_wait(name, environment)
+    startup.check_ports([name])
+    startup.start_and_wait(name, environment)
 
 
-@mutex.held()
+@lockfile.held()
 def stop(name: str) -> None:
     """Ask one part to end and wait until it has."""
     part = find(name)
@@ -139,7 +139,7 @@ def stop(name: str) -> None:
     print(f"{name} stopped (pid {part.pid}); start it again with: make start NAME={name}")
 
 
-@mutex.held()
+@lockfile.held()
 def restart(name: str) -> None:
     """Stop one part and start it again."""
     find(name)
@@ -147,7 +147,7 @@ def restart(name: str) -> None:
     start(name)
 
 
-@mutex.held()
+@lockfile.held()
 def kill(name: str) -> None:
     """SIGKILL: the part gets no chance to tidy up, as in a crash."""
     number = signal(name, signals.SIGKILL)
@@ -156,14 +156,14 @@ def kill(name: str) -> None:
     print(f"{name} killed (pid {number}); start it again with: make start NAME={name}")
 
 
-@mutex.held()
+@lockfile.held()
 def pause(name: str) -> None:
     """SIGSTOP: the part hangs; its connections stay open and nothing answers."""
     number = signal(name, signals.SIGSTOP)
     print(f"{name} paused (pid {number}); let it go on with: make resume NAME={name}")
 
 
-@mutex.held()
+@lockfile.held()
 def resume(name: str) -> None:
     """SIGCONT: a paused part goes on."""
     print(f"{name} goes on (pid {signal(name, signals.SIGCONT)})")
@@ -181,12 +181,12 @@ def signal(name: str, number: signals.Signals) -> int:
 
 def scale(count: int) -> None:
     """Run that many transactions workers; the others are not touched."""
-    if count < 1 or not is_up() or current_form() != "two":
-        raise SystemExit("scale needs N of 1 or more and a stack that is up with FORM=two")
-    with mutex.held():
-        known = procfile.names("two", count)
+    if count < 1 or not is_up() or current_mode() != "split":
+        raise SystemExit("scale needs N of 1 or more and a stack that is up with MODE=two")
+    with lockfile.held():
+        known = procfile.names("split", count)
         new = [name for name in known if name not in config.names()]
-        starting.check_ports(new)
+        startup.check_ports(new)
         supervisor.reload(known)
-        starting.bring_up(new)
+        startup.bring_up(new)
     print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")

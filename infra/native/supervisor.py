@@ -15,8 +15,8 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from infra.native import config, mutex, orphans, procfile
-from infra.native.folders import BIN, ROOT, SUPERVISOR, make_private, socket_dir
+from infra.native import config, lockfile, orphans, procfile
+from infra.native.paths import BIN, ROOT, SUPERVISOR, make_private, socket_dir
 
 # What make and the shell say to each other is no setting of a part.
 NOT_PASSED_ON = (
@@ -26,9 +26,10 @@ NOT_PASSED_ON = (
     "MFLAGS",
     "NAME",
     "ONLY",
+    "MODE",
     "FORM",
     "CQL",
-    mutex.MARK,
+    lockfile.MARK,
 )
 
 # Nor is what somebody has set for other programs: the parts are each other's neighbours, so no proxy stands between

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -21,9 +22,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """A command's last word: 2 for a wrong one, as is usual."""
+    """A command's last word: 2 for a wrong one, as is usual; no traceback when its reader or user has had enough."""
     try:
-        sys.exit(main())
+        code = main()
+        sys.stdout.flush()
+        sys.exit(code)
     except WrongWord as wrong:
         print(wrong, file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # make ps | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; what has been started goes on: make ps, make down")

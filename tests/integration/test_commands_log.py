@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
-from app.commands.shared.fenced_writer import OneWriter, Outgoing
-from app.commands.shared.read_range import WHOLE, Span
-from app.commands.shared.topic_reader import Reader
+from app.commands.shared.fenced_writer import FencedWriter, Outgoing
+from app.commands.shared.read_range import WHOLE, ReadRange
+from app.commands.shared.topic_reader import TopicReader
 from app.settings import Settings
 from tests.integration.test_kafka import make, with_admin
 
@@ -36,8 +36,8 @@ async def values(topic: str, since: float | None = None, count: int = 0) -> list
     """What is read, once it is `count` records: a transaction is committed a moment after its writer is told so."""
     deadline = time.monotonic() + 10
     while True:
-        async with Reader(SETTINGS, topic) as reader:
-            await reader.seek(WHOLE if since is None else Span(since=int((time.time() - since) * 1000)))
+        async with TopicReader(SETTINGS, topic) as reader:
+            await reader.seek(WHOLE if since is None else ReadRange(since=int((time.time() - since) * 1000)))
             found = [record.value async for chunk in reader.chunks(100) for record in chunk]
         if len(found) >= count or time.monotonic() > deadline:
             return found
@@ -45,12 +45,12 @@ async def values(topic: str, since: float | None = None, count: int = 0) -> list
 
 def test_written_as_given_also_without_key_and_value(topic: str) -> None:
     async def run() -> None:
-        async with OneWriter(SETTINGS, topic) as writer:
+        async with FencedWriter(SETTINGS, topic) as writer:
             await writer.write([*some(topic, b"a", None), *some(topic, b"b", partition=3)])
         found: list[object] = []
         deadline = time.monotonic() + 10
         while len(found) < 3 and time.monotonic() < deadline:
-            async with Reader(SETTINGS, topic) as reader:
+            async with TopicReader(SETTINGS, topic) as reader:
                 await reader.seek()
                 found = [
                     (r.partition, r.key, r.value, r.headers)
@@ -67,9 +67,9 @@ def test_written_as_given_also_without_key_and_value(topic: str) -> None:
 
 def test_whoever_starts_last_shuts_the_others_out_and_sees_all_they_wrote(topic: str) -> None:
     async def run() -> None:
-        async with OneWriter(SETTINGS, topic) as first:
+        async with FencedWriter(SETTINGS, topic) as first:
             await first.write(some(topic, b"first"))
-            async with OneWriter(SETTINGS, topic) as second:
+            async with FencedWriter(SETTINGS, topic) as second:
                 assert await values(topic, count=1) == [b"first"]
                 with pytest.raises(ProducerFenced):
                     await first.write(some(topic, b"of one that was shut out"))
@@ -81,7 +81,7 @@ def test_whoever_starts_last_shuts_the_others_out_and_sees_all_they_wrote(topic:
 
 def test_a_write_that_fails_leaves_nothing(topic: str) -> None:
     async def run() -> None:
-        async with OneWriter(SETTINGS, topic) as writer:
+        async with FencedWriter(SETTINGS, topic) as writer:
             with pytest.raises(MessageSizeTooLargeError):
                 await writer.write([*some(topic, b"a"), *some(topic, os.urandom(5_000_000))])
             assert await values(topic) == []
@@ -91,7 +91,7 @@ def test_a_write_that_fails_leaves_nothing(topic: str) -> None:
 
 def test_only_what_is_young_enough(topic: str) -> None:
     async def run() -> None:
-        async with OneWriter(SETTINGS, topic) as writer:
+        async with FencedWriter(SETTINGS, topic) as writer:
             await writer.write(some(topic, b"old"))
             await asyncio.sleep(2)
             await writer.write(some(topic, b"young", partition=2))
@@ -103,7 +103,10 @@ def test_only_what_is_young_enough(topic: str) -> None:
 
 def test_what_is_committed_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
     async def run() -> None:
-        async with OneWriter(SETTINGS, f"{topic}-worker") as worker, OneWriter(SETTINGS, topic) as writer:
+        async with (
+            FencedWriter(SETTINGS, f"{topic}-worker") as worker,
+            FencedWriter(SETTINGS, topic) as writer,
+        ):
             await worker._producer.begin_transaction()
             await worker._producer.send_and_wait(topic, b"not yet", partition=1)
             await writer.write(some(topic, b"written"))

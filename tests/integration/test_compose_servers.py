@@ -84,10 +84,10 @@ def test_kafka_serves_both_doors(tmp_path: Path) -> None:
         "/mnt/shared/config": str(INFRA / "kafka"),
         "//kafka:": "//127.0.0.1:",
     }
-    told = {key: elsewhere.text(value) for key, value in compose.environment("kafka").items()}
+    published = {key: elsewhere.text(value) for key, value in compose.environment("kafka").items()}
     for there, here in places.items():
-        told = {key: value.replace(there, here) for key, value in told.items()}
-    told["CLUSTER_ID"] = "5L6g3nShT-eMCtK--X86sw"  # the image's default
+        published = {key: value.replace(there, here) for key, value in published.items()}
+    published["CLUSTER_ID"] = "5L6g3nShT-eMCtK--X86sw"  # the image's default
     for folder in (given, made):
         folder.mkdir()
     folders = (
@@ -99,9 +99,14 @@ def test_kafka_serves_both_doors(tmp_path: Path) -> None:
         made,
     )
     program = java("-cp", class_path("kafka"), "kafka.docker.KafkaDockerWrapper", "setup", *map(str, folders))
-    subprocess.run(program, env={**os.environ, **told}, check=True, capture_output=True)
+    subprocess.run(program, env={**os.environ, **published}, check=True, capture_output=True)
 
-    options = (*told["KAFKA_HEAP_OPTS"].split(), told["KAFKA_LOG4J_OPTS"], "-cp", class_path("kafka"))
+    options = (
+        *published["KAFKA_HEAP_OPTS"].split(),
+        published["KAFKA_LOG4J_OPTS"],
+        "-cp",
+        class_path("kafka"),
+    )
     broker, log = java(*options, "kafka.Kafka", str(made / "server.properties")), tmp_path / "log.txt"
     with running(broker, {}, log):
         for door in (19092, 9092):
@@ -114,11 +119,11 @@ def test_the_registry_keeps_its_schemas_where_the_volume_is(tmp_path: Path) -> N
         "/data/": f"{tmp_path}/",
         "/etc/registry.properties": str(INFRA / "registry" / "registry.properties"),
     }
-    told = {key: elsewhere.text(value) for key, value in compose.environment("registry").items()}
+    published = {key: elsewhere.text(value) for key, value in compose.environment("registry").items()}
     for there, here in places.items():
-        told = {key: value.replace(there, here) for key, value in told.items()}
+        published = {key: value.replace(there, here) for key, value in published.items()}
     assert not is_healthy("registry", elsewhere)
-    with running(java("-jar", str(registry_jar())), told, log):
+    with running(java("-jar", str(registry_jar())), published, log):
         wait_for(lambda: None if is_healthy("registry", elsewhere) else "not healthy", log)
         assert (tmp_path / "registry.mv.db").is_file()
 

@@ -15,14 +15,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.errors import LogUnavailable
-from app.messaging.fenced_producer import Teller
+from app.messaging.fenced_producer import FencedProducer
 from app.messaging.tail_reader import TailReader
 from app.settings import Settings
 from infra.native import stack
 from tests.integration.samples import read_back
 from tests.support import log
 
-Scene = Callable[[Teller, Teller], Awaitable[None]]
+Situation = Callable[[FencedProducer, FencedProducer], Awaitable[None]]
 
 
 #: The marks that end transactions are smaller than this, and a broker that cannot write them waits for ever.
@@ -50,16 +50,16 @@ def topic(request: pytest.FixtureRequest) -> Iterator[str]:
     with_admin(lambda admin: admin.delete_topics([name]))
 
 
-def told(topic: str, scene: Scene) -> list[bytes]:
+def published(topic: str, situation: Situation) -> list[bytes]:
     """What readers find after it; the two tellers are two workers."""
 
     async def run() -> list[bytes]:
         settings = Settings()
         async with AsyncExitStack() as ends:
-            tellers = [Teller(settings, topic) for _ in range(2)]
-            for teller in tellers:
-                ends.push_async_callback(teller.close)
-            await scene(*tellers)
+            tellers = [FencedProducer(settings, topic) for _ in range(2)]
+            for fenced_producer in tellers:
+                ends.push_async_callback(fenced_producer.close)
+            await situation(*tellers)
         found: list[bytes] = []
         deadline = time.monotonic() + 10
         # A transaction is committed a moment after its writer is told so.
@@ -71,65 +71,65 @@ def told(topic: str, scene: Scene) -> list[bytes]:
 
 
 def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic: str) -> None:
-    async def scene(sleeper: Teller, other: Teller) -> None:
-        await sleeper.take(0)
-        await sleeper.tell(0, [("a", b"first", [])])
-        await other.take(0)
-        await other.tell(0, [("b", b"the other's", [])])
+    async def situation(sleeper: FencedProducer, other: FencedProducer) -> None:
+        await sleeper.claim(0)
+        await sleeper.publish(0, [("a", b"first", [])])
+        await other.claim(0)
+        await other.publish(0, [("b", b"the other's", [])])
         with pytest.raises(LogUnavailable):
-            await sleeper.tell(0, [("b", b"the sleeper's", [])])
+            await sleeper.publish(0, [("b", b"the sleeper's", [])])
 
-    assert told(topic, scene) == [b"first", b"the other's"]
+    assert published(topic, situation) == [b"first", b"the other's"]
 
 
 def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -> None:
-    async def scene(sleeper: Teller, other: Teller) -> None:
-        await sleeper.take(0)
+    async def situation(sleeper: FencedProducer, other: FencedProducer) -> None:
+        await sleeper.claim(0)
         producer = sleeper._producers[0]
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"half", partition=0)
-        await other.take(0)
-        await other.tell(0, [("b", b"the other's", [])])
+        await other.claim(0)
+        await other.publish(0, [("b", b"the other's", [])])
 
-    assert told(topic, scene) == [b"the other's"]
+    assert published(topic, situation) == [b"the other's"]
 
 
 @pytest.mark.parametrize("topic", [FEW_BYTES], indirect=True)
 def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: str) -> None:
     """The same producer would be out of order for good."""
 
-    async def scene(teller: Teller, _unused: Teller) -> None:
-        await teller.take(0)
-        await teller.tell(0, [("a", b"first", [])])
+    async def situation(fenced_producer: FencedProducer, _unused: FencedProducer) -> None:
+        await fenced_producer.claim(0)
+        await fenced_producer.publish(0, [("a", b"first", [])])
         for _ in range(2):
             with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
-                await teller.tell(0, [("b", b"large" * 100, [])])
-            with pytest.raises(LogUnavailable, match="is to be taken first"):
-                await teller.tell(0, [("b", b"small", [])])
-            await teller.take(0)
-        await teller.tell(0, [("b", b"the other's", [])])
+                await fenced_producer.publish(0, [("b", b"large" * 100, [])])
+            with pytest.raises(LogUnavailable, match="must be claimed first"):
+                await fenced_producer.publish(0, [("b", b"small", [])])
+            await fenced_producer.claim(0)
+        await fenced_producer.publish(0, [("b", b"the other's", [])])
 
-    assert told(topic, scene) == [b"first", b"the other's"]
+    assert published(topic, situation) == [b"first", b"the other's"]
 
 
 def test_what_is_told_can_be_read_at_once(topic: str) -> None:
     """Kafka answers a commit before it marks it; a broker killed in between may forget the mark."""
 
-    async def scene(teller: Teller, _unused: Teller) -> None:
+    async def situation(fenced_producer: FencedProducer, _unused: FencedProducer) -> None:
         reader = AIOKafkaConsumer(bootstrap_servers=log.brokers(), isolation_level="read_committed")
         await reader.start()
         try:
-            await teller.take(0)
+            await fenced_producer.claim(0)
             tp = TopicPartition(topic, 0)
             for number in range(30):
-                await teller.tell(0, [("a", b"told", [])])
+                await fenced_producer.publish(0, [("a", b"told", [])])
                 # each is a record and its mark
                 assert (await reader.end_offsets([tp]))[tp] == 2 * number + 2
-            await teller.tell(0, [("b", b"the other's", [])])
+            await fenced_producer.publish(0, [("b", b"the other's", [])])
         finally:
             await reader.stop()
 
-    assert told(topic, scene)[-1] == b"the other's"
+    assert published(topic, situation)[-1] == b"the other's"
 
 
 def test_twenty_failures_leave_no_task_and_no_connection_behind(topic: str) -> None:
@@ -137,23 +137,23 @@ def test_twenty_failures_leave_no_task_and_no_connection_behind(topic: str) -> N
         return len(asyncio.all_tasks()), len(psutil.Process().net_connections())
 
     async def run() -> None:
-        teller = Teller(Settings(tell_timeout=0.2), topic)
-        await again(lambda: teller.take(0))
-        await teller.tell(0, [("a", b"told", [])])
+        fenced_producer = FencedProducer(Settings(status_publish_timeout=0.2), topic)
+        await again(lambda: fenced_producer.claim(0))
+        await fenced_producer.publish(0, [("a", b"told", [])])
         before = open_ones()
         for _ in range(10):
             stack.pause("kafka")
             try:
                 with pytest.raises(LogUnavailable):
-                    await teller.tell(0, [("a", b"not answered", [])])
+                    await fenced_producer.publish(0, [("a", b"not answered", [])])
                 with pytest.raises(LogUnavailable):
-                    await teller.take(0)
+                    await fenced_producer.claim(0)
             finally:
                 stack.resume("kafka")
-            await again(lambda: teller.take(0))
+            await again(lambda: fenced_producer.claim(0))
         await asyncio.sleep(0.5)
         after = open_ones()
-        await teller.close()
+        await fenced_producer.close()
         assert after[0] <= before[0] + 1
         assert after[1] <= before[1] + 1
 
@@ -173,20 +173,20 @@ def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed
     async def run() -> list[bytes]:
         settings = Settings()
         other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")
-        teller = Teller(settings, topic)
+        fenced_producer = FencedProducer(settings, topic)
         async with AsyncExitStack() as ends:
             ends.push_async_callback(other.stop)
-            ends.push_async_callback(teller.close)
+            ends.push_async_callback(fenced_producer.close)
             await other.start()
             await other.begin_transaction()
             await other.send_and_wait(topic, b"not yet", partition=0)
-            await teller.take(0)
-            telling = asyncio.create_task(teller.tell(0, [("a", b"told", [])]))
+            await fenced_producer.claim(0)
+            publishing = asyncio.create_task(fenced_producer.publish(0, [("a", b"told", [])]))
             reading = asyncio.create_task(read_back(TailReader(settings), topic, 0))
-            await asyncio.wait([telling, reading], timeout=2)
-            assert not telling.done()  # nobody could read it
+            await asyncio.wait([publishing, reading], timeout=2)
+            assert not publishing.done()  # nobody could read it
             await other.abort_transaction()
-            await telling
+            await publishing
             return [record.value for record in await reading]
 
     assert asyncio.run(run()) == [b"told"]

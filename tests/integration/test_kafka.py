@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from app.errors import LogUnavailable, Poison
 from app.messaging import topics
-from app.messaging.producer import Log
+from app.messaging.producer import EventProducer
 from app.messaging.tail_reader import STEP_MOST, Back, TailReader
 from app.messaging.topics import WrongTopic
 from app.settings import Settings
@@ -105,7 +105,10 @@ def test_a_partition_added_to_a_live_topic_is_written_to_within_ten_seconds(
     created, status, _ = names
 
     async def run() -> list[int]:
-        log, consumer = Log(Settings()), AIOKafkaConsumer(bootstrap_servers=Settings().kafka_brokers)
+        log, consumer = (
+            EventProducer(Settings()),
+            AIOKafkaConsumer(bootstrap_servers=Settings().kafka_brokers),
+        )
         await log.open()
         await consumer.start()
         try:
@@ -130,7 +133,7 @@ def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaita
     """What `read` gives of the topic once `count` records are in its partition 1."""
 
     async def run() -> Any:
-        log, tail = Log(Settings()), TailReader(Settings())
+        log, tail = EventProducer(Settings()), TailReader(Settings())
         await log.open()
         try:
             records = (
@@ -219,7 +222,7 @@ def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str
 def test_after_a_record_that_kafka_refuses_the_next_ones_are_taken(names: tuple[str, str, str]) -> None:
     make(names[0], {"max.message.bytes": "500"}, partitions=1)
 
-    async def taken(log: Log) -> None:
+    async def taken(log: EventProducer) -> None:
         for _ in range(20):  # the producer is made anew in the background
             try:
                 return await log.publish(names[0], "key", b"small", 5)
@@ -228,7 +231,7 @@ def test_after_a_record_that_kafka_refuses_the_next_ones_are_taken(names: tuple[
         raise AssertionError("nothing is taken any more")
 
     async def run() -> None:
-        log = Log(Settings())
+        log = EventProducer(Settings())
         await log.open()
         try:
             await log.publish(names[0], "key", b"small", 5)

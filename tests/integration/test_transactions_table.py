@@ -61,12 +61,12 @@ def _drop() -> None:
 def with_table(do: Callable[[TransactionsTable], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         settings = Settings()
-        doors = cassandra.Cassandra(settings)
-        await doors.open()
+        ports = cassandra.Cassandra(settings)
+        await ports.open()
         try:
-            return await do(TransactionsTable(doors, write_timeout=20, read_timeout=20))
+            return await do(TransactionsTable(ports, write_timeout=20, read_timeout=20))
         finally:
-            await doors.close()
+            await ports.close()
 
     return asyncio.run(run())
 
@@ -87,9 +87,9 @@ def finding(id_: str) -> Callable[[TransactionsTable], Awaitable[Any]]:
 
 
 def test_a_row_comes_back_as_it_was() -> None:
-    said = status(new_id(NOW), value_in_cents=2**63 - 1, reason="ünïcode", score=None)
-    assert after([said], ask=lambda table: table.find(said["transaction_id"])) == said
-    assert after([said], ask=lambda table: table.newest(10)) == [said]
+    assessments = status(new_id(NOW), value_in_cents=2**63 - 1, reason="ünïcode", score=None)
+    assert after([assessments], ask=lambda table: table.find(assessments["transaction_id"])) == assessments
+    assert after([assessments], ask=lambda table: table.newest(10)) == [assessments]
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,20 @@ def test_a_lower_revision_written_later_does_not_win(id_: str) -> None:
     first = status(id_, revision=1, status="rejected", reason="antifraud_unavailable", score=None)
     again = status(id_, revision=2, status="accepted", score=0.9, event_timestamp=first["event_timestamp"])
     for order in ([first, again], [again, first], [first, again, first]):
-        found = after(*([said] for said in order), ask=lambda table: table.find(id_))
+        found = after(*([assessments] for assessments in order), ask=lambda table: table.find(id_))
         assert found == again
 
 
 def test_writing_the_same_again_changes_nothing() -> None:
-    said = [status(new_id(NOW + number)) for number in range(20)]
-    assert sorted_ids(after(said, said, ask=lambda table: table.newest(100))) == sorted_ids(said)
+    assessments = [status(new_id(NOW + number)) for number in range(20)]
+    assert sorted_ids(after(assessments, assessments, ask=lambda table: table.newest(100))) == sorted_ids(
+        assessments
+    )
 
 
 def test_which_of_many_have_a_row() -> None:
-    said = [status(new_id(NOW)) for _ in range(600)] + [status("16f051bb-14e0-4fda-95e5-507d01ea37dc")]
-    stored, missing = said[::2], said[1::2]
+    assessments = [status(new_id(NOW)) for _ in range(600)] + [status("16f051bb-14e0-4fda-95e5-507d01ea37dc")]
+    stored, missing = assessments[::2], assessments[1::2]
     found = after(stored, ask=lambda table: table.having_rows([*missing, *stored]))
     assert found == {one["transaction_id"] for one in stored}
 
@@ -134,8 +136,8 @@ def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:
         status(id_, event_timestamp=NOW - 90 * number)
         for number, id_ in enumerate(["16f051bb-14e0-4fda-95e5-507d01ea37dc", "order 7", str(uuid.uuid4())])
     ]
-    for said in foreign:
-        assert after(foreign, ask=finding(said["transaction_id"])) == said
+    for assessments in foreign:
+        assert after(foreign, ask=finding(assessments["transaction_id"])) == assessments
     assert after(foreign, ask=lambda table: table.newest(10)) == foreign
 
 
@@ -146,7 +148,7 @@ def test_an_unknown_id_is_none() -> None:
 
 def test_a_list_walks_over_quiet_months_without_guessing() -> None:
     moments = [NOW, NOW - 1, NOW - 3 * DAY, NOW - 45 * DAY, NOW - 400 * DAY, NOW - 401 * DAY, 1_000_000_000]
-    said = [status(new_id(moment)) for moment in moments]
+    assessments = [status(new_id(moment)) for moment in moments]
     reads: list[str] = []
 
     async def ask(table: TransactionsTable) -> Any:
@@ -159,12 +161,12 @@ def test_a_list_walks_over_quiet_months_without_guessing() -> None:
         table._read = counted  # type: ignore[method-assign]
         return await table.newest(100)
 
-    assert after(said, ask=ask) == said
+    assert after(assessments, ask=ask) == assessments
     assert len(reads) < 60  # a read for each minute of these years would be millions
 
 
 def test_pages_join_over_minutes_and_shards() -> None:
-    said = sorted(
+    assessments = sorted(
         (status(new_id(NOW + 7 * number)) for number in range(130)),
         key=lambda one: one["transaction_id"],
         reverse=True,
@@ -179,7 +181,7 @@ def test_pages_join_over_minutes_and_shards() -> None:
             place = (int(last[:8] + last[9:13], 16) // 60_000, last)
         return found
 
-    assert after(said, ask=ask) == said
+    assert after(assessments, ask=ask) == assessments
 
 
 def test_a_page_is_the_newest_also_where_one_shard_has_most_of_it() -> None:
@@ -194,8 +196,8 @@ def test_a_page_is_the_newest_also_where_one_shard_has_most_of_it() -> None:
 
 
 def test_a_large_batch_is_stored_whole() -> None:
-    said = [status(new_id(NOW + number // 500)) for number in range(2000)]
-    assert sorted_ids(after(said, ask=lambda table: table.newest(3000))) == sorted_ids(said)
+    assessments = [status(new_id(NOW + number // 500)) for number in range(2000)]
+    assert sorted_ids(after(assessments, ask=lambda table: table.newest(3000))) == sorted_ids(assessments)
 
 
 def sorted_ids(rows: list[TransactionStatus]) -> list[str]:

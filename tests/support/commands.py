@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from infra.native.folders import ROOT
+from infra.native.paths import ROOT
 
 
 def begin(*arguments: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:

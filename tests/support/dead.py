@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from infra.native import parts, stack
-from infra.native.folders import LOGS
+from infra.native import processes, stack
+from infra.native.paths import LOGS
 
 
 def kill(*names: str) -> None:
@@ -14,7 +14,7 @@ def kill(*names: str) -> None:
 
 def whole() -> None:
     """Start all that is dead, side by side, and wait until all is ready that is not hung."""
-    known = parts.states().items()
+    known = processes.states().items()
     stack.up(only=[name for name, part in known if name != "generator" and part.state != "paused"])
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.native.places import PATH, bff_url
+from reconciliation.readers import PATH, bff_url
 from tests.support.http import EXAMPLE, Answer
 
 AT_ONCE = 20

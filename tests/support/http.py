@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from infra.native.places import PATH, bff_url
+from reconciliation.readers import PATH, bff_url
 
 FINAL = ("accepted", "rejected")
 

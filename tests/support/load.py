@@ -11,8 +11,8 @@ from types import TracebackType
 
 from generator.client import Answer, send
 from generator.traffic import Transaction, transaction
-from infra.native import census
-from infra.native.places import bff_url
+from reconciliation import reconcile
+from reconciliation.readers import bff_url
 
 
 class Load:
@@ -58,16 +58,16 @@ class Load:
 
 
 def nothing_lost(ids: list[str], within: float = 60.0) -> None:
-    """Each of these is created once, told, stored, listed and shown, with one final status everywhere."""
+    """Each of these is created once, published, stored, listed and shown, with one final status everywhere."""
     assert ids, "nothing was taken: nothing was tested"
     deadline = time.monotonic() + within
     while True:
         try:
-            taken = asyncio.run(census.settled(ids, max(1.0, deadline - time.monotonic())))
-        except census.UnreadableError:  # a part that came back a moment ago may be too slow for a read
+            taken = asyncio.run(reconcile.reconcile_until_settled(ids, max(1.0, deadline - time.monotonic())))
+        except reconcile.UnreadableError:  # a part that came back a moment ago may be too slow for a read
             if time.monotonic() > deadline:
                 raise
         else:
             break
-    print(f"{taken.sent} taken: {dict(taken.statuses)}, {taken.told_again} told again")  # noqa: T201
+    print(f"{taken.sent} taken: {dict(taken.statuses)}, {taken.published_again} published again")  # noqa: T201
     assert taken.faults() == []

@@ -6,7 +6,7 @@ import asyncio
 
 from generator.client import Answer, send
 from generator.traffic import transactions
-from infra.native.places import bff_url
+from reconciliation.readers import bff_url
 
 
 def posted(count: int, concurrency: int = 16) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.native import parts
+from infra.native import processes
 from infra.native import stack as real
 from tests.support.dead import whole
 
@@ -17,10 +17,10 @@ def _the_stack(stack: None) -> None:
 @pytest.fixture
 def whole_again() -> Iterator[None]:
     """Whatever the test did, the next one finds every part running."""
-    if real.current_form() != "two":
-        pytest.fail("this test needs the form of two workers: make down, make up")
+    if real.current_mode() != "split":
+        pytest.fail("this test needs split mode: make down, make up")
     yield
-    for name, part in parts.states().items():
+    for name, part in processes.states().items():
         if part.state == "paused":
             real.resume(name)
     if real.current_scale() > 1:

@@ -102,7 +102,7 @@ class Row:
         store.query(f"INSERT INTO {TABLE} ({names}) VALUES ({marks}) USING TIMESTAMP {self._at}", values)
 
 
-def never_told() -> tuple[str, log.Place]:
+def never_published() -> tuple[str, log.Place]:
     """A transaction that the worker's group has passed over."""
     stack.stop(WORKER)
     ((id_, place),) = Feed().send(1).items()
@@ -110,8 +110,8 @@ def never_told() -> tuple[str, log.Place]:
     return id_, place
 
 
-def tell(id_: str, place: log.Place) -> log.Place:
-    """What the worker would have told of it."""
+def publish(id_: str, place: log.Place) -> log.Place:
+    """What the worker would have published of it."""
     asked = next(r for r in log.read(log.CREATED, {place.partition: place.offset}) if r.key == id_.encode())
     decision = {"status": "accepted", "revision": 1, "decided_at": int(time.time() * 1000), "score": 0.9}
     nulls = dict.fromkeys(("reason", "model_version", "threshold", "replica"))
@@ -119,14 +119,14 @@ def tell(id_: str, place: log.Place) -> log.Place:
     value = log.framed(
         *log.latest_schema(log.STATUS), {**log.decoded(asked.value), **decision, **nulls, **source}
     )
-    (told,) = log.produce([(place.partition, id_.encode(), value)], log.STATUS)
-    return told
+    (published,) = log.produce([(place.partition, id_.encode(), value)], log.STATUS)
+    return published
 
 
 def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
     deleted, moved, renamed = (Feed().send(3)).keys()
     settle()
-    untold, place = never_told()
+    unpublished, place = never_published()
     stack.start(WORKER)
     rows = [Row(deleted), Row(moved)]
     rows[0].delete()
@@ -144,7 +144,7 @@ def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
         (moved, "different", "cassandra", ("latitude",)),
         (renamed, "different", "redis", ("description",)),
         (stray, "extra", "redis", ()),
-        (untold, "missing", "transaction_status", ()),
+        (unpublished, "missing", "transaction_status", ()),
     }
     assert said.columns[moved] == {"latitude": {"log": rows[1].was["latitude"], "cassandra": 1.25}}
 
@@ -154,8 +154,8 @@ def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
         one.hset("transactions:entries", key_of(renamed), text)
         one.hdel("transactions:entries", key_of(stray))
         one.zrem("transactions:order", key_of(stray))
-    told = tell(untold, place)
-    span = (f"{told.partition}:{told.offset}", f"{told.partition}:{told.offset + 1}")
+    published = publish(unpublished, place)
+    span = (f"{published.partition}:{published.offset}", f"{published.partition}:{published.offset + 1}")
     said_of_one = commands.done(
         "replay", "--into", "cassandra", "--from-offset", span[0], "--to-offset", span[1]
     )

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.native import stack
-from infra.native.folders import LOGS
-from infra.native.places import PATH, bff_url
+from infra.native.paths import LOGS
+from reconciliation.readers import PATH, bff_url
 from tests.support import http, log
 
 JSON = {"Content-Type": "application/json"}
@@ -66,8 +66,8 @@ WRONG_BODIES = {
 @pytest.fixture(autouse=True)
 def _without_a_trace() -> Iterator[None]:
     """Whatever a test here sends, Kafka's end stays where it is and the log has no stack trace."""
-    form = "main" if stack.current_form() == "one" else "bff"
-    path = LOGS / f"{form}.log"
+    worker = "main" if stack.current_mode() == "combined" else "bff"
+    path = LOGS / f"{worker}.log"
     before, size = log.ends(log.CREATED), path.stat().st_size
     yield
     assert log.ends(log.CREATED) == before

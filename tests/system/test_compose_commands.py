@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.native.places import PATH
+from reconciliation.readers import PATH
 from tests.support import compose, http, image
 
 #: In the order of their start; each takes the place, and the port, of the stack's own.
@@ -80,9 +80,9 @@ def _stack(command: str, name: str) -> None:
 
 def _environment(name: str, folder: Path) -> dict[str, str]:
     """What a container has: the image's and the service's variables, and nothing of this shell's but the PATH."""
-    told = compose.native_environment(name) | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    published = compose.native_environment(name) | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return told | {"PATH": path, "APP_DATADIR": str(folder.parent / "faust")}
+    return published | {"PATH": path, "APP_DATADIR": str(folder.parent / "faust")}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from infra.native.places import PATH, bff_url
+from reconciliation.readers import PATH, bff_url
 from tests.support import http, log, store
 
 TEN_KEYS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from infra.native import stack
-from infra.native.places import PATH
+from reconciliation.readers import PATH
 from tests.support import http, log
 from tests.support.dead import kill, whole
 from tests.support.load import nothing_lost

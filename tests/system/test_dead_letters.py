@@ -27,22 +27,22 @@ def _good_records_at_the_end() -> Iterator[None]:
         http.final(id_, within=30)
 
 
-def buried(value: bytes | None, key: bytes | None, partition: int = 0) -> tuple[str, log.Record]:
+def dead_lettered(value: bytes | None, key: bytes | None, partition: int = 0) -> tuple[str, log.Record]:
     """Feed it, wait for its dead letter, give that one's place and record."""
     before = log.ends(log.DEAD_LETTER)
     log.produce([(partition, key, value)])
-    return next_letter(before)
+    return next_dead_letter(before)
 
 
-def next_letter(before: log.Offsets) -> tuple[str, log.Record]:
+def next_dead_letter(before: log.Offsets) -> tuple[str, log.Record]:
     """The first letter after these offsets."""
 
     def new() -> list[log.Record]:
         return [r for r in log.read(log.DEAD_LETTER, before) if "dead_letter.topic" in dict(r.headers)]
 
     log.wait_until(lambda: bool(new()), 30, "the dead letter")
-    (letter,) = new()
-    return f"{letter.partition}:{letter.offset}", letter
+    (dead_letter,) = new()
+    return f"{dead_letter.partition}:{dead_letter.offset}", dead_letter
 
 
 def line_of(place: str) -> str:
@@ -52,9 +52,9 @@ def line_of(place: str) -> str:
 
 
 def test_listed_and_shown() -> None:
-    place, letter = buried(FAULTY, b"a key")
+    place, dead_letter = dead_lettered(FAULTY, b"a key")
     line = line_of(place)
-    headers = {name: value.decode() for name, value in letter.headers}
+    headers = {name: value.decode() for name, value in dead_letter.headers}
     assert f"{log.CREATED}[0]@{headers['dead_letter.offset']}" in line
     assert headers["dead_letter.reason"] in line
     assert f"{len(FAULTY)} B" in line
@@ -70,16 +70,16 @@ def test_listed_and_shown() -> None:
 def test_sent_back_once_and_what_is_still_poison_is_a_new_letter(
     value: bytes | None, key: bytes | None
 ) -> None:
-    place, first = buried(value, key)
-    ends, letters = log.ends(log.CREATED), log.ends(log.DEAD_LETTER)
+    place, first = dead_lettered(value, key)
+    ends, dead_letters = log.ends(log.CREATED), log.ends(log.DEAD_LETTER)
     assert "1 sent back, 0 had been before" in commands.done("dead-letters", "--send-back", place)
     assert "0 sent back, 1 had been before" in commands.done("dead-letters", "--send-back", place)
     (again,) = [r for r in log.read(log.CREATED, ends) if (r.value, r.key) == (value, key)]
     assert (again.partition, list(again.headers)) == (first.partition, [])
-    new_place, new_letter = next_letter(letters)
+    new_place, new_dead_letter = next_dead_letter(dead_letters)
     assert new_place != place
-    assert (new_letter.value, new_letter.key) == (first.value, first.key)
-    assert dict(new_letter.headers)["dead_letter.offset"] == str(again.offset).encode()
+    assert (new_dead_letter.value, new_dead_letter.key) == (first.value, first.key)
+    assert dict(new_dead_letter.headers)["dead_letter.offset"] == str(again.offset).encode()
     assert "sent back" in line_of(place)
     assert "sent back" not in line_of(new_place)
 
@@ -88,8 +88,10 @@ def test_decided_once_the_schema_that_was_missing_is_registered() -> None:
     number, schema = unregistered()
     id_ = new_id()
     value = log.framed(number, fastavro.parse_schema(schema), record(id_))
-    place, letter = buried(value, id_.encode())
-    assert f"schema {number} is not in the registry" in dict(letter.headers)["dead_letter.reason"].decode()
+    place, dead_letter = dead_lettered(value, id_.encode())
+    assert (
+        f"schema {number} is not in the registry" in dict(dead_letter.headers)["dead_letter.reason"].decode()
+    )
     assert registered(schema) == number
     commands.done("dead-letters", "--send-back", place)
     assert http.final(id_, within=30)["revision"] == 1

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra.native import places, stack, supervisor
+from infra.native import stack, supervisor
+from reconciliation import readers
 from tests.support import http, log
 from tests.support.dead import Said, kill, whole
 from tests.support.feed import Feed
@@ -60,7 +61,7 @@ def test_a_worker_that_wakes_up_with_old_verdicts_in_its_hands_changes_none() ->
     with another_threshold("0.99999"):
         log.wait_until(lambda: list(map(len, log.members(GROUP))) == [4], 40, "the other has all")
         log.wait_until(lambda: log.lag(GROUP) == 0, 60, "the other has decided all")
-        before = asyncio.run(places.told(backlog.ids))
+        before = asyncio.run(readers.published(backlog.ids))
         stack.resume("transactions")
         log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 40, "it is back")
         time.sleep(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.native.folders import ROOT
+from infra.native.paths import ROOT
 from tests.support import http
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,7 +31,7 @@ ELSEWHERE = {
     "faust -A app.main reassess": "system/test_reassess.py",
     "make dead-letters S": "system/test_dead_letters.py",
     "make pass-over": "system/test_unreadable_batch.py",
-    "faust -A app.main worker": "system/test_forms.py",
+    "faust -A app.main worker": "system/test_modes.py",
     "faust -A app.bff worker": "conftest.py",  # so the Procfile starts them
     "faust -A app.transactions worker": "conftest.py",
 }

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from infra.native import parts, stack
-from infra.native.folders import ROOT
+from infra.native import processes, stack
+from infra.native.paths import ROOT
 
 
 def exercise(*arguments: str) -> tuple[int, str]:
     """Its exit status and its transcript."""
-    if stack.current_form() != "two":
-        pytest.fail("the exercises need the form of two workers: make down, make up")
+    if stack.current_mode() != "split":
+        pytest.fail("the exercises need split mode: make down, make up")
     command = [sys.executable, "-m", "exercises", *arguments, "--short"]
     done = subprocess.run(
         command,
@@ -34,7 +34,7 @@ def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
     code, said = exercise(number)
     assert code == 0, said
     assert f"Exercise {number}: every promise kept" in said
-    states = {name: part.state for name, part in parts.states().items() if name != "generator"}
+    states = {name: part.state for name, part in processes.states().items() if name != "generator"}
     assert set(states.values()) == {"running"}, states
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import commands, http, log
 from tests.support.feed import Feed, new_id
-from tests.system.test_dead_letters import buried
+from tests.system.test_dead_letters import dead_lettered
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
@@ -35,6 +35,6 @@ def test_a_batch_is_read_whatever_codec_its_producer_chose(codec: str) -> None:
 )
 def test_what_the_bff_would_refuse_is_a_dead_letter(changes: dict[str, Any], reason: str) -> None:
     id_ = new_id()
-    _, letter = buried(Feed().value(id_, changes), id_.encode())
-    assert reason in dict(letter.headers)["dead_letter.reason"].decode()
+    _, dead_letter = dead_lettered(Feed().value(id_, changes), id_.encode())
+    assert reason in dict(dead_letter.headers)["dead_letter.reason"].decode()
     assert http.shown(id_) is None

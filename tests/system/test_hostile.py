@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from infra.native import stack
-from infra.native.folders import LOGS
-from infra.native.places import PATH, bff_url
+from infra.native.paths import LOGS
+from reconciliation.readers import PATH, bff_url
 from tests.support import hostile, http
 
 JSON = {"Content-Type": "application/json"}
@@ -29,12 +29,12 @@ WORD = "zanzibar-7f3c"
 CENTS, SECOND, LATITUDE, LONGITUDE = 8371946205512, 1517283946, 48.3719462, 77.9173562
 
 
-def form() -> str:
-    return "main" if stack.current_form() == "one" else "bff"
+def bff() -> str:
+    return "main" if stack.current_mode() == "combined" else "bff"
 
 
 def memory() -> int:
-    return int(psutil.Process(stack.pid(form())).memory_info().rss)
+    return int(psutil.Process(stack.pid(bff())).memory_info().rss)
 
 
 class Written:
@@ -94,7 +94,7 @@ def test_ten_thousand_hostile_requests_cost_no_500_no_memory_and_no_trace(writte
     assert answers.total() == COUNT
     assert {201, 400, 404, 405, 413} <= set(answers)
     assert memory() - before < GROWTH_MOST, answers
-    assert "Traceback" not in written.since(form())
+    assert "Traceback" not in written.since(bff())
     after = http.post()
     assert (after.status, after.headers.keys(), after.json.keys()) == (
         201,
@@ -185,7 +185,7 @@ def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(wr
         for one in held:
             one.close()
     time.sleep(0.5)
-    assert "Traceback" not in written.since(form())
+    assert "Traceback" not in written.since(bff())
     assert http.call("GET").status == 200
     assert http.post().status == 201
 
@@ -198,7 +198,7 @@ def test_headers_over_the_bound_are_a_400_in_our_form(header: bytes, written: Wr
     assert b" 400 " in answer.splitlines()[0]
     assert b"application/problem+json" in answer
     assert b"aaaa" not in answer
-    assert "Traceback" not in written.since(form())
+    assert "Traceback" not in written.since(bff())
 
 
 def test_headers_that_do_not_end_are_cut_off_however_steadily_they_come(

@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from infra.native import stack
-from infra.native.places import PATH
+from reconciliation.readers import PATH
 from tests.support import hostile, http, log
 from tests.support.dead import Said, kill, whole
 from tests.support.http import Answer

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from infra.native import places, stack
-from infra.native.census import is_flipped
+from infra.native import stack
+from reconciliation import readers
+from reconciliation.reconcile import is_flipped
 from tests.support import http, log
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
@@ -65,7 +66,7 @@ def paused(*names: str) -> Iterator[None]:
 
 
 def bff() -> str:
-    return "bff" if stack.current_form() == "two" else "main"
+    return "bff" if stack.current_mode() == "split" else "main"
 
 
 def restarted() -> None:
@@ -73,12 +74,12 @@ def restarted() -> None:
     stack.start(bff())
 
 
-def verdicts_of(id_: str) -> list[places.Verdict]:
+def verdicts_of(id_: str) -> list[readers.Verdict]:
     """All that was told of it, once nothing waits any more."""
     http.final(id_, within=30)
     group = "transactions" if bff() == "bff" else "main"
     log.wait_until(lambda: log.lag(group) == 0, 30, "the worker has caught up")
-    return asyncio.run(places.told([id_]))[id_]
+    return asyncio.run(readers.published([id_]))[id_]
 
 
 def test_the_same_key_and_body_are_one_transaction(purchase: Purchase) -> None:
@@ -182,7 +183,7 @@ def test_the_outcome_was_not_known_and_the_record_did_land(purchase: Purchase) -
 
 def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purchase: Purchase) -> None:
     if bff() == "main":
-        pytest.fail("this test needs the form of two workers")
+        pytest.fail("this test needs split mode")
     stack.stop("transactions")
     try:
         with paused("kafka"):
@@ -196,7 +197,7 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
 
 def test_where_no_quorum_can_tell_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
     if bff() == "main":
-        pytest.fail("this test needs the form of two workers")
+        pytest.fail("this test needs split mode")
     with paused("kafka"):
         assert purchase.post().status == 503
     log.wait_until(lambda: len(purchase.records()) == 1, 20, "it landed after all")
@@ -273,9 +274,9 @@ def test_clients_that_try_again_while_everything_dies() -> None:
     ours = [one["transaction_id"] for one in found if one["description"].removeprefix("purchase ") in keys]
     assert set(ours) == set(ids), "a second id for a key"
     log.wait_until(lambda: log.lag("transactions") == 0, 60, "the worker has caught up")
-    told = asyncio.run(places.told(ids))
-    assert set(told) == set(ids), "lost"
-    assert not [id_ for id_ in ids if is_flipped(told[id_])], "told with two verdicts"
-    twice, again_told = len(ours) - KEYS, sum(len(verdicts) - 1 for verdicts in told.values())
-    print(f"{twice} records are in the log twice, {again_told} verdicts were told again")  # noqa: T201
-    assert again_told == 0, "a twin was decided"
+    published = asyncio.run(readers.published(ids))
+    assert set(published) == set(ids), "lost"
+    assert not [id_ for id_ in ids if is_flipped(published[id_])], "published with two verdicts"
+    twice, again_published = len(ours) - KEYS, sum(len(verdicts) - 1 for verdicts in published.values())
+    print(f"{twice} records are in the log twice, {again_published} verdicts were published again")  # noqa: T201
+    assert again_published == 0, "a twin was decided"

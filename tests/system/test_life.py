@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.native import census
+from reconciliation import reconcile
 from tests.support import http, log, store, traffic
 
 ASSESSED_BY = ("antifraud-1", "antifraud-2")
@@ -25,10 +25,10 @@ def test_one_transaction_from_post_to_the_row() -> None:
     assert first is None or first["status"] in ("pending", *http.FINAL)
     found = http.final(id_)
     asked = _record(log.CREATED, before, id_)
-    told = _record(log.STATUS, before, id_)
-    said = log.decoded(told.value)
+    published = _record(log.STATUS, before, id_)
+    said = log.decoded(published.value)
     assert (said["source_partition"], said["source_offset"]) == (asked.partition, asked.offset)
-    assert told.partition == asked.partition
+    assert published.partition == asked.partition
     assert {key: said[key] for key in log.decoded(asked.value)} == log.decoded(asked.value)
     assert found == {key: said[key] for key in found}
     _is_assessed(said)
@@ -54,10 +54,10 @@ def _is_assessed(said: dict[str, Any]) -> None:
 
 
 def test_three_hundred_agree_at_every_place(three_hundred: list[str]) -> None:
-    counted = asyncio.run(census.settled(three_hundred, within=20))
+    counted = asyncio.run(reconcile.reconcile_until_settled(three_hundred, within=20))
     assert not counted.faults()
-    assert counted.told_again == 0
-    assert counted.there == dict.fromkeys(census.PLACES, 300)
+    assert counted.published_again == 0
+    assert counted.there == dict.fromkeys(reconcile.SOURCES, 300)
 
 
 def test_both_verdicts_occur(three_hundred: list[str]) -> None:

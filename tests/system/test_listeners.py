@@ -6,7 +6,7 @@ import ipaddress
 
 import psutil
 
-from infra.native import parts, stack
+from infra.native import processes, stack
 
 
 def listening(pid: int) -> set[str]:
@@ -23,7 +23,7 @@ def is_loopback(address: str) -> bool:
 
 
 def test_every_part_listens_on_loopback_alone() -> None:
-    pids = {name: stack.pid(name) for name in parts.states()}
+    pids = {name: stack.pid(name) for name in processes.states()}
     found = {name: listening(pid) for name, pid in pids.items() if pid}
     assert {"kafka", "registry", "redis", "envoy", "bff"} & set(found), found
     assert [f"{name} {one}" for name, all_ in found.items() for one in all_ if not is_loopback(one)] == []

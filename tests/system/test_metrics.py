@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.native import stack
-from infra.native.places import bff_url
+from reconciliation.readers import bff_url
 from tests.support import http
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
@@ -21,8 +21,8 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def url(worker: str) -> str:
-    """Where a worker answers; both are one process with FORM=one."""
-    return bff_url() if stack.current_form() == "one" else WORKERS[worker]
+    """Where a worker answers; both are one process with MODE=one."""
+    return bff_url() if stack.current_mode() == "combined" else WORKERS[worker]
 
 
 def scraped(worker: str) -> Samples:
@@ -43,7 +43,7 @@ def risen(before: Mapping[str, Samples], worker: str, name: str, **labels: str) 
     return total(scraped(worker), name, **labels) - total(before[worker], name, **labels)
 
 
-def settled(worker: str, name: str, **labels: str) -> float:
+def reconcile_until_settled(worker: str, name: str, **labels: str) -> float:
     """A gauge once it is 0, or what it is after 10 s."""
     deadline = time.monotonic() + 10
     while (value := total(scraped(worker), name, **labels)) and time.monotonic() < deadline:
@@ -61,13 +61,13 @@ def test_what_becomes_of_transactions_is_counted() -> None:
     assert risen(before, "bff", "payments_http_request_seconds_count", **posts, status="201") == COUNT
     assert risen(before, "bff", "payments_http_request_seconds_count", **posts, status="400") == 1
     assert risen(before, "bff", "payments_reads_total") >= COUNT
-    assert risen(before, "bff", "payments_round_records_sum", topic="transaction_status") >= COUNT
-    assert settled("transactions", "payments_lag_records", topic="transaction_created") == 0
+    assert risen(before, "bff", "payments_batch_records_sum", topic="transaction_status") >= COUNT
+    assert reconcile_until_settled("transactions", "payments_lag_records", topic="transaction_created") == 0
     assert risen(before, "transactions", "payments_verdicts_total") == COUNT
-    assert risen(before, "transactions", "payments_round_records_sum", topic="transaction_created") == COUNT
+    assert risen(before, "transactions", "payments_batch_records_sum", topic="transaction_created") == COUNT
     quorum = {"request": "write", "consistency": "LOCAL_QUORUM"}
     assert risen(before, "transactions", "payments_cassandra_requests_total", **quorum) >= 1
-    for step in ("decide", "tell", "store"):
+    for step in ("decide", "publish", "store"):
         assert risen(before, "transactions", "payments_step_seconds_count", step=step) >= 1
 
 
@@ -76,8 +76,8 @@ def test_what_becomes_of_transactions_is_counted() -> None:
 )
 def test_a_worker_that_has_done_all_is_not_behind_in_any_partition(worker: str, topic: str) -> None:
     http.final(http.taken(), within=30)
-    assert settled(worker, "payments_lag_records", topic=topic) == 0
-    assert settled(worker, "payments_oldest_record_seconds", topic=topic) == 0
+    assert reconcile_until_settled(worker, "payments_lag_records", topic=topic) == 0
+    assert reconcile_until_settled(worker, "payments_oldest_record_seconds", topic=topic) == 0
     partitions = {
         dict(labels)["partition"] for name, labels in scraped(worker) if name == "payments_lag_records"
     }

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.native import places, stack
+from infra.native import stack
+from reconciliation import readers
 from tests.support import commands, http, log
 from tests.support.feed import Feed, new_id, partition_of, record
 from tests.system.test_metrics import scraped, total
@@ -46,16 +47,16 @@ def write(partitions: Sequence[int], records: Records) -> None:
     log.wait_until(lambda: log.lag(GROUP) == 0, 60, "all of them finished")
 
 
-def told_once(ids: Sequence[str]) -> None:
+def published_once(ids: Sequence[str]) -> None:
     """Each is once in transaction_status, once in the list, and all places agree."""
-    told = asyncio.run(places.told(ids))
-    assert {id_: len(told[id_]) for id_ in ids} == dict.fromkeys(ids, 1)
+    published = asyncio.run(readers.published(ids))
+    assert {id_: len(published[id_]) for id_ in ids} == dict.fromkeys(ids, 1)
     listed = Counter(entry["transaction_id"] for entry in http.page(1000)["transactions"])
     assert {listed[id_] for id_ in ids} == {1}
     assert "all agree" in commands.done("verify")
 
 
-def letters(ids: Sequence[str], before: log.Offsets) -> list[str]:
+def dead_letters(ids: Sequence[str], before: log.Offsets) -> list[str]:
     """The reasons of the dead letters of these."""
     keys = {id_.encode() for id_ in ids}
     return [
@@ -68,18 +69,18 @@ def letters(ids: Sequence[str], before: log.Offsets) -> list[str]:
 @pytest.mark.parametrize("id_form", ["ours", "foreign"])
 def test_written_again_by_a_producer_that_retries_it_is_counted_and_dropped(id_form: str) -> None:
     id_ = new_id() if id_form == "ours" else f"foreign-{new_id()}"
-    one, before, twins = (
+    one, before, duplicates = (
         record(id_),
         log.ends(log.DEAD_LETTER),
-        total(scraped(WORKER), "payments_twins_total"),
+        total(scraped(WORKER), "payments_duplicates_skipped_total"),
     )
     write([2, 2, 0, 1, 2, 3], [one] * 6)
     verdict = http.final(id_)
     write([0, 1, 2, 3], [one] * 4)
     assert http.final(id_) == verdict
-    assert total(scraped(WORKER), "payments_twins_total") - twins == 9
-    assert letters([id_], before) == []
-    told_once([id_])
+    assert total(scraped(WORKER), "payments_duplicates_skipped_total") - duplicates == 9
+    assert dead_letters([id_], before) == []
+    published_once([id_])
 
 
 def test_with_other_content_it_is_a_dead_letter_and_the_first_decision_stands() -> None:
@@ -91,9 +92,9 @@ def test_with_other_content_it_is_a_dead_letter_and_the_first_decision_stands() 
     verdicts = {id_: http.final(id_) for id_ in ids}
     write([n % 4 for n in range(8)], others)  # a worker that starts may be given these before the first ones
     assert {id_: http.final(id_) for id_ in ids} == verdicts
-    assert letters(ids, before) == [OTHER_CONTENT] * 8
+    assert dead_letters(ids, before) == [OTHER_CONTENT] * 8
     assert total(scraped(WORKER), "payments_other_content_total") - counted == 8
-    told_once(ids)
+    published_once(ids)
 
 
 def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_offsets_decides_nothing_again() -> (
@@ -109,8 +110,8 @@ def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_o
     log.wait_until(lambda: log.lag(GROUP) == 0, 120, "what it had is read again")
     write([(n + 1) % 4 for n in range(20)], firsts)
     assert log.ends(log.STATUS) == ends, "decided again"
-    assert letters(ids, before) == []
-    told_once(ids)
+    assert dead_letters(ids, before) == []
+    published_once(ids)
 
 
 def test_two_workers_decide_it_once_wherever_its_key_does_not_belong() -> None:
@@ -125,5 +126,5 @@ def test_two_workers_decide_it_once_wherever_its_key_does_not_belong() -> None:
     write(others_share, firsts)
     write(others_share, [{**one, "description": "something else"} for one in firsts])
     assert log.ends(log.STATUS) == ends, "decided again"
-    assert letters(ids, before) == [OTHER_CONTENT] * 40
-    told_once(ids)
+    assert dead_letters(ids, before) == [OTHER_CONTENT] * 40
+    published_once(ids)

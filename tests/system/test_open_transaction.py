@@ -52,7 +52,7 @@ def open_transaction(value: bytes) -> Iterator[None]:
 def test_what_waits_and_for_what_is_said_and_it_is_decided_at_the_end() -> None:
     name, url = worker()
     stack.stop(name)
-    stack.start(name, {"STUCK_AFTER": "5"})
+    stack.start(name, {"LIVENESS_TIMEOUT": "5"})
     said, feed, behind = Said(name), Feed(), new_id()
     with open_transaction(feed.value(new_id())):
         begins = log.ends(log.CREATED)[WHERE]
@@ -65,7 +65,7 @@ def test_what_waits_and_for_what_is_said_and_it_is_decided_at_the_end() -> None:
         verify = commands.begin("verify")
         waits = next(line for line in verify.stdout or () if "waiting at" in line)
         assert f"{log.CREATED}[{WHERE}]@{begins}: a transaction of another producer" in waits
-        time.sleep(6)  # longer than STUCK_AFTER
+        time.sleep(6)  # longer than LIVENESS_TIMEOUT
         assert http.call("GET", "/health/live", url=url).status == 200  # a restart would not help
         metrics = http.call("GET", "/metrics", url=url).body.decode()
         assert "payments_open_transaction_seconds{" in metrics

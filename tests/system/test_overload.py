@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from infra.native import stack
-from infra.native.places import PATH, bff_url
+from reconciliation.readers import PATH, bff_url
 from tests.support import http, log
 from tests.support.dead import Said
 
@@ -37,7 +37,7 @@ async def _list_without_pause() -> Counter[tuple[int, str]]:
 def _room_for_all() -> Iterator[None]:
     """The bound of connections is another promise (test_hostile.py)."""
     stack.stop("bff")
-    stack.start("bff", {"CONNECTIONS_MOST": "1000"})
+    stack.start("bff", {"MAX_CONNECTIONS": "1000"})
     yield
     stack.restart("bff")
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import fastavro
 import pytest
 
-from infra.native import places, stack
-from infra.native.places import Verdict
+from infra.native import stack
+from reconciliation import readers
+from reconciliation.readers import Verdict
 from tests.support import commands, http, log, store
 from tests.support.feed import Feed, lowest
 
@@ -43,24 +44,26 @@ def unassessed(count: int) -> dict[str, log.Place]:
     with no_antifraud():
         ids = Feed().send(count)
         log.wait_until(lambda: log.lag(GROUP) == 0, 90, "all decided without antifraud")
-        told = asyncio.run(places.told(ids))
-    assert {(v.status, v.reason, v.revision) for vs in told.values() for v in vs} == {("rejected", REASON, 1)}
+        published = asyncio.run(readers.published(ids))
+    assert {(v.status, v.reason, v.revision) for vs in published.values() for v in vs} == {
+        ("rejected", REASON, 1)
+    }
     return ids
 
 
 def distinct(ids: Mapping[str, log.Place]) -> dict[str, set[Verdict]]:
     """What was told of each, repeats left out."""
-    return {id_: set(verdicts) for id_, verdicts in asyncio.run(places.told(ids)).items()}
+    return {id_: set(verdicts) for id_, verdicts in asyncio.run(readers.published(ids)).items()}
 
 
 def is_put_right(ids: Mapping[str, log.Place]) -> dict[str, Verdict]:
-    """Each has its first verdict and one second one, told once; Cassandra has the second; gives the seconds."""
-    told = asyncio.run(places.told(ids))
-    assert set(told) == set(ids)
-    assert {tuple(v.revision for v in verdicts) for verdicts in told.values()} == {(1, 2)}
-    second = {id_: verdicts[1] for id_, verdicts in told.items()}
+    """Each has its first verdict and one second one, published once; Cassandra has the second; gives the seconds."""
+    published = asyncio.run(readers.published(ids))
+    assert set(published) == set(ids)
+    assert {tuple(v.revision for v in verdicts) for verdicts in published.values()} == {(1, 2)}
+    second = {id_: verdicts[1] for id_, verdicts in published.items()}
     assert {v.reason for v in second.values()} == {None}
-    assert asyncio.run(places.stored(ids)) == {id_: v.status for id_, v in second.items()}
+    assert asyncio.run(readers.stored(ids)) == {id_: v.status for id_, v in second.items()}
     return second
 
 
@@ -95,7 +98,7 @@ def redelivered_changes_nothing(ids: Mapping[str, log.Place], second: Mapping[st
     ends = log.ends(log.STATUS)
     stack.start(WORKER)
     log.wait_until(lambda: log.lag(GROUP) == 0, 60, "the redelivery is done")
-    assert log.ends(log.STATUS) == ends, "told again"
+    assert log.ends(log.STATUS) == ends, "published again"
     assert is_put_right(ids) == second
     row = store.row(next(iter(ids)))
     assert (row["revision"], row["reason"]) == (2, None)
@@ -108,8 +111,8 @@ def test_killed_in_the_middle_then_two_at_once_tell_each_verdict_once() -> None:
     log.wait_until(lambda: log.total(log.STATUS) > some or run.poll() is not None, 60, "it tells")
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    told = sum(len(verdicts) == 2 for verdicts in distinct(ids).values())
-    assert 0 < told < len(ids), f"{told} of {len(ids)}: not the middle"
+    published = sum(len(verdicts) == 2 for verdicts in distinct(ids).values())
+    assert 0 < published < len(ids), f"{published} of {len(ids)}: not the middle"
     runs = [commands.begin("reassess") for _ in range(2)]
     said = [one.communicate(timeout=120)[0] for one in runs]
     assert 0 in {one.returncode for one in runs}, said
@@ -140,7 +143,7 @@ def test_a_run_that_died_between_telling_and_storing_is_completed() -> None:
 
 def test_held_ones_are_decided_once_antifraud_is_back() -> None:
     stack.stop(WORKER)
-    stack.start(WORKER, {"WHEN_ANTIFRAUD_IS_DOWN": "hold", "ASSESS_PATIENCE": "1"})
+    stack.start(WORKER, {"ANTIFRAUD_UNAVAILABLE_POLICY": "hold", "ANTIFRAUD_RETRY_TIMEOUT": "1"})
     with no_antifraud():
         ids = Feed().send(50)
         posted = http.taken()
@@ -149,8 +152,8 @@ def test_held_ones_are_decided_once_antifraud_is_back() -> None:
         assert (http.shown(posted) or {})["status"] == "pending"
     assert http.final(posted, within=60)["reason"] is None
     log.wait_until(lambda: log.lag(GROUP) == 0, 60, "all decided")
-    told = distinct(ids)
-    assert set(told) == set(ids)
-    assert {(v.revision, v.reason) for verdicts in told.values() for v in verdicts} == {(1, None)}
-    assert {len(verdicts) for verdicts in told.values()} == {1}
+    published = distinct(ids)
+    assert set(published) == set(ids)
+    assert {(v.revision, v.reason) for verdicts in published.values() for v in verdicts} == {(1, None)}
+    assert {len(verdicts) for verdicts in published.values()} == {1}
     stack.restart(WORKER)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.native import places, stack
-from infra.native.folders import DATA
+from infra.native import stack
+from infra.native.paths import DATA
+from reconciliation import readers
 from tests.support import commands, http, log, store
 from tests.support.dead import kill
 from tests.support.feed import Feed, new_id
@@ -47,8 +48,8 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     with back_from_a_backup(tmp_path):
         ids = Feed().send(COUNT)
         log.wait_until(lambda: log.lag("transactions") == 0, 90, "decided")
-    told = asyncio.run(places.told(ids))
-    assert set(told) == set(ids)
+    published = asyncio.run(readers.published(ids))
+    assert set(published) == set(ids)
     ends = log.ends(log.STATUS)
 
     code, said = commands.run(*REPLAY)
@@ -57,9 +58,9 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     stack.start(NODE)
     said = commands.done(*REPLAY)
     assert "rows are on all their replicas" in said
-    assert log.ends(log.STATUS) == ends, "a replay tells nothing"
+    assert log.ends(log.STATUS) == ends, "a replay publishes nothing"
 
-    assert it_alone_has(ids) == {id_: told[id_][0].status for id_ in ids}
+    assert it_alone_has(ids) == {id_: published[id_][0].status for id_ in ids}
 
 
 def test_a_row_that_a_later_deletion_hides_is_named_and_a_partition_that_there_is_not() -> None:

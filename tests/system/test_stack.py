@@ -51,8 +51,9 @@ class Stack:
         (self.root / "Procfile").write_text(text)
 
     def begin(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        command = ["reconciliation.demo"] if arguments == ("demo",) else ["infra.native", *arguments]
         return subprocess.Popen(
-            [sys.executable, "-m", "infra.native", *arguments],
+            [sys.executable, "-m", *command],
             cwd=REPOSITORY,
             env=self.environment | environment,
             text=True,
@@ -147,7 +148,9 @@ def test_a_folder_with_a_blank_an_accent_and_a_number_sign_is_like_any_other(tmp
         assert odd.has_left() == []
 
 
-STUBBORN = "python -c 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)'\n"
+STUBBORN = (
+    "python -uc 'import signal, time; signal.signal(15, signal.SIG_IGN); print(\"deaf\"); time.sleep(600)'\n"
+)
 STOPPED = "stopped; nothing is left running; data is kept\n"
 
 
@@ -165,6 +168,13 @@ def until_there_are(small: Stack, count: int) -> None:
     while len(small.processes()) < count and time.monotonic() < deadline:
         time.sleep(0.05)
     small.remember_door()
+
+
+def until_its_log_says(small: Stack, name: str, words: str) -> None:
+    log, deadline = small.root / f".stack/logs/{name}.log", time.monotonic() + 20
+    while not (log.exists() and words in log.read_text()):
+        assert time.monotonic() < deadline, f"{name} does not say {words}"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -191,7 +201,8 @@ def test_a_demo_that_is_broken_off_ends_all_it_has_started_and_says_so_once(
 def test_ctrl_c_again_while_a_demo_ends_kills_what_is_left_and_still_ends_everything(small: Stack) -> None:
     small.procfile(f"{PROCFILE}stubborn: {STUBBORN}")
     demo = small.begin("demo")
-    until_there_are(small, 4)
+    until_there_are(small, 5)  # the supervisor too
+    until_its_log_says(small, "stubborn", "deaf")
     demo.send_signal(signal.SIGINT)
     until_it_says(demo, "Ctrl-C again ends it by force")
     began = time.monotonic()
@@ -385,9 +396,9 @@ def test_what_a_worker_waits_for_is_told_while_up_waits_for_it(small: Stack) -> 
     said = "[x] [WARNING] Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
     waits = f'echo "{said}"; sleep 1; echo "{said}"; sleep 1; echo bye; exit 3'
     small.procfile(f"bff: sh -c '{waits}'\n")
-    told = small.run("up", code=1)
-    assert told.splitlines()[0] == "bff: Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
-    assert told.count("bff: Waiting") == 1
+    published = small.run("up", code=1)
+    assert published.splitlines()[0] == "bff: Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
+    assert published.count("bff: Waiting") == 1
 
 
 def test_a_command_that_does_not_exist_is_told(small: Stack) -> None:
@@ -427,8 +438,8 @@ def test_two_ups_at_once_start_each_part_once(small: Stack) -> None:
 #: Holds the stack as an exercise does; runs what it is told to, as its own command, and says what came of it.
 EXERCISE = """
 import subprocess, sys
-from infra.native import mutex
-with mutex.held(for_long=True):
+from infra.native import lockfile
+with lockfile.held(for_long=True):
     print("at work", flush=True)
     for line in sys.stdin:
         done = subprocess.run([sys.executable, "-m", "infra.native", *line.split()], stdout=subprocess.DEVNULL)
@@ -501,11 +512,11 @@ def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(small: Stack
     (small.root / "app").mkdir()
     (small.root / "app" / "main.py").write_text(f"import sys; sys.argv = ['', '5001']\n{WEB}")
     small.run("up", "--only", "bff,transactions")
-    said = small.run("up", "--form", "one", "--only", "main")
+    said = small.run("up", "--mode", "combined", "--only", "main")
     assert "main ready" in said
     assert small.states() == {"main": "running", "generator": "stopped"}
     assert "ready already: main" in small.run("up")
-    small.run("up", "--form", "two")
+    small.run("up", "--mode", "split")
     assert small.states() == {"bff": "running", "transactions": "running", "generator": "running"}
 
 

@@ -58,7 +58,7 @@ def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damag
     said, feed = Said(name), Feed()
     ids = {number: new_id() for number in range(log.PARTITIONS)}
     log.produce([(number, id_.encode(), feed.value(id_)) for number, id_ in ids.items()])
-    stack.start(name, {"STUCK_AFTER": "4"})
+    stack.start(name, {"LIVENESS_TIMEOUT": "4"})
     behind = ids.pop(HELD)
     for id_ in ids.values():
         http.final(id_, within=30)

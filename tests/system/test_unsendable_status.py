@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra.native import places, stack
+from infra.native import stack
+from reconciliation import readers
 from tests.support import http, log
 from tests.support.dead import Said
 from tests.support.load import nothing_lost
@@ -37,7 +38,7 @@ def a_topic_that_takes_nothing() -> Iterator[None]:
 def _hasty_worker() -> Iterator[None]:
     """Ten tries in two seconds, not in twenty."""
     stack.stop("transactions")
-    stack.start("transactions", {"RETRY_MOST": "0.2"})
+    stack.start("transactions", {"MAX_RETRY_PAUSE": "0.2"})
     yield
     stack.restart("transactions")
 
@@ -47,11 +48,11 @@ def test_a_status_that_cannot_be_sent_is_an_error_after_ten_more_tries_and_loses
     said, committed = Said("transactions"), log.committed(GROUP)
     with a_topic_that_takes_nothing():
         mine = [http.taken() for _ in range(20)]
-        log.wait_until(lambda: bool(said.lines("tell failed 10 times more")), 60, "the error is told")
+        log.wait_until(lambda: bool(said.lines("publish failed 10 times more")), 60, "the error is logged")
         time.sleep(2)
-        assert len(said.lines("ERROR", "tell failed 10 times more")) == 1
+        assert len(said.lines("ERROR", "publish failed 10 times more")) == 1
         assert {(http.shown(id_) or {})["status"] for id_ in mine} == {"pending"}
         assert log.committed(GROUP) == committed
     nothing_lost(mine)
-    told = asyncio.run(places.told(mine))
-    assert {len(verdicts) for verdicts in told.values()} == {1}
+    published = asyncio.run(readers.published(mine))
+    assert {len(verdicts) for verdicts in published.values()} == {1}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.native import stack
-from infra.native.places import bff_url
+from reconciliation.readers import bff_url
 from tests.support import http
 
 WORKER = "http://127.0.0.1:5002"
@@ -17,7 +17,7 @@ WORKER = "http://127.0.0.1:5002"
 
 def worker() -> tuple[str, str]:
     """The process that decides, and where it answers."""
-    return ("main", bff_url()) if stack.current_form() == "one" else ("transactions", WORKER)
+    return ("main", bff_url()) if stack.current_mode() == "combined" else ("transactions", WORKER)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def impatient() -> Iterator[None]:
     """The worker's watchdog waits 3 s, less than the 5 s that antifraud is waited for."""
     name, _ = worker()
     stack.stop(name)
-    stack.start(name, {"STUCK_AFTER": "3"})
+    stack.start(name, {"LIVENESS_TIMEOUT": "3"})
     try:
         yield
     finally:

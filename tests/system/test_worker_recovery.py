@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from infra.native import places, procfile, stack, supervisor
-from infra.native.census import is_flipped
-from infra.native.places import Verdict
+from infra.native import procfile, stack, supervisor
+from reconciliation import readers
+from reconciliation.readers import Verdict
+from reconciliation.reconcile import is_flipped
 from tests.support import http, log
 from tests.support.feed import Feed, lowest, new_id, spread
 from tests.support.meanwhile import again_and_again
@@ -24,14 +25,14 @@ WORKER, GROUP = "transactions", "transactions"
 BACKLOG = 20_000  # several seconds of work, so that its middle can be met
 DECIDED_WITHIN = 90.0  # seconds; a small machine that does other things meanwhile
 
-Told = Mapping[str, list[Verdict]]
+Published = Mapping[str, list[Verdict]]
 
 
 @pytest.fixture(autouse=True)
 def _one_worker_at_the_end() -> Iterator[None]:
     """Each test begins and ends with the worker alone and running."""
-    if stack.current_form() != "two":
-        pytest.fail("these tests need the form of two workers: make down, make up")
+    if stack.current_mode() != "split":
+        pytest.fail("these tests need split mode: make down, make up")
     yield
     if stack.current_scale() > 1:
         stack.scale(1)
@@ -39,25 +40,25 @@ def _one_worker_at_the_end() -> Iterator[None]:
         stack.start(WORKER)
 
 
-def decided(ids: Mapping[str, log.Place]) -> Told:
+def decided(ids: Mapping[str, log.Place]) -> Published:
     """The verdicts of all of these, once nothing waits any more; each has one, and one alone."""
     log.wait_until(lambda: log.lag(GROUP) == 0, DECIDED_WITHIN, f"group {GROUP} has caught up")
-    told = asyncio.run(places.told(ids))
-    assert [id_ for id_ in ids if id_ not in told] == [], "lost"
-    assert [id_ for id_ in ids if is_flipped(told[id_])] == [], "told with two verdicts"
-    stored = asyncio.run(places.stored(ids))
-    assert stored == {id_: told[id_][0].status for id_ in ids}
-    return told
+    published = asyncio.run(readers.published(ids))
+    assert [id_ for id_ in ids if id_ not in published] == [], "lost"
+    assert [id_ for id_ in ids if is_flipped(published[id_])] == [], "published with two verdicts"
+    stored = asyncio.run(readers.stored(ids))
+    assert stored == {id_: published[id_][0].status for id_ in ids}
+    return published
 
 
-def reasons(told: Told) -> set[str | None]:
-    return {verdict.reason for verdicts in told.values() for verdict in verdicts}
+def reasons(published: Published) -> set[str | None]:
+    return {verdict.reason for verdicts in published.values() for verdict in verdicts}
 
 
-def repeats(told: Told) -> int:
+def repeats(published: Published) -> int:
     """Records that say again what was said; printed, since they cost something."""
-    count = sum(len(verdicts) - 1 for verdicts in told.values())
-    print(f"{count} of {len(told)} verdicts were told again, the same")  # noqa: T201
+    count = sum(len(verdicts) - 1 for verdicts in published.values())
+    print(f"{count} of {len(published)} verdicts were published again, the same")  # noqa: T201
     return count
 
 
@@ -68,16 +69,18 @@ class Backlog:
         self.before = log.ends(log.STATUS)
         self.ids = Feed().send(count)
 
-    def told(self) -> int:
+    def published(self) -> int:
         """How many status records there are since."""
         return len(log.read(log.STATUS, self.before))
 
     def caught_in_the_middle(self) -> None:
-        log.wait_until(lambda: self.told() > 0, 30, "the worker has begun")
+        log.wait_until(lambda: self.published() > 0, 30, "the worker has begun")
 
     def was_in_the_middle(self) -> None:
-        told = self.told()
-        assert 0 < told < len(self.ids), f"{told} of {len(self.ids)} were told: not the middle of the work"
+        published = self.published()
+        assert 0 < published < len(self.ids), (
+            f"{published} of {len(self.ids)} were told: not the middle of the work"
+        )
 
 
 @pytest.mark.parametrize("pause", [0.4], ids=["a moment after it tells"])
@@ -100,7 +103,7 @@ def test_stopped_in_the_middle_of_a_backlog() -> None:
     stack.stop(WORKER)
     assert time.monotonic() - began < 10
     backlog.was_in_the_middle()
-    in_flight = backlog.told() - (len(backlog.ids) - log.lag(GROUP))
+    in_flight = backlog.published() - (len(backlog.ids) - log.lag(GROUP))
     assert in_flight == 0, f"{in_flight} were told and not committed"
     stack.start(WORKER)
     assert repeats(decided(backlog.ids)) == 0
@@ -171,11 +174,11 @@ def test_poison_between_good_records() -> None:
         mixed += [(0, id_.encode(), feed.value(id_)), (0, b"poison", value)]
     found = log.produce(mixed)  # good ones at the even places, poison at the odd
     decided(dict(zip(good, found[0::2], strict=True)))
-    letters = log.read(log.DEAD_LETTER, before)
-    assert len(letters) == len(poison)
-    for letter, place, (value, reason) in zip(letters, found[1::2], poison, strict=True):
-        headers = {name: text.decode() for name, text in letter.headers}
-        assert (letter.key, letter.value) == (b"poison", value)
+    dead_letters = log.read(log.DEAD_LETTER, before)
+    assert len(dead_letters) == len(poison)
+    for dead_letter, place, (value, reason) in zip(dead_letters, found[1::2], poison, strict=True):
+        headers = {name: text.decode() for name, text in dead_letter.headers}
+        assert (dead_letter.key, dead_letter.value) == (b"poison", value)
         assert headers["dead_letter.topic"] == log.CREATED
         assert (int(headers["dead_letter.partition"]), int(headers["dead_letter.offset"])) == place
         assert reason in headers["dead_letter.reason"]
@@ -215,7 +218,7 @@ def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict() ->
     with deciding_otherwise():
         stack.start(WORKER)
         assert decided(ids) == before
-        assert log.ends(log.STATUS) == ends, "told again"
+        assert log.ends(log.STATUS) == ends, "published again"
         # what is new is decided otherwise: a second assessment would have differed
         fresh = Feed().send(50)
         assert [v[0].status for v in decided(fresh).values()].count("rejected") > 40
@@ -231,13 +234,13 @@ def test_told_and_not_stored_while_nobody_could_assess_a_redelivery_repeats_the_
     stack.kill("envoy")
     try:
         ids = Feed().send(100)
-        log.wait_until(lambda: asyncio.run(places.told(ids)).keys() == ids.keys(), 40, "all told")
+        log.wait_until(lambda: asyncio.run(readers.published(ids)).keys() == ids.keys(), 40, "all told")
         stack.kill(WORKER)
     finally:
         for node in NODES:
             stack.resume(node)
         stack.up(only=["envoy", WORKER])
-    told = decided(ids)
-    assert reasons(told) == {"antifraud_unavailable"}
-    assert repeats(told) == 0
+    published = decided(ids)
+    assert reasons(published) == {"antifraud_unavailable"}
+    assert repeats(published) == 0
     log.wait_until(lambda: reasons(decided(Feed().send(5))) == {None}, 30, "antifraud answers again")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.commands.shared import dead_letter_topic
-from app.messaging.dead_letters import told_by
+from app.messaging.dead_letters import headers_of
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction
@@ -54,7 +54,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Letter:
+class StoredDeadLetter:
     """What the commands see of a Kafka record."""
 
     offset: int
@@ -64,10 +64,10 @@ class Letter:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def letters_of(records: Sequence[Any]) -> list[dead_letter_topic.Letter]:
+def dead_letters_of(records: Sequence[Any]) -> list[dead_letter_topic.StoredDeadLetter]:
     """As the command lists them: read twice."""
-    sources = dead_letter_topic.Sources()
+    sources = dead_letter_topic.DeadLetterSources()
     for record in records:
-        sources.add(told_by(record))
+        sources.add(headers_of(record))
     listed = dead_letter_topic.Listed(sources)
-    return [letter for record in records if (letter := listed.letter(record))]
+    return [dead_letter for record in records if (dead_letter := listed.dead_letter(record))]

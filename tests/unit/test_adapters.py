@@ -11,7 +11,7 @@ import pytest
 from app.errors import Poison, StoreUnavailable
 from app.messaging.tail_reader import Back, Take
 from app.models.status import TransactionStatus
-from app.processing.adapters import RealDoors
+from app.processing.adapters import Adapters
 from app.processing.pipeline import Claimed
 from tests.unit.samples import NOW, Record, status, transaction
 
@@ -60,10 +60,10 @@ def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1
     resources: Any = SimpleNamespace(
         status=SimpleNamespace(decode=decode),
         tail=tail,
-        teller=SimpleNamespace(take=take),
-        log=SimpleNamespace(partition_counts=partition_counts),
+        fenced_producer=SimpleNamespace(claim=take),
+        producer=SimpleNamespace(partition_counts=partition_counts),
     )
-    return asyncio.run(RealDoors(resources).claim(0, from_offset, read_to, most))
+    return asyncio.run(Adapters(resources).claim(0, from_offset, read_to, most))
 
 
 def verdict(offset: int, **changes: Any) -> TransactionStatus:
@@ -178,10 +178,10 @@ def looked_up(tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_do
         table=rows,
         cassandra=SimpleNamespace(stepped_down_at=stepped_down_at),
     )
-    doors = RealDoors(resources)
-    doors._taken_at[0] = taken_at
+    ports = Adapters(resources)
+    ports._claimed_at[0] = taken_at
     asked = [transaction(transaction_id=id_) for id_ in ids]
-    return {one["transaction_id"] for one in asyncio.run(doors.look_up(0, asked))}
+    return {one["transaction_id"] for one in asyncio.run(ports.look_up(0, asked))}
 
 
 def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:

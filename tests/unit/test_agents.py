@@ -1,4 +1,4 @@
-"""Which steps a batch goes through, in which order: told, then stored, and only then finished."""
+"""Which steps a batch goes through, in which order: published, then stored, and only then finished."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 from app.agents import statuses, transactions
 from app.errors import Poison
 from app.observability import metrics
-from app.observability.transaction_logger import Narrator
-from app.processing.batch_processor import Batch, Delivery, Round
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch
 from app.settings import Settings
 from tests.unit.samples import status
 from tests.unit.virtual_time import run
 
 
-def steps(delivery: Delivery) -> list[str]:
-    return [step.__name__ for step in delivery._steps]
+def steps(processor: BatchProcessor) -> list[str]:
+    return [step.__name__ for step in processor._steps]
 
 
 def fakes() -> tuple[Any, Any]:
@@ -30,8 +30,8 @@ def fakes() -> tuple[Any, Any]:
 
 def test_a_transaction_is_decided_then_told_then_stored() -> None:
     app, resources = fakes()
-    delivery = transactions.register(app, resources, Narrator(each=False))
-    assert steps(delivery) == ["decide", "tell", "store"]
+    processor = transactions.register(app, resources, TransactionLogger(each=False))
+    assert steps(processor) == ["decide", "publish", "store"]
 
 
 def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:
@@ -56,7 +56,7 @@ def test_what_is_no_status_is_told_by_place_and_reason_and_counted(caplog: pytes
         for n, one in enumerate(values)
     ]
     before = metrics.UNREADABLE_STATUSES._value.get()
-    run(step(Round([Batch("transaction_status", 3, records, 3, 1)], 1)))  # type: ignore[arg-type]
+    run(step(MicroBatch([Batch("transaction_status", 3, records, 3, 1)], 1)))  # type: ignore[arg-type]
     assert len(remembered) == 2
     assert metrics.UNREADABLE_STATUSES._value.get() == before + 1
     (line,) = [record.getMessage() for record in caplog.records]

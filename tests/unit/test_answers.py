@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from app.errors import LogUnavailable, NotTaken, StoreUnavailable
-from app.observability.transaction_logger import Narrator
+from app.errors import LogUnavailable, NotPublished, StoreUnavailable
+from app.observability.transaction_logger import TransactionLogger
 from app.read_model.read_model import Listing
 from app.resources import Resources
 from app.settings import Settings
@@ -37,7 +37,7 @@ class Reads:
 
 def answer(query: str = "", id_: str | None = None, stored: str = ID) -> tuple[int, dict[str, Any]]:
     async def call() -> web.Response:
-        calls = Calls(Resources(Settings(), ()), Narrator(False), Reads(stored), None)  # type: ignore[arg-type]
+        calls = Calls(Resources(Settings(), ()), TransactionLogger(False), Reads(stored), None)  # type: ignore[arg-type]
         request = make_mocked_request("GET", PATH + query)
         return await (calls.list(request) if id_ is None else calls.find(request, id_))
 
@@ -79,7 +79,7 @@ def test_a_store_that_does_not_answer_is_told_without_the_drivers_text_and_addre
 
 
 def test_a_post_that_kafka_did_not_take_is_told_so_without_the_clients_text_and_addresses() -> None:
-    inside = NotTaken("Kafka: KafkaConnectionError: 10.1.2.3:9092")
+    inside = NotPublished("Kafka: KafkaConnectionError: 10.1.2.3:9092")
     inside.__cause__ = OSError("10.1.2.3:9092")
     assert b"10.1.2.3" not in bytes(_not_acknowledged(inside).body or b"")  # type: ignore[arg-type]
     assert b"within 1.8 s" in bytes(_not_acknowledged(LogUnavailable("no answer within 1.8 s")).body or b"")  # type: ignore[arg-type]

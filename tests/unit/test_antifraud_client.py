@@ -11,10 +11,10 @@ import grpc.aio
 import pytest
 
 from app.assessment.client import Antifraud
-from app.assessment.fallback import Asking
+from app.assessment.fallback import AssessmentFallback
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment
-from app.observability.transaction_logger import Narrator
+from app.observability.transaction_logger import TransactionLogger
 from app.settings import Settings
 from schemas.proto import antifraud_pb2 as pb
 from tests.unit import virtual_time
@@ -85,14 +85,14 @@ def test_a_wrong_answer_rejects_nobody_however_long_it_lasts() -> None:
     async def wrong(_: Any) -> Sequence[Assessment]:
         raise WrongAnswer("UNIMPLEMENTED")
 
-    async def scene() -> None:
-        asking = Asking(wrong, Narrator(False), when_down="reject", patience=5)
+    async def situation() -> None:
+        asking = AssessmentFallback(wrong, TransactionLogger(False), when_down="reject", outage_timeout=5)
         for _ in range(10):
             with pytest.raises(WrongAnswer):
                 await asking.assess(TWO)
             await asyncio.sleep(5)
 
-    virtual_time.run(scene())
+    virtual_time.run(situation())
 
 
 def test_a_wrong_answer_is_held_and_tried_again_and_no_record_is_blamed_for_it() -> None:

@@ -123,7 +123,7 @@ def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Colu
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "said"),
     [
         ({"latitude": [0.0, float("nan")]}, "latitude: row 1 is not a finite number"),
         ({"longitude": [float("-inf"), 0.0]}, "longitude: row 0 is not a finite number"),
@@ -134,10 +134,10 @@ def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Colu
     ],
 )
 def test_a_wrong_batch_is_refused_by_the_fields_name(
-    model: Model, changes: dict[str, Any], told: str
+    model: Model, changes: dict[str, Any], said: str
 ) -> None:
     fields: dict[str, Any] = dict.fromkeys(FIELDS, (1, 2)) | changes
-    with pytest.raises(RuntimeError, match=f"^INVALID_ARGUMENT {told}"):
+    with pytest.raises(RuntimeError, match=f"^INVALID_ARGUMENT {said}"):
         asyncio.run(
             Assessor(model, Settings()).AntifraudAssesmentBatch(
                 pb.AntifraudAssesmentBatchRequest(**fields), FakeContext()

@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.processing import batch_processor
-from app.processing.batch_processor import TRIES_BEFORE_ERROR, Batch, Delivery, Round, Step
+from app.processing.batch_processor import TRIES_BEFORE_ERROR, Batch, BatchProcessor, MicroBatch, Step
 from tests.unit.virtual_time import now, run
 
 Happened = list[str]
@@ -24,31 +24,31 @@ def batch(partition: int, end: int, records: int = 1, generation: int = 1) -> Ba
     return Batch("t", partition, range(end - records, end), end, generation)
 
 
-def names(round_: Round) -> str:
-    return " ".join(f"{b.partition}:{b.next_offset}" for b in round_.batches)
+def names(micro_batch: MicroBatch) -> str:
+    return " ".join(f"{b.partition}:{b.next_offset}" for b in micro_batch.batches)
 
 
-def step(name: str, happened: Happened, work: Callable[[Round], Awaitable[None]] | None = None) -> Step:
+def step(name: str, happened: Happened, work: Callable[[MicroBatch], Awaitable[None]] | None = None) -> Step:
     """A step that tells what it was given, and then does `work`."""
 
-    async def told(round_: Round) -> None:
-        happened.append(f"{name} {names(round_)}")
+    async def published(micro_batch: MicroBatch) -> None:
+        happened.append(f"{name} {names(micro_batch)}")
         if work:
-            await work(round_)
+            await work(micro_batch)
 
-    told.__name__ = name
-    return told
+    published.__name__ = name
+    return published
 
 
 @asynccontextmanager
-async def at_work(happened: Happened, *steps: Step, most: int = 1000) -> AsyncIterator[Delivery]:
+async def at_work(happened: Happened, *steps: Step, most: int = 1000) -> AsyncIterator[BatchProcessor]:
     """A delivery that runs, in generation 1; what it finishes is told in `happened`."""
 
-    def finish(topic: str, partition: int, next_offset: int) -> None:
+    def mark_processed(topic: str, partition: int, next_offset: int) -> None:
         happened.append(f"finish {partition}:{next_offset}")
 
-    one = Delivery(steps, finish, most=most, pause_most=5)
-    one.resume(1)
+    one = BatchProcessor(steps, mark_processed, most=most, pause_most=5)
+    one.assign(1)
     running = asyncio.create_task(one.run())
     try:
         yield one
@@ -57,18 +57,18 @@ async def at_work(happened: Happened, *steps: Step, most: int = 1000) -> AsyncIt
         await asyncio.wait([running])
 
 
-def sleeping(seconds: float) -> Callable[[Round], Awaitable[None]]:
-    async def sleep(_: Round) -> None:
+def sleeping(seconds: float) -> Callable[[MicroBatch], Awaitable[None]]:
+    async def sleep(_: MicroBatch) -> None:
         await asyncio.sleep(seconds)
 
     return sleep
 
 
-def failing(times: int, exc: Exception) -> Callable[[Round], Awaitable[None]]:
+def failing(times: int, exc: Exception) -> Callable[[MicroBatch], Awaitable[None]]:
     """Work that fails so many times and then succeeds."""
     left = [times]
 
-    async def fail(_: Round) -> None:
+    async def fail(_: MicroBatch) -> None:
         left[0] -= 1
         if left[0] >= 0:
             raise exc
@@ -136,7 +136,7 @@ def test_order_is_kept_in_every_partition_whatever_is_slow_or_fails() -> None:
     happened: Happened = []
     rng = random.Random(1)
 
-    async def moody(_: Round) -> None:
+    async def moody(_: MicroBatch) -> None:
         await asyncio.sleep(rng.choice([0, 0.01, 1]))
         if rng.random() < 0.4:
             raise rng.choice([DOWN, RuntimeError("a bug")])
@@ -163,7 +163,7 @@ def times_of(tries: int) -> list[float]:
     """When each try of a failing step was made."""
     times: list[float] = []
 
-    async def note(_: Round) -> None:
+    async def note(_: MicroBatch) -> None:
         times.append(now())
         if len(times) < tries:
             raise DOWN
@@ -249,7 +249,7 @@ def test_few_records_do_not_wait_for_a_step_that_is_held_up() -> None:
             await one.put(batch(0, 1))
             await asyncio.sleep(10)
             await one.put(batch(0, 2))
-            await asyncio.sleep(2 * batch_processor.FEW_WAIT)
+            await asyncio.sleep(2 * batch_processor.LINGER)
 
     run(main())
     assert happened == ["a 0:1", "b 0:1", "a 0:2"]
@@ -263,11 +263,13 @@ def test_many_records_do_not_wait() -> None:
         async with at_work(happened, *steps, most=1000) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(0.5)
-            await one.put(batch(0, 1 + batch_processor.WORTH_A_ROUND, batch_processor.WORTH_A_ROUND))
+            await one.put(
+                batch(0, 1 + batch_processor.WORTH_A_MICRO_BATCH, batch_processor.WORTH_A_MICRO_BATCH)
+            )
             await asyncio.sleep(10)
 
     run(main())
-    assert sorted(happened[1:3]) == [f"a 0:{1 + batch_processor.WORTH_A_ROUND}", "b 0:1"]
+    assert sorted(happened[1:3]) == [f"a 0:{1 + batch_processor.WORTH_A_MICRO_BATCH}", "b 0:1"]
 
 
 def test_a_blocked_step_lets_only_a_few_rounds_come_near() -> None:
@@ -327,7 +329,7 @@ def test_batches_of_an_older_generation_are_dropped() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened)) as one:
-            one.resume(2)
+            one.assign(2)
             await one.put(batch(0, 1, generation=1))
             await one.put(batch(1, 1, generation=2))
             await one.put(batch(2, 1, generation=1))
@@ -342,7 +344,7 @@ def test_while_no_partition_is_ours_nothing_is_taken() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened)) as one:
-            await one.abandon(1)
+            await one.revoke(1)
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
 
@@ -358,10 +360,10 @@ def test_a_partition_that_goes_ends_a_retry_at_once_and_for_good() -> None:
             await one.put(batch(0, 1))
             await asyncio.sleep(30)
             before = now(), len(happened)
-            await one.abandon(8)
+            await one.revoke(8)
             assert now() == pytest.approx(before[0])
             await asyncio.sleep(30)
-            one.resume(2)
+            one.assign(2)
             await asyncio.sleep(30)
             assert len(happened) == before[1]
 
@@ -375,7 +377,7 @@ def test_a_step_at_work_is_waited_for_and_the_next_is_not_begun() -> None:
         async with at_work(happened, step("a", happened, sleeping(3)), step("b", happened)) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
-            await one.abandon(8)
+            await one.revoke(8)
             assert now() == pytest.approx(3)
 
     run(main())
@@ -389,7 +391,7 @@ def test_a_last_step_at_work_still_finishes_its_batch() -> None:
         async with at_work(happened, step("a", happened, sleeping(3))) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
-            await one.abandon(8)
+            await one.revoke(8)
             assert happened == ["a 0:1", "finish 0:1"]
 
     run(main())
@@ -402,7 +404,7 @@ def test_a_step_that_does_not_end_is_waited_for_no_longer_than_allowed(
         async with at_work([], step("a", [], sleeping(100))) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
-            await one.abandon(8)
+            await one.revoke(8)
             assert now() == pytest.approx(9)
 
     run(main())
@@ -418,8 +420,8 @@ def test_after_a_rebalance_work_goes_on_in_the_new_generation() -> None:
         async with at_work(happened, step("a", happened)) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
-            await one.abandon(8)
-            one.resume(2)
+            await one.revoke(8)
+            one.assign(2)
             await one.put(batch(0, 2, generation=2))
             await asyncio.sleep(1)
 
@@ -428,30 +430,30 @@ def test_after_a_rebalance_work_goes_on_in_the_new_generation() -> None:
 
 
 def test_after_a_rebalance_nothing_begins_before_a_step_still_at_work_has_ended() -> None:
-    """Else the log is asked what was told of the records while that step is still telling it."""
+    """Else the log is asked what was published of the records while that step is still telling it."""
     happened: Happened = []
 
     async def main() -> None:
-        tell = step("tell", happened, sleeping(20))
-        async with at_work(happened, step("decide", happened), tell) as one:
+        publish = step("publish", happened, sleeping(20))
+        async with at_work(happened, step("decide", happened), publish) as one:
             await one.put(batch(0, 1))
             await asyncio.sleep(1)
-            await one.abandon(8)
-            one.resume(2)
+            await one.revoke(8)
+            one.assign(2)
             await one.put(batch(0, 1, generation=2))
             await asyncio.sleep(5)
-            assert happened == ["decide 0:1", "tell 0:1"]
+            assert happened == ["decide 0:1", "publish 0:1"]
             await asyncio.sleep(7)
-            assert happened == ["decide 0:1", "tell 0:1", "finish 0:1", "decide 0:1", "tell 0:1"]
+            assert happened == ["decide 0:1", "publish 0:1", "finish 0:1", "decide 0:1", "publish 0:1"]
 
     run(main())
 
 
-def noting(firsts: list[list[int]]) -> Callable[[Round], Awaitable[None]]:
+def noting(firsts: list[list[int]]) -> Callable[[MicroBatch], Awaitable[None]]:
     """A step that notes which partitions a round says are new."""
 
-    async def note(round_: Round) -> None:
-        firsts.append(sorted(partition for _, partition in round_.first_of))
+    async def note(micro_batch: MicroBatch) -> None:
+        firsts.append(sorted(partition for _, partition in micro_batch.newly_assigned))
 
     return note
 
@@ -464,8 +466,8 @@ def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None
             for partition in (0, 1, 0):
                 await one.put(batch(partition, 1))
                 await asyncio.sleep(1)
-            await one.abandon(1)
-            one.resume(2)
+            await one.revoke(1)
+            one.assign(2)
             await one.put(batch(0, 2, generation=2))
             await asyncio.sleep(1)
 
@@ -478,7 +480,7 @@ def test_with_the_first_batch_of_a_generation_all_partitions_that_are_ours_are_m
 
     async def main() -> None:
         async with at_work([], step("a", [], noting(firsts))) as one:
-            one.resume(2, [(batch(0, 1).topic, number) for number in range(3)])
+            one.assign(2, [(batch(0, 1).topic, number) for number in range(3)])
             for partition in (1, 0):
                 await one.put(batch(partition, 1, generation=2))
                 await asyncio.sleep(1)
@@ -569,4 +571,4 @@ def test_a_fault_of_ours_is_held_too_and_logged_once_with_its_trace(caplog: pyte
     assert (fault.levelno, back.levelno) == (logging.ERROR, logging.INFO)
     assert fault.exc_info
     assert fault.exc_info[0] is ZeroDivisionError
-    assert "the batch is held" in fault.getMessage()
+    assert "batch held" in fault.getMessage()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 
-from app.commands.reassess import Found, Slice
-from app.commands.shared.dead_letter_topic import Listed, Sources
-from app.messaging.dead_letters import told_by
+from app.commands.reassess import ReassessmentBacklog, Slice
+from app.commands.shared.dead_letter_topic import DeadLetterSources, Listed
+from app.messaging.dead_letters import headers_of
 from app.models.transaction import uuid7
 from app.processing.deduplication import DecidedIds
-from tests.unit.test_dead_letter_topic import letter
+from tests.unit.test_dead_letter_topic import dead_letter
 from tests.unit.test_reassess import unassessed_one
 
 COUNT, MB = 50_000, 2**20
@@ -41,7 +41,7 @@ def test_transactions_that_wait_for_a_re_assessment() -> None:
     one = unassessed_one()
 
     def fill() -> object:
-        found = Found(Slice())
+        found = ReassessmentBacklog(Slice())
         for number in range(COUNT):
             found.note({**one, "transaction_id": uuid7(number)})
         return found
@@ -51,9 +51,9 @@ def test_transactions_that_wait_for_a_re_assessment() -> None:
 
 def test_dead_letters_that_are_listed() -> None:
     def fill() -> object:
-        sources = Sources()
+        sources = DeadLetterSources()
         for number in range(COUNT):
-            sources.add(told_by(letter(number, source=number)))
+            sources.add(headers_of(dead_letter(number, source=number)))
         return Listed(sources)
 
     assert megabytes_of_a_million(fill) < 300

@@ -15,7 +15,7 @@ import cassandra.protocol
 import pytest
 
 from app.errors import StoreUnavailable
-from app.resources import kept_going
+from app.resources import run_forever
 from app.settings import Settings
 from app.stores.cassandra import FAILURES, Cassandra
 
@@ -73,7 +73,7 @@ def test_a_fault_in_a_job_beside_the_transactions_way_ends_no_worker(
         await asyncio.sleep(60)
 
     async def some_time() -> None:
-        await asyncio.wait_for(kept_going(job), 0.2)
+        await asyncio.wait_for(run_forever(job), 0.2)
 
     with pytest.raises(TimeoutError):
         asyncio.run(some_time())

@@ -9,7 +9,7 @@ from typing import Any
 from mode import Worker
 
 from app.bootstrap import PaymentsApp
-from app.commands.shared.console import EndsWhenDone
+from app.commands.shared.console import OneShotCommand
 
 
 async def say(self: Any) -> None:
@@ -19,7 +19,7 @@ async def say(self: Any) -> None:
 def test_no_second_is_slept_before_the_process_ends() -> None:
     worker = Worker()
     assert asyncio.iscoroutinefunction(worker._sentinel_task), "mode has no such sleep any more: nor need we"
-    EndsWhenDone.on_worker_created(None, worker)  # type: ignore[arg-type]  # a command is made by its command line
+    OneShotCommand.on_worker_created(None, worker)  # type: ignore[arg-type]  # a command is made by its command line
     began = time.monotonic()
     asyncio.run(worker._sentinel_task())
     assert time.monotonic() - began < 0.5
@@ -27,4 +27,4 @@ def test_no_second_is_slept_before_the_process_ends() -> None:
 
 def test_the_apps_commands_are_of_this_kind() -> None:
     app = PaymentsApp("commands", broker="kafka://127.0.0.1:1")
-    assert issubclass(app.command(name="say")(say), EndsWhenDone)
+    assert issubclass(app.command(name="say")(say), OneShotCommand)

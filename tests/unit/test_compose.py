@@ -72,31 +72,31 @@ def test_an_image_of_others_has_a_plain_name_and_one_version(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_ours_runs_the_procfiles_command(name: str) -> None:
     words = shlex.split(procfile.read()[name])
-    told = dict(word.split("=", 1) for word in words[1:] if "=" in word) if words[0] == "env" else {}
-    command = words[1 + len(told) :] if told else words
+    said = dict(word.split("=", 1) for word in words[1:] if "=" in word) if words[0] == "env" else {}
+    command = words[1 + len(said) :] if said else words
     assert shlex.split(SERVICES[name]["command"]) == command
-    assert told.items() <= compose.environment(name).items()
+    assert said.items() <= compose.environment(name).items()
     assert SERVICES[name]["build"] == "."
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_what_ours_is_told_are_settings_and_text(name: str) -> None:
     fields = Settings.model_fields if name in ("bff", "transactions") else vars(AntifraudSettings())
-    told = compose.environment(name)
-    assert {key for key in told if key.lower() not in fields} <= ELSEWHERE
-    assert all(isinstance(value, str) for value in told.values())
+    said = compose.environment(name)
+    assert {key for key in said if key.lower() not in fields} <= ELSEWHERE
+    assert all(isinstance(value, str) for value in said.values())
 
 
 @pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_the_settings_take_what_they_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = compose.environment(name)
-    for key, value in told.items():
+    said = compose.environment(name)
+    for key, value in said.items():
         monkeypatch.setenv(key, value)
     taken = Settings()
-    assert {key: str(getattr(taken, key.lower())) for key in told} == told
+    assert {key: str(getattr(taken, key.lower())) for key in said} == said
     # With the names of services put back to loopback nothing but the listener differs from the defaults.
     assert {k: v for k, v in compose.native_environment(name).items() if k != "LISTEN_HOST"} == {
-        key: str(Settings.model_fields[key.lower()].default) for key in told if key != "LISTEN_HOST"
+        key: str(Settings.model_fields[key.lower()].default) for key in said if key != "LISTEN_HOST"
     }
 
 

@@ -1,10 +1,12 @@
-"""What is committed follows `finish` alone: neither Faust's acks nor a batch that is still at work can move it."""
+"""What is committed follows `mark_processed` alone: neither Faust's acks nor a batch in progress can move it."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.bootstrap import create_app
+from app.messaging import consumer
 from app.messaging.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
 from tests.unit.virtual_time import run
 
@@ -56,9 +59,9 @@ class Rebalancing:
         return next(self.generations)
 
 
-def in_a_loop(scene: Callable[[], Any]) -> None:
+def in_a_loop(situation: Callable[[], Any]) -> None:
     async def run() -> None:
-        await scene()
+        await situation()
 
     asyncio.run(run())
 
@@ -66,50 +69,50 @@ def in_a_loop(scene: Callable[[], Any]) -> None:
 def test_fausts_own_consumer_commits_past_a_record_at_work() -> None:
     """Why ours does not lean on acks; when this fails, Faust has been mended."""
 
-    async def scene() -> None:
+    async def situation() -> None:
         consumer = consumer_of(driver.Transport, committed=100)
         consumer._acked[PARTITION] = [101]  # 100 is still at work
         consumer._acked_index[PARTITION] = {101}
         assert consumer._new_offset(PARTITION) == 102
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 def test_an_ack_of_fausts_commits_nothing() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
         consumer._acked[PARTITION] = [101]
         consumer._acked_index[PARTITION] = {101}
         assert not await consumer.force_commit()
         assert consumer.commits == []
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 def test_what_is_finished_is_committed_once_and_never_backwards() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
-        consumer.finish(THE_TOPIC, 0, 150)
-        consumer.finish(THE_TOPIC, 0, 120)
+        consumer.mark_processed(THE_TOPIC, 0, 150)
+        consumer.mark_processed(THE_TOPIC, 0, 120)
         assert await consumer.force_commit()
         assert not await consumer.force_commit()
         assert consumer.commits == [150]
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 def test_a_partition_that_went_is_not_committed_from_what_was_finished_before() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
-        consumer.finish(THE_TOPIC, 0, 150)
+        consumer.mark_processed(THE_TOPIC, 0, 150)
         consumer._finished.pop(PARTITION)  # as on_partitions_revoked does after the commit of what is done
         assert not await consumer.force_commit()
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 def test_an_event_is_a_fetch_of_one_partition_and_ends_with_its_last_offset() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         consumer: BatchConsumer = consumer_of(BatchTransport, committed=100)
         consumer.flow_active = True
         records = [
@@ -126,12 +129,12 @@ def test_an_event_is_a_fetch_of_one_partition_and_ends_with_its_last_offset() ->
         ((tp, message),) = [found async for found in consumer.getmany(1.0)]
         assert (tp, message.offset, message.value) == (PARTITION, 105, records)
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 @pytest.mark.parametrize("rebalanced", ["generation", "flow"])
 def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         consumer: Any = consumer_of(BatchTransport, committed=100)
         consumer.flow_active = True
         sought = []
@@ -151,7 +154,7 @@ def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None
         assert [found async for found in consumer.getmany(1.0)] == []
         assert len(sought) == (rebalanced == "flow")
 
-    in_a_loop(scene)
+    in_a_loop(situation)
 
 
 def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
@@ -161,7 +164,7 @@ def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
 def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:
     """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other form may start then."""
 
-    async def scene() -> None:
+    async def situation() -> None:
         consumer: Any = consumer_of(BatchTransport, committed=100)
         consumer.app = SimpleNamespace(consumer_generation_id=1)
         subscription = SubscriptionState()
@@ -173,4 +176,15 @@ def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() ->
         assert subscription.fetcher_idle_time <= SHOWS_WORK_EVERY
         staying.cancel()
 
-    run(scene())
+    run(situation())
+
+
+def test_whatever_the_app_asks_of_its_consumer_is_there() -> None:
+    """`app.consumer` has no type for mypy: Faust gives it."""
+    app = Path(consumer.__file__).parents[1]
+    asked = {
+        name for path in app.rglob("*.py") for name in re.findall(r"app\.consumer\.(\w+)", path.read_text())
+    }
+    asked -= {"BatchConsumer"}
+    assert {"mark_processed", "length", "waiting"} <= asked
+    assert [name for name in sorted(asked - {"holds"}) if not hasattr(BatchConsumer, name)] == []

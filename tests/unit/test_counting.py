@@ -10,8 +10,8 @@ from prometheus_client.samples import Sample
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE
 from app.observability import metrics
-from app.processing.batch_processor import Batch, Delivery, Round
-from tests.unit.test_pipeline import FakeDoors, batch, pipeline, recorded, round_of
+from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch
+from tests.unit.test_pipeline import FakePorts, batch, pipeline, recorded, round_of
 from tests.unit.virtual_time import run
 
 
@@ -38,51 +38,51 @@ def risen() -> Since:
     return Since()
 
 
-def put_through(doors: FakeDoors, round_: Round) -> None:
+def put_through(ports: FakePorts, micro_batch: MicroBatch) -> None:
     """The three steps, each until it works."""
 
     async def steps() -> None:
-        one = pipeline(doors)
-        for step in (one.decide, one.tell, one.store):
+        one = pipeline(ports)
+        for step in (one.decide, one.publish, one.store):
             for _ in range(3):
                 with contextlib.suppress(LogUnavailable, StoreUnavailable):
-                    await step(round_)
+                    await step(micro_batch)
                     break
 
     run(steps())
 
 
 def test_verdicts_are_counted_by_status_and_reason_once_they_are_told(risen: Since) -> None:
-    doors = FakeDoors()
-    doors.fails("tell 0", LogUnavailable("no answer"))
-    put_through(doors, round_of(batch(0, 1, 2), batch(1, 1)))
+    ports = FakePorts()
+    ports.fails("tell 0", LogUnavailable("no answer"))
+    put_through(ports, round_of(batch(0, 1, 2), batch(1, 1)))
     assert risen("verdicts_total", status="accepted", reason="") == 3
 
 
 def test_a_rejection_that_nobody_assessed_is_counted_with_its_reason(risen: Since) -> None:
-    doors = FakeDoors()
-    doors.antifraud_is_down = True
-    put_through(doors, round_of(batch(0, 1, 2)))
+    ports = FakePorts()
+    ports.antifraud_is_down = True
+    put_through(ports, round_of(batch(0, 1, 2)))
     assert risen("verdicts_total", status="rejected", reason=ANTIFRAUD_UNAVAILABLE) == 2
 
 
 def test_verdicts_of_the_log_are_counted_as_repeated_and_not_as_told(risen: Since) -> None:
-    put_through(FakeDoors(recorded={0: recorded(0, 1, 2)}), round_of(batch(0, 1, 2, 3)))
+    put_through(FakePorts(recorded={0: recorded(0, 1, 2)}), round_of(batch(0, 1, 2, 3)))
     assert risen("verdicts_repeated_total") == 2
     assert risen("verdicts_total", status="rejected", reason="") == 0
 
 
 def test_a_verdict_that_another_told_meanwhile_is_counted_as_repeated(risen: Since) -> None:
-    doors = FakeDoors()
-    doors.fails("tell 0", LogUnavailable("no answer"))
+    ports = FakePorts()
+    ports.fails("tell 0", LogUnavailable("no answer"))
 
     async def steps() -> None:
-        one, round_ = pipeline(doors), round_of(batch(0, 1, 2))
-        await one.decide(round_)
+        one, micro_batch = pipeline(ports), round_of(batch(0, 1, 2))
+        await one.decide(micro_batch)
         with contextlib.suppress(LogUnavailable):
-            await one.tell(round_)
-        doors.recorded = {0: recorded(0, 1)}
-        await one.tell(round_)
+            await one.publish(micro_batch)
+        ports.recorded = {0: recorded(0, 1)}
+        await one.publish(micro_batch)
 
     run(steps())
     assert risen("verdicts_repeated_total") == 1
@@ -90,28 +90,28 @@ def test_a_verdict_that_another_told_meanwhile_is_counted_as_repeated(risen: Sin
 
 
 def test_dead_letters_are_counted_once_they_are_safe(risen: Since) -> None:
-    doors = FakeDoors()
-    doors.fails("bury", LogUnavailable("no answer"))
-    put_through(doors, round_of(batch(0, 1, 2, o2=Poison("no Avro"))))
+    ports = FakePorts()
+    ports.fails("bury", LogUnavailable("no answer"))
+    put_through(ports, round_of(batch(0, 1, 2, o2=Poison("no Avro"))))
     assert risen("dead_letters_total") == 1
 
 
 def test_rounds_steps_and_retries_are_counted(risen: Since) -> None:
     left = [StoreUnavailable("down"), StoreUnavailable("down")]
 
-    async def counted_step(_: Round) -> None:
+    async def counted_step(_: MicroBatch) -> None:
         if left:
             raise left.pop()
 
-    async def scene() -> None:
-        delivery = Delivery([counted_step], lambda *_: None, most=1000, pause_most=5)
-        delivery.resume(1)
-        running = asyncio.create_task(delivery.run())
-        await delivery.put(Batch("a_topic", 0, range(7), 7, 1))
+    async def situation() -> None:
+        processor = BatchProcessor([counted_step], lambda *_: None, most=1000, pause_most=5)
+        processor.assign(1)
+        running = asyncio.create_task(processor.run())
+        await processor.put(Batch("a_topic", 0, range(7), 7, 1))
         await asyncio.sleep(10)
         running.cancel()
 
-    run(scene())
+    run(situation())
     assert risen("step_retries_total", step="counted_step") == 2
     assert risen("step_seconds_count", step="counted_step") == 1
-    assert risen("round_records_sum", topic="a_topic") == 7
+    assert risen("batch_records_sum", topic="a_topic") == 7

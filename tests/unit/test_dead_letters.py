@@ -13,10 +13,10 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.commands.dead_letters import sent_back
-from app.commands.shared.dead_letter_topic import Letter, shown
+from app.commands.shared.dead_letter_topic import StoredDeadLetter, shown
 from app.errors import LogUnavailable, Poison
-from app.messaging.dead_letters import MOST, letter_of
-from app.processing.adapters import RealDoors
+from app.messaging.dead_letters import MOST, dead_letter_of
+from app.processing.adapters import Adapters
 from app.processing.pipeline import DeadLetter
 from tests.unit import samples
 
@@ -29,13 +29,13 @@ def record(value: bytes | None, key: bytes | None = b"k", headers: Sequence[Any]
     )
 
 
-def read_back(original: Any, most: int = MOST) -> Letter:
+def read_back(original: Any, most: int = MOST) -> StoredDeadLetter:
     """The letter as the command reads it, after aiokafka has taken it and it was seen to fit."""
-    key, value, headers = letter_of(original, "why", most)
+    key, value, headers = dead_letter_of(original, "why", most)
     builder = DefaultRecordBatchBuilder(2, 0, 0, 0, 0, 0, 900_000)
     builder.append(0, 0, key, value, headers)
     assert builder.size() < most
-    (found,) = samples.letters_of([samples.Letter(0, value, 2, key, headers)])
+    (found,) = samples.dead_letters_of([samples.StoredDeadLetter(0, value, 2, key, headers)])
     assert found.reason == "why"
     assert found.source == ("transaction_created", 2, 7)
     shown(found)
@@ -44,10 +44,10 @@ def read_back(original: Any, most: int = MOST) -> Letter:
 
 @pytest.mark.parametrize("value", [None, b"", b"garbage", NOISE[:900_000], b"garbage" * 500_000])
 def test_what_fits_or_can_be_compressed_is_shown_and_sent_back_whole(value: bytes | None) -> None:
-    letter = read_back(record(value, headers=[("traceparent", b"00-1")]))
-    assert f"{len(value or b'')} B" in letter.line
-    assert not letter.is_cut
-    assert sent_back(letter)[0][2:] == (b"k", value, [("traceparent", b"00-1")])
+    dead_letter = read_back(record(value, headers=[("traceparent", b"00-1")]))
+    assert f"{len(value or b'')} B" in dead_letter.line
+    assert not dead_letter.is_cut
+    assert sent_back(dead_letter)[0][2:] == (b"k", value, [("traceparent", b"00-1")])
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_what_fits_or_can_be_compressed_is_shown_and_sent_back_whole(value: byte
 def test_what_is_too_large_in_any_part_is_cut_and_its_size_and_hash_are_told(
     value: bytes | None, key: bytes | None, headers: list[Any]
 ) -> None:
-    letter = read_back(record(value, key, headers))
-    assert letter.is_cut
-    assert " cut " in letter.line
-    told = dict(letter.record.headers)
-    assert told["dead_letter.value_bytes"] == str(len(value or b"")).encode()
-    assert told["dead_letter.value_sha256"] == hashlib.sha256(value or b"").hexdigest().encode()
+    dead_letter = read_back(record(value, key, headers))
+    assert dead_letter.is_cut
+    assert " cut " in dead_letter.line
+    published = dict(dead_letter.record.headers)
+    assert published["dead_letter.value_bytes"] == str(len(value or b"")).encode()
+    assert published["dead_letter.value_sha256"] == hashlib.sha256(value or b"").hexdigest().encode()
 
 
 def test_a_header_of_no_value_or_no_name_in_utf8_is_no_obstacle() -> None:
@@ -87,10 +87,10 @@ def test_a_letter_that_its_topic_refuses_is_tried_again_smaller_until_it_is_take
         if sizes[-1] > 100_000:
             raise Poison("larger than it takes")
 
-    doors = RealDoors(SimpleNamespace(log=SimpleNamespace(publish_batch=publish_batch)))  # type: ignore[arg-type]
+    ports = Adapters(SimpleNamespace(producer=SimpleNamespace(publish_batch=publish_batch)))  # type: ignore[arg-type]
     for _ in range(10):
         try:
-            asyncio.run(doors.bury([DeadLetter(record(NOISE[:900_000]), 2, "why")]))
+            asyncio.run(ports.dead_letter([DeadLetter(record(NOISE[:900_000]), 2, "why")]))
             break
         except LogUnavailable:
             continue

@@ -11,11 +11,11 @@ import pytest
 
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.transaction import millis_of_id, uuid7
-from app.processing.batch_processor import Batch, Round
+from app.processing.batch_processor import Batch, MicroBatch
 from app.processing.deduplication import CLOCKS_APART, DecidedIds
 from app.processing.pipeline import OTHER_CONTENT, Pipeline
 from tests.unit.samples import Record, status, transaction
-from tests.unit.test_pipeline import FakeDoors, OneFault, ids, pipeline, round_of, through
+from tests.unit.test_pipeline import FakePorts, OneFault, ids, pipeline, round_of, through
 from tests.unit.virtual_time import run
 
 NOW = int(time.time()) - 1000
@@ -31,250 +31,250 @@ def records(partition: int, *which: tuple[int, str], **changes: Any) -> Batch:
     return Batch("transaction_created", partition, found, which[-1][0] + 1, 1)
 
 
-async def through_all(one: Pipeline, *rounds: Round) -> None:
-    for round_ in rounds:
-        await one.decide(round_)
-        await one.tell(round_)
-        await one.store(round_)
+async def through_all(one: Pipeline, *rounds: MicroBatch) -> None:
+    for micro_batch in rounds:
+        await one.decide(micro_batch)
+        await one.publish(micro_batch)
+        await one.store(micro_batch)
 
 
-def later(*batches: Batch) -> Round:
+def later(*batches: Batch) -> MicroBatch:
     return round_of(*batches, first=False)
 
 
-def looked_up(doors: FakeDoors) -> list[str]:
-    return [call for call in doors.calls if call.startswith("look up")]
+def looked_up(ports: FakePorts) -> list[str]:
+    return [call for call in ports.calls if call.startswith("look up")]
 
 
-def reasons(doors: FakeDoors) -> list[tuple[int, str]]:
-    return [(one.record.offset, one.reason) for one in doors.buried]  # type: ignore[attr-defined]
+def reasons(ports: FakePorts) -> list[tuple[int, str]]:
+    return [(one.record.offset, one.reason) for one in ports.dead_lettered]  # type: ignore[attr-defined]
 
 
 def test_in_one_batch_it_is_decided_once() -> None:
-    doors = FakeDoors()
-    through(doors, round_of(records(0, (1, "a"), (2, "b"), (3, "a"))))
-    assert doors.asked == ["a", "b"]
-    assert doors.log == [(0, ["a", "b"])]
-    assert [(one["transaction_id"], one["source_offset"]) for one in doors.stored] == [("a", 1), ("b", 2)]
+    ports = FakePorts()
+    through(ports, round_of(records(0, (1, "a"), (2, "b"), (3, "a"))))
+    assert ports.asked == ["a", "b"]
+    assert ports.log == [(0, ["a", "b"])]
+    assert [(one["transaction_id"], one["source_offset"]) for one in ports.stored] == [("a", 1), ("b", 2)]
 
 
 @pytest.mark.parametrize("partition", [0, 1])
 def test_in_two_batches_or_partitions_of_a_round_it_is_decided_once(partition: int) -> None:
-    doors = FakeDoors()
-    through(doors, round_of(records(0, (1, "a")), records(partition, (2, "a"))))
-    assert doors.asked == ids(doors.stored) == ["a"]
+    ports = FakePorts()
+    through(ports, round_of(records(0, (1, "a")), records(partition, (2, "a"))))
+    assert ports.asked == ids(ports.stored) == ["a"]
 
 
 @pytest.mark.parametrize("partition", [0, 1])
 def test_between_decision_and_telling_it_is_known(partition: int) -> None:
-    doors = FakeDoors()
+    ports = FakePorts()
 
     async def main() -> None:
         one, first, second = (
-            pipeline(doors),
+            pipeline(ports),
             round_of(records(0, (1, "a"))),
             later(records(partition, (2, "a"))),
         )
         await one.decide(first)
         await one.decide(second)
-        for round_ in (first, second):
-            await one.tell(round_)
-            await one.store(round_)
+        for micro_batch in (first, second):
+            await one.publish(micro_batch)
+            await one.store(micro_batch)
 
     run(main())
-    assert doors.asked == ids(doors.stored) == ["a"]
+    assert ports.asked == ids(ports.stored) == ["a"]
 
 
 @pytest.mark.parametrize("partition", [0, 1])
 def test_once_it_is_told_it_is_known_and_no_store_is_asked(partition: int) -> None:
-    doors = FakeDoors()
-    through(doors, round_of(records(0, (1, "a"))), later(records(partition, (2, "a"), (3, "b"))))
-    assert doors.asked == ["a", "b"]
-    assert looked_up(doors) == []
+    ports = FakePorts()
+    through(ports, round_of(records(0, (1, "a"))), later(records(partition, (2, "a"), (3, "b"))))
+    assert ports.asked == ["a", "b"]
+    assert looked_up(ports) == []
 
 
 def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decided_again() -> None:
-    doors = FakeDoors(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
+    ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     through(
-        doors, round_of(records(0, (1, "a"), (2, "a"))), later(records(0, (3, "a")), records(1, (3, "a")))
+        ports, round_of(records(0, (1, "a"), (2, "a"))), later(records(0, (3, "a")), records(1, (3, "a")))
     )
-    assert doors.asked == []
-    assert doors.log == []
-    assert ids(doors.stored) == ["a"]
+    assert ports.asked == []
+    assert ports.log == []
+    assert ids(ports.stored) == ["a"]
 
 
 def test_what_was_decided_in_a_partition_of_ours_is_known_before_any_record_of_it_has_come() -> None:
     """A worker that starts: of two partitions with one id the one comes first whose record was not decided."""
-    doors = FakeDoors(recorded={3: {7: status(transaction(transaction_id="a"), 7, source_partition=3)}})
+    ports = FakePorts(recorded={3: {7: status(transaction(transaction_id="a"), 7, source_partition=3)}})
     ours = frozenset(("transaction_created", number) for number in range(4))
     again = records(1, (2, "a"), (3, "a"), value_in_cents=1)
-    through(doors, Round([again], 1, ours), later(records(3, (7, "a"))))
-    assert doors.asked == []
-    assert reasons(doors) == [(2, OTHER_CONTENT), (3, OTHER_CONTENT)]
-    assert ids(doors.stored) == ["a"]
-    assert sorted(doors.claimed) == [0, 1, 2, 3]
+    through(ports, MicroBatch([again], 1, ours), later(records(3, (7, "a"))))
+    assert ports.asked == []
+    assert reasons(ports) == [(2, OTHER_CONTENT), (3, OTHER_CONTENT)]
+    assert ids(ports.stored) == ["a"]
+    assert sorted(ports.claimed) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_with_other_content_it_is_a_dead_letter_and_the_first_stands(told: bool) -> None:
-    doors = FakeDoors()
+@pytest.mark.parametrize("published", [False, True])
+def test_with_other_content_it_is_a_dead_letter_and_the_first_stands(published: bool) -> None:
+    ports = FakePorts()
     first, other = records(0, (1, "a")), records(1, (2, "a"), value_in_cents=1)
-    through(doors, *([round_of(first), later(other)] if told else [round_of(first, other)]))
-    assert doors.asked == ids(doors.stored) == ["a"]
-    assert reasons(doors) == [(2, OTHER_CONTENT)]
+    through(ports, *([round_of(first), later(other)] if published else [round_of(first, other)]))
+    assert ports.asked == ids(ports.stored) == ["a"]
+    assert reasons(ports) == [(2, OTHER_CONTENT)]
 
 
 @pytest.mark.parametrize("field", [name for name in transaction() if name != "transaction_id"])
 def test_one_field_that_differs_is_other_content(field: str) -> None:
-    doors = FakeDoors()
+    ports = FakePorts()
     value: Any = "another" if isinstance(transaction()[field], str) else 1  # type: ignore[literal-required]
-    through(doors, round_of(records(0, (1, "a")), records(0, (2, "a"), **{field: value})))
-    assert reasons(doors) == [(2, OTHER_CONTENT)]
+    through(ports, round_of(records(0, (1, "a")), records(0, (2, "a"), **{field: value})))
+    assert reasons(ports) == [(2, OTHER_CONTENT)]
 
 
 def test_a_first_one_that_is_a_dead_letter_decides_nothing() -> None:
-    doors = FakeDoors()
-    through(doors, round_of(records(0, (1, "a"), value_in_cents=0), records(0, (2, "a"))))
-    assert doors.asked == ids(doors.stored) == ["a"]
-    assert [offset for offset, _ in reasons(doors)] == [1]
+    ports = FakePorts()
+    through(ports, round_of(records(0, (1, "a"), value_in_cents=0), records(0, (2, "a"))))
+    assert ports.asked == ids(ports.stored) == ["a"]
+    assert [offset for offset, _ in reasons(ports)] == [1]
 
 
 def test_a_status_that_cannot_be_read_is_a_verdict_all_the_same() -> None:
-    doors = FakeDoors()
+    ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(doors)
+        one = pipeline(ports)
         await through_all(one, round_of(records(0, (1, "a"))))
-        doors.placed = dict.fromkeys(doors.placed, Poison("schema 7 is not in the registry"))
+        ports.placed = dict.fromkeys(ports.placed, Poison("schema 7 is not in the registry"))
         await through_all(one, later(records(0, (2, "a"))))
 
     run(main())
-    assert doors.asked == ["a"]
-    ((offset, reason),) = reasons(doors)
+    assert ports.asked == ["a"]
+    ((offset, reason),) = reasons(ports)
     assert (offset, "schema 7 is not in the registry" in reason) == (2, True)
 
 
 def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
     """Told, then killed before the row; the registry forgot the schema meanwhile. The key says whose record it is."""
-    doors = FakeDoors(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
+    ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     unreadable = [Record(offset, Poison("no schema"), key=b"a") for offset in (1, 2)]
-    through(doors, round_of(Batch("transaction_created", 0, unreadable, 3, 1)))
-    assert ids(doors.stored) == ["a"]
-    assert reasons(doors) == [(2, "no schema")]
+    through(ports, round_of(Batch("transaction_created", 0, unreadable, 3, 1)))
+    assert ids(ports.stored) == ["a"]
+    assert reasons(ports) == [(2, "no schema")]
 
 
 def test_what_the_log_has_no_longer_is_looked_up() -> None:
-    doors = FakeDoors()
+    ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(doors)
+        one = pipeline(ports)
         await through_all(one, round_of(records(0, (1, "a"))))
-        doors.placed.clear()
+        ports.placed.clear()
         await through_all(one, later(records(0, (2, "a"))))
 
     run(main())
-    assert doors.asked == ids(doors.stored) == ["a"]
-    assert looked_up(doors) == ["look up a in 0"]
+    assert ports.asked == ids(ports.stored) == ["a"]
+    assert looked_up(ports) == ["look up a in 0"]
 
 
 def test_without_the_look_up_nobody_is_asked_and_the_batch_holds_its_place() -> None:
-    doors = FakeDoors()
-    doors.elsewhere = {"a"}
-    doors.fails("look up a in 0", StoreUnavailable("no node"), LogUnavailable("no broker"))
+    ports = FakePorts()
+    ports.elsewhere = {"a"}
+    ports.fails("look up a in 0", StoreUnavailable("no node"), LogUnavailable("no broker"))
 
     async def main() -> None:
-        one, round_ = pipeline(doors), round_of(records(0, (1, "a")))
+        one, micro_batch = pipeline(ports), round_of(records(0, (1, "a")))
         for failure in (StoreUnavailable, LogUnavailable):
             with pytest.raises(failure):
-                await one.decide(round_)
-        assert doors.asked == []
-        await through_all(one, round_)
+                await one.decide(micro_batch)
+        assert ports.asked == []
+        await through_all(one, micro_batch)
 
     run(main())
-    assert doors.asked == ["a"]
+    assert ports.asked == ["a"]
 
 
 def test_what_the_worker_may_have_forgotten_is_looked_up() -> None:
-    doors, older = FakeDoors(), made(-50)
-    doors.older_than_ms = NOW * 1000
-    doors.stored = [status(transaction(transaction_id=id_), 9) for id_ in ("same", "other", older)]
-    doors.stored.append(status(transaction(transaction_id="redelivered"), 4))
+    ports, older = FakePorts(), made(-50)
+    ports.older_than_ms = NOW * 1000
+    ports.stored = [status(transaction(transaction_id=id_), 9) for id_ in ("same", "other", older)]
+    ports.stored.append(status(transaction(transaction_id="redelivered"), 4))
     through(
-        doors,
+        ports,
         round_of(
             records(0, (1, "same"), (2, older), (3, made(100)), (4, "redelivered")),
             records(0, (5, "other"), value_in_cents=7),
         ),
     )
-    assert len(doors.asked) == 1  # the new one
-    assert reasons(doors) == [(5, OTHER_CONTENT)]
-    assert ids(doors.stored[4:]) == ["redelivered", *doors.asked]
+    assert len(ports.asked) == 1  # the new one
+    assert reasons(ports) == [(5, OTHER_CONTENT)]
+    assert ids(ports.stored[4:]) == ["redelivered", *ports.asked]
 
 
 def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key_belongs() -> None:
-    doors = FakeDoors()
-    doors.elsewhere = {"b", "c"}
-    doors.stored = [status(transaction(transaction_id="b"), 9, source_partition=3)]
-    through(doors, round_of(records(0, (1, "a"), (2, "b"), (3, "c"))))
-    assert looked_up(doors) == ["look up b c in 0"]
-    assert doors.asked == ["a", "c"]
+    ports = FakePorts()
+    ports.elsewhere = {"b", "c"}
+    ports.stored = [status(transaction(transaction_id="b"), 9, source_partition=3)]
+    through(ports, round_of(records(0, (1, "a"), (2, "b"), (3, "c"))))
+    assert looked_up(ports) == ["look up b c in 0"]
+    assert ports.asked == ["a", "c"]
 
 
 def test_a_worker_that_has_all_partitions_looks_up_nothing() -> None:
-    doors = FakeDoors()
-    doors.elsewhere = {"a"}
+    ports = FakePorts()
+    ports.elsewhere = {"a"}
     through(
-        doors,
+        ports,
         round_of(*(records(number, (1, f"x{number}")) for number in range(4))),
         later(records(0, (2, "a"))),
     )
-    assert looked_up(doors) == []
+    assert looked_up(ports) == []
 
 
 def test_a_decision_that_failed_leaves_nothing_behind() -> None:
-    doors = FakeDoors()
-    doors.antifraud_is_down = True
+    ports = FakePorts()
+    ports.antifraud_is_down = True
 
     async def main() -> None:
-        one, round_ = pipeline(doors, "hold"), round_of(records(0, (1, "a")))
+        one, micro_batch = pipeline(ports, "hold"), round_of(records(0, (1, "a")))
         with pytest.raises(AntifraudUnavailable):
-            await one.decide(round_)
-        doors.antifraud_is_down = False
-        await through_all(one, round_)
+            await one.decide(micro_batch)
+        ports.antifraud_is_down = False
+        await through_all(one, micro_batch)
 
     run(main())
-    assert ids(doors.stored) == ["a"]
+    assert ids(ports.stored) == ["a"]
 
 
 def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgotten() -> None:
     """It may never have been told; whoever had the partition meanwhile decided, and that is in the log."""
-    doors = FakeDoors()
+    ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(doors)
+        one = pipeline(ports)
         await one.decide(round_of(records(0, (1, "a"))))
         await through_all(one, round_of(records(0, (1, "a"))))
 
     run(main())
-    assert ids(doors.stored) == list(doors.told) == ["a"]
-    assert doors.asked == ["a", "a"]
+    assert ids(ports.stored) == list(ports.published) == ["a"]
+    assert ports.asked == ["a", "a"]
 
 
 def test_decided_one_by_one_it_is_decided_once_too() -> None:
-    doors = OneFault()
-    doors.faulty = "bug"
-    doors.fails("assess", None, LogUnavailable("an outage"))
+    ports = OneFault()
+    ports.faulty = "bug"
+    ports.fails("assess", None, LogUnavailable("an outage"))
 
     async def main() -> None:
-        one, round_ = pipeline(doors), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
+        one, micro_batch = pipeline(ports), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
         for _ in range(4):
             with pytest.raises((OverflowError, LogUnavailable)):
-                await one.decide(round_)
-        await through_all(one, round_)
+                await one.decide(micro_batch)
+        await through_all(one, micro_batch)
 
     run(main())
-    assert doors.asked == ids(doors.stored) == ["a", "b"]
-    assert doors.log == [(0, ["a", "b"])]
+    assert ports.asked == ids(ports.stored) == ["a", "b"]
+    assert ports.log == [(0, ["a", "b"])]
 
 
 # What is remembered
@@ -294,15 +294,15 @@ def test_a_new_id_has_no_status_as_long_as_nothing_is_forgotten() -> None:
 
 def test_the_newest_ids_of_each_partition_are_remembered_with_their_places_and_the_bound_holds() -> None:
     memory = DecidedIds(100, 400)
-    told = [[made(n * 2 + number) for n in range(1000)] for number in (0, 1)]
+    published = [[made(n * 2 + number) for n in range(1000)] for number in (0, 1)]
     for start in range(0, 1000, 10):
         for number in (0, 1):
-            publish(memory, number, told[number][start : start + 10])
+            publish(memory, number, published[number][start : start + 10])
         assert len(memory._young) + len(memory._old) <= 410
     for number in (0, 1):
-        newest = told[number][-100:]
+        newest = published[number][-100:]
         assert memory.places_of(newest) == {one: (number, 900 + n) for n, one in enumerate(newest)}
-    assert memory.places_of([told[0][0]]) == {}
+    assert memory.places_of([published[0][0]]) == {}
 
 
 def test_an_id_made_after_all_that_was_forgotten_has_no_status_and_any_other_may_have_one() -> None:

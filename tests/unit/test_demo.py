@@ -9,15 +9,16 @@ import pytest
 from aiohttp import ClientError, web
 
 from generator.client import Answer
-from infra.native import demo, mutex, parts, stack
-from infra.native.parts import Part
+from infra.native import lockfile, processes, stack
+from infra.native.processes import Part
+from reconciliation import demo
 
 
 class Stack:
     """A stand-in for the stack: keeps what it was told to do."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, up: bool, generator: bool = True) -> None:
-        self.is_up, self.told = up, list[str]()
+        self.is_up, self.published = up, list[str]()
         self.generator: int | None = 77 if generator else None
         self.states = {
             "bff": Part("bff", "running", 1),
@@ -27,30 +28,30 @@ class Stack:
             monkeypatch.setattr(stack, name, getattr(self, name))
         monkeypatch.setattr(stack, "is_up", lambda: self.is_up)
         monkeypatch.setattr(stack, "pid", lambda _: self.generator)
-        monkeypatch.setattr(stack, "current_form", lambda: "two")
-        monkeypatch.setattr(parts, "states", lambda: self.states)
-        monkeypatch.setattr(parts, "asked", list)
-        monkeypatch.setattr(mutex, "held", lambda for_long: nullcontext())
+        monkeypatch.setattr(stack, "current_mode", lambda: "split")
+        monkeypatch.setattr(processes, "states", lambda: self.states)
+        monkeypatch.setattr(processes, "asked", list)
+        monkeypatch.setattr(lockfile, "held", lambda for_long: nullcontext())
 
-    def up(self, form: str | None = None) -> None:
+    def up(self, mode: str | None = None) -> None:
         self.is_up = True
-        self.told.append(f"up {form}")
+        self.published.append(f"up {mode}")
 
     def down(self) -> None:
         self.is_up = False
-        self.told.append("down")
+        self.published.append("down")
 
     def start(self, name: str) -> None:
-        self.told.append(f"start {name}")
+        self.published.append(f"start {name}")
 
     def stop(self, name: str) -> None:
         print(f"{name} stopped, in words for somebody who has stopped it by hand")  # noqa: T201
-        self.told.append(f"stop {name}")
+        self.published.append(f"stop {name}")
 
 
-def through(form: str = "") -> None:
+def through(mode: str = "") -> None:
     """What the demo does around its traffic."""
-    with demo.running(form) as seconds, demo.no_other_traffic(stays_up=seconds is None):
+    with demo.running(mode) as seconds, demo.no_other_traffic(stays_up=seconds is None):
         pass
 
 
@@ -59,33 +60,33 @@ def test_a_stack_that_is_up_is_used_and_goes_on_with_its_generator(
 ) -> None:
     around = Stack(monkeypatch, up=True)
     through()
-    assert around.told == ["stop generator", "start generator"]
+    assert around.published == ["stop generator", "start generator"]
     assert capsys.readouterr().out == ""
 
 
 def test_a_generator_that_somebody_has_stopped_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     around = Stack(monkeypatch, up=True, generator=False)
     through()
-    assert "start generator" not in around.told
+    assert "start generator" not in around.published
 
 
-@pytest.mark.parametrize("form", ["", "one"])
-def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+@pytest.mark.parametrize("mode", ["", "combined"])
+def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     around = Stack(monkeypatch, up=False)
-    through(form)
-    assert around.told == [f"up {form or None}", "stop generator", "down"]
+    through(mode)
+    assert around.published == [f"up {mode or None}", "stop generator", "down"]
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"), [(KeyboardInterrupt(), SystemExit), (OSError("refused"), OSError)]
+    ("failure", "published"), [(KeyboardInterrupt(), SystemExit), (OSError("refused"), OSError)]
 )
 def test_it_is_ended_also_when_the_traffic_fails_or_is_broken_off(
-    monkeypatch: pytest.MonkeyPatch, failure: BaseException, told: type[BaseException]
+    monkeypatch: pytest.MonkeyPatch, failure: BaseException, published: type[BaseException]
 ) -> None:
     around = Stack(monkeypatch, up=False)
-    with pytest.raises(told), demo.running(""):
+    with pytest.raises(published), demo.running(""):
         raise failure
-    assert around.told[-1] == "down"
+    assert around.published[-1] == "down"
 
 
 def test_one_that_is_broken_off_leaves_a_stack_that_was_up_and_says_so(
@@ -94,7 +95,7 @@ def test_one_that_is_broken_off_leaves_a_stack_that_was_up_and_says_so(
     around = Stack(monkeypatch, up=True)
     with pytest.raises(SystemExit), demo.running(""), demo.no_other_traffic(stays_up=True):
         raise KeyboardInterrupt
-    assert around.told == ["stop generator", "start generator"]
+    assert around.published == ["stop generator", "start generator"]
     assert capsys.readouterr().out == "\nstopped; the stack goes on as it was\n"
 
 
@@ -103,20 +104,20 @@ def test_a_start_that_fails_says_where_the_logs_are_and_leaves_no_part(
 ) -> None:
     around = Stack(monkeypatch, up=False)
 
-    def fail(form: str | None) -> None:
-        raise SystemExit(f"kafka is not ready {form or ''}")
+    def fail(mode: str | None) -> None:
+        raise SystemExit(f"kafka is not ready {mode or ''}")
 
     monkeypatch.setattr(stack, "up", fail)
     with pytest.raises(SystemExit, match=r"(?s)kafka is not ready.*logs of all parts: .*logs"):
         through()
-    assert around.told == ["down"]
+    assert around.published == ["down"]
 
 
 def test_a_stack_of_the_other_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     around = Stack(monkeypatch, up=True)
-    with pytest.raises(SystemExit, match="FORM=two; make down"):
-        through("one")
-    assert around.told == []
+    with pytest.raises(SystemExit, match="MODE=split; make down"):
+        through("combined")
+    assert around.published == []
 
 
 def test_a_part_that_is_not_ready_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +125,7 @@ def test_a_part_that_is_not_ready_is_named_before_anything_is_sent(monkeypatch: 
     around.states["bff"] = Part("bff", "paused", 1, why_not="paused")
     with pytest.raises(SystemExit, match=r"bff is not ready \(paused\)"):
         through()
-    assert around.told == []
+    assert around.published == []
 
 
 FINAL_AFTER = {"at-once": 0.0, "soon": 0.5, "never": 1e9}
@@ -171,7 +172,7 @@ def test_a_get_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> Non
             case _:
                 raise ClientError
 
-    monkeypatch.setattr("infra.native.places.status_of", status_of)
+    monkeypatch.setattr("reconciliation.readers.status_of", status_of)
 
     async def go() -> list[float]:
         waiting = deque([Answer("a", 201, 0, time.monotonic(), 0)])

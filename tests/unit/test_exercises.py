@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import formats, outcome, proxy, side_by_side, single_calls, webhook
+from exercises import checks, formats, proxy, side_by_side, single_calls, webhook
 from exercises.__main__ import EXERCISES
-from exercises.acts import Acts
-from exercises.clients import Clients, answered, line
+from exercises.context import Context
 from exercises.controls.bare_envoy import bare
-from exercises.ledger import Get, Ledger, get_of
-from exercises.scene import Scene
+from exercises.faults import Faults
+from exercises.load_client import LoadClient, answered, line
+from exercises.recorded_calls import Get, RecordedCalls, get_of
 from exercises.soak import EVERY, schedule
 from exercises.wrapping import WIDTH, wrapped
 from generator.client import Answer
@@ -99,9 +99,9 @@ def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPa
     """In the ledger that is in use: the clients' own while they are at work."""
     monkeypatch.setattr(single_calls, "post", lambda: (Answer("a", 201, 1, 1, 1.01), ""))
     monkeypatch.setattr(single_calls, "get", lambda: (Get(2, 2.005, 200, "redis", 100), "from redis"))
-    said, clients = list[str](), Ledger()
-    acts = Acts(said.append, ledger=clients)
-    assert acts.client_now().transaction_id == "a"
+    said, clients = list[str](), RecordedCalls()
+    faults = Faults(said.append, recorded_calls=clients)
+    assert faults.client_now().transaction_id == "a"
     assert clients.ids == ["a"]
     assert [get.source for get in clients.reads(0)] == ["redis"]
     assert said == ["  a client's POST: 201 in 10 ms", "  a client's GET:  200 in 5 ms from redis"]
@@ -123,7 +123,7 @@ def test_an_error_is_told_in_its_own_words(said: str, error: str) -> None:
 
 
 def test_the_lag_is_at_rest_when_it_is_what_half_a_second_brings() -> None:
-    assert [outcome.at_rest(rate) for rate in (10, 20, 100)] == [10, 10, 50]
+    assert [checks.at_rest(rate) for rate in (10, 20, 100)] == [10, 10, 50]
 
 
 @pytest.mark.parametrize(
@@ -140,21 +140,21 @@ def test_the_lag_is_at_rest_when_it_is_what_half_a_second_brings() -> None:
 def test_it_is_caught_up_since_the_first_of_the_last_looks_that_found_little(
     lags: list[tuple[float, int | None]], since: float | None
 ) -> None:
-    assert outcome.calm_since(lags, 10) == since
+    assert checks.calm_since(lags, 10) == since
 
 
 @pytest.mark.parametrize(("lag", "held"), [(4, True), (99, False)])
 def test_not_caught_up_breaks_a_promise(lag: int, held: bool) -> None:
-    scene, clients = Scene(control=False, short=True), Clients(lambda _: None, 20)
+    context, clients = Context(control=False, short=True), LoadClient(lambda _: None, 20)
     clients.lags.append((float("inf"), lag))  # a look of later than now
-    outcome.caught_up(scene, clients, "with the worker back", within=0.1)
-    ((text, kept, seen),) = scene.promises
+    checks.caught_up(context, clients, "with the worker back", within=0.1)
+    ((text, kept, seen),) = context.promises
     assert (text, kept) == ("with the worker back: what waited is done", held)
     assert seen.startswith(f"lag {lag}")
 
 
 def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_201() -> None:
-    others = outcome.OthersSince(["0199-b", "0199-d"])
+    others = checks.OthersSince(["0199-b", "0199-d"])
     assert [id_ for id_ in ("0199-a", "0199-b", "0199-c", "0199-d", "0199-e") if id_ in others] == [
         "0199-c",
         "0199-e",
@@ -162,13 +162,13 @@ def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_2
 
 
 @pytest.mark.parametrize(
-    ("told", "without", "waited", "allowed"),
+    ("published", "without", "waited", "allowed"),
     [(40, 0, 2.1, True), (39, 0, 2.1, False), (40, 3, 2.1, False), (40, 3, 7.0, True), (39, 3, 7.0, False)],
 )
 def test_without_envoy_a_verdict_may_lack_its_assessment_only_after_the_worker_has_lost_patience(
-    told: int, without: int, waited: float, allowed: bool
+    published: int, without: int, waited: float, allowed: bool
 ) -> None:
-    assert side_by_side.as_the_setting_allows(40, told, without, waited) is allowed
+    assert side_by_side.as_the_setting_allows(40, published, without, waited) is allowed
 
 
 def test_a_share_is_of_all_that_were_answered() -> None:

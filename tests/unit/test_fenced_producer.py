@@ -11,8 +11,8 @@ import pytest
 
 from app.errors import LogUnavailable
 from app.messaging import fenced_producer, last_stable_offset
-from app.messaging.fenced_producer import Teller
-from app.messaging.last_stable_offset import Committed
+from app.messaging.fenced_producer import FencedProducer
+from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import Record
 from app.settings import Settings
 
@@ -65,26 +65,28 @@ class Producer:
 
 
 def played(
-    monkeypatch: pytest.MonkeyPatch, partition: Partition, scene: Callable[[Teller], Awaitable[None]]
+    monkeypatch: pytest.MonkeyPatch,
+    partition: Partition,
+    situation: Callable[[FencedProducer], Awaitable[None]],
 ) -> None:
     """The scene, with a teller on that partition."""
 
     async def end_offsets(tps: list[Any]) -> dict[Any, int]:
         return dict.fromkeys(tps, partition.readable)
 
-    async def written_ends(_: Settings, tps: list[Any]) -> dict[Any, int]:
+    async def high_watermarks(_: Settings, tps: list[Any]) -> dict[Any, int]:
         return dict.fromkeys(tps, partition.written)
 
-    async def opened(_: Committed) -> Any:
+    async def opened(_: LastStableOffset) -> Any:
         return SimpleNamespace(end_offsets=end_offsets)
 
     monkeypatch.setattr(fenced_producer, "AIOKafkaProducer", lambda **_: Producer(partition))
-    monkeypatch.setattr(fenced_producer, "written_ends", written_ends)
+    monkeypatch.setattr(fenced_producer, "high_watermarks", high_watermarks)
     monkeypatch.setattr(fenced_producer, "HANGS_AFTER", 0.02)
-    monkeypatch.setattr(last_stable_offset.Committed, "_opened", opened)
+    monkeypatch.setattr(last_stable_offset.LastStableOffset, "_opened", opened)
 
     async def run() -> None:
-        await scene(Teller(Settings(tell_timeout=0.2), "topic"))
+        await situation(FencedProducer(Settings(status_publish_timeout=0.2), "topic"))
 
     asyncio.run(run())
 
@@ -93,46 +95,46 @@ RECORDS: list[Record] = [("key", b"value", [])]
 
 
 def test_told_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(one: Teller) -> None:
-        await one.take(0)
-        telling = asyncio.create_task(one.tell(0, RECORDS))
+    async def situation(one: FencedProducer) -> None:
+        await one.claim(0)
+        publishing = asyncio.create_task(one.publish(0, RECORDS))
         await asyncio.sleep(0.05)
         assert partition.did == ["took it", "committed"]
-        assert not telling.done()
+        assert not publishing.done()
         partition.readable = partition.written
-        await telling
+        await publishing
 
     partition = Partition()
     partition.marks = False
-    played(monkeypatch, partition, scene)
+    played(monkeypatch, partition, situation)
 
 
-def test_a_commit_that_is_never_marked_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(one: Teller) -> None:
-        await one.take(0)
-        with pytest.raises(LogUnavailable, match="could not be told"):
-            await one.tell(0, RECORDS)
+def test_a_commit_that_is_never_marked_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def situation(one: FencedProducer) -> None:
+        await one.claim(0)
+        with pytest.raises(LogUnavailable, match="could not be published"):
+            await one.publish(0, RECORDS)
 
     partition = Partition()
     partition.marks = False
-    played(monkeypatch, partition, scene)
+    played(monkeypatch, partition, situation)
     assert partition.did == ["took it", "committed", "left"]
 
 
 def test_what_was_never_marked_is_undone_when_the_partition_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(one: Teller) -> None:
-        await one.take(0)
+    async def situation(one: FencedProducer) -> None:
+        await one.claim(0)
         assert partition.did == ["took it", "aborted"]
-        await one.tell(0, RECORDS)
+        await one.publish(0, RECORDS)
 
     partition = Partition()
     partition.written = 3
-    played(monkeypatch, partition, scene)
+    played(monkeypatch, partition, situation)
     assert partition.readable == partition.written
 
 
 def test_a_partition_where_nothing_hangs_is_only_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     partition = Partition()
     partition.written = partition.readable = 3
-    played(monkeypatch, partition, lambda one: one.take(0))
+    played(monkeypatch, partition, lambda one: one.claim(0))
     assert partition.did == ["took it"]

@@ -62,7 +62,7 @@ def test_without_a_count_the_traffic_has_no_end() -> None:
 
 
 class Bff:
-    """A stand-in that answers what it is told to, and keeps when and how many at a time it was asked."""
+    """A stand-in that answers what it is on_answer to, and keeps when and how many at a time it was asked."""
 
     def __init__(self, seconds: float = 0, statuses: tuple[int, ...] = ()) -> None:
         self.seconds, self.statuses = seconds, list(statuses)
@@ -185,7 +185,7 @@ def lines_at(rate: float, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.set_level(logging.INFO, "generator")
     report = Report(rate)
     for n in range(3):
-        report.told(Answer(f"id-{n}", 201, 0, 0, 0.004))
+        report.on_answer(Answer(f"id-{n}", 201, 0, 0, 0.004))
     report.close_second()
     return [record.getMessage() for record in caplog.records]
 

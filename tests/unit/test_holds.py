@@ -51,37 +51,37 @@ def test_liveness_says_it_after_a_while() -> None:
     async def main() -> None:
         holds = Holds()
         holds.note([], WRONG)
-        assert holds.said(60) is None
+        assert holds.describe(60) is None
         await asyncio.sleep(60)
-        assert "transaction_created[2]@17" in (holds.said(60) or "")
+        assert "transaction_created[2]@17" in (holds.describe(60) or "")
 
     run(main())
 
 
-def letter(offset: int, source: int, next_offset: int | None = 18) -> Record:
-    told = {"topic": "transaction_created", "partition": "2", "offset": str(source)}
+def dead_letter(offset: int, source: int, next_offset: int | None = 18) -> Record:
+    said = {"topic": "transaction_created", "partition": "2", "offset": str(source)}
     if next_offset:
-        told["next_offset"] = str(next_offset)
+        said["next_offset"] = str(next_offset)
     return Record(
-        offset, headers=tuple((f"dead_letter.{name}", text.encode()) for name, text in told.items())
+        offset, headers=tuple((f"dead_letter.{name}", text.encode()) for name, text in said.items())
     )
 
 
 class Tail:
     """The dead letters of the partition; unavailable at the first look."""
 
-    def __init__(self, letters: list[Record]):
-        self.letters, self.looks = letters, 0
+    def __init__(self, dead_letters: list[Record]):
+        self.dead_letters, self.looks = dead_letters, 0
 
     async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
         self.looks += 1
         if self.looks == 1:
             raise LogUnavailable("no broker")
         assert (topic, partition) == ("transaction_created.dead_letter", 2)
-        for letter in reversed(self.letters):
-            if letter.offset < since or await take([letter]):
+        for dead_letter in reversed(self.dead_letters):
+            if dead_letter.offset < since or await take([dead_letter]):
                 break
-        return Back(0, self.letters[-1].offset + 1 if self.letters else 0, whole=True)
+        return Back(0, self.dead_letters[-1].offset + 1 if self.dead_letters else 0, whole=True)
 
 
 class Consumer:
@@ -100,13 +100,13 @@ class Consumer:
 
 
 @pytest.mark.parametrize(
-    ("letters", "went_on"),
+    ("dead_letters", "went_on"),
     [
-        ([letter(5, 17)], [18]),
-        ([letter(5, 16), Record(6), letter(7, 17), letter(8, 17)], [18]),
-        ([letter(5, 17), Record(6)], [18]),
-        ([letter(5, 17, next_offset=None)], []),
-        ([letter(5, 16)], []),
+        ([dead_letter(5, 17)], [18]),
+        ([dead_letter(5, 16), Record(6), dead_letter(7, 17), dead_letter(8, 17)], [18]),
+        ([dead_letter(5, 17), Record(6)], [18]),
+        ([dead_letter(5, 17, next_offset=None)], []),
+        ([dead_letter(5, 16)], []),
         ([], []),
     ],
     ids=[
@@ -119,11 +119,11 @@ class Consumer:
     ],
 )
 def test_it_goes_on_behind_a_batch_that_was_passed_over_and_no_other(
-    letters: list[Record], went_on: list[int]
+    dead_letters: list[Record], went_on: list[int]
 ) -> None:
     async def main() -> None:
         consumer = Consumer()
-        looking = asyncio.create_task(PassedOver(Tail(letters), consumer).run())
+        looking = asyncio.create_task(PassedOver(Tail(dead_letters), consumer).run())
         await asyncio.sleep(30)
         looking.cancel()
         assert consumer.went_on == went_on

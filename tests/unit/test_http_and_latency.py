@@ -38,7 +38,7 @@ class Wire(asyncio.Transport):
 
 
 def test_an_answer_may_come_in_any_pieces() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         whole = HEAD + b'{"id": "ab"}'
         for cut in (5, len(HEAD) - 2, len(HEAD), len(whole) - 1):
             connection = _Connection()
@@ -50,22 +50,22 @@ def test_an_answer_may_come_in_any_pieces() -> None:
             connection.data_received(whole[cut:])
             assert await call == Answer(201, b'{"id": "ab"}')
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 def test_a_connection_that_the_server_has_closed_meanwhile_is_not_waited_for() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         connection = _Connection()
         connection.connection_made(wire := Wire())
         wire.closed = True
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(connection.call(b"GET"), 1)
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 def test_a_call_that_finds_no_free_connection_waits_in_its_turn() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         connection = _Connection()
         connection.connection_made(wire := Wire())
         calls = Client("http://127.0.0.1:1", [connection])
@@ -76,7 +76,7 @@ def test_a_call_that_finds_no_free_connection_waits_in_its_turn() -> None:
             connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
         assert [(await call).body for call in asked] == [b"0", b"1", b"2"]
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 class Bff:
@@ -91,7 +91,7 @@ class Bff:
 
 
 def test_the_time_of_one_that_is_followed_runs_from_when_it_was_due_and_its_lateness_is_known() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         now = time.perf_counter()
         bff = cast(Client, Bff({"a": now + 0.05, "b": now + 0.1}))
         async with watching(bff, 0.002) as watch:
@@ -104,27 +104,27 @@ def test_the_time_of_one_that_is_followed_runs_from_when_it_was_due_and_its_late
         assert all(0 < late < 0.1 for late in watch.seen.late)  # since the last GET, not since it was due
         assert watch.seen.gets < 80
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 def test_one_that_never_becomes_final_is_counted() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         async with watching(cast(Client, Bff({"a": float("inf")})), 0.002) as watch:
             watch.follow("a", due=time.perf_counter())
             assert await watch.all_final(0.02) == 1
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 METRICS = """\
 # TYPE payments_step_seconds histogram
-payments_step_seconds_bucket{step="tell",le="+Inf"} 7
-payments_step_seconds_sum{step="tell"} %s
-payments_step_seconds_count{step="tell"} %s
-# TYPE payments_round_records histogram
-payments_round_records_bucket{topic="transaction_created",le="+Inf"} 7
-payments_round_records_sum{topic="transaction_created"} %s
-payments_round_records_count{topic="transaction_created"} %s
+payments_step_seconds_bucket{step="publish",le="+Inf"} 7
+payments_step_seconds_sum{step="publish"} %s
+payments_step_seconds_count{step="publish"} %s
+# TYPE payments_batch_records histogram
+payments_batch_records_bucket{topic="transaction_created",le="+Inf"} 7
+payments_batch_records_sum{topic="transaction_created"} %s
+payments_batch_records_count{topic="transaction_created"} %s
 """
 
 
@@ -138,7 +138,7 @@ def test_what_the_stack_did_is_of_the_time_between_two_looks() -> None:
     before, after = looked(100, 0.5, 4, 200, 900, 300), looked(110, 0.5, 5, 250, 1000, 350)
     did = meanwhile.between(before, after)
     assert (did.rounds, did.records, did.busy) == (5, 2, 0.5)
-    assert did.steps == {"decide": 0, "tell": 20, "store": 0, "remember": 0}
+    assert did.steps == {"decide": 0, "publish": 20, "store": 0, "remember": 0}
 
 
 def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
@@ -149,13 +149,15 @@ def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
     ("written", "buried", "said"),
     [(1000, 0, 0), (1017, 0, 0), (1018, 0, 1), (999, 0, 1), (1000, 1, 1)],
 )
-def test_each_201_has_its_record_and_few_may_have_one_without(written: int, buried: int, said: int) -> None:
+def test_each_201_has_its_record_and_few_may_have_one_without(
+    written: int, dead_lettered: int, said: int
+) -> None:
     shots = {
         ("POST", BFF, 1): [shot()],
         ("POST", FASTAPI, 16): [shot()],
         ("POST", BARE, 64): [shot(acknowledged=9999)],
     }
-    assert len(http_load.lost(shots, written, buried)) == said
+    assert len(http_load.lost(shots, written, dead_lettered)) == said
 
 
 def test_ratios_are_of_runs_of_the_same_round_and_a_wrong_answer_is_a_fault() -> None:

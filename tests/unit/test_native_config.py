@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from infra.native import config, folders
+from infra.native import config, paths
 
 
 @pytest.fixture
@@ -48,16 +48,16 @@ def test_a_folder_with_a_percent_sign_and_blanks_is_one_word(read: ServerOptions
 
 
 def test_the_sockets_path_is_short_however_deep_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "ROOT", Path("/" + "deep/" * 100))
+    monkeypatch.setattr(paths, "ROOT", Path("/" + "deep/" * 100))
     assert len(str(config.socket())) < 90
 
 
 def test_a_socket_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
-    folders.make_private(tmp_path / "ours")
+    paths.make_private(tmp_path / "ours")
     assert os.stat(tmp_path / "ours").st_mode & 0o777 == 0o700
     (tmp_path / "open").mkdir(mode=0o755)
     with pytest.raises(SystemExit, match="not a private folder"):
-        folders.make_private(tmp_path / "open")
+        paths.make_private(tmp_path / "open")
     (tmp_path / "link").symlink_to(tmp_path / "ours")
     with pytest.raises(SystemExit, match="not a private folder"):
-        folders.make_private(tmp_path / "link")
+        paths.make_private(tmp_path / "link")

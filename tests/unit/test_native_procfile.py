@@ -29,7 +29,7 @@ def test_our_procfile_has_the_twelve_parts() -> None:
 
 
 def test_form_one_has_one_worker_in_place_of_two() -> None:
-    names = procfile.names("one")
+    names = procfile.names("combined")
     assert set(procfile.names()) ^ set(names) == {"bff", "transactions", "main"}
     assert procfile.command("main") == "faust -A app.main worker --loglevel info"
 
@@ -55,7 +55,7 @@ def test_servers_start_before_those_who_need_them_and_the_generator_last() -> No
     ("name", "said"), [("", "say NAME="), ("casandra-2", "no part is called casandra-2")]
 )
 def test_a_missing_or_unknown_name_is_answered_with_the_names_in_one_line(name: str, said: str) -> None:
-    with pytest.raises(SystemExit, match=said) as told:
+    with pytest.raises(SystemExit, match=said) as refused:
         procfile.check(name, procfile.names())
-    assert str(told.value).endswith(" ".join(procfile.names()))
-    assert "\n" not in str(told.value)
+    assert str(refused.value).endswith(" ".join(procfile.names()))
+    assert "\n" not in str(refused.value)

@@ -60,8 +60,8 @@ def test_every_way_to_skip_or_to_expect_a_failure_fails_and_is_named(tmp_path: P
     run = outcome_of(tmp_path, test_ways=WAYS, test_file_skips=FILE_SKIPS, test_file_imports=FILE_IMPORTS)
     assert run.returncode == 1
     names = [*re.findall(r"def (test_\w+)", WAYS), "test_file_skips.py", "test_file_imports.py"]
-    told = set(re.findall(r"(test_\w+(?:\.py)?)(?:\[\w+\])? was skipped", run.stdout))
-    assert told == set(names) - {"test_good"}
+    said = set(re.findall(r"(test_\w+(?:\.py)?)(?:\[\w+\])? was skipped", run.stdout))
+    assert said == set(names) - {"test_good"}
     assert not re.search("skipped|xfailed|xpassed", run.stdout.splitlines()[-1])
 
 

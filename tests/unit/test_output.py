@@ -8,7 +8,7 @@ import signal
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from app.commands.shared.console import Output, ends_in_a_sentence, reason
+from app.commands.shared.console import Output, friendly_errors, reason
 from app.errors import LogUnavailable, StoreUnavailable
 
 
@@ -31,7 +31,7 @@ def test_on_a_stack_that_is_down_a_command_says_so_in_its_own_words() -> None:
     driver = KafkaConnectionError(
         "Unable to bootstrap from [('127.0.0.1', 9092, <AddressFamily.AF_INET: 2>)]"
     )
-    with pytest.raises(SystemExit) as ended, ends_in_a_sentence("lag"):
+    with pytest.raises(SystemExit) as ended, friendly_errors("lag"):
         raise driver
     assert "no broker answers at 127.0.0.1:9092; if nothing is up: make up" in str(ended.value.code)
     assert "AddressFamily" not in str(ended.value.code)

@@ -90,9 +90,9 @@ def test_of_two_thousand_spoiled_cursors_each_is_refused_or_a_key() -> None:
     good = cursor_of(KEYS[0]) or ""
     refused = 0
     for _ in range(2_000):
-        where, letter = rng.randrange(len(good)), rng.choice("AQgw59-_=/+% \n\u00e9")
+        where, character = rng.randrange(len(good)), rng.choice("AQgw59-_=/+% \n\u00e9")
         try:
-            key = key_of(good[:where] + letter + good[where + 1 :])
+            key = key_of(good[:where] + character + good[where + 1 :])
         except InvalidRequest:
             refused += 1
         else:

@@ -1,4 +1,4 @@
-"""Errors over HTTP: problem+json with the old `error` key; a fault of ours is logged once and not shown."""
+"""Errors over HTTP: problem+json with the old `error` key; a bug is logged once and not shown."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def answer(raised: BaseException | None = None) -> web.StreamResponse:
     return asyncio.run(call())
 
 
-def told(response: web.StreamResponse) -> dict[str, Any]:
+def said(response: web.StreamResponse) -> dict[str, Any]:
     assert isinstance(response, web.Response)
     assert response.content_type == "application/problem+json"
     assert isinstance(response.body, bytes)
@@ -42,7 +42,7 @@ def test_a_problem_has_the_standards_keys_and_the_old_one() -> None:
     errors = [{"field": "latitude", "reason": "is missing"}]
     response = problem(400, "Invalid request payload", "latitude: is missing", errors, {"Retry-After": "1"})
     assert response.headers["Retry-After"] == "1"
-    assert told(response) == {
+    assert said(response) == {
         "type": "about:blank",
         "title": "Invalid request payload",
         "status": 400,
@@ -75,7 +75,7 @@ def test_an_answer_passes_as_it_is() -> None:
 def test_what_no_view_answered_is_a_problem_too(raised: web.HTTPException, status: int, says: str) -> None:
     response = answer(raised)
     assert response.status == status
-    assert told(response)["detail"] == says
+    assert said(response)["detail"] == says
 
 
 def test_a_wrong_method_is_told_which_are_right() -> None:
@@ -92,7 +92,7 @@ def test_a_fault_of_ours_is_logged_once_with_its_trace_and_not_shown(
 ) -> None:
     response = answer(RuntimeError("row of a customer"))
     assert response.status == 500
-    assert "customer" not in json.dumps(told(response))
+    assert "customer" not in json.dumps(said(response))
     (record,) = [r for r in caplog.records if r.levelno >= logging.ERROR]
     assert record.exc_info
     assert "secret" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""A profile's stacks find their stage, and become a flame graph that tells nothing of the machine."""
+"""A profile's stacks find their stage, and become a flame graph that publishes nothing of the machine."""
 
 import re
 from xml.dom import minidom
@@ -9,7 +9,7 @@ from benchmarks.cpu import Threads
 from benchmarks.flame import flame
 from benchmarks.profiler import parse
 from benchmarks.stages import OF_A_POST, STAGES, microseconds, shares
-from infra.native.folders import CODE
+from infra.native.paths import CODE
 
 LOOP = (
     "run_forever (asyncio/base_events.py)",
@@ -47,13 +47,13 @@ STEP = (*LOOP, "_step (app/processing/batch_processor.py)")
         (
             (
                 *STEP,
-                "tell (app/processing/pipeline.py)",
-                "tell (app/messaging/fenced_producer.py)",
+                "publish (app/processing/pipeline.py)",
+                "publish (app/messaging/fenced_producer.py)",
                 "encode (app/messaging/codec.py)",
             ),
-            "tell",
+            "publish",
         ),
-        ((*LOOP, "_sender_routine (aiokafka/producer/sender.py)"), "tell"),
+        ((*LOOP, "_sender_routine (aiokafka/producer/sender.py)"), "publish"),
         ((*STEP, "store (app/processing/pipeline.py)", "bucket_of (app/models/transaction.py)"), "store"),
         (("_bootstrap (threading.py)", "_run_loop (cassandra/io/libevreactor.py)"), "store"),
         ((*LOOP, "_fetch_requests_routine (aiokafka/consumer/fetcher.py)"), "framework"),
@@ -102,7 +102,7 @@ def test_the_stages_share_what_each_kind_of_thread_has_used() -> None:
     libev = ("Thread._bootstrap (threading.py)", "LibevLoop._run_loop (cassandra/io/libevreactor.py)")
     stacks = {LOOP: 1, (*STEP, "Pipeline.store (app/processing/pipeline.py)"): 3, libev: 9}
     found = microseconds(stacks, Threads(main=40, others=7, native=2))
-    assert found == {"decode": 0, "assess": 2, "tell": 0, "store": 37, "framework": 10}
+    assert found == {"decode": 0, "assess": 2, "publish": 0, "store": 37, "framework": 10}
 
 
 def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
@@ -124,5 +124,8 @@ def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time()
 
 
 def test_the_same_profile_gives_the_same_picture_in_whatever_order_it_was_seen() -> None:
-    one, other = (*STEP, "store (app/processing/pipeline.py)"), (*STEP, "tell (app/processing/pipeline.py)")
+    one, other = (
+        (*STEP, "store (app/processing/pipeline.py)"),
+        (*STEP, "publish (app/processing/pipeline.py)"),
+    )
     assert flame({one: 2, other: 1}, STAGES) == flame({other: 1, one: 2}, STAGES)

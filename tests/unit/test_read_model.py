@@ -13,7 +13,7 @@ import pytest
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded, StoreUnavailable
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, uuid7
-from app.read_model.pending_writer import AT_MOST, PendingNotes
+from app.read_model.pending_writer import AT_MOST, PendingWriter
 from app.read_model.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.stores.recent_transactions import Entry, Page, entries_of
 from tests.unit import virtual_time
@@ -102,10 +102,10 @@ class World:
 
     def __init__(self) -> None:
         self.recent, self.table = Recent(), Table()
-        self.length: int | None = 0
-        self.pending = PendingNotes(self.recent)  # type: ignore[arg-type]
-        self.told: list[TransactionStatus] = []
-        self.waiting: list[Transaction] = []
+        self.log_length: int | None = 0
+        self.pending = PendingWriter(self.recent)  # type: ignore[arg-type]
+        self.unstored: list[TransactionStatus] = []
+        self.undecided: list[Transaction] = []
         self.log_is_dead = False
         self.reads = ReadModel(
             self.recent,  # type: ignore[arg-type]
@@ -113,25 +113,25 @@ class World:
             10_000,
             self.pending,
             self.waits,
-            self.told_lately,
-            lambda: self.length,
+            self.unstored_statuses,
+            lambda: self.log_length,
         )
 
     async def waits(self) -> list[Transaction]:
         if self.log_is_dead:
             raise LogUnavailable("dead")
-        return self.waiting
+        return self.undecided
 
-    async def told_lately(self) -> list[TransactionStatus]:
+    async def unstored_statuses(self) -> list[TransactionStatus]:
         if self.log_is_dead:
             raise LogUnavailable("dead")
-        return self.told
+        return self.unstored
 
-    async def during(self, scene: Callable[[], Awaitable[None]]) -> None:
+    async def during(self, situation: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
             jobs = [tasks.create_task(job()) for job in (self.reads.keep_complete, self.pending.run)]
             await asyncio.sleep(1)
-            await scene()
+            await situation()
             for job in jobs:
                 job.cancel()
 
@@ -144,7 +144,7 @@ class World:
 def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.dead = True
         world.table.rows = [status()]
         await asyncio.sleep(5)
@@ -155,13 +155,13 @@ def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
             await asyncio.sleep(CHECK_EVERY / 10)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_redis_that_did_not_answer_is_not_waited_for_again() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.dead = True
         await world.entries()
         before = world.recent.asked
@@ -169,13 +169,13 @@ def test_a_redis_that_did_not_answer_is_not_waited_for_again() -> None:
             await world.entries()
         assert world.recent.asked == before
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_redis_that_missed_something_serves_while_cassandra_is_dead() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         await world.recent.remember(entries_of([status()]))
         world.recent.dead = world.table.dead = True
         await asyncio.sleep(5)
@@ -184,57 +184,57 @@ def test_a_redis_that_missed_something_serves_while_cassandra_is_dead() -> None:
         listing = await world.reads.newest(100, None)
         assert (len(listing.entries), listing.source, listing.may_lack) == (1, "redis", True)
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_redis_that_is_emptied_while_it_is_filled_gets_no_sign() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.table.rows, world.table.meanwhile = [status()], world.recent.empty
         world.recent.empty()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "cassandra")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_what_is_pending_is_pending_again_in_a_redis_that_comes_back_empty() -> None:
     world = World()
 
-    async def scene() -> None:
-        world.pending.note(transaction())
+    async def situation() -> None:
+        world.pending.add(transaction())
         await asyncio.sleep(1)
         assert await world.entries() == (1, "redis")
         world.recent.empty()
         await asyncio.sleep(2)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_note_that_redis_did_not_take_is_written_later() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.dead = True
-        world.pending.note(transaction())
+        world.pending.add(transaction())
         await asyncio.sleep(0.1)
         world.recent.dead = False
         await asyncio.sleep(2)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_list_that_lacks_what_could_not_be_noted_yet_says_so() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         await asyncio.sleep(0.05)  # between two looks
         assert not (await world.reads.newest(100, None)).may_lack
         world.recent.dead = True
-        world.pending.note(transaction())
+        world.pending.add(transaction())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         world.recent.dead = False  # a moment only: no look of the read model has noticed
@@ -244,70 +244,70 @@ def test_a_list_that_lacks_what_could_not_be_noted_yet_says_so() -> None:
         listing = await world.reads.newest(100, None)
         assert (len(listing.entries), listing.may_lack) == (1, False)
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_what_was_told_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() -> None:
     world = World()
 
-    async def scene() -> None:
-        world.told = [status()]
+    async def situation() -> None:
+        world.unstored = [status()]
         world.recent.empty()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_note_that_was_lost_is_found_in_the_log() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.dead = True
         for number in range(AT_MOST + 1):
-            world.pending.note(transaction(transaction_id=f"id {number}"))
-        world.waiting = [transaction(transaction_id="id 0")]
+            world.pending.add(transaction(transaction_id=f"id {number}"))
+        world.undecided = [transaction(transaction_id="id 0")]
         await asyncio.sleep(5)
         world.recent.dead = False
         await asyncio.sleep(5)
         assert not (await world.reads.newest(100, None)).may_lack
         assert await world.entries() == (AT_MOST + 1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_what_a_bff_that_ended_had_in_its_hands_is_found_in_the_log_at_the_next_start() -> None:
     world = World()
     world.recent.sign = "1"  # by another bff
-    world.waiting, world.log_is_dead = [transaction()], True
+    world.undecided, world.log_is_dead = [transaction()], True
 
-    async def scene() -> None:
+    async def situation() -> None:
         assert (await world.reads.newest(100, None)).may_lack
         world.log_is_dead = False
         await asyncio.sleep(2)
         assert not (await world.reads.newest(100, None)).may_lack
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_list_by_the_word_of_one_replica_says_that_settled_ones_may_be_missing() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.dead, world.table.rows = True, [status()]
         await asyncio.sleep(1)
         assert not (await world.reads.newest(100, None)).one_replica
         world.table.has_a_quorum = False
         assert (await world.reads.newest(100, None)).one_replica
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_exist() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.empty()
         world.recent.replayed = True
         await asyncio.sleep(2)
@@ -320,13 +320,13 @@ def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_
         assert await world.entries() == (1, "redis")
         assert await world.reads.find("no such id") is None
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.table.rows, world.log_is_dead = [status()], True
         world.recent.empty()
         await asyncio.sleep(5)
@@ -335,33 +335,33 @@ def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign(
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 @pytest.mark.parametrize(
-    ("rows", "length", "believed"),
+    ("rows", "log_length", "believed"),
     [(0, 0, True), (0, 1, False), (0, None, False), (1, 8, True), (1, 9, False), (1, None, True)],
 )
 def test_a_table_with_far_fewer_rows_than_the_log_has_statuses_is_not_believed(
-    rows: int, length: int | None, believed: bool
+    rows: int, log_length: int | None, believed: bool
 ) -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.recent.empty()
-        world.table.rows, world.length = [status()] * rows, length
+        world.table.rows, world.log_length = [status()] * rows, log_length
         await asyncio.sleep(2)
         listing = await world.reads.newest(100, None)
         assert listing.being_rebuilt is not believed
         assert listing.source == ("redis" if believed else "cassandra")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_what_one_replica_alone_knows_is_shown_but_fills_no_redis() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         world.table.rows, world.table.has_a_quorum = [status()], False
         world.recent.empty()
         await asyncio.sleep(5)
@@ -370,13 +370,13 @@ def test_what_one_replica_alone_knows_is_shown_but_fills_no_redis() -> None:
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def test_a_queue_for_redis_that_is_too_long_is_no_dead_redis_and_asks_no_other_store() -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         await world.recent.remember(entries_of([status()]))
         filled, world.recent.filling = world.recent.filling, None
         assert filled
@@ -390,23 +390,23 @@ def test_a_queue_for_redis_that_is_too_long_is_no_dead_redis_and_asks_no_other_s
         await asyncio.sleep(5)
         assert world.recent.filling is None, "nothing was filled again"
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 @pytest.mark.parametrize("redis", ["up", "down"])
 def test_what_a_post_was_answered_with_is_pending_at_once_at_the_bff_that_took_it(redis: str) -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         await asyncio.sleep(2 * NOTED_WITHIN)
         world.recent.dead = redis == "down"
         await asyncio.sleep(2)
         id_ = uuid7(time.time())
-        world.pending.note(transaction(transaction_id=id_))
+        world.pending.add(transaction(transaction_id=id_))
         found = json.loads(await world.reads.find(id_) or "null")
         assert (found["transaction_id"], found["status"]) == (id_, "pending")
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 def outage(world: World, of: str) -> None:
@@ -434,7 +434,7 @@ def test_an_id_that_may_have_been_answered_with_201_by_another_bff_is_no_404(
 ) -> None:
     world = World()
 
-    async def scene() -> None:
+    async def situation() -> None:
         await asyncio.sleep(2 * NOTED_WITHIN)
         outage(world, redis)
         await asyncio.sleep(2)
@@ -446,7 +446,7 @@ def test_an_id_that_may_have_been_answered_with_201_by_another_bff_is_no_404(
             assert await world.reads.find(id_) is None
         assert await world.reads.find("16f051bb-14e0-4fda-95e5-507d01ea37dc") is None
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
 
 
 @pytest.mark.parametrize(("policy", "lines"), [("allkeys-lru", 1), ("noeviction", 0), (None, 0)])
@@ -456,8 +456,8 @@ def test_an_eviction_policy_that_breaks_the_list_is_named_once(
     world = World()
     world.recent.policy = policy
 
-    async def scene() -> None:
+    async def situation() -> None:
         await asyncio.sleep(10)
 
-    virtual_time.run(world.during(scene))
+    virtual_time.run(world.during(situation))
     assert sum("maxmemory-policy" in message for message in caplog.messages) == lines

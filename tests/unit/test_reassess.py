@@ -1,10 +1,10 @@
-"""Who is assessed again, and what is then told and stored."""
+"""Who is assessed again, and what is then published and stored."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.commands.reassess import BATCH, Batches, Found, Slice, TooMany, again
+from app.commands.reassess import BATCH, Batches, ReassessmentBacklog, Slice, TooMany, again
 from app.commands.replay.batches import newest
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, decided
@@ -21,14 +21,14 @@ def second_of(first: TransactionStatus) -> TransactionStatus:
     return again([first], [GOOD], NOW * 1000 + 1)[0]
 
 
-def noted(*statuses: TransactionStatus, part: Slice = Slice(), most: int = 1000) -> Found:  # noqa: B008
-    found = Found(part, most)
+def noted(*statuses: TransactionStatus, part: Slice = Slice(), most: int = 1000) -> ReassessmentBacklog:  # noqa: B008
+    found = ReassessmentBacklog(part, most)
     for one in statuses:
         found.note(one)
     return found
 
 
-def taken(found: Found, *statuses: TransactionStatus) -> list[TransactionStatus]:
+def taken(found: ReassessmentBacklog, *statuses: TransactionStatus) -> list[TransactionStatus]:
     """Those of the log that are assessed again."""
     return [one for one in statuses if found.takes(one)]
 

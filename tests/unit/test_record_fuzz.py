@@ -12,14 +12,14 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.messaging import topics
 from app.messaging.codec import Codec
-from app.messaging.dead_letters import MOST, letter_of
+from app.messaging.dead_letters import MOST, dead_letter_of
 from app.models.status import TransactionStatus
-from app.observability.transaction_logger import Narrator
-from app.processing.batch_processor import Batch, Round
+from app.observability.transaction_logger import TransactionLogger
+from app.processing.batch_processor import Batch, MicroBatch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.pipeline import DeadLetter, Pipeline
 from tests.unit.samples import transaction
-from tests.unit.test_pipeline import FakeDoors
+from tests.unit.test_pipeline import FakePorts
 from tests.unit.virtual_time import run
 
 COUNT, AT_ONCE, SEED = 20_000, 400, 18
@@ -68,7 +68,7 @@ def schema_like(rng: random.Random) -> Any:
     return rng.choice([{**SCHEMA, "fields": fields}] * 8 + [changed, [SCHEMA, "null"]])
 
 
-class World(FakeDoors):
+class World(FakePorts):
     """The real codecs; what is buried and told is put into aiokafka's batches."""
 
     def __init__(self, schemas: dict[int, Any]) -> None:
@@ -83,17 +83,17 @@ class World(FakeDoors):
     async def decode(self, values: Sequence[Any]) -> list[Any]:
         return await self.created.decode(values)
 
-    async def tell(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
+    async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
         for status in statuses:
             self.status.encode(status)
-        return await super().tell(partition, statuses)
+        return await super().publish(partition, statuses)
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        for letter in letters:
+    async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
+        for dead_letter in dead_letters:
             builder = DefaultRecordBatchBuilder(2, 0, 0, 0, 0, 0, 900_000)
-            builder.append(0, 0, *letter_of(letter.record, letter.reason))
+            builder.append(0, 0, *dead_letter_of(dead_letter.record, dead_letter.reason))
             assert builder.size() < MOST
-        await super().bury(letters)
+        await super().dead_letter(dead_letters)
 
 
 def value_like(rng: random.Random, good: bytes) -> bytes | None:
@@ -143,12 +143,12 @@ def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_o
     None
 ):
     rng = random.Random(SEED)
-    doors = World({number: schema_like(rng) for number in range(2, 300)})
+    ports = World({number: schema_like(rng) for number in range(2, 300)})
     limit = DeadLetterLimit(COUNT, 1.0)
-    one = Pipeline(doors, Narrator(each=False), when_down="reject", patience=5, limit=limit)
+    one = Pipeline(ports, TransactionLogger(each=False), when_down="reject", outage_timeout=5, limit=limit)
 
     def good(offset: int) -> bytes:
-        return doors.created.encode(transaction(transaction_id=f"{offset:036d}"))
+        return ports.created.encode(transaction(transaction_id=f"{offset:036d}"))
 
     async def main() -> None:
         for start in range(0, COUNT, AT_ONCE):
@@ -158,16 +158,16 @@ def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_o
             ]
             behind = f"good behind {start}"
             end = start + AT_ONCE
-            records.append(record_of(end - 1, doors.created.encode(transaction(transaction_id=behind))))
-            round_ = Round([Batch(topics.CREATED, 0, records, end, 1)], 1)
-            await one.decide(round_)
-            await one.tell(round_)
-            await one.store(round_)
-            assert doors.stored[-1]["transaction_id"] == behind
+            records.append(record_of(end - 1, ports.created.encode(transaction(transaction_id=behind))))
+            micro_batch = MicroBatch([Batch(topics.CREATED, 0, records, end, 1)], 1)
+            await one.decide(micro_batch)
+            await one.publish(micro_batch)
+            await one.store(micro_batch)
+            assert ports.stored[-1]["transaction_id"] == behind
 
     run(main())
-    assert len(doors.stored) > COUNT / 20
-    assert len(doors.buried) > COUNT / 2
-    assert len({letter.reason for letter in doors.buried}) > 50
-    twins = COUNT - len(doors.stored) - len(doors.buried)
-    assert 0 <= twins < COUNT / 10
+    assert len(ports.stored) > COUNT / 20
+    assert len(ports.dead_lettered) > COUNT / 2
+    assert len({dead_letter.reason for dead_letter in ports.dead_lettered}) > 50
+    duplicates = COUNT - len(ports.stored) - len(ports.dead_lettered)
+    assert 0 <= duplicates < COUNT / 10

@@ -51,10 +51,10 @@ def test_who_waits_for_a_turn_too_long_is_told_so_and_redis_is_not_asked() -> No
 def test_the_queue_of_a_dead_redis_does_not_wait_for_it_one_after_another() -> None:
     redis = Slow(0.25, dead=True)
 
-    async def scene() -> float:
+    async def situation() -> float:
         answers = await pinged(redis, 800)
         assert {type(answer) for answer in answers} == {StoreUnavailable}
         return virtual_time.now()
 
-    assert virtual_time.run(scene()) < 0.5
+    assert virtual_time.run(situation()) < 0.5
     assert redis.calls == CONNECTIONS

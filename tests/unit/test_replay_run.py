@@ -10,33 +10,33 @@ from typing import Any
 import pytest
 
 from app.commands.replay import run
-from app.commands.replay.batches import Chunk
-from app.commands.replay.checkpoint import Found
+from app.commands.replay.batches import ReplayBatch
+from app.commands.replay.checkpoint import Checkpoint
 from app.commands.replay.run import Plan
 from app.commands.shared.console import Named
-from app.commands.shared.read_range import WHOLE, Span
-from app.commands.shared.topic_reader import BeginningGone
+from app.commands.shared.read_range import WHOLE, ReadRange
+from app.commands.shared.topic_reader import OffsetOutOfRange
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus
 from app.settings import Settings
 from tests.unit.samples import status
 
-LEFT = Found({0: 4, 1: 7}, "replay:token")
+LEFT = Checkpoint({0: 4, 1: 7}, "replay:token")
 
 
-class Bookmark:
-    def __init__(self, left: Found = LEFT):
+class CheckpointStore:
+    def __init__(self, left: Checkpoint = LEFT):
         self.left = left
         self.moves: list[dict[int, int]] = []
 
-    async def found(self) -> Found:
+    async def found(self) -> Checkpoint:
         return self.left
 
-    async def move(self, offsets: dict[int, int], note: str) -> None:
+    async def move(self, offsets: dict[int, int], metadata: str) -> None:
         self.moves.append(dict(offsets))
 
 
-class Target:
+class Sink:
     """A store that takes `most` writes."""
 
     def __init__(self, most: int = 1000):
@@ -58,8 +58,8 @@ class Redis:
     def __init__(self, filled_by: str):
         self.filled_by = filled_by
 
-    async def go_on(self, note: str) -> bool:
-        return bool(note) and note == self.filled_by
+    async def go_on(self, metadata: str) -> bool:
+        return bool(metadata) and metadata == self.filled_by
 
     async def begin(self, *, with_the_table: bool) -> str:
         return "replay:both:new" if with_the_table else "replay:new"
@@ -69,52 +69,52 @@ class Log:
     total = 3
 
 
-def written(monkeypatch: pytest.MonkeyPatch, target: Target) -> tuple[list[str], list[dict[int, int]]]:
+def written(monkeypatch: pytest.MonkeyPatch, sink: Sink) -> tuple[list[str], list[dict[int, int]]]:
     """Three chunks into the store; what it has, and where the bookmark was moved."""
 
-    async def chunks(*_: Any) -> AsyncIterator[Chunk]:
+    async def chunks(*_: Any) -> AsyncIterator[ReplayBatch]:
         for number in range(3):
             one: Any = {**status(), "transaction_id": str(number)}
-            yield Chunk([one], 1, [], {0: number + 1}, number + 1)
+            yield ReplayBatch([one], 1, [], {0: number + 1}, number + 1)
 
     async def once(call: Any, _: int) -> None:
         await call()
 
     monkeypatch.setattr(run, "chunks", chunks)
-    monkeypatch.setattr(run, "tried", once)
-    monkeypatch.setattr(run, "BOOKMARK_EVERY", 0)
-    bookmark, reader = Bookmark(), Log()
+    monkeypatch.setattr(run, "with_retries", once)
+    monkeypatch.setattr(run, "CHECKPOINT_EVERY", 0)
+    checkpoints, reader = CheckpointStore(), Log()
     plan = Plan("redis", WHOLE, None, resume=False)
 
     async def write() -> None:
         try:
-            await run._write(Settings(), plan, reader, [target], bookmark, "")  # type: ignore[arg-type]
+            await run._write(Settings(), plan, reader, [sink], checkpoints, "")  # type: ignore[arg-type]
         except StoreUnavailable:
-            assert len(target.written) == target.most
+            assert len(sink.written) == sink.most
 
     asyncio.run(write())
-    return target.written, bookmark.moves
+    return sink.written, checkpoints.moves
 
 
 def test_all_chunks_are_written_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert written(monkeypatch, Target()) == (["0", "1", "2"], [{0: 1}, {0: 2}])
+    assert written(monkeypatch, Sink()) == (["0", "1", "2"], [{0: 1}, {0: 2}])
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_the_bookmark_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    those, moves = written(monkeypatch, Target(most))
+    those, moves = written(monkeypatch, Sink(most))
     assert all(offset <= len(those) for move in moves for offset in move.values())
 
 
 def test_when_reading_fails_no_write_is_left_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
-    async def chunks(*_: Any) -> AsyncIterator[Chunk]:
-        yield Chunk([status()], 1, [], {0: 1}, 1)
+    async def chunks(*_: Any) -> AsyncIterator[ReplayBatch]:
+        yield ReplayBatch([status()], 1, [], {0: 1}, 1)
         await began.wait()
-        raise BeginningGone("it is gone")
+        raise OffsetOutOfRange("it is gone")
 
-    class Slow(Target):
+    class Slow(Sink):
         async def write(self, _: Sequence[TransactionStatus]) -> None:
             began.set()
             try:
@@ -125,8 +125,8 @@ def test_when_reading_fails_no_write_is_left_under_way(monkeypatch: pytest.Monke
     monkeypatch.setattr(run, "chunks", chunks)
 
     async def write() -> None:
-        with pytest.raises(BeginningGone):
-            await run._write(Settings(), plan(), Log(), [Slow()], Bookmark(), "")  # type: ignore[arg-type]
+        with pytest.raises(OffsetOutOfRange):
+            await run._write(Settings(), plan(), Log(), [Slow()], CheckpointStore(), "")  # type: ignore[arg-type]
         assert ended.is_set()
 
     asyncio.run(write())
@@ -162,24 +162,24 @@ def test_it_ends_well_only_when_everything_is_in_its_store(
 ) -> None:
     found = run.wrong(cassandra, named(left_out), nothing=nothing)
     if said is None:
-        run._tell_end("records 3", found)
+        run._report_end("records 3", found)
         return
     with pytest.raises(SystemExit) as ended:
-        run._tell_end("records 3", found)
+        run._report_end("records 3", found)
     assert said in str(ended.value.code)
 
 
-def began(plan: Plan, left: Found, redis: Redis | None) -> tuple[Found, str]:
-    async def begin() -> tuple[Found, str]:
-        rebuilds: Any = redis if plan.span.is_whole else None
-        found = await run._left(plan, Bookmark(left), rebuilds)  # type: ignore[arg-type]
-        return found, await run._note(plan, found, rebuilds)
+def began(plan: Plan, left: Checkpoint, redis: Redis | None) -> tuple[Checkpoint, str]:
+    async def begin() -> tuple[Checkpoint, str]:
+        rebuilds: Any = redis if plan.read_range.is_whole else None
+        found = await run._left(plan, CheckpointStore(left), rebuilds)  # type: ignore[arg-type]
+        return found, await run._metadata(plan, found, rebuilds)
 
     return asyncio.run(begin())
 
 
-def plan(into: str = "redis", span: Span = WHOLE, *, resume: bool = True) -> Plan:
-    return Plan(into, span, None, resume)
+def plan(into: str = "redis", read_range: ReadRange = WHOLE, *, resume: bool = True) -> Plan:
+    return Plan(into, read_range, None, resume)
 
 
 def test_a_killed_one_is_gone_on_with_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,17 +188,17 @@ def test_a_killed_one_is_gone_on_with_where_it_was(capsys: pytest.CaptureFixture
 
 
 def test_into_a_redis_that_was_emptied_since_it_begins_anew() -> None:
-    assert began(plan(), LEFT, Redis("")) == (Found(), "replay:new")
+    assert began(plan(), LEFT, Redis("")) == (Checkpoint(), "replay:new")
 
 
 def test_a_span_and_cassandra_alone_take_no_sign_away() -> None:
-    assert began(plan(span=Span(since=1)), LEFT, Redis("other")) == (LEFT, LEFT.note)
-    assert began(plan("cassandra"), LEFT, None) == (LEFT, LEFT.note)
-    assert began(plan("cassandra", resume=False), LEFT, None) == (Found(), "")
+    assert began(plan(read_range=ReadRange(since=1)), LEFT, Redis("other")) == (LEFT, LEFT.metadata)
+    assert began(plan("cassandra"), LEFT, None) == (LEFT, LEFT.metadata)
+    assert began(plan("cassandra", resume=False), LEFT, None) == (Checkpoint(), "")
 
 
 def test_without_resume_it_begins_anew_and_says_what_was_left(capsys: pytest.CaptureFixture[str]) -> None:
-    assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Found(), "replay:both:new")
+    assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Checkpoint(), "replay:both:new")
     assert "killed at 0:4, 1:7; --resume would go on there" in capsys.readouterr().out
-    assert began(plan("both"), Found(), Redis("")) == (Found(), "replay:both:new")
+    assert began(plan("both"), Checkpoint(), Redis("")) == (Checkpoint(), "replay:both:new")
     assert "nothing to go on with" in capsys.readouterr().out

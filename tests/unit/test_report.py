@@ -162,12 +162,12 @@ try:
 finally:
     print("put back", flush=True)
 """
-    for told in (signal.SIGTERM, signal.SIGINT):
+    for published in (signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen(
             [sys.executable, "-c", program], stdout=PIPE, stderr=PIPE, text=True
         ) as process:
             assert process.stdout
             assert process.stdout.readline() == "at work\n"
-            process.send_signal(told)
+            process.send_signal(published)
             out, _ = process.communicate(timeout=30)
         assert out == "put back\n"

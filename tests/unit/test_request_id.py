@@ -66,7 +66,7 @@ def answers(*requests: bytes, handler: Handler | None = None) -> list[Answer]:
     async def fine(_: web.Request) -> web.Response:
         return web.Response(text="fine")
 
-    async def scene() -> list[Answer]:
+    async def situation() -> list[Answer]:
         app = web.Application(middlewares=[as_problems])
         app.router.add_get("/there", handler or fine)
         runner = Runner(app, 10, access_log=None)
@@ -91,7 +91,7 @@ def answers(*requests: bytes, handler: Handler | None = None) -> list[Answer]:
         await runner.cleanup()
         return found
 
-    return asyncio.run(scene())
+    return asyncio.run(situation())
 
 
 def get(path: str = "/there", *headers: str) -> bytes:

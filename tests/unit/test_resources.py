@@ -11,7 +11,7 @@ import pytest
 from app.resources import Resources
 from app.settings import Settings
 
-ORDER = ["recent", "antifraud", "cassandra", "teller", "log"]
+ORDER = ["recent", "antifraud", "cassandra", "fenced_producer", "producer"]
 
 
 class Part:

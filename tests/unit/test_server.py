@@ -33,7 +33,7 @@ async def unserved(_: Any) -> web.StreamResponse:
 
 
 def test_a_client_that_does_not_take_its_answer_is_cut_off() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         protocol, transport = Impatient(web.Server(unserved), loop=asyncio.get_running_loop()), Full()
         protocol.transport = transport
         protocol.pause_writing()
@@ -41,11 +41,11 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off() -> None:
             await protocol._drain_helper()
         assert transport.aborted
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 def test_one_that_takes_it_late_is_not() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         protocol, transport = Protocol(web.Server(unserved), loop=asyncio.get_running_loop()), Full()
         protocol.transport = transport
         protocol.pause_writing()
@@ -53,7 +53,7 @@ def test_one_that_takes_it_late_is_not() -> None:
         await protocol._drain_helper()
         assert not transport.aborted
 
-    asyncio.run(scene())
+    asyncio.run(situation())
 
 
 def test_a_connection_in_use_may_be_idle_for_longer_than_a_balancer_keeps_it() -> None:
@@ -87,18 +87,18 @@ async def connected(idle: float) -> tuple[Protocol, Scripted]:
 
 
 def test_a_connection_that_asks_nothing_is_ended_sooner_than_one_in_use() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         _, transport = await connected(idle=75)
         await asyncio.sleep(server.FIRST_REQUEST - 1)
         assert not transport.closed
         await asyncio.sleep(2)
         assert transport.closed
 
-    run(scene())
+    run(situation())
 
 
 def test_one_that_has_asked_is_kept_as_long_as_the_setting_says() -> None:
-    async def scene() -> None:
+    async def situation() -> None:
         protocol, transport = await connected(idle=75)
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(74)
@@ -106,4 +106,4 @@ def test_one_that_has_asked_is_kept_as_long_as_the_setting_says() -> None:
         await asyncio.sleep(2)
         assert transport.closed
 
-    run(scene())
+    run(situation())

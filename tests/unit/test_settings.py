@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app.errors import LogUnavailable
 from app.messaging import topics
-from app.settings import Settings, described, settings
+from app.settings import FORMER, PREFIX, Settings, described, settings
 from infra.native import ports
 from infra.native.wording import WrongWord
 
@@ -26,10 +26,11 @@ NUMBERS = sorted(
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine that runs the tests."""
     for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+        for variable in (PREFIX + name.upper(), name.upper(), FORMER.get(name, "-")):
+            monkeypatch.delenv(variable, raising=False)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+def said(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
     """What ends the process when these are set."""
     for name, value in values.items():
         monkeypatch.setenv(name.upper(), value)
@@ -44,7 +45,7 @@ def test_without_any_variable_everything_is_on_this_machine() -> None:
     assert (values.cassandra_hosts, values.cassandra_port) == ("127.0.0.1,127.0.0.2,127.0.0.3", 9042)
     assert (values.redis_url, values.listen_host) == ("redis://127.0.0.1:6379/0", "127.0.0.1")
     assert values.schema_registry_url == "http://127.0.0.1:8081/apis/ccompat/v7"
-    assert (values.topic_partitions, values.when_antifraud_is_down) == (4, "reject")
+    assert (values.topic_partitions, values.antifraud_unavailable_policy) == (4, "reject")
 
 
 def test_each_setting_is_read_from_the_variable_of_its_name_in_capitals(
@@ -52,10 +53,38 @@ def test_each_setting_is_read_from_the_variable_of_its_name_in_capitals(
 ) -> None:
     monkeypatch.setenv("KAFKA_BROKERS", "kafka:19092")
     monkeypatch.setenv("WEB_PORT", "5012")
-    monkeypatch.setenv("WHEN_ANTIFRAUD_IS_DOWN", "hold")
+    monkeypatch.setenv("ANTIFRAUD_UNAVAILABLE_POLICY", "hold")
     values = Settings()
     assert (values.kafka_brokers, values.web_port) == ("kafka:19092", 5012)
-    assert values.when_antifraud_is_down == "hold"
+    assert values.antifraud_unavailable_policy == "hold"
+
+
+def test_the_name_with_the_prefix_wins_over_the_bare_one_and_that_over_the_former_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TELL_TIMEOUT", "1")
+    assert Settings().status_publish_timeout == 1
+    monkeypatch.setenv("STATUS_PUBLISH_TIMEOUT", "2")
+    assert Settings().status_publish_timeout == 2
+    monkeypatch.setenv("PAYMENTS_STATUS_PUBLISH_TIMEOUT", "3")
+    assert Settings().status_publish_timeout == 3
+    assert Settings(status_publish_timeout=4).status_publish_timeout == 4
+
+
+@pytest.mark.parametrize("variable", ["PAYMENTS_LIVENESS_TIMEOUT", "LIVENESS_TIMEOUT", "STUCK_AFTER"])
+def test_a_wrong_value_is_refused_by_the_name_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    assert said(monkeypatch, **{variable: "soon"}).startswith(f"Wrong setting: {variable}: ")
+
+
+@pytest.mark.parametrize(("name", "former"), FORMER.items())
+def test_what_was_renamed_is_still_read(monkeypatch: pytest.MonkeyPatch, name: str, former: str) -> None:
+    before = getattr(Settings(), name)
+    monkeypatch.setenv(former, "hold" if before == "reject" else "1" if before != 1 else "2")
+    if name == "max_connections":
+        monkeypatch.setenv(former, "10")
+    assert getattr(Settings(), name) != before
 
 
 def test_each_setting_says_what_it_is_for() -> None:
@@ -67,20 +96,20 @@ def test_each_setting_says_what_it_is_for() -> None:
 def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    assert told(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
+    assert said(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("when_antifraud_is_down", "guess"), ("log_each_transaction", "perhaps")]
+    ("name", "value"), [("antifraud_unavailable_policy", "guess"), ("log_each_transaction", "perhaps")]
 )
 def test_a_word_that_is_none_of_the_choices_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    assert told(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
+    assert said(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
 
 
 def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, web_port="0", batch_size="none")
+    text = said(monkeypatch, web_port="0", batch_size="none")
     assert "WEB_PORT" in text
     assert "BATCH_SIZE" in text
 
@@ -103,7 +132,7 @@ def test_a_setting_does_not_change_while_the_process_runs() -> None:
 
 def test_the_start_tells_what_differs_from_the_defaults() -> None:
     assert described(Settings()) == "all at their defaults"
-    assert described(Settings(web_port=5012, batch_size=7)) == "WEB_PORT=5012, BATCH_SIZE=7"
+    assert described(Settings(web_port=5012, batch_size=7)) == "PAYMENTS_WEB_PORT=5012, PAYMENTS_BATCH_SIZE=7"
 
 
 @pytest.mark.parametrize(
@@ -136,10 +165,10 @@ SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:
 def test_a_url_that_is_none_is_refused_without_a_piece_of_its_password(
     name: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = told(monkeypatch, **{name: url})
-    assert name.upper() in said
-    assert "%2F" in said
-    assert "hunter2" not in said
+    text = said(monkeypatch, **{name: url})
+    assert name.upper() in text
+    assert "%2F" in text
+    assert "hunter2" not in text
 
 
 @pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from generator.client import Answer
-from infra.native.census import compare
-from infra.native.places import Verdict
-from infra.native.summary import Outcome, percentile, summary
+from reconciliation.readers import Verdict
+from reconciliation.reconcile import compare
+from reconciliation.summary import Outcome, percentile, summary
 
 STATUSES = {f"id-{n}": "accepted" if n % 4 else "rejected" for n in range(200)}
 
@@ -22,12 +22,12 @@ def outcome(lose: str = "", change: str = "") -> Outcome:
     stored = {id_: status for id_, status in STATUSES.items() if id_ != lose}
     if change:
         stored[change] = "pending"
-    told = {id_: [Verdict(1, status, 0.5, None, "m1")] for id_, status in STATUSES.items()}
-    census = compare(STATUSES, dict.fromkeys(STATUSES, 1), told, stored, STATUSES, STATUSES)
+    published = {id_: [Verdict(1, status, 0.5, None, "m1")] for id_, status in STATUSES.items()}
+    reconciliation = compare(STATUSES, dict.fromkeys(STATUSES, 1), published, stored, STATUSES, STATUSES)
     return Outcome(
         answers=[answer(id_) for id_ in STATUSES],
         seconds_to_final=[n / 1000 for n in range(1, 201)],
-        census=census,
+        reconciliation=reconciliation,
         start_seconds=31.24,
         processes=12,
     )
@@ -92,7 +92,7 @@ def test_places_that_differ_are_named() -> None:
     of = outcome(change="id-1")
     assert not of.good
     assert (
-        "! differs: id-1 told says accepted, stored says pending, listed says accepted, shown says accepted"
+        "! differs: id-1 published says accepted, stored says pending, listed says accepted, shown says accepted"
         in lines(of)
     )
 
@@ -100,7 +100,7 @@ def test_places_that_differ_are_named() -> None:
 def test_many_faults_do_not_fill_the_screen() -> None:
     of = outcome()
     nothing = compare(STATUSES, {}, {}, {}, {}, {})
-    page = summary(replace(of, census=nothing))
+    page = summary(replace(of, reconciliation=nothing))
     assert page.count("\n  ! missing") == 10
     assert "! and 990 more" in page
 

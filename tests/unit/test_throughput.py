@@ -10,7 +10,7 @@ from benchmarks.comparison import Measured
 from benchmarks.progress import Seen
 
 FED = {"transaction_id": "a", "value_in_cents": 5}
-TOLD = FED | {
+PUBLISHED = FED | {
     "revision": 1,
     "status": "accepted",
     "score": 0.9,
@@ -18,36 +18,36 @@ TOLD = FED | {
     "model_version": "m",
     "decided_at": 1,
 }
-ROW = TOLD | {"bucket": 7, "shard": 1}
+ROW = PUBLISHED | {"bucket": 7, "shard": 1}
 
 
 def test_what_is_told_once_as_asked_and_stored_as_told_is_right() -> None:
-    assert checking.wrong(FED, [TOLD], ROW, once=True) == []
+    assert checking.wrong(FED, [PUBLISHED], ROW, once=True) == []
 
 
 @pytest.mark.parametrize(
-    ("told", "row", "what"),
+    ("published", "row", "what"),
     [
         ([], ROW, "not told"),
-        ([TOLD], None, "not in Cassandra"),
-        ([TOLD, TOLD], ROW, "told more than once"),
-        ([TOLD | {"value_in_cents": 6}], ROW | {"value_in_cents": 6}, "told otherwise than asked"),
-        ([TOLD | {"score": None}], ROW | {"score": None}, "never assessed"),
-        ([TOLD], ROW | {"status": "rejected"}, "stored otherwise than told"),
-        ([TOLD], ROW | {"value_in_cents": 6}, "stored otherwise than told"),
+        ([PUBLISHED], None, "not in Cassandra"),
+        ([PUBLISHED, PUBLISHED], ROW, "published more than once"),
+        ([PUBLISHED | {"value_in_cents": 6}], ROW | {"value_in_cents": 6}, "published otherwise than asked"),
+        ([PUBLISHED | {"score": None}], ROW | {"score": None}, "never assessed"),
+        ([PUBLISHED], ROW | {"status": "rejected"}, "stored otherwise than told"),
+        ([PUBLISHED], ROW | {"value_in_cents": 6}, "stored otherwise than told"),
     ],
 )
 def test_what_is_missing_or_differs_is_wrong(
-    told: list[dict[str, Any]], row: dict[str, Any] | None, what: str
+    published: list[dict[str, Any]], row: dict[str, Any] | None, what: str
 ) -> None:
-    assert checking.wrong(FED, told, row, once=True) == [what]
+    assert checking.wrong(FED, published, row, once=True) == [what]
 
 
 def test_a_side_that_may_tell_again_may_not_say_something_else() -> None:
-    later = TOLD | {"decided_at": 2}
-    assert checking.wrong(FED, [TOLD, later], ROW, once=False) == []
-    other = TOLD | {"score": 0.1, "status": "rejected"}
-    assert checking.wrong(FED, [TOLD, other], ROW, once=False) == ["told with two verdicts"]
+    later = PUBLISHED | {"decided_at": 2}
+    assert checking.wrong(FED, [PUBLISHED, later], ROW, once=False) == []
+    other = PUBLISHED | {"score": 0.1, "status": "rejected"}
+    assert checking.wrong(FED, [PUBLISHED, other], ROW, once=False) == ["published with two verdicts"]
 
 
 def run(rate: float, micros: float, part: str, faults: tuple[str, ...] = ()) -> Run:

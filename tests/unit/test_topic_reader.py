@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 
 from app.commands.shared import topic_reader
 from app.commands.shared.console import reason
-from app.commands.shared.read_range import WHOLE, Span
-from app.commands.shared.topic_reader import BeginningGone, Reader, chosen
+from app.commands.shared.read_range import WHOLE, ReadRange
+from app.commands.shared.topic_reader import OffsetOutOfRange, TopicReader, chosen
 from app.settings import Settings
 
 TOPIC = "transaction_status"
@@ -48,33 +48,37 @@ class Consumer:
         return {tp: Time(offset) if offset < 10 else None for tp, offset in offsets.items()}
 
 
-async def written_ends(_: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+async def high_watermarks(_: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
     return dict.fromkeys(partitions, 10)
 
 
 @pytest.fixture(autouse=True)
 def _ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_reader, "written_ends", written_ends)
+    monkeypatch.setattr(topic_reader, "high_watermarks", high_watermarks)
 
 
 def test_a_partition_that_there_is_not_is_named() -> None:
-    assert chosen(PARTITIONS, Span(last={1: 5})) == [PARTITIONS[1]]
+    assert chosen(PARTITIONS, ReadRange(last={1: 5})) == [PARTITIONS[1]]
     with pytest.raises(SystemExit, match="has no partition 9: it has 0 to 1"):
-        chosen(PARTITIONS, Span(last={0: 5, 9: 100}))
+        chosen(PARTITIONS, ReadRange(last={0: 5, 9: 100}))
 
 
-class Fixed(Reader):
+class Fixed(TopicReader):
     def __init__(self, consumer: Consumer):
         self._settings, self._topic, self._consumer = Settings(), TOPIC, consumer
 
-    async def _partitions(self, span: Span) -> list[TopicPartition]:
-        return [tp for tp in PARTITIONS if span.partitions is None or tp.partition in span.partitions]
+    async def _partitions(self, read_range: ReadRange) -> list[TopicPartition]:
+        return [
+            tp for tp in PARTITIONS if read_range.partitions is None or tp.partition in read_range.partitions
+        ]
 
 
-def read(span: Span = WHOLE, past: Any = None, beginning: int = 0) -> tuple[dict[int, int], dict[int, int]]:
+def read(
+    read_range: ReadRange = WHOLE, past: Any = None, beginning: int = 0
+) -> tuple[dict[int, int], dict[int, int]]:
     async def seek() -> tuple[dict[int, int], dict[int, int]]:
         reader = Fixed(Consumer(beginning))
-        await reader.seek(span, past)
+        await reader.seek(read_range, past)
         return reader.starts, reader.ends
 
     return asyncio.run(seek())
@@ -85,31 +89,33 @@ def test_the_whole_is_from_the_first_offset_to_the_present_end() -> None:
 
 
 def test_a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() -> None:
-    assert read(Span(since=3000, until=7000)) == ({0: 3, 1: 3}, {0: 7, 1: 7})
-    assert read(Span(until=60_000)) == ({0: 0, 1: 0}, {0: 10, 1: 10})
-    assert read(Span(since=60_000)) == ({0: 10, 1: 10}, {0: 10, 1: 10})
+    assert read(ReadRange(since=3000, until=7000)) == ({0: 3, 1: 3}, {0: 7, 1: 7})
+    assert read(ReadRange(until=60_000)) == ({0: 0, 1: 0}, {0: 10, 1: 10})
+    assert read(ReadRange(since=60_000)) == ({0: 10, 1: 10}, {0: 10, 1: 10})
 
 
 def test_with_offsets_only_what_is_named_is_read() -> None:
-    assert read(Span(first={1: 4})) == ({1: 4}, {1: 10})
-    assert read(Span(first={1: 4}, last={1: 5})) == ({1: 4}, {1: 5})
-    assert read(Span(last={0: 5, 1: 99})) == ({0: 0, 1: 0}, {0: 5, 1: 10})
+    assert read(ReadRange(first={1: 4})) == ({1: 4}, {1: 10})
+    assert read(ReadRange(first={1: 4}, last={1: 5})) == ({1: 4}, {1: 5})
+    assert read(ReadRange(last={0: 5, 1: 99})) == ({0: 0, 1: 0}, {0: 5, 1: 10})
 
 
 def test_what_is_done_is_passed_over_and_no_span_goes_back_for_it() -> None:
     assert read(past={1: 6})[0] == {0: 0, 1: 6}
-    assert read(Span(since=8000), past={1: 6})[0] == {0: 8, 1: 8}
+    assert read(ReadRange(since=8000), past={1: 6})[0] == {0: 8, 1: 8}
 
 
-@pytest.mark.parametrize("span", [WHOLE, Span(since=2000), Span(first={0: 3}), Span(last={1: 9})])
-def test_a_beginning_that_is_gone_is_refused(span: Span) -> None:
-    with pytest.raises(BeginningGone, match="begins at offset 5"):
-        read(span, beginning=5)
+@pytest.mark.parametrize(
+    "read_range", [WHOLE, ReadRange(since=2000), ReadRange(first={0: 3}), ReadRange(last={1: 9})]
+)
+def test_a_beginning_that_is_gone_is_refused(read_range: ReadRange) -> None:
+    with pytest.raises(OffsetOutOfRange, match="begins at offset 5"):
+        read(read_range, beginning=5)
 
 
 def test_what_is_wanted_of_a_topic_whose_beginning_is_gone_may_be_there() -> None:
-    assert read(Span(since=7000), beginning=5)[0] == {0: 7, 1: 7}
-    assert read(Span(first={0: 5}), beginning=5)[0] == {0: 5}
+    assert read(ReadRange(since=7000), beginning=5)[0] == {0: 7, 1: 7}
+    assert read(ReadRange(first={0: 5}), beginning=5)[0] == {0: 5}
     assert read(past={0: 5, 1: 8}, beginning=5)[0] == {0: 5, 1: 8}
 
 
@@ -122,13 +128,13 @@ def test_a_broker_that_takes_the_connection_and_never_answers_ends_a_command_in_
         async with topic_reader.connected(Settings(kafka_brokers=f"127.0.0.1:{port}")):
             pass
 
-    async def scene() -> None:
+    async def situation() -> None:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         async with server:
             await look(server.sockets[0].getsockname()[1])
 
     began = time.monotonic()
     with pytest.raises(KafkaConnectionError) as failed:
-        asyncio.run(scene())
+        asyncio.run(situation())
     assert time.monotonic() - began < 5
     assert "if nothing is up: make up" in reason(failed.value)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.commands.verify import digests
-from app.commands.verify.digests import Fact
-from app.commands.verify.rules import Problem, World, in_flight, problems
+from app.commands.verify import observations
+from app.commands.verify.observations import Observation
+from app.commands.verify.rules import Problem, Watermarks, in_flight, problems
 from app.models.status import TransactionStatus, decided_again, key_of_row
 from app.models.transaction import Transaction, bucket_of, shard_of
 from app.stores.recent_transactions import entry_of, pending_entry
@@ -17,7 +17,7 @@ from tests.unit.samples import BAD, GOOD, NOW, Record, status, transaction
 
 ASKED, VERDICT = transaction(), status()
 KEY = key_of_row(ASKED)
-WHOLE = World(claimed_from="")
+WHOLE = Watermarks(claimed_from="")
 #: Both groups are done with everything; and with nothing yet.
 DONE = replace(WHOLE, decided={0: 100}, shown={0: 100}, now=NOW * 1000)
 BEHIND = replace(WHOLE, decided={0: 7}, shown={0: 3}, now=NOW * 1000)
@@ -27,91 +27,101 @@ class At(Record):
     partition = 0
 
 
-def created(offset: int = 7, **changes: Any) -> Fact:
-    return digests.created(At(offset, timestamp=NOW * 1000), {**ASKED, **changes})  # type: ignore[typeddict-item]
+def created(offset: int = 7, **changes: Any) -> Observation:
+    return observations.created(At(offset, timestamp=NOW * 1000), {**ASKED, **changes})  # type: ignore[typeddict-item]
 
 
-def told(verdict: TransactionStatus = VERDICT, offset: int = 3) -> Fact:
-    return digests.told(At(offset, timestamp=NOW * 1000), verdict)
+def published(verdict: TransactionStatus = VERDICT, offset: int = 3) -> Observation:
+    return observations.published(At(offset, timestamp=NOW * 1000), verdict)
 
 
-def stored(verdict: TransactionStatus = VERDICT, **changes: Any) -> Fact:
+def stored(verdict: TransactionStatus = VERDICT, **changes: Any) -> Observation:
     id_ = verdict["transaction_id"]
     place = {"bucket": bucket_of(id_, verdict["event_timestamp"]), "shard": shard_of(id_)}
-    return digests.stored({**place, **verdict, **changes})
+    return observations.stored({**place, **verdict, **changes})
 
 
-def entry(verdict: TransactionStatus = VERDICT) -> Fact:
+def entry(verdict: TransactionStatus = VERDICT) -> Observation:
     key, _, text = entry_of(verdict)
-    return digests.entry(key, text)
+    return observations.entry(key, text)
 
 
-def pending(one: Transaction = ASKED) -> Fact:
+def pending(one: Transaction = ASKED) -> Observation:
     key, _, text = pending_entry(one)
-    return digests.entry(key, text)
+    return observations.entry(key, text)
 
 
-LISTED = digests.listed(KEY)
+LISTED = observations.listed(KEY)
 
 
-def found(*those: Fact, world: World = WHOLE) -> list[tuple[str, str]]:
-    wrong: list[tuple[str, str]] = [(problem.kind, problem.where) for problem in problems(those, world)]
-    assert not (wrong and is_plain(*those, world=world)), "the quick look overlooks what the other one finds"
+def found(*those: Observation, watermarks: Watermarks = WHOLE) -> list[tuple[str, str]]:
+    wrong: list[tuple[str, str]] = [(problem.kind, problem.where) for problem in problems(those, watermarks)]
+    assert not (wrong and is_plain(*those, watermarks=watermarks)), (
+        "the quick look overlooks what the other one finds"
+    )
     return wrong
 
 
-def is_plain(*those: Fact, world: World = WHOLE) -> bool:
-    collected = digests.Facts()
+def is_plain(*those: Observation, watermarks: Watermarks = WHOLE) -> bool:
+    collected = observations.Observations()
     collected.add(those)
-    return all(plain for _, plain, _ in collected.plain(world.claimed_from))
+    return all(plain for _, plain, _ in collected.plain(watermarks.claimed_from))
 
 
-def only(*those: Fact, world: World = WHOLE) -> Problem:
-    assert len(found(*those, world=world)) == 1
-    return problems(those, world)[0]
+def only(*those: Observation, watermarks: Watermarks = WHOLE) -> Problem:
+    assert len(found(*those, watermarks=watermarks)) == 1
+    return problems(those, watermarks)[0]
 
 
 def test_a_transaction_that_all_know_alike_is_right() -> None:
-    assert is_plain(created(), told(), stored(), entry(), LISTED)
-    assert is_plain(created(), told(), stored(), world=World())
-    assert found(created(), told(), stored(), entry(), LISTED) == []
-    assert found(created(), created(9), told(), told(offset=5), stored(), entry(), entry(), LISTED) == []
+    assert is_plain(created(), published(), stored(), entry(), LISTED)
+    assert is_plain(created(), published(), stored(), watermarks=Watermarks())
+    assert found(created(), published(), stored(), entry(), LISTED) == []
+    assert (
+        found(created(), created(9), published(), published(offset=5), stored(), entry(), entry(), LISTED)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     "column",
-    [*digests.TRANSACTION_COLUMNS[1:], *digests.DECISION_COLUMNS, "source_partition", "source_offset"],
+    [
+        *observations.TRANSACTION_COLUMNS[1:],
+        *observations.DECISION_COLUMNS,
+        "source_partition",
+        "source_offset",
+    ],
 )
 def test_every_column_counts(column: str) -> None:
     changed: Any = {**VERDICT, column: "rejected" if column == "status" else 99}
     if column == "revision":  # a fact's, and its text's
-        assert found(created(), told(), stored(changed), entry(), LISTED) == [("different", "cassandra")]
+        assert found(created(), published(), stored(changed), entry(), LISTED) == [("different", "cassandra")]
         return
     moved = column == "event_timestamp"  # a foreign id is filed by it
     wanted = [("extra", "cassandra"), ("missing", "cassandra")] if moved else [("different", "cassandra")]
     row = stored(VERDICT, **{column: changed[column]})
-    assert found(created(), told(), row, entry(), LISTED) == wanted
-    if column in digests.TRANSACTION_COLUMNS:
-        wrong = digests.told(At(3), changed)
+    assert found(created(), published(), row, entry(), LISTED) == wanted
+    if column in observations.TRANSACTION_COLUMNS:
+        wrong = observations.published(At(3), changed)
         assert ("different", "transaction_status") in found(created(), wrong, stored(), entry(), LISTED)
     if not column.startswith("source_") and not moved:
-        assert found(created(), told(), stored(), entry(changed), LISTED) == [("different", "redis")]
+        assert found(created(), published(), stored(), entry(changed), LISTED) == [("different", "redis")]
 
 
 @pytest.mark.parametrize(("one", "other"), [(-1.0, -2.0), (1.0, True), (1, 1.0), (0.0, -0.0), (None, 0)])
 def test_a_digest_tells_what_python_takes_for_equal_or_hashes_alike(one: object, other: object) -> None:
-    assert digests.digest((one,)) != digests.digest((other,))
+    assert observations.digest((one,)) != observations.digest((other,))
 
 
 def test_what_is_missing_is_named_with_its_place() -> None:
-    assert found(created(), told(), entry(), LISTED) == [("missing", "cassandra")]
-    assert found(created(), told(), stored()) == [("missing", "redis")]
-    assert found(created(), told(), stored(), entry()) == [("missing", "redis")]  # not in the list
-    assert found(created(), told(), stored(), LISTED) == [
+    assert found(created(), published(), entry(), LISTED) == [("missing", "cassandra")]
+    assert found(created(), published(), stored()) == [("missing", "redis")]
+    assert found(created(), published(), stored(), entry()) == [("missing", "redis")]  # not in the list
+    assert found(created(), published(), stored(), LISTED) == [
         ("missing", "redis")
     ]  # in the list, without content
     assert found(created(), pending(), LISTED) == [("missing", "transaction_status")]
-    assert found(told(), stored(), entry(), LISTED) == [("missing", "transaction_created")]
+    assert found(published(), stored(), entry(), LISTED) == [("missing", "transaction_created")]
 
 
 def test_what_nobody_sent_is_extra() -> None:
@@ -122,12 +132,12 @@ def test_what_nobody_sent_is_extra() -> None:
 
 def test_a_row_in_a_partition_where_its_id_does_not_lead_is_extra() -> None:
     wrong = stored(VERDICT, bucket=5)
-    assert found(created(), told(), stored(), wrong, entry(), LISTED) == [("extra", "cassandra")]
+    assert found(created(), published(), stored(), wrong, entry(), LISTED) == [("extra", "cassandra")]
 
 
 def test_the_highest_revision_counts_in_every_store() -> None:
     second = decided_again(VERDICT, BAD, NOW * 1000 + 1)
-    log = (created(), told(), told(second, offset=4))
+    log = (created(), published(), published(second, offset=4))
     assert found(*log, stored(second), entry(second), LISTED) == []
     assert found(*log, stored(), entry(second), LISTED) == [("different", "cassandra")]
     assert found(*log, stored(second), entry(), LISTED) == [("different", "redis")]
@@ -135,46 +145,48 @@ def test_the_highest_revision_counts_in_every_store() -> None:
 
 def test_two_verdicts_for_one_revision_are_named_and_an_identical_repetition_is_none() -> None:
     other: Any = {**VERDICT, "status": "rejected"}
-    two = (created(), told(), told(other, offset=4))
+    two = (created(), published(), published(other, offset=4))
     assert found(*two, stored(), entry(), LISTED) == [("two verdicts", "transaction_status")]
     assert found(*two, stored(other), entry(other), LISTED) == [("two verdicts", "transaction_status")]
 
 
 def test_redis_need_have_only_what_it_says_it_has() -> None:
-    log = (created(), told(), stored())
-    assert found(*log, world=World()) == []
-    assert found(*log, world=World(claimed_from=KEY + "0")) == []
-    assert found(*log, world=World(claimed_from=KEY)) == [("missing", "redis")]
+    log = (created(), published(), stored())
+    assert found(*log, watermarks=Watermarks()) == []
+    assert found(*log, watermarks=Watermarks(claimed_from=KEY + "0")) == []
+    assert found(*log, watermarks=Watermarks(claimed_from=KEY)) == [("missing", "redis")]
 
 
 def test_a_dead_letter_waits_for_nobody() -> None:
-    buried = replace(WHOLE, buried={(0, 7)})
-    assert found(created(), pending(), LISTED, world=buried) == []
-    assert found(created(), created(9), world=buried) == [("missing", "transaction_status")]  # sent back
+    dead_lettered = replace(WHOLE, dead_lettered={(0, 7)})
+    assert found(created(), pending(), LISTED, watermarks=dead_lettered) == []
+    assert found(created(), created(9), watermarks=dead_lettered) == [
+        ("missing", "transaction_status")
+    ]  # sent back
 
 
 @pytest.mark.parametrize(
     "text", ["", "1\n{}", "1\n{}\n{}", "x\n{}\n{}", "1\n[]\n[]", '1\n{"a": 1}\n{"revision": 1}', "null"]
 )
 def test_an_entry_that_is_none_of_ours_is_different(text: str) -> None:
-    wrong = digests.entry(KEY, text)
-    assert found(created(), told(), stored(), wrong, LISTED) == [("different", "redis")]
+    wrong = observations.entry(KEY, text)
+    assert found(created(), published(), stored(), wrong, LISTED) == [("different", "redis")]
 
 
 def test_an_entry_whose_list_and_detail_differ_is_different() -> None:
     key, _, text = entry_of(VERDICT)
     revision, short, long = text.split("\n")
-    wrong = digests.entry(key, "\n".join([revision, short.replace("accepted", "rejected"), long]))
-    assert found(created(), told(), stored(), wrong, LISTED) == [("different", "redis")]
+    wrong = observations.entry(key, "\n".join([revision, short.replace("accepted", "rejected"), long]))
+    assert found(created(), published(), stored(), wrong, LISTED) == [("different", "redis")]
 
 
 def test_what_a_worker_has_not_come_to_is_in_flight_and_what_it_is_done_with_is_not() -> None:
     for those in (
         (created(), pending(), LISTED),  # not told
         (created(),),  # not even pending
-        (created(), told(), entry(), LISTED),  # not stored
-        (created(), told(), stored(), pending(), LISTED),  # not shown
-        (created(), told(), stored()),  # not shown at all
+        (created(), published(), entry(), LISTED),  # not stored
+        (created(), published(), stored(), pending(), LISTED),  # not shown
+        (created(), published(), stored()),  # not shown at all
     ):
         problem = only(*those)
         assert in_flight(problem, BEHIND), problem
@@ -184,10 +196,10 @@ def test_what_a_worker_has_not_come_to_is_in_flight_and_what_it_is_done_with_is_
 def test_a_wrong_value_is_never_in_flight() -> None:
     changed: Any = {**VERDICT, "latitude": 5.0}
     for those in (
-        (created(), told(), stored(changed), entry(), LISTED),
-        (created(), told(), stored(), entry(changed), LISTED),
-        (created(), digests.told(At(3), changed), stored(changed), entry(changed), LISTED),
-        (told(), stored(), entry(), LISTED),
+        (created(), published(), stored(changed), entry(), LISTED),
+        (created(), published(), stored(), entry(changed), LISTED),
+        (created(), observations.published(At(3), changed), stored(changed), entry(changed), LISTED),
+        (published(), stored(), entry(), LISTED),
         (stored(),),
     ):
         assert not in_flight(only(*those), BEHIND)
@@ -195,13 +207,13 @@ def test_a_wrong_value_is_never_in_flight() -> None:
 
 def test_a_re_assessment_may_be_between_telling_and_storing_for_a_while() -> None:
     second = decided_again(VERDICT, GOOD, NOW * 1000)
-    problem = only(created(), told(), told(second, offset=4), stored(), entry(second), LISTED)
+    problem = only(created(), published(), published(second, offset=4), stored(), entry(second), LISTED)
     assert in_flight(problem, DONE)
     assert not in_flight(problem, replace(DONE, now=NOW * 1000 + 60_000))
 
 
 def test_a_store_that_was_read_after_the_log_may_be_ahead() -> None:
     second = decided_again(VERDICT, BAD, NOW * 1000 + 1)
-    assert only(created(), told(), stored(second), entry(), LISTED).may_be_ahead
+    assert only(created(), published(), stored(second), entry(), LISTED).may_be_ahead
     assert only(stored()).may_be_ahead
-    assert not only(created(), told(), entry(), LISTED).may_be_ahead
+    assert not only(created(), published(), entry(), LISTED).may_be_ahead

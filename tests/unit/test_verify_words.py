@@ -19,7 +19,9 @@ GONE = Finding("id-2", "missing", "redis", 2)
 class Verification:
     def __init__(self, *those: Finding):
         self._those = those
-        self.checked = Checked(Counts(sent=3, decided=2, told=4, stored=2, in_redis=2, in_flight=1), "all")
+        self.checked = Checked(
+            Counts(sent=3, decided=2, published=4, stored=2, in_redis=2, in_flight=1), "all"
+        )
         self.checked.in_flight = ["id-3"]
 
     async def findings(self) -> AsyncIterator[Finding]:
@@ -39,7 +41,7 @@ def json_of(*those: Finding, capsys: pytest.CaptureFixture[str]) -> object:
 
 
 def test_a_difference_is_named_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:
-    *lines, sent, decided, told, flight, end = text_of(MOVED, GONE, capsys=capsys)
+    *lines, sent, decided, published, flight, end = text_of(MOVED, GONE, capsys=capsys)
     assert lines == [
         "different    in cassandra           id-1 (revision 1)",
         "    latitude: log 1.5, cassandra 2.5",
@@ -47,7 +49,7 @@ def test_a_difference_is_named_with_both_values(capsys: pytest.CaptureFixture[st
     ]
     assert sent == "sent 3 = decided 2 + in flight 1 + dead letters 0 + without a verdict 0"
     assert decided == "decided 2 = stored 2 + being stored 0 + without a row 0"
-    assert told == "told 4 records   in Redis 2 (all)   dead letters sent back 0"
+    assert published == "published 4 records   in Redis 2 (all)   dead letters sent back 0"
     assert flight == "under way: id-3"
     assert end.startswith("verify: 2 differences, in ")
 
@@ -62,8 +64,8 @@ def test_a_million_differences_are_no_million_lines(capsys: pytest.CaptureFixtur
 def test_json_is_one_object_with_all_of_them(
     those: tuple[Finding, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = json_of(*those, capsys=capsys)
-    assert said == {
+    fingerprint = json_of(*those, capsys=capsys)
+    assert fingerprint == {
         "findings": [
             {
                 "transaction_id": one.transaction_id,
@@ -79,7 +81,7 @@ def test_json_is_one_object_with_all_of_them(
         "counts": {
             "sent": 3,
             "decided": 2,
-            "told": 4,
+            "published": 4,
             "stored": 2,
             "in_redis": 2,
             "dead_letters": 0,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from app.errors import StoreUnavailable
 from app.health.watchdog import Watchdog
-from app.processing.batch_processor import Batch, Delivery, Round, Step
+from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch, Step
 from tests.unit.virtual_time import run
 
 AFTER = 60.0
@@ -25,14 +25,14 @@ class Lag:
 @asynccontextmanager
 async def watched(
     step: Step, lag: Callable[[str], bool] = lambda _: False
-) -> AsyncIterator[tuple[Delivery, Watchdog]]:
+) -> AsyncIterator[tuple[BatchProcessor, Watchdog]]:
     """A delivery with one step, in generation 1, and its watchdog, both at work."""
-    delivery = Delivery([step], lambda *_: None, most=1000, pause_most=5)
-    delivery.resume(1)
-    watchdog = Watchdog({"created": delivery}, lag, AFTER)
-    tasks = [asyncio.create_task(delivery.run()), asyncio.create_task(watchdog.run())]
+    processor = BatchProcessor([step], lambda *_: None, most=1000, pause_most=5)
+    processor.assign(1)
+    watchdog = Watchdog({"created": processor}, lag, AFTER)
+    tasks = [asyncio.create_task(processor.run()), asyncio.create_task(watchdog.run())]
     try:
-        yield delivery, watchdog
+        yield processor, watchdog
     finally:
         for task in tasks:
             task.cancel()
@@ -43,30 +43,30 @@ def batch(end: int) -> Batch:
     return Batch("created", 0, [end - 1], end, 1)
 
 
-async def hang(_: Round) -> None:
+async def hang(_: MicroBatch) -> None:
     await asyncio.Event().wait()
 
 
-async def work(_: Round) -> None:
+async def work(_: MicroBatch) -> None:
     await asyncio.sleep(1)
 
 
-async def fail(_: Round) -> None:
+async def fail(_: MicroBatch) -> None:
     raise StoreUnavailable("no node answers")
 
 
 def after(seconds: float, step: Step, lag: Lag | None = None, batches: int = 1) -> str | None:
     """What the watchdog says so long after some batches came."""
 
-    async def scene() -> str | None:
-        async with watched(step, lag or Lag()) as (delivery, watchdog):
+    async def situation() -> str | None:
+        async with watched(step, lag or Lag()) as (processor, watchdog):
             await asyncio.sleep(1000)  # a long rest before is no sign of anything
             for number in range(batches):
-                await delivery.put(batch(number + 1))
+                await processor.put(batch(number + 1))
             await asyncio.sleep(seconds)
             return watchdog.stuck
 
-    return run(scene())
+    return run(situation())
 
 
 def test_a_step_that_never_ends_is_told_after_its_time_and_not_before() -> None:
@@ -81,7 +81,7 @@ def test_a_step_that_fails_and_is_tried_again_is_not_stuck() -> None:
 
 
 def test_work_that_takes_long_in_all_is_not_stuck() -> None:
-    async def slowly(_: Round) -> None:
+    async def slowly(_: MicroBatch) -> None:
         await asyncio.sleep(AFTER / 2)
 
     assert after(20 * AFTER, slowly, batches=40) is None
@@ -98,34 +98,34 @@ def test_records_that_no_fetch_brings_are_told() -> None:
 
 
 def test_batches_that_nobody_takes_are_told() -> None:
-    async def scene() -> str | None:
-        delivery = Delivery([work], lambda *_: None, most=1000, pause_most=5)
-        watchdog = Watchdog({"created": delivery}, lambda _: False, AFTER)
+    async def situation() -> str | None:
+        processor = BatchProcessor([work], lambda *_: None, most=1000, pause_most=5)
+        watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
         looking = asyncio.create_task(watchdog.run())  # the delivery itself does not run
-        await delivery.put(batch(1))
+        await processor.put(batch(1))
         await asyncio.sleep(AFTER + 2)
         looking.cancel()
         return watchdog.stuck
 
-    assert run(scene()) is not None
+    assert run(situation()) is not None
 
 
 def test_once_it_moves_it_is_alive_again() -> None:
-    async def scene() -> list[str | None]:
+    async def situation() -> list[str | None]:
         go = asyncio.Event()
 
-        async def wait(_: Round) -> None:
+        async def wait(_: MicroBatch) -> None:
             await go.wait()
 
-        async with watched(wait) as (delivery, watchdog):
-            await delivery.put(batch(1))
+        async with watched(wait) as (processor, watchdog):
+            await processor.put(batch(1))
             await asyncio.sleep(AFTER + 2)
-            said = [watchdog.stuck]
+            assessments = [watchdog.stuck]
             go.set()
             await asyncio.sleep(2)
-            return [*said, watchdog.stuck]
+            return [*assessments, watchdog.stuck]
 
-    stuck, again = run(scene())
+    stuck, again = run(situation())
     assert stuck is not None
     assert again is None
 
@@ -133,13 +133,13 @@ def test_once_it_moves_it_is_alive_again() -> None:
 def test_a_process_that_was_stopped_has_not_been_stuck() -> None:
     """What the clock says is not asked: SIGSTOP for an hour is one look."""
 
-    async def scene() -> str | None:
-        async with watched(hang) as (delivery, watchdog):
-            await delivery.put(batch(1))
+    async def situation() -> str | None:
+        async with watched(hang) as (processor, watchdog):
+            await processor.put(batch(1))
             await asyncio.sleep(2)
             loop = asyncio.get_running_loop()
             loop.clock.passed += 3600  # type: ignore[attr-defined]
             await asyncio.sleep(2)
             return watchdog.stuck
 
-    assert run(scene()) is None
+    assert run(situation()) is None

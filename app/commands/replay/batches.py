@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from app.commands.shared.topic_reader import Reader
+from app.commands.shared.topic_reader import TopicReader
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.dead_letters import place_of
@@ -15,10 +15,10 @@ from app.models.status import TransactionStatus
 from app.settings import Settings
 
 #: Records at a time: as many as the worker decides at a time, so a chunk falls into few Cassandra partitions.
-CHUNK = 2000
+BATCH_SIZE = 2000
 
 
-class Chunk(NamedTuple):
+class ReplayBatch(NamedTuple):
     """The newest status of each transaction in some records, and where each partition goes on after them.
 
     `unreadable`: the other records, each with its place and the reason.
@@ -31,10 +31,10 @@ class Chunk(NamedTuple):
     passed: int
 
 
-async def chunks(settings: Settings, reader: Reader, rate: float | None) -> AsyncIterator[Chunk]:
+async def chunks(settings: Settings, reader: TopicReader, rate: float | None) -> AsyncIterator[ReplayBatch]:
     """The span's chunks, at the rate that is allowed."""
     codec = await topics.reader(settings, topics.STATUS)
-    most = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 4)))
+    most = BATCH_SIZE if rate is None else max(1, min(BATCH_SIZE, int(rate / 4)))
     began, records_read = time.monotonic(), 0
     async for records in reader.chunks(most):
         passed = reader.passed + len(records)
@@ -45,7 +45,7 @@ async def chunks(settings: Settings, reader: Reader, rate: float | None) -> Asyn
             for one, reason in zip(records, decoded, strict=True)
             if isinstance(reason, Poison)
         ]
-        yield Chunk(newest(rows), len(records), unreadable, _after(records), passed)
+        yield ReplayBatch(newest(rows), len(records), unreadable, _after(records), passed)
         records_read += len(records)
         if rate is not None:
             await asyncio.sleep(began + records_read / rate - time.monotonic())

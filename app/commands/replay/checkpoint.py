@@ -16,14 +16,14 @@ FINISHED = "finished"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Checkpoint:
     """Where a work was left, and the note it left; no offsets when there is nothing to go on with."""
 
     offsets: Mapping[int, int] = field(default_factory=dict)
-    note: str = ""
+    metadata: str = ""
 
 
-class Bookmark:
+class CheckpointStore:
     """Moved only when all before is written for good, so that whoever goes on from it misses nothing."""
 
     def __init__(self, settings: Settings, name: str, topic: str):
@@ -36,14 +36,14 @@ class Bookmark:
             request_timeout_ms=ANSWERS_WITHIN_MS,
         )
 
-    async def __aenter__(self) -> Bookmark:
+    async def __aenter__(self) -> CheckpointStore:
         await self._consumer.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def found(self) -> Found:
+    async def found(self) -> Checkpoint:
         """What an earlier run has left."""
         async with connected(self._settings) as (_, admin):
             committed = await admin.list_consumer_group_offsets(self._name)
@@ -52,13 +52,13 @@ class Bookmark:
             for tp, one in committed.items()
             if tp.topic == self._topic and one.metadata != FINISHED
         }
-        note = next((one.metadata for one in left.values()), "")
-        return Found({number: one.offset for number, one in left.items()}, note)
+        metadata = next((one.metadata for one in left.values()), "")
+        return Checkpoint({number: one.offset for number, one in left.items()}, metadata)
 
-    async def move(self, offsets: Mapping[int, int], note: str) -> None:
+    async def move(self, offsets: Mapping[int, int], metadata: str) -> None:
         """All before these offsets is done."""
         self._offsets.update(offsets)
-        places = {TopicPartition(self._topic, number): (at, note) for number, at in self._offsets.items()}
+        places = {TopicPartition(self._topic, number): (at, metadata) for number, at in self._offsets.items()}
         if places:
             self._consumer.assign(list(places))
             await self._consumer.commit(places)

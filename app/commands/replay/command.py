@@ -1,9 +1,9 @@
 """`faust -A app.main replay`: Cassandra, Redis or both written again from the log.
 
-No verdict is asked again and nothing is told. Every row has its own write timestamp and every entry its revision, so
-that the higher one stays and a replay beside the running system does no harm. A replay of the whole log into Redis
-takes the sign of completeness away and sets it at its end; the offsets before which all is written are committed by a
-group of its own, where `--resume` goes on.
+Antifraud is not asked again and nothing is published. Every row has its own write timestamp and every entry its
+revision, so that the higher one stays and a replay beside the running system does no harm. One of the whole log into
+Redis removes the completeness marker and sets it at its end; a consumer group of its own commits the offsets before
+which all is written, where `--resume` continues.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import faust
 from faust.cli import option
 
 from app.commands.replay import run
-from app.commands.shared.console import ends_in_a_sentence
-from app.commands.shared.read_range import span_of
+from app.commands.shared.console import friendly_errors
+from app.commands.shared.read_range import read_range_of
 from app.settings import Settings
 
 
@@ -27,8 +27,10 @@ def register(app: faust.App, settings: Settings) -> None:
         option(
             "--into", type=click.Choice(["cassandra", "redis", "both"]), default="both", help="Which store."
         ),
-        option("--since", help="Only what was told since: seconds ago, or a time (2026-11-24T18:00, UTC)."),
-        option("--until", help="Only what was told before: the same."),
+        option(
+            "--since", help="Only what was published since: seconds ago, or a time (2026-11-24T18:00, UTC)."
+        ),
+        option("--until", help="Only what was published before: the same."),
         option("--from-offset", help="Only these partitions, from these offsets: 0:1200,3:900."),
         option("--to-offset", help="Only these partitions, up to these offsets, which are not included."),
         option("--rate", type=click.FloatRange(min=1), help="At most so many records a second."),
@@ -47,6 +49,6 @@ def register(app: faust.App, settings: Settings) -> None:
         resume: bool,
     ) -> None:
         """Write Cassandra, Redis or both again from transaction_status."""
-        plan = run.Plan(into, span_of(since, until, from_offset, to_offset), rate, resume)
-        with ends_in_a_sentence("replay"):
+        plan = run.Plan(into, read_range_of(since, until, from_offset, to_offset), rate, resume)
+        with friendly_errors("replay"):
             await (run.counted(settings, plan) if dry_run else run.run(settings, plan))

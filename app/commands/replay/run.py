@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from app.commands.replay.batches import CHUNK, chunks
-from app.commands.replay.checkpoint import Bookmark, Found
-from app.commands.replay.sinks import IntoCassandra, IntoRedis, Target, open_all, write_all
-from app.commands.shared.console import Named, Progress, tried
-from app.commands.shared.read_range import Span
-from app.commands.shared.topic_reader import Reader
+from app.commands.replay.batches import BATCH_SIZE, chunks
+from app.commands.replay.checkpoint import Checkpoint, CheckpointStore
+from app.commands.replay.sinks import CassandraSink, RedisSink, Sink, open_all, write_all
+from app.commands.shared.console import Named, Progress, with_retries
+from app.commands.shared.read_range import ReadRange
+from app.commands.shared.topic_reader import TopicReader
 from app.errors import Poison
 from app.messaging import consumer_groups, topics
 from app.messaging.dead_letters import place_of
@@ -24,7 +24,7 @@ from app.settings import Settings
 #: Tries of a chunk after the first: a store that is only slow under the replay's own load is waited for.
 TRIES = 30
 #: Seconds between two moves of the bookmark: so much is written again after a kill, at most.
-BOOKMARK_EVERY = 0.5
+CHECKPOINT_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,59 +32,61 @@ class Plan:
     """What is asked for."""
 
     into: str
-    span: Span
+    read_range: ReadRange
     rate: float | None
     resume: bool
 
 
 async def run(settings: Settings, plan: Plan) -> None:
     """Write all of the span; SystemExit when some replica has not taken every row."""
-    cassandra = IntoCassandra(settings) if plan.into != "redis" else None
-    redis = IntoRedis(settings) if plan.into != "cassandra" else None
-    targets: list[Target] = [target for target in (cassandra, redis) if target]
+    cassandra = CassandraSink(settings) if plan.into != "redis" else None
+    redis = RedisSink(settings) if plan.into != "cassandra" else None
+    sinks: list[Sink] = [sink for sink in (cassandra, redis) if sink]
     async with AsyncExitStack() as ends:
-        for target in targets:
-            ends.push_async_callback(target.close)
-        await open_all(targets)
-        bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
+        for sink in sinks:
+            ends.push_async_callback(sink.close)
+        await open_all(sinks)
+        checkpoints = await ends.enter_async_context(
+            CheckpointStore(settings, f"replay-{plan.into}", topics.STATUS)
+        )
         # Before the statuses: what is decided from here on, the bff's own agent writes.
-        undecided = await consumer_groups.done(settings, topics.CREATED)
-        rebuilds = redis if plan.span.is_whole else None
-        left = await _left(plan, bookmark, rebuilds)
-        reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
-        await reader.seek(plan.span, past=left.offsets)
-        note = await _note(plan, left, rebuilds)
-        await bookmark.move(reader.starts, note)
-        words, unreadable = await _write(settings, plan, reader, targets, bookmark, note)
+        undecided = await consumer_groups.committed_offsets(settings, topics.CREATED)
+        rebuilds = redis if plan.read_range.is_whole else None
+        left = await _left(plan, checkpoints, rebuilds)
+        reader = await ends.enter_async_context(TopicReader(settings, topics.STATUS))
+        await reader.seek(plan.read_range, past=left.offsets)
+        metadata = await _metadata(plan, left, rebuilds)
+        await checkpoints.move(reader.starts, metadata)
+        words, unreadable = await _write(settings, plan, reader, sinks, checkpoints, metadata)
         if rebuilds:
             pending = await _write_pending(settings, rebuilds, undecided)
             await rebuilds.finish()
             words += f"; {pending:,} pending"
-        await bookmark.finish()
+        await checkpoints.finish()
     if cassandra and not cassandra.short:
         words += "; all rows are on all their replicas"
     unreadable.add([place_of(source) for source in reader.left_out])
-    nothing = reader.total == 0 and not plan.span.is_whole
-    _tell_end(words, wrong(cassandra, unreadable, nothing=nothing))
+    nothing = reader.total == 0 and not plan.read_range.is_whole
+    _report_end(words, wrong(cassandra, unreadable, nothing=nothing))
 
 
-async def _left(plan: Plan, bookmark: Bookmark, rebuilds: IntoRedis | None) -> Found:
+async def _left(plan: Plan, checkpoints: CheckpointStore, rebuilds: RedisSink | None) -> Checkpoint:
     """What is left of a killed run, if that is wanted and possible."""
-    left = await bookmark.found()
-    if plan.resume and rebuilds and not await rebuilds.go_on(left.note):
-        left = Found()
+    left = await checkpoints.found()
+    if plan.resume and rebuilds and not await rebuilds.go_on(left.metadata):
+        left = Checkpoint()
     print(f"replay: {_beginning(plan, left)}")
-    return left if plan.resume else Found()
+    return left if plan.resume else Checkpoint()
 
 
-async def _note(plan: Plan, left: Found, rebuilds: IntoRedis | None) -> str:
+async def _metadata(plan: Plan, left: Checkpoint, rebuilds: RedisSink | None) -> str:
     """For the bookmarks; once the log is known to have all, Redis is no longer complete."""
     if left.offsets or not rebuilds:
-        return left.note
+        return left.metadata
     return await rebuilds.begin(with_the_table=plan.into == "both")
 
 
-def _beginning(plan: Plan, left: Found) -> str:
+def _beginning(plan: Plan, left: Checkpoint) -> str:
     """In words."""
     if plan.resume and left.offsets:
         return f"goes on at {_listed(left)}; all before is written"
@@ -97,12 +99,17 @@ def _beginning(plan: Plan, left: Found) -> str:
     return "begins at its beginning"
 
 
-def _listed(left: Found) -> str:
+def _listed(left: Checkpoint) -> str:
     return ", ".join(f"{partition}:{offset}" for partition, offset in sorted(left.offsets.items()))
 
 
 async def _write(
-    settings: Settings, plan: Plan, reader: Reader, targets: Sequence[Target], bookmark: Bookmark, note: str
+    settings: Settings,
+    plan: Plan,
+    reader: TopicReader,
+    sinks: Sequence[Sink],
+    checkpoints: CheckpointStore,
+    metadata: str,
 ) -> tuple[str, Named]:
     """Each chunk is read and decoded while the one before it is written; what was done, and what cannot be read."""
     progress, unreadable = Progress("replay", reader.total), Named()
@@ -113,10 +120,10 @@ async def _write(
         async for chunk in chunks(settings, reader, plan.rate):
             if writing:
                 await writing
-                if time.monotonic() - moved > BOOKMARK_EVERY:
-                    await bookmark.move(offsets, note)
+                if time.monotonic() - moved > CHECKPOINT_EVERY:
+                    await checkpoints.move(offsets, metadata)
                     moved = time.monotonic()
-            writing = asyncio.create_task(tried(partial(write_all, targets, chunk.rows), TRIES))
+            writing = asyncio.create_task(with_retries(partial(write_all, sinks, chunk.rows), TRIES))
             offsets |= chunk.next_offsets
             unreadable.add(chunk.unreadable)
             progress.add(chunk.records, chunk.passed)
@@ -129,15 +136,15 @@ async def _write(
     return f"records {progress.ended()}", unreadable
 
 
-async def _write_pending(settings: Settings, redis: IntoRedis, undecided: dict[int, int]) -> int:
+async def _write_pending(settings: Settings, redis: RedisSink, undecided: dict[int, int]) -> int:
     """What no worker has finished yet is pending, unless its verdict is there already; gives how many."""
     codec, count = await topics.reader(settings, topics.CREATED), 0
-    async with Reader(settings, topics.CREATED) as reader:
+    async with TopicReader(settings, topics.CREATED) as reader:
         await reader.seek(past=undecided)
-        async for records in reader.chunks(CHUNK):
+        async for records in reader.chunks(BATCH_SIZE):
             decoded = await codec.decode([record.value for record in records])
             pending = [one for one in decoded if not isinstance(one, Poison) and not unstorable(one)]
-            await tried(partial(redis.write_pending, pending))
+            await with_retries(partial(redis.write_pending, pending))
             count += len(pending)
     return count
 
@@ -146,11 +153,13 @@ async def counted(settings: Settings, plan: Plan) -> None:
     """Read and decode as a replay would, and say what it would write."""
     count = 0
     async with AsyncExitStack() as ends:
-        bookmark = await ends.enter_async_context(Bookmark(settings, f"replay-{plan.into}", topics.STATUS))
-        left = await bookmark.found()
+        checkpoints = await ends.enter_async_context(
+            CheckpointStore(settings, f"replay-{plan.into}", topics.STATUS)
+        )
+        left = await checkpoints.found()
         print(f"replay, dry run: {_beginning(plan, left)}")
-        reader = await ends.enter_async_context(Reader(settings, topics.STATUS))
-        await reader.seek(plan.span, past=left.offsets if plan.resume else {})
+        reader = await ends.enter_async_context(TopicReader(settings, topics.STATUS))
+        await reader.seek(plan.read_range, past=left.offsets if plan.resume else {})
         progress = Progress("replay, dry run", reader.total)
         async for chunk in chunks(settings, reader, plan.rate):
             count += len(chunk.rows)
@@ -160,7 +169,7 @@ async def counted(settings: Settings, plan: Plan) -> None:
     print(f"replay, dry run: records {progress.ended()}; {count:,} rows would be written into {where}{kept}")
 
 
-def wrong(cassandra: IntoCassandra | None, left_out: Named, *, nothing: bool) -> list[str]:
+def wrong(cassandra: CassandraSink | None, left_out: Named, *, nothing: bool) -> list[str]:
     """What is not as it was asked for, a sentence each."""
     found: list[str] = []
     if nothing:
@@ -179,7 +188,7 @@ def wrong(cassandra: IntoCassandra | None, left_out: Named, *, nothing: bool) ->
     return found
 
 
-def _tell_end(words: str, found: Sequence[str]) -> None:
+def _report_end(words: str, found: Sequence[str]) -> None:
     """What was done; SystemExit when that is not all that was asked for."""
     print(f"replay: {words}")
     if found:

@@ -1,4 +1,4 @@
-"""What a replay writes into: Cassandra's table, the read model in Redis, through the doors of their own writers."""
+"""What a replay writes into: Cassandra's table, the read model in Redis, through the clients of their own writers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Emptied(Poison):
     """The store was emptied while it was filled; no retry helps."""
 
 
-class Target(Protocol):
+class Sink(Protocol):
     """A store; writing what is there already changes nothing."""
 
     async def open(self) -> None:
@@ -36,7 +36,7 @@ class Target(Protocol):
         """Disconnect."""
 
 
-class IntoCassandra:
+class CassandraSink:
     """At ALL, so that each replica has the row, hints or not; at what the living replicas allow when one is dead.
 
     `hidden`: ids whose rows were written and cannot be seen, since a deletion has a later time than they have.
@@ -71,7 +71,7 @@ class IntoCassandra:
         return self._table.reached.total() - self._table.reached[REPAIR_LEVELS[0]]
 
 
-class IntoRedis:
+class RedisSink:
     """The newest ones; with its sign of completeness taken away until all of the log has been through."""
 
     def __init__(self, settings: Settings):
@@ -98,10 +98,10 @@ class IntoRedis:
         self._rebuilding = await self._recent.begin_rebuilding(with_the_table=with_the_table)
         return self._rebuilding
 
-    async def go_on(self, note: str) -> bool:
+    async def go_on(self, metadata: str) -> bool:
         """Go on with what a killed run began; False when Redis has lost that meanwhile."""
-        self._rebuilding = note
-        return bool(note) and await self._recent.is_filled_by(note)
+        self._rebuilding = metadata
+        return bool(metadata) and await self._recent.is_filled_by(metadata)
 
     async def finish(self) -> None:
         """All of the log has been through: complete."""
@@ -120,11 +120,11 @@ class IntoRedis:
         await self._recent.close()
 
 
-async def open_all(targets: Sequence[Target]) -> None:
+async def open_all(sinks: Sequence[Sink]) -> None:
     """Each, or StoreUnavailable."""
-    await asyncio.gather(*(target.open() for target in targets))
+    await asyncio.gather(*(sink.open() for sink in sinks))
 
 
-async def write_all(targets: Sequence[Target], statuses: Sequence[TransactionStatus]) -> None:
+async def write_all(sinks: Sequence[Sink], statuses: Sequence[TransactionStatus]) -> None:
     """Into each; StoreUnavailable when one did not take them all."""
-    await asyncio.gather(*(target.write(statuses) for target in targets))
+    await asyncio.gather(*(sink.write(statuses) for sink in sinks))

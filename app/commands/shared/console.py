@@ -64,7 +64,7 @@ class Output:
         return getattr(self._out, name)
 
 
-class EndsWhenDone(AppCommand):
+class OneShotCommand(AppCommand):
     """Faust's command that ends when it is done, or when nobody reads it any more."""
 
     abstract = True
@@ -140,7 +140,7 @@ class Named:
         return "is" if self.count == 1 else "are"
 
 
-async def tried(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
+async def with_retries(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
     """The call's answer; a Transient failure is tried again, so many times more: a person waits for this command."""
     for attempt in range(tries):
         try:
@@ -158,7 +158,7 @@ def reason(exc: BaseException) -> str:
 
 
 @contextmanager
-def ends_in_a_sentence(what: str) -> Iterator[None]:
+def friendly_errors(what: str) -> Iterator[None]:
     """A neighbour's failure ends the command with what to do about it; what was done stays done."""
     try:
         yield

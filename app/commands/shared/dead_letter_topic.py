@@ -1,4 +1,4 @@
-"""What the dead-letter topic holds: the letters, each of one source record, and which were sent back. No I/O."""
+"""What the dead-letter topic holds: one dead letter per source record, and which were sent back. No I/O."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from app.messaging.dead_letters import (
     NEXT,
     PREFIX,
     Source,
+    headers_of,
     place_of,
     source_of,
-    told_by,
 )
 from app.messaging.producer import Headers
 
-#: A record with this header is no letter: it says that the letter of that source was sent back.
+#: A record with this header is not a dead letter: it marks the one of that source as sent back.
 SENT_BACK = f"{PREFIX}sent_back"
 #: Bytes a line of the dump.
 WIDTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter and what is told of it; `source` is topic, partition and offset of the original."""
+class StoredDeadLetter:
+    """A dead letter and what its headers say; `source` is topic, partition and offset of the original."""
 
     record: Any
     source: Source
@@ -45,8 +45,8 @@ class Letter:
     @property
     def line(self) -> str:
         """One line of the list."""
-        told = dict(self.record.headers).get(BYTES)
-        size = int(told) if told else len(self.record.value or b"")
+        given = dict(self.record.headers).get(BYTES)
+        size = int(given) if given else len(self.record.value or b"")
         mark = "sent back" if self.sent_back else "batch" if self.is_batch else "cut" if self.is_cut else "-"
         where = place_of(self.source)
         return f"{self.place:<9} {mark:<10} {where:<32} {_time(self.failed_at)} {size:>8} B  {_safe(self.reason)}"
@@ -74,22 +74,22 @@ class Letter:
         return [(name, value) for name, value in self.record.headers if not name.startswith(PREFIX)]
 
 
-class Sources:
-    """Which records have a dead letter, each once, and which of them were sent back: for every count of letters.
+class DeadLetterSources:
+    """Which records have a dead letter, each once, and which of them were sent back: for every count of dead letters.
 
-    The records of the topic may be added in pieces: a mark may come long after its letter.
+    The records of the topic may be added in pieces: a mark may come long after its dead letter.
     """
 
     def __init__(self) -> None:
         self.all: set[Source] = set()
         self._sent: set[str] = set()
 
-    def add(self, told: dict[str, str]) -> Source | None:
-        """What the headers of one record tell; gives the source when it is the first letter of one."""
-        if SENT_BACK in told:
-            self._sent.add(told[SENT_BACK])
+    def add(self, headers: dict[str, str]) -> Source | None:
+        """Add one record's headers; returns the source if it is the first dead letter of it."""
+        if SENT_BACK in headers:
+            self._sent.add(headers[SENT_BACK])
             return None
-        source = source_of(told)
+        source = source_of(headers)
         if source is None or source in self.all:
             return None
         self.all.add(source)
@@ -106,22 +106,22 @@ class Sources:
 
 
 class Listed:
-    """The letters of a topic that is read a second time, now that `sources` knows all marks."""
+    """The dead letters, in a second reading of the topic, now that `sources` knows all marks."""
 
-    def __init__(self, sources: Sources):
+    def __init__(self, sources: DeadLetterSources):
         self._sources = sources
         self._left = set(sources.all)
 
-    def letter(self, record: Any) -> Letter | None:
+    def dead_letter(self, record: Any) -> StoredDeadLetter | None:
         """One a source, though a retry may have written it twice: the first."""
-        told = told_by(record)
-        source = source_of(told)
-        if SENT_BACK in told or source is None or source not in self._left:
+        headers = headers_of(record)
+        source = source_of(headers)
+        if SENT_BACK in headers or source is None or source not in self._left:
             return None
         self._left.remove(source)
         is_sent_back = self._sources.is_sent_back(source)
-        return Letter(
-            record, source, told.get(f"{PREFIX}reason", ""), _number(told, "failed_at"), is_sent_back
+        return StoredDeadLetter(
+            record, source, headers.get(f"{PREFIX}reason", ""), _number(headers, "failed_at"), is_sent_back
         )
 
 
@@ -142,18 +142,18 @@ def dump(value: bytes | None) -> str:
     return "\n".join(lines) or "(empty)"
 
 
-def shown(letter: Letter) -> str:
-    """Everything of one letter."""
+def shown(dead_letter: StoredDeadLetter) -> str:
+    """Everything about one dead letter."""
     headers = "\n".join(
         f"  {_safe(name)}: {_safe((value or b'').decode(errors='replace'))}"
-        for name, value in letter.record.headers
+        for name, value in dead_letter.record.headers
     )
-    key = _safe((letter.record.key or b"").decode(errors="replace"))
-    return f"{letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(letter.value)}"
+    key = _safe((dead_letter.record.key or b"").decode(errors="replace"))
+    return f"{dead_letter.line}\nkey: {key}\nheaders:\n{headers}\nvalue:\n{dump(dead_letter.value)}"
 
 
-def _number(told: dict[str, str], name: str) -> int:
-    text = told.get(PREFIX + name, "")
+def _number(headers: dict[str, str], name: str) -> int:
+    text = headers.get(PREFIX + name, "")
     return int(text) if text.isdecimal() else 0
 
 

@@ -1,4 +1,4 @@
-"""The one instance of a command that writes into the log: whoever starts last shuts the others out."""
+"""The one instance of a command that writes into the log: the last one started fences the others."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Outgoing(NamedTuple):
     headers: Headers
 
 
-class OneWriter:
+class FencedWriter:
     """A transactional producer by the command's name; read the log after `start`, then nobody else adds to it.
 
     Kafka fences it: from the start of a second one on the first one's writes fail with ProducerFenced, also when it
-    was only paused, and what it had begun is undone. Two at once cannot both tell.
+    was only paused, and what it had begun is aborted. Two at once cannot both publish.
     """
 
     def __init__(self, settings: Settings, command: str):
@@ -41,7 +41,7 @@ class OneWriter:
             compression_type="gzip",  # what came compressed may be too large without
         )
 
-    async def __aenter__(self) -> OneWriter:
+    async def __aenter__(self) -> FencedWriter:
         await self._producer.start()
         return self
 

@@ -18,7 +18,7 @@ _PLACE = re.compile(r"(\d+):(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReadRange:
     """From `since` (inclusive) to `until` (not included), in milliseconds since 1970; or the same in offsets.
 
     With offsets only the partitions named are read, from `first` (else the beginning) to `last` (else the end).
@@ -40,15 +40,15 @@ class Span:
         return None if self.first is None and self.last is None else {*(self.first or ()), *(self.last or ())}
 
 
-WHOLE = Span()
+WHOLE = ReadRange()
 
 
-def span_of(since: str | None, until: str | None, first: str | None, last: str | None) -> Span:
+def read_range_of(since: str | None, until: str | None, first: str | None, last: str | None) -> ReadRange:
     """The span that the options say; SystemExit when they contradict each other or cannot be read."""
     if (since or until) and (first or last):
         raise SystemExit("say a span of time (--since, --until) or of offsets (--from-offset, --to-offset)")
     now = time.time()
-    return Span(
+    return ReadRange(
         None if since is None else moment(since, now),
         None if until is None else moment(until, now),
         None if first is None else places(first),

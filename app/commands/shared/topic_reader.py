@@ -14,15 +14,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from app.commands.shared.console import ANSWERS_WITHIN_MS
-from app.commands.shared.read_range import WHOLE, Places, Span
+from app.commands.shared.read_range import WHOLE, Places, ReadRange
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.dead_letters import Source, place_of
 from app.messaging.fetching import Fetching, Unreadable
-from app.messaging.tail_reader import written_ends
+from app.messaging.tail_reader import high_watermarks
 from app.settings import Settings
 
-#: Seconds without a record after which somebody who waits is told for what.
+#: Seconds without a record after which the reason for waiting is printed.
 WORTH_A_LINE = 5.0
 #: Records of a partition in memory at once, where they are merged by time.
 AT_ONCE = 500
@@ -51,13 +51,13 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer,
         await consumer.stop()
 
 
-class BeginningGone(Poison):
+class OffsetOutOfRange(Poison):
     """What is to be read from its beginning has been deleted in part; no retry helps."""
 
 
-def chosen(found: list[TopicPartition], span: Span) -> list[TopicPartition]:
+def chosen(found: list[TopicPartition], read_range: ReadRange) -> list[TopicPartition]:
     """The partitions that the span means; SystemExit where it names one that there is not."""
-    wanted = {tp.partition for tp in found} if span.partitions is None else span.partitions
+    wanted = {tp.partition for tp in found} if read_range.partitions is None else read_range.partitions
     if unknown := sorted(wanted - {tp.partition for tp in found}):
         raise SystemExit(f"{found[0].topic} has no partition {unknown[0]}: it has 0 to {len(found) - 1}")
     return [tp for tp in found if tp.partition in wanted]
@@ -104,7 +104,7 @@ async def _some(fetching: Fetching, partitions: Sequence[TopicPartition]) -> lis
     return [record for found in fetched.values() for record in found]
 
 
-class Reader:
+class TopicReader:
     """A consumer of no group; `total` is how many offsets there are to read, `passed` how many of them were."""
 
     def __init__(self, settings: Settings, topic: str):
@@ -125,18 +125,18 @@ class Reader:
         self._fetching = Fetching(self._consumer)
         self._news_at, self._has_said = time.monotonic(), False
 
-    async def __aenter__(self) -> Reader:
+    async def __aenter__(self) -> TopicReader:
         await self._consumer.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def seek(self, span: Span = WHOLE, past: Places | None = None) -> None:
+    async def seek(self, read_range: ReadRange = WHOLE, past: Places | None = None) -> None:
         """To where the span begins, or on to `past`; fixes the end: the span's, or the present one."""
-        written = await written_ends(self._settings, await self._partitions(span))
-        self._ends = await self._last(written, span)
-        self._starts = await self._first(written, span, past or {})
+        written = await high_watermarks(self._settings, await self._partitions(read_range))
+        self._ends = await self._last(written, read_range)
+        self._starts = await self._first(written, read_range, past or {})
         # Not sooner: what is assigned is fetched, and at its end a fetch keeps every other question waiting for 0.5 s.
         self._consumer.assign(list(self._starts))
         for tp, start in self._starts.items():
@@ -187,7 +187,7 @@ class Reader:
         self.passed = sum(min(positions[tp], end) - self._starts[tp] for tp, end in self._ends.items())
         return [tp for tp, end in self._ends.items() if positions[tp] < end]
 
-    async def _partitions(self, span: Span) -> list[TopicPartition]:
+    async def _partitions(self, read_range: ReadRange) -> list[TopicPartition]:
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
         )
@@ -196,25 +196,25 @@ class Reader:
             found = await topics.partitions(admin, self._topic)
         finally:
             await admin.close()
-        return chosen(found, span)
+        return chosen(found, read_range)
 
-    async def _first(self, written: Offsets, span: Span, past: Places) -> Offsets:
-        asked = {tp: (span.first or {}).get(tp.partition, 0) for tp in written}
-        if span.since is not None:
-            asked = await self._at(written, span.since)
+    async def _first(self, written: Offsets, read_range: ReadRange, past: Places) -> Offsets:
+        asked = {tp: (read_range.first or {}).get(tp.partition, 0) for tp in written}
+        if read_range.since is not None:
+            asked = await self._at(written, read_range.since)
         starts = {tp: max(offset, past.get(tp.partition, 0)) for tp, offset in asked.items()}
         for tp, beginning in (await self._consumer.beginning_offsets(list(written))).items():
             # By time, what is at the beginning may follow on something that was wanted as well.
-            if starts[tp] < beginning or (span.since is not None and starts[tp] == beginning > 0):
-                raise BeginningGone(
+            if starts[tp] < beginning or (read_range.since is not None and starts[tp] == beginning > 0):
+                raise OffsetOutOfRange(
                     f"{tp.topic}[{tp.partition}] begins at offset {beginning}: what was before is gone"
                 )
         return starts
 
-    async def _last(self, written: Offsets, span: Span) -> Offsets:
-        if span.until is not None:
-            return await self._at(written, span.until)
-        last = span.last or {}
+    async def _last(self, written: Offsets, read_range: ReadRange) -> Offsets:
+        if read_range.until is not None:
+            return await self._at(written, read_range.until)
+        last = read_range.last or {}
         return {tp: min(end, last.get(tp.partition, end)) for tp, end in written.items()}
 
     async def _at(self, written: Offsets, moment: int) -> Offsets:

@@ -86,7 +86,7 @@ def ending(checked: Checked, seconds: float) -> list[str]:
         f"+ without a verdict {c.missing_verdicts:,}",
         f"decided {c.decided:,} = stored {c.stored:,} + being stored {c.being_stored:,} "
         f"+ without a row {c.missing_rows:,}",
-        f"told {c.told:,} records   in Redis {c.in_redis:,} ({checked.redis})   "
+        f"published {c.published:,} records   in Redis {c.in_redis:,} ({checked.redis})   "
         f"dead letters sent back {c.sent_back:,}{never_sent}",
         *([named] if waiting else []),
         f"verify: {'all agree' if checked.agree else f'{checked.wrong:,} differences'}, in {seconds:.1f} s",

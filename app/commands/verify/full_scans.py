@@ -33,7 +33,7 @@ Key = tuple[Any, ...]
 Page = tuple[Key, Rows]
 
 
-class WholeTable:
+class TableScan:
     """Every row, at a quorum or stronger: a weaker reading misses what another replica has. StoreUnavailable."""
 
     def __init__(self, cassandra: Cassandra, timeout: float):
@@ -111,7 +111,7 @@ def _forget(rows: Rows) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class CompletenessMarker:
     """What Redis says of itself: `complete`, and without `trimmed` all there is; `oldest` is a sort key, or empty."""
 
     complete: bool
@@ -126,17 +126,17 @@ class Claims:
         return self.oldest if self.trimmed else ""
 
 
-class WholeRecent(RecentTransactions):
+class RecentScan(RecentTransactions):
     """Every entry and the list's order; each call may raise StoreUnavailable."""
 
-    async def claims(self) -> Claims:
+    async def completeness(self) -> CompletenessMarker:
         """Its signs and its oldest key, of one moment."""
         pipe = self._redis.pipeline(transaction=True)
         pipe.exists(COMPLETE)
         pipe.exists(TRIMMED)
         pipe.zrange(ORDER, 0, 0)
         complete, trimmed, oldest = await self._asked(pipe.execute())
-        return Claims(bool(complete), bool(trimmed), next(iter(oldest), ""))
+        return CompletenessMarker(bool(complete), bool(trimmed), next(iter(oldest), ""))
 
     async def entries(self) -> AsyncIterator[list[tuple[str, str]]]:
         """Sort keys with their entries; one may come twice."""

@@ -11,16 +11,16 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from app.commands.shared.console import Progress
-from app.commands.shared.dead_letter_topic import Sources
-from app.commands.shared.topic_reader import Reader, connected
-from app.commands.verify import digests
-from app.commands.verify.digests import Fact, Facts
-from app.commands.verify.full_scans import Claims, WholeRecent, WholeTable
-from app.commands.verify.rules import World
+from app.commands.shared.dead_letter_topic import DeadLetterSources
+from app.commands.shared.topic_reader import TopicReader, connected
+from app.commands.verify import observations
+from app.commands.verify.full_scans import CompletenessMarker, RecentScan, TableScan
+from app.commands.verify.observations import Observation, Observations
+from app.commands.verify.rules import Watermarks
 from app.errors import Poison
 from app.messaging import consumer_groups, topics
 from app.messaging.codec import Codec
-from app.messaging.dead_letters import Source, told_by
+from app.messaging.dead_letters import Source, headers_of
 from app.settings import Settings
 from app.stores.cassandra import Cassandra
 
@@ -31,24 +31,24 @@ REDIS_TIMEOUT = 10.0
 Place = tuple[int, int]
 
 
-class Places:
+class Sources:
     """The four places and what is known of them; opened once, for a comparison and for the second look."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
         self._cassandra = Cassandra(settings)
-        self.table = WholeTable(self._cassandra, settings.cassandra_timeout)
-        self.recent = WholeRecent(settings.model_copy(update={"redis_timeout": REDIS_TIMEOUT}))
-        self.facts = Facts()
-        self.letters = Sources()
+        self.table = TableScan(self._cassandra, settings.cassandra_timeout)
+        self.recent = RecentScan(settings.model_copy(update={"redis_timeout": REDIS_TIMEOUT}))
+        self.observations = Observations()
+        self.dead_letters = DeadLetterSources()
         self.left_out: set[Source] = set()  # batches that cannot be read
-        self.buried: set[Place] = set()
+        self.dead_lettered: set[Place] = set()
         self.unreadable: set[Place] = set()
         self._ends: dict[str, dict[int, int]] = {}
         self.codecs: dict[str, Codec] = {}
         self._closing = AsyncExitStack()
 
-    async def __aenter__(self) -> Places:
+    async def __aenter__(self) -> Sources:
         self._closing.push_async_callback(self.recent.close)
         self._closing.push_async_callback(self._cassandra.close)
         try:
@@ -65,7 +65,7 @@ class Places:
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
 
-    async def read_all(self, say: Callable[[str, int], Progress]) -> Claims:
+    async def read_all(self, say: Callable[[str, int], Progress]) -> CompletenessMarker:
         """The log and the stores at once; gives what Redis claimed all the time.
 
         While this process decodes what the one has sent, the other reads. What comes meanwhile is looked at again.
@@ -73,10 +73,10 @@ class Places:
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self.read_log(say))
-                claims = both.create_task(self._read_stores())
+                completeness = both.create_task(self._read_stores())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first; the other one has been cancelled
-        return claims.result()
+        return completeness.result()
 
     async def read_log(self, say: Callable[[str, int], Progress]) -> None:
         """What the log has got since it was read last.
@@ -84,55 +84,59 @@ class Places:
         A dead letter and a status each follow the record that asked, so their ends are taken before its topic's: what
         they speak of is then among what was asked.
         """
-        await self._read_letters()
+        await self._read_dead_letters()
         async with (
-            Reader(self._settings, topics.STATUS) as told,
-            Reader(self._settings, topics.CREATED) as asked,
+            TopicReader(self._settings, topics.STATUS) as published,
+            TopicReader(self._settings, topics.CREATED) as asked,
         ):
-            await told.seek(past=self._ends.get(topics.STATUS))
+            await published.seek(past=self._ends.get(topics.STATUS))
             await asked.seek(past=self._ends.get(topics.CREATED))
-            await self._read(asked, topics.CREATED, digests.created, say)
-            await self._read(told, topics.STATUS, digests.told, say)
-            self._ends = {topics.STATUS: told.ends, topics.CREATED: asked.ends}
-            self.left_out |= {*told.left_out, *asked.left_out}
+            await self._read(asked, topics.CREATED, observations.created, say)
+            await self._read(published, topics.STATUS, observations.published, say)
+            self._ends = {topics.STATUS: published.ends, topics.CREATED: asked.ends}
+            self.left_out |= {*published.left_out, *asked.left_out}
 
-    async def _read_letters(self) -> None:
-        self.letters = Sources()
-        async with Reader(self._settings, topics.DEAD_LETTER) as letters:
-            await letters.seek()
-            async for records in letters.chunks(CHUNK):
+    async def _read_dead_letters(self) -> None:
+        self.dead_letters = DeadLetterSources()
+        async with TopicReader(self._settings, topics.DEAD_LETTER) as dead_letters:
+            await dead_letters.seek()
+            async for records in dead_letters.chunks(CHUNK):
                 for record in records:
-                    self.letters.add(told_by(record))
-        self.buried |= {(number, at) for topic, number, at in self.letters.all if topic == topics.CREATED}
+                    self.dead_letters.add(headers_of(record))
+        self.dead_lettered |= {
+            (number, at) for topic, number, at in self.dead_letters.all if topic == topics.CREATED
+        }
 
     async def _read(
         self,
-        reader: Reader,
+        reader: TopicReader,
         topic: str,
-        fact_of: Callable[[Any, Any], Fact],
+        observe: Callable[[Any, Any], Observation],
         say: Callable[[str, int], Progress],
     ) -> None:
         progress, codec = say(f"reading {topic}", reader.total), self.codecs[topic]
         async for records in reader.chunks(CHUNK):
             decoded = await codec.decode([record.value for record in records])
             pairs = list(zip(records, decoded, strict=True))
-            self.facts.add(fact_of(record, one) for record, one in pairs if not isinstance(one, Poison))
+            self.observations.add(
+                observe(record, one) for record, one in pairs if not isinstance(one, Poison)
+            )
             if topic == topics.CREATED:
                 self.unreadable |= {(r.partition, r.offset) for r, one in pairs if isinstance(one, Poison)}
             progress.add(len(records), reader.passed)
             await asyncio.sleep(0)  # records that are there come without giving way to the stores' answers
         progress.ended()
 
-    async def _read_stores(self) -> Claims:
+    async def _read_stores(self) -> CompletenessMarker:
         async for rows in self.table.pages():
-            self.facts.add(map(digests.stored, rows))
-        before = await self.recent.claims()
+            self.observations.add(map(observations.stored, rows))
+        before = await self.recent.completeness()
         async for entries in self.recent.entries():
-            self.facts.add(digests.entry(key, text) for key, text in entries)
+            self.observations.add(observations.entry(key, text) for key, text in entries)
         async for keys in self.recent.order():
-            self.facts.add(map(digests.listed, keys))
-        after = await self.recent.claims()
-        return Claims(before.complete and after.complete, after.trimmed, after.oldest)
+            self.observations.add(map(observations.listed, keys))
+        after = await self.recent.completeness()
+        return CompletenessMarker(before.complete and after.complete, after.trimmed, after.oldest)
 
     async def records(self, wanted: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:
         """The records at these places (topic, partition, offset), one after another: for the few that differ."""
@@ -146,11 +150,11 @@ class Places:
                 found += await self.codecs[topic].decode([record.value])
         return found
 
-    async def world(self) -> World:
+    async def watermarks(self) -> Watermarks:
         """How far the groups are; asked before the stores are looked at once more."""
-        return World(
-            decided=await consumer_groups.done(self._settings, topics.CREATED),
-            shown=await consumer_groups.done(self._settings, topics.STATUS),
-            buried=self.buried,
+        return Watermarks(
+            decided=await consumer_groups.committed_offsets(self._settings, topics.CREATED),
+            shown=await consumer_groups.committed_offsets(self._settings, topics.STATUS),
+            dead_lettered=self.dead_lettered,
             now=int(time.time() * 1000),
         )

@@ -9,11 +9,11 @@ from typing import Any
 
 from app.commands.shared.console import Progress
 from app.commands.verify.counts import Counts, Tally
-from app.commands.verify.digests import Fact
-from app.commands.verify.full_scans import Claims
-from app.commands.verify.recheck import Seen, columns, looked_at_again
-from app.commands.verify.rules import Problem, World, problems
-from app.commands.verify.sources import Place, Places
+from app.commands.verify.full_scans import CompletenessMarker
+from app.commands.verify.observations import Observation
+from app.commands.verify.recheck import Confirmed, columns, recheck
+from app.commands.verify.rules import Problem, Watermarks, problems
+from app.commands.verify.sources import Place, Sources
 from app.messaging.dead_letters import Source, place_of
 from app.settings import Settings
 
@@ -58,37 +58,41 @@ class Verification:
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Everything that is wrong, each thing once."""
-        async with Places(self._settings) as places:
-            claims = await places.read_all(_say)
-            self.checked.redis = _described(claims)
-            self._suspect(places, claims)
+        async with Sources(self._settings) as sources:
+            completeness = await sources.read_all(_say)
+            self.checked.redis = _described(completeness)
+            self._suspect(sources, completeness)
             waiting: set[str] = set()
             for look in range(1, LOOKS + 1):
                 # First how far the workers are: what they are done with is in the log, and in the stores.
-                world = await places.world()
-                if not places.facts.any_suspected():
+                watermarks = await sources.watermarks()
+                if not sources.observations.any_suspected():
                     break
-                await places.read_log(_quiet)
+                await sources.read_log(_quiet)
                 again: list[str] = []
-                async for seen in looked_at_again(places, world):
+                async for seen in recheck(sources, watermarks):
                     if seen.may_be_ahead and look < LOOKS:
-                        again.append(seen.id)  # whole: what is certain of it would be told twice
+                        again.append(seen.id)  # whole: what is certain of it would be reported twice
                         continue
-                    self._tally.add(seen.facts, seen.in_flight, places.buried)
+                    self._tally.add(seen.observations, seen.in_flight, sources.dead_lettered)
                     if seen.in_flight:
                         waiting.add(seen.id)
                     for problem in seen.wrong:
-                        yield self._found(await _finding(places, seen, problem))
-                places.facts.clear_suspects()
-                places.facts.suspect(again)
-            unreadable = places.unreadable - places.buried
-            lost = _passed_over(unreadable, world)
-            batches = sorted(places.left_out - places.letters.all)
-            for finding in [*map(_lost_letter, lost), *map(_left_out, batches)]:
+                        yield self._found(await _finding(sources, seen, problem))
+                sources.observations.clear_suspects()
+                sources.observations.suspect(again)
+            unreadable = sources.unreadable - sources.dead_lettered
+            lost = _passed_over(unreadable, watermarks)
+            batches = sorted(sources.left_out - sources.dead_letters.all)
+            for finding in [*map(_lost_dead_letter, lost), *map(_left_out, batches)]:
                 yield self._found(finding)
-            letters, waits = places.letters, places.letters.waiting
+            dead_letters, waits = sources.dead_letters, sources.dead_letters.waiting
             self._tally.end(
-                len(letters.all), len(letters.all) - waits, places.buried, len(unreadable), len(lost)
+                len(dead_letters.all),
+                len(dead_letters.all) - waits,
+                sources.dead_lettered,
+                len(unreadable),
+                len(lost),
             )
             self.checked.in_flight = sorted(waiting)[:NAMED_IN_FLIGHT]
 
@@ -96,15 +100,17 @@ class Verification:
         self.checked.wrong += 1
         return finding
 
-    def _suspect(self, places: Places, claims: Claims) -> None:
-        world = World(claims.claimed_from, buried=places.buried)
-        places.facts.suspect(self._not_plain(places, claims))
-        places.facts.clear(group[0].id for group in places.facts.suspected() if self._is_right(group, world))
+    def _suspect(self, sources: Sources, completeness: CompletenessMarker) -> None:
+        watermarks = Watermarks(completeness.claimed_from, dead_lettered=sources.dead_lettered)
+        sources.observations.suspect(self._not_plain(sources, completeness))
+        sources.observations.clear(
+            group[0].id for group in sources.observations.suspected() if self._is_right(group, watermarks)
+        )
 
-    def _not_plain(self, places: Places, claims: Claims) -> Iterator[str]:
+    def _not_plain(self, sources: Sources, completeness: CompletenessMarker) -> Iterator[str]:
         """Those that have to be looked at one by one; the others are counted."""
         plain = in_redis = 0
-        for id_, is_plain, has_entry in places.facts.plain(claims.claimed_from):
+        for id_, is_plain, has_entry in sources.observations.plain(completeness.claimed_from):
             if is_plain:
                 plain += 1
                 in_redis += has_entry
@@ -112,27 +118,29 @@ class Verification:
                 yield id_
         self._tally.plain(plain, in_redis)
 
-    def _is_right(self, group: list[Fact], world: World) -> bool:
+    def _is_right(self, group: list[Observation], watermarks: Watermarks) -> bool:
         """Then this was the last look at it; the others are counted when they are looked at again."""
-        if problems(group, world):
+        if problems(group, watermarks):
             return False
-        self._tally.add(group, buried=world.buried)
+        self._tally.add(group, dead_lettered=watermarks.dead_lettered)
         return True
 
 
-async def _finding(places: Places, seen: Seen, problem: Problem) -> Finding:
+async def _finding(sources: Sources, seen: Confirmed, problem: Problem) -> Finding:
     differs = problem.kind in ("different", "two verdicts")
     revision = problem.log[0].revision if problem.log else None
-    values = await columns(places, seen, problem) if differs else {}
+    values = await columns(sources, seen, problem) if differs else {}
     return Finding(seen.id, problem.kind, problem.where, revision, values)
 
 
-def _passed_over(unreadable: set[Place], world: World) -> list[Place]:
+def _passed_over(unreadable: set[Place], watermarks: Watermarks) -> list[Place]:
     """Those of the records without a dead letter that a worker is done with."""
-    return sorted((partition, at) for partition, at in unreadable if at < world.decided.get(partition, 0))
+    return sorted(
+        (partition, at) for partition, at in unreadable if at < watermarks.decided.get(partition, 0)
+    )
 
 
-def _lost_letter(place: Place) -> Finding:
+def _lost_dead_letter(place: Place) -> Finding:
     return Finding(f"transaction_created[{place[0]}]@{place[1]}", "missing", "dead letters")
 
 
@@ -140,10 +148,10 @@ def _left_out(batch: Source) -> Finding:
     return Finding(place_of(batch), "unreadable", "the log")
 
 
-def _described(claims: Claims) -> str:
-    if not claims.complete:
+def _described(completeness: CompletenessMarker) -> str:
+    if not completeness.complete:
         return "not complete, and says so"
-    return "the newest, complete" if claims.trimmed else "all"
+    return "the newest, complete" if completeness.trimmed else "all"
 
 
 def _say(what: str, total: int) -> Progress:

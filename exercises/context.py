@@ -1,0 +1,114 @@
+"""One exercise from its first line to its verdict: what it may use, what it promised, what was counted at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from exercises.faults import Faults
+from exercises.load_client import LoadClient
+from exercises.verifying import verified
+from reconciliation import reconcile
+
+SETTLED_WITHIN = 90.0
+FAULTS_SHOWN = 5
+
+
+def say(text: str = "") -> None:
+    """A line of the transcript, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Context:
+    """What an exercise is given."""
+
+    control: bool  # with its protection switched off
+    short: bool
+    promises: list[tuple[str, bool, str]] = field(default_factory=list)
+    faults: Faults = field(default_factory=lambda: Faults(say))
+
+    def seconds(self, usual: float, short: float) -> float:
+        """How long something lasts."""
+        return short if self.short else usual
+
+    def step(self, text: str) -> None:
+        """A heading: what is done next."""
+        say(f"\n> {text}")
+
+    def watch(self, seconds: float) -> None:
+        """Let the clients go on for so long."""
+        time.sleep(seconds)
+
+    @staticmethod
+    def now() -> float:
+        """The moment, as the ledger counts it."""
+        return time.monotonic()
+
+    @contextmanager
+    def clients(self, rate: float = 20) -> Iterator[LoadClient]:
+        """Clients at work; the transcript gets a line a second. Single calls meanwhile are in their ledger."""
+        own = self.faults.recorded_calls
+        with LoadClient(say, rate) as clients:
+            self.faults.recorded_calls = clients
+            try:
+                yield clients
+            finally:
+                self.faults.recorded_calls = own
+
+    def promise(self, text: str, held: bool, seen: str = "") -> None:
+        """Something that must be so, whether it was, and what was seen."""
+        self.promises.append((text, held, seen))
+
+    def count(self, ids: Collection[str]) -> reconcile.Reconciliation:
+        """Where each of the transactions that were answered 201 is; nothing lost, nothing twice is a promise."""
+        ids = [*ids, *self.faults.recorded_calls.ids]  # single calls of a time without clients
+        say(f"\n> Counting {len(ids)} transactions that were answered 201, by id, in every place")
+        found = self._settled(ids, 15.0 if self.control else SETTLED_WITHIN)
+        there = ", ".join(f"{place} {count}" for place, count in found.there.items())
+        say(f"  answered 201: {found.sent}; {there}")
+        say(f"  {dict(found.statuses)}; published again, the same: {found.published_again}")
+        faults = found.faults()
+        for fault in faults[:FAULTS_SHOWN]:
+            say(f"  ! {fault}")
+        self.promise(
+            "every 201 is created, published, stored, listed and shown, once, with one verdict",
+            not faults and found.sent > 0,
+            f"{len(found.lost)} of {found.sent} missing somewhere, {len(found.flipped)} with two verdicts, "
+            f"{found.created_again} twice, {found.statuses.get('pending', 0)} pending",
+        )
+        if not self.short:  # it reads all that was ever published, which takes longer than a short form
+            self._verify(ids)
+        return found
+
+    def _settled(self, ids: Collection[str], within: float) -> reconcile.Reconciliation:
+        """A place that does not answer yet is asked again: parts have just come back."""
+        ends = self.now() + max(within, 60)
+        while True:
+            try:
+                return asyncio.run(reconcile.reconcile_until_settled(ids, within))
+            except reconcile.UnreadableError as why_not:
+                if self.now() > ends:
+                    raise
+                say(f"  {why_not}; counting again")
+                time.sleep(1)
+
+    def _verify(self, ids: Collection[str]) -> None:
+        wrong = verified(ids, say)
+        if wrong is not None:
+            for line in wrong[:FAULTS_SHOWN]:
+                say(f"  ! {line}")
+            self.promise("verify finds nothing wrong with them", not wrong, f"{len(wrong)} findings")
+
+    def verdict(self, old: str) -> bool:
+        """The old system's figure beside ours, each promise with its outcome; whether all were kept."""
+        say("\n> Outcome")
+        say(f"  the old system: {old}")
+        for text, held, seen in self.promises:
+            say(f"  {'kept  ' if held else 'BROKEN'}  {text}{f' ({seen})' if seen else ''}")
+        return bool(self.promises) and all(held for _, held, _ in self.promises)

@@ -1,0 +1,113 @@
+"""Starting parts in order and waiting until they are ready, telling a person how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+
+import psutil
+
+from infra.native import orphans, ports, processes, procfile, supervisor
+from infra.native.processes import Part
+
+BOUND = 180.0  # seconds for all of it; Cassandra on a busy small machine is the slowest
+PART_BOUND = 90.0  # seconds for one part alone
+BATCHES = ((0, 1), (2,), (3,))  # stages that start side by side
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def check_ports(names: Iterable[str]) -> None:
+    """End with one line for each port that somebody else has."""
+    known = [name for name in names if processes.has_port(name)]
+    lines = [
+        f"port {endpoint.port} on {endpoint.host}, which {name} needs, is in use{_holder(endpoint)}"
+        for name, taken in ports.ports_in_use(known).items()
+        for endpoint in taken
+    ]
+    if lines:
+        advice = "end that program, or give the part another address; then try again"
+        raise SystemExit("\n".join([*lines, advice]))
+
+
+def _holder(endpoint: ports.Endpoint) -> str:
+    """Who listens there, as far as the system lets us see."""
+    try:
+        found = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # macOS shows other programs' connections to root alone
+        found = []
+    for connection in found:
+        here = connection.laddr
+        if connection.status != psutil.CONN_LISTEN or not here or not connection.pid:
+            continue
+        if here.port == endpoint.port and here.ip in (endpoint.host, *EVERYWHERE):
+            return f" by {orphans.describe(connection.pid)}"
+    return " by a program that only its owner can see"
+
+
+def bring_up(names: Iterable[str]) -> None:
+    """Start those that do not run, servers first, each batch when the one before is ready."""
+    began, known, names = time.monotonic(), processes.states(), sorted(names, key=procfile.stage)
+    before = [part.name for part in processes.asked(known[name] for name in names) if not part.why_not]
+    if before:
+        print(f"ready already: {' '.join(before)}")
+    for batch in BATCHES:
+        chosen = [name for name in names if procfile.stage(name) in batch and name not in before]
+        for name in chosen:
+            if processes.states()[name].pid is None:
+                supervisor.start(name)
+        _wait(chosen, began, BOUND, before)
+        before += chosen
+    print(f"{len(names)} ready after {time.monotonic() - began:.1f} s; look: make ps, end: make down")
+
+
+def start_and_wait(name: str, environment: dict[str, str] | None = None) -> None:
+    """Start one part and wait until it is ready."""
+    supervisor.start(name, environment)
+    _wait([name], time.monotonic(), PART_BOUND)
+
+
+def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
+    """Wait until all are ready; end at once when one, or one that was ready before, cannot be any more."""
+    waiting, published = names, dict[str, str]()
+    while waiting:
+        known = processes.states()
+        found = processes.asked(known[name] for name in waiting)
+        for part in found:
+            if not part.why_not:
+                _say(f"{part.name} ready after {time.monotonic() - began:.1f} s")
+        waiting = [part.name for part in found if part.why_not]
+        late = time.monotonic() > began + bound
+        lost = [known[name] for name in before if known[name].state != "running"]
+        if lost := lost + [part for part in found if part.why_not and (late or part.state != "running")]:
+            _say("", passing=True)
+            raise SystemExit("\n".join(failure(part) for part in lost))
+        if waiting:
+            _print_what_for(waiting, published)
+            _say(f"waiting for {' '.join(waiting)} ({time.monotonic() - began:.0f} s)", passing=True)
+            time.sleep(0.2)
+
+
+def _print_what_for(names: Iterable[str], published: dict[str, str]) -> None:
+    """What a worker itself waits for: a broker that does not answer is told at once, not when the time is over."""
+    for name in names:
+        if (words := processes.waits_for(name)) and words.partition(":")[0] != published.get(name):
+            published[name] = words.partition(":")[0]
+            _say(f"{name}: {words}")
+
+
+def failure(part: Part) -> str:
+    """What a person needs to know of a part that did not become ready."""
+    if part.state == "paused":
+        return f"{part.name} is paused; let it go on with: make resume NAME={part.name}"
+    state = f"running, but {part.why_not}" if part.state == "running" else part.state
+    words = processes.last_words(part.name)
+    return f"{part.name} is not ready ({state}); the end of its log (make logs NAME={part.name}):\n{words}"
+
+
+def _say(text: str, passing: bool = False) -> None:
+    """A line; one that passes is shown on a terminal alone and is written over by the next."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text}", end="" if passing else "\n", flush=True)
+    elif not passing:
+        print(text, flush=True)
