@@ -1,7 +1,7 @@
 """The second part of exercise 5: the same POST, synchronous and asynchronous, side by side.
 
 Both are asked by the same client with the same number of POSTs at a time, one after the other, and both store the
-row. Beyond that the asynchronous one publishes the verdict and keeps Redis, on the same cores: so who used them is shown.
+row. Beyond that the asynchronous one publishes the verdict and keeps Redis, on the same cores: who used them is shown.
 """
 
 from __future__ import annotations

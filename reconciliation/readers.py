@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping
@@ -29,6 +30,8 @@ AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
 START_WITHIN = 15.0
 ONE_BY_ONE = 2_000  # more ids than that are found sooner by reading the whole table
 PAGE = 100
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+CLOCKS_APART = 60_000  # milliseconds
 PATH = "/api/v1/transactions"
 
 
@@ -103,18 +106,33 @@ async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
 async def records(
     topic: str, ids: Container[str], start: Mapping[int, int] | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """The decoded records of these ids, from the topic's beginning to where it ends now.
+    """The decoded records of these ids, to where the topic ends now.
 
-    `start`: or from these offsets, by partition.
+    `start`: from these offsets, by partition. Else from when the oldest of the ids was made, if all are UUIDv7; else
+    from the topic's beginning.
     """
     schemas: dict[int, Any] = {}
     async with aiohttp.ClientSession(raise_for_status=True) as registry:
-        async for record in _raw_records(topic, start or {}):
+        async for record in _raw_records(topic, start or {}, made(ids)):
             if (record.key or b"").decode(errors="replace") in ids:
                 yield await _decoded(record.value, schemas, registry)
 
 
-async def _raw_records(topic: str, start: Mapping[int, int]) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+def made(ids: Container[str]) -> int | None:
+    """When the oldest was made, in milliseconds since 1970, less what clocks may differ by; None if one is silent."""
+    times = [millis_of(id_) for id_ in ids] if isinstance(ids, Collection) else []
+    known = [millis for millis in times if millis is not None]
+    return min(known) - CLOCKS_APART if known and len(known) == len(times) else None
+
+
+def millis_of(id_: str) -> int | None:
+    """The time in a UUIDv7."""
+    return int(id_[:8] + id_[9:13], 16) if UUID7.fullmatch(id_) else None
+
+
+async def _raw_records(
+    topic: str, start: Mapping[int, int], since: int | None
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     brokers = ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
     # without a group all partitions are ours, and nothing is committed
     consumer = AIOKafkaConsumer(
@@ -123,10 +141,13 @@ async def _raw_records(topic: str, start: Mapping[int, int]) -> AsyncIterator[Co
     try:
         await _start(consumer, topic)
         partitions = consumer.assignment()
+        ends = await consumer.end_offsets(partitions)
+        if since is not None and not start:
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
+            start = {tp.partition: place.offset if place else ends[tp] for tp, place in found.items()}
         for partition in partitions:
             if partition.partition in start:
                 consumer.seek(partition, start[partition.partition])
-        ends = await consumer.end_offsets(partitions)
         while left := [p for p in partitions if await consumer.position(p) < ends[p]]:
             for records in (await consumer.getmany(*left, timeout_ms=1000)).values():
                 for record in records:

@@ -16,7 +16,7 @@ from tests.support import http, log
 from tests.support.dead import Said
 
 CLIENTS = 800
-SECONDS = 60
+SECONDS = 15
 
 
 async def _list_without_pause() -> Counter[tuple[int, str]]:
@@ -43,7 +43,7 @@ def _room_for_all() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_room_for_all")
-def test_800_clients_that_list_for_a_minute_are_all_answered_from_redis_and_nothing_is_refilled() -> None:
+def test_800_clients_that_go_on_listing_are_all_answered_from_redis_and_nothing_is_refilled() -> None:
     for _ in range(100):
         http.taken()
     log.wait_until(lambda: http.page()["source"] == "redis", 20, "Redis has all")

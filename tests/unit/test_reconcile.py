@@ -6,6 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fastavro
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from reconciliation import readers
 from reconciliation.readers import Verdict
 from reconciliation.reconcile import Reconciliation, compare
+from tests.support.feed import new_id
 
 GOOD = Verdict(1, "accepted", 0.9, None, "m1")
 IDS = ("a", "b", "c")
@@ -170,3 +172,14 @@ def test_a_status_record_is_read_as_its_schema_says_and_has_every_field_of_a_ver
 def test_a_record_without_the_wire_formats_first_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="wire format"):
         decoded(b'{"transaction_id": "a"}')
+
+
+def test_the_topics_are_read_from_when_the_oldest_id_was_made() -> None:
+    older, newer = new_id(at=1_700_000_000), new_id(at=1_700_000_100)
+    assert readers.made([newer, older]) == 1_700_000_000_000 - readers.CLOCKS_APART
+
+
+@pytest.mark.parametrize("ids", [[], ["of-another-form"], [str(uuid4())]])
+def test_where_an_id_does_not_say_when_all_of_the_topic_is_read(ids: list[str]) -> None:
+    assert readers.made(ids) is None
+    assert readers.made([*ids, new_id()]) is None or not ids
