@@ -15,8 +15,8 @@ from app.assessment.client import Antifraud
 from app.errors import LogUnavailable, Transient
 from app.messaging import topics
 from app.messaging.codec import Codec
-from app.messaging.fenced_producer import FencedProducer
 from app.messaging.producer import EventProducer
+from app.messaging.status_log import StatusLog
 from app.messaging.tail_reader import TailReader
 from app.models.health import Health, Unusable, pinged
 from app.settings import Settings
@@ -45,7 +45,7 @@ class Resources:
         self._neighbours = neighbours
         self.producer = EventProducer(settings)
         self.tail = TailReader(settings)
-        self.fenced_producer = FencedProducer(settings, topics.STATUS)
+        self.status_log = StatusLog(settings, topics.STATUS)
         self.antifraud = Antifraud(settings)
         self.cassandra = Cassandra(settings)
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
@@ -71,7 +71,7 @@ class Resources:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for each in (self.recent, self.antifraud, self.cassandra, self.fenced_producer, self.producer):
+        for each in (self.recent, self.antifraud, self.cassandra, self.status_log, self.producer):
             try:
                 await each.close()
             except Exception:

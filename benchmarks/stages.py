@@ -57,6 +57,7 @@ STAGES = Parts(
         "publish": (
             "app/messaging/codec.py:encode",
             "app/messaging/fenced_producer.py",
+            "app/messaging/status_log.py",
             "app/messaging/producer.py",
             "aiokafka/producer/",
             "app/processing/pipeline.py:publish",

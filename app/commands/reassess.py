@@ -1,7 +1,7 @@
 """`faust -A app.main reassess`: what was rejected because no antifraud replica answered gets a verdict.
 
-The new verdict is a status record of its own, revision + 1, in the partition of the first. Told, then stored, a batch
-at a time; a run that was killed in between is completed by the next one, which stores the last batches again.
+The new verdict is a status record of its own, revision + 1, in the partition of the first. Published, then stored,
+a batch at a time; a run that was killed in between is completed by the next one, which stores the last batches again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import faust
+from aiokafka import TopicPartition
 from faust.cli import option
 
 from app.assessment.client import Antifraud
 from app.commands.shared.console import Progress, friendly_errors, with_retries
 from app.commands.shared.fenced_writer import FencedWriter, Outgoing
-from app.commands.shared.topic_reader import TopicReader
+from app.commands.shared.topic_reader import TopicReader, connected
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.codec import Codec
@@ -199,7 +200,7 @@ async def run(settings: Settings) -> None:
     await antifraud.open()
     try:
         await cassandra.open()
-        async with FencedWriter(settings, "reassess") as writer:
+        async with FencedWriter(settings, "reassess", await _partitions(settings)) as writer:
             log, progress = Topic(settings, codec), Progress("reassess", 0)
             async for found in log.slices():
                 unreadable += found.unreadable
@@ -207,7 +208,7 @@ async def run(settings: Settings) -> None:
                 async for batch in _batches(log, found):
                     said = await with_retries(partial(antifraud.assess, batch))
                     statuses = again(batch, said, int(time.time() * 1000))
-                    await writer.write(outgoing(codec, statuses))
+                    await writer.publish(outgoing(codec, statuses))
                     await with_retries(partial(table.store, statuses))
                     progress.add(len(statuses))
                     counts.update(status["status"] for status in statuses)
@@ -217,6 +218,12 @@ async def run(settings: Settings) -> None:
     words = "".join(f"; {count:,} {name}" for name, count in sorted(counts.items()))
     print(f"reassess: {progress.ended()}{words}")
     _report_unreadable(unreadable)
+
+
+async def _partitions(settings: Settings) -> list[TopicPartition]:
+    """Those of transaction_status."""
+    async with connected(settings) as (_, admin):
+        return await topics.partitions(admin, topics.STATUS)
 
 
 async def _batches(log: Topic, found: ReassessmentBacklog) -> AsyncIterator[list[TransactionStatus]]:

@@ -1,21 +1,20 @@
-"""One fenced writer per partition of the status topic: whoever claims a partition shuts out its last owner.
+"""A transactional producer that fences: whoever claims a transactional id shuts out its last owner.
 
-A worker that was paused past its session wakes up holding verdicts that another worker has decided meanwhile. Kafka's
-transactional producer fences it: claiming a partition ends the transaction and the rights of its last owner
-(docs/decisions/0001). A batch is published as a whole or not at all; readers use read_committed. A status counts as
-published once it is below the last stable offset, not when Kafka has acknowledged the commit (last_stable_offset.py).
+A worker that was paused past its session wakes up holding verdicts that another worker has decided meanwhile. Kafka
+refuses it: the claim has ended its transaction and its rights (docs/decisions/0001). What is published is published as
+a whole or not at all; readers use read_committed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed
 
-from app.errors import LogUnavailable
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import MAX_BATCH_BYTES, Record, batches
 from app.messaging.tail_reader import high_watermarks
@@ -32,87 +31,71 @@ HANGS_AFTER = 1.0
 
 
 class FencedProducer:
-    """Transactional producers, one per claimed partition."""
+    """One transactional id, from its claim on. Raises aiokafka's errors, OSError and TimeoutError."""
 
-    def __init__(self, settings: Settings, topic: str):
+    def __init__(self, settings: Settings, transactional_id: str, **options: Any):
+        """`options`: aiokafka's."""
         self._settings = settings
-        self._topic = topic
-        self._producers: dict[int, AIOKafkaProducer] = {}
-        self._committed = LastStableOffset(settings)
-
-    async def claim(self, partition: int) -> None:
-        """Become the partition's writer; what the last one had not committed is aborted. LogUnavailable."""
-        await self._drop(partition)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_brokers,
-            transactional_id=f"{self._topic}-{partition}",
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka_brokers,
+            transactional_id=transactional_id,
             transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
             max_batch_size=MAX_BATCH_BYTES,
+            **options,
         )
-        self._producers[partition] = producer
-        try:
-            async with asyncio.timeout(self._settings.status_publish_timeout):
-                await producer.start()
-                await self._abort_hanging_transaction(producer, partition)
-        except (KafkaError, OSError, TimeoutError) as exc:
-            await self._drop(partition)
-            raise LogUnavailable(f"{self._topic}[{partition}] could not be claimed: {exc!r}") from exc
 
-    async def _abort_hanging_transaction(self, producer: AIOKafkaProducer, partition: int) -> None:
+    async def claim(
+        self, partitions: Iterable[TopicPartition] = (), stable: LastStableOffset | None = None
+    ) -> None:
+        """Shut out the last owner and abort its transaction, also where it hangs in one of these partitions."""
+        await self._producer.start()
+        for tp in partitions:
+            await self._abort_hanging_transaction(tp, stable or LastStableOffset(self._settings))
+
+    async def _abort_hanging_transaction(self, tp: TopicPartition, stable: LastStableOffset) -> None:
         """Committed but without its marker (KIP-664), it would hide all that follows from every reader; abort it.
 
         Nobody counts it as published. The one record that our transaction needs is never visible.
         """
-        tp = TopicPartition(self._topic, partition)
         written = (await high_watermarks(self._settings, [tp]))[tp]
         try:
             async with asyncio.timeout(HANGS_AFTER):
-                await self._committed.wait_for(self._topic, partition, written)
+                await stable.wait_for(tp.topic, tp.partition, written)
         except TimeoutError:
-            log.warning("%s[%d] has a hanging transaction: it is aborted", self._topic, partition)
-            await producer.begin_transaction()
-            for batch in batches(producer, [(None, b"", [])]):
-                await (await producer.send_batch(batch, self._topic, partition=partition))
-            await producer.abort_transaction()
+            log.warning("%s[%d] has a hanging transaction: it is aborted", tp.topic, tp.partition)
+            await self._producer.begin_transaction()
+            await self._send(tp, [(None, b"", [])])
+            await self._producer.abort_transaction()
 
-    async def publish(self, partition: int, records: Iterable[Record]) -> list[int]:
-        """Write the records (key, value, headers), all or none, and give their offsets.
+    async def publish(
+        self, records: Mapping[TopicPartition, Iterable[Record]]
+    ) -> dict[TopicPartition, list[int]]:
+        """Write the records (key, value, headers), all or none; their offsets.
 
-        After LogUnavailable it is not known which: claim the partition again and read the log. Likewise when Kafka has
-        refused a record: that producer's next one would be out of sequence.
+        After an error it is not known which, and this producer is of no use any more: claim again and read the log.
         """
-        producer = self._producers.get(partition)
-        if producer is None:
-            raise LogUnavailable(f"{self._topic}[{partition}] must be claimed first")
-        try:
-            async with asyncio.timeout(self._settings.status_publish_timeout):
-                await producer.begin_transaction()
-                offsets: list[int] = []
-                for batch in batches(producer, records):
-                    sent = await (await producer.send_batch(batch, self._topic, partition=partition))
-                    offsets += range(sent.offset, sent.offset + batch.record_count())
-                await producer.commit_transaction()
-                await self._committed.wait_for(self._topic, partition, offsets[-1] + 1)
-        # No abort after a failure: with Kafka down it would wait for Kafka, past any timeout; the next claim aborts
-        # what is open.
-        except (KafkaError, OSError, TimeoutError) as exc:
-            await self._drop(partition)
-            raise LogUnavailable(f"{self._topic}[{partition}] could not be published: {exc!r}") from exc
+        await self._producer.begin_transaction()
+        offsets = {tp: await self._send(tp, some) for tp, some in records.items()}
+        await self._producer.commit_transaction()
         return offsets
 
-    async def close(self) -> None:
-        """Disconnect."""
-        await asyncio.gather(*(self._drop(partition) for partition in list(self._producers)))
-        await self._committed.close()
+    async def _send(self, tp: TopicPartition, records: Iterable[Record]) -> list[int]:
+        offsets: list[int] = []
+        for batch in batches(self._producer, records):
+            sent = await (await self._producer.send_batch(batch, tp.topic, partition=tp.partition))
+            offsets += range(sent.offset, sent.offset + batch.record_count())
+        return offsets
 
-    async def _drop(self, partition: int) -> None:
-        producer = self._producers.pop(partition, None)
-        if producer is not None:
-            # What it might still send is refused once the partition is claimed again.
-            try:
-                await asyncio.wait_for(producer.stop(), STOP_WITHIN)
-            except (KafkaError, OSError, TimeoutError):
-                await _cut(producer)
+    async def abort(self) -> None:
+        """End an open transaction, so that readers need not wait for its time-out."""
+        await self._producer.abort_transaction()
+
+    async def close(self) -> None:
+        """Disconnect; what it might still send is refused once its id is claimed again."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_WITHIN)
+        except (KafkaError, OSError, TimeoutError):
+            await _cut(self._producer)
 
 
 async def _cut(producer: AIOKafkaProducer) -> None:

@@ -44,7 +44,7 @@ class Adapters:
         come that offset is not known; what waits for a row is among the newest then as well.
         """
         (self.partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
-        await self._resources.fenced_producer.claim(partition)
+        await self._resources.status_log.claim(partition)
         self._claimed_at[partition] = time.time()
         offsets: dict[str, int] = {}
         older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
@@ -139,7 +139,7 @@ class Adapters:
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
         """Into transaction_status, in the partition of the same number."""
         encode = self._resources.status.encode
-        return await self._resources.fenced_producer.publish(
+        return await self._resources.status_log.publish(
             partition, ((status["transaction_id"], encode(status), []) for status in statuses)
         )
 

@@ -107,12 +107,12 @@ def test_what_is_committed_behind_anothers_open_transaction_is_waited_for_not_mi
             FencedWriter(SETTINGS, f"{topic}-worker") as worker,
             FencedWriter(SETTINGS, topic) as writer,
         ):
-            await worker._producer.begin_transaction()
-            await worker._producer.send_and_wait(topic, b"not yet", partition=1)
+            await worker._producer._producer.begin_transaction()
+            await worker._producer._producer.send_and_wait(topic, b"not yet", partition=1)
             await writer.write(some(topic, b"written"))
             reading = asyncio.create_task(values(topic))
             await asyncio.wait([reading], timeout=2)
-            await worker._producer.abort_transaction()
+            await worker._producer._producer.abort_transaction()
             assert await reading == [b"written"]
 
     asyncio.run(run())

@@ -15,14 +15,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.errors import LogUnavailable
-from app.messaging.fenced_producer import FencedProducer
+from app.messaging.status_log import StatusLog
 from app.messaging.tail_reader import TailReader
 from app.settings import Settings
 from infra.native import stack
 from tests.integration.samples import read_back
 from tests.support import log
 
-Situation = Callable[[FencedProducer, FencedProducer], Awaitable[None]]
+Situation = Callable[[StatusLog, StatusLog], Awaitable[None]]
 
 
 #: The marks that end transactions are smaller than this, and a broker that cannot write them waits for ever.
@@ -51,15 +51,15 @@ def topic(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def published(topic: str, situation: Situation) -> list[bytes]:
-    """What readers find after it; the two tellers are two workers."""
+    """What readers find after it; the two writers are two workers."""
 
     async def run() -> list[bytes]:
         settings = Settings()
         async with AsyncExitStack() as ends:
-            tellers = [FencedProducer(settings, topic) for _ in range(2)]
-            for fenced_producer in tellers:
-                ends.push_async_callback(fenced_producer.close)
-            await situation(*tellers)
+            writers = [StatusLog(settings, topic) for _ in range(2)]
+            for status_log in writers:
+                ends.push_async_callback(status_log.close)
+            await situation(*writers)
         found: list[bytes] = []
         deadline = time.monotonic() + 10
         # A transaction is committed a moment after its writer is told so.
@@ -71,7 +71,7 @@ def published(topic: str, situation: Situation) -> list[bytes]:
 
 
 def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic: str) -> None:
-    async def situation(sleeper: FencedProducer, other: FencedProducer) -> None:
+    async def situation(sleeper: StatusLog, other: StatusLog) -> None:
         await sleeper.claim(0)
         await sleeper.publish(0, [("a", b"first", [])])
         await other.claim(0)
@@ -83,9 +83,9 @@ def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic:
 
 
 def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -> None:
-    async def situation(sleeper: FencedProducer, other: FencedProducer) -> None:
+    async def situation(sleeper: StatusLog, other: StatusLog) -> None:
         await sleeper.claim(0)
-        producer = sleeper._producers[0]
+        producer = sleeper._producers[0]._producer
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"half", partition=0)
         await other.claim(0)
@@ -98,16 +98,16 @@ def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -
 def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: str) -> None:
     """The same producer would be out of order for good."""
 
-    async def situation(fenced_producer: FencedProducer, _unused: FencedProducer) -> None:
-        await fenced_producer.claim(0)
-        await fenced_producer.publish(0, [("a", b"first", [])])
+    async def situation(status_log: StatusLog, _unused: StatusLog) -> None:
+        await status_log.claim(0)
+        await status_log.publish(0, [("a", b"first", [])])
         for _ in range(2):
             with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
-                await fenced_producer.publish(0, [("b", b"large" * 100, [])])
+                await status_log.publish(0, [("b", b"large" * 100, [])])
             with pytest.raises(LogUnavailable, match="must be claimed first"):
-                await fenced_producer.publish(0, [("b", b"small", [])])
-            await fenced_producer.claim(0)
-        await fenced_producer.publish(0, [("b", b"the other's", [])])
+                await status_log.publish(0, [("b", b"small", [])])
+            await status_log.claim(0)
+        await status_log.publish(0, [("b", b"the other's", [])])
 
     assert published(topic, situation) == [b"first", b"the other's"]
 
@@ -115,17 +115,17 @@ def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: s
 def test_what_is_told_can_be_read_at_once(topic: str) -> None:
     """Kafka answers a commit before it marks it; a broker killed in between may forget the mark."""
 
-    async def situation(fenced_producer: FencedProducer, _unused: FencedProducer) -> None:
+    async def situation(status_log: StatusLog, _unused: StatusLog) -> None:
         reader = AIOKafkaConsumer(bootstrap_servers=log.brokers(), isolation_level="read_committed")
         await reader.start()
         try:
-            await fenced_producer.claim(0)
+            await status_log.claim(0)
             tp = TopicPartition(topic, 0)
             for number in range(30):
-                await fenced_producer.publish(0, [("a", b"told", [])])
+                await status_log.publish(0, [("a", b"told", [])])
                 # each is a record and its mark
                 assert (await reader.end_offsets([tp]))[tp] == 2 * number + 2
-            await fenced_producer.publish(0, [("b", b"the other's", [])])
+            await status_log.publish(0, [("b", b"the other's", [])])
         finally:
             await reader.stop()
 
@@ -137,23 +137,23 @@ def test_twenty_failures_leave_no_task_and_no_connection_behind(topic: str) -> N
         return len(asyncio.all_tasks()), len(psutil.Process().net_connections())
 
     async def run() -> None:
-        fenced_producer = FencedProducer(Settings(status_publish_timeout=0.2), topic)
-        await again(lambda: fenced_producer.claim(0))
-        await fenced_producer.publish(0, [("a", b"told", [])])
+        status_log = StatusLog(Settings(status_publish_timeout=0.2), topic)
+        await again(lambda: status_log.claim(0))
+        await status_log.publish(0, [("a", b"told", [])])
         before = open_ones()
         for _ in range(10):
             stack.pause("kafka")
             try:
                 with pytest.raises(LogUnavailable):
-                    await fenced_producer.publish(0, [("a", b"not answered", [])])
+                    await status_log.publish(0, [("a", b"not answered", [])])
                 with pytest.raises(LogUnavailable):
-                    await fenced_producer.claim(0)
+                    await status_log.claim(0)
             finally:
                 stack.resume("kafka")
-            await again(lambda: fenced_producer.claim(0))
+            await again(lambda: status_log.claim(0))
         await asyncio.sleep(0.5)
         after = open_ones()
-        await fenced_producer.close()
+        await status_log.close()
         assert after[0] <= before[0] + 1
         assert after[1] <= before[1] + 1
 
@@ -173,15 +173,15 @@ def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed
     async def run() -> list[bytes]:
         settings = Settings()
         other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")
-        fenced_producer = FencedProducer(settings, topic)
+        status_log = StatusLog(settings, topic)
         async with AsyncExitStack() as ends:
             ends.push_async_callback(other.stop)
-            ends.push_async_callback(fenced_producer.close)
+            ends.push_async_callback(status_log.close)
             await other.start()
             await other.begin_transaction()
             await other.send_and_wait(topic, b"not yet", partition=0)
-            await fenced_producer.claim(0)
-            publishing = asyncio.create_task(fenced_producer.publish(0, [("a", b"told", [])]))
+            await status_log.claim(0)
+            publishing = asyncio.create_task(status_log.publish(0, [("a", b"told", [])]))
             reading = asyncio.create_task(read_back(TailReader(settings), topic, 0))
             await asyncio.wait([publishing, reading], timeout=2)
             assert not publishing.done()  # nobody could read it

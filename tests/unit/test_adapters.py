@@ -60,7 +60,7 @@ def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1
     resources: Any = SimpleNamespace(
         status=SimpleNamespace(decode=decode),
         tail=tail,
-        fenced_producer=SimpleNamespace(claim=take),
+        status_log=SimpleNamespace(claim=take),
         producer=SimpleNamespace(partition_counts=partition_counts),
     )
     return asyncio.run(Adapters(resources).claim(0, from_offset, read_to, most))

@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
+from app.commands.shared import fenced_writer
+from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.errors import LogUnavailable
 from app.messaging import fenced_producer, last_stable_offset
-from app.messaging.fenced_producer import FencedProducer
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import Record
+from app.messaging.status_log import StatusLog
 from app.settings import Settings
 
 
@@ -67,9 +70,9 @@ class Producer:
 def played(
     monkeypatch: pytest.MonkeyPatch,
     partition: Partition,
-    situation: Callable[[FencedProducer], Awaitable[None]],
+    situation: Callable[[StatusLog], Awaitable[None]],
 ) -> None:
-    """The scene, with a teller on that partition."""
+    """The situation, with a writer of that partition."""
 
     async def end_offsets(tps: list[Any]) -> dict[Any, int]:
         return dict.fromkeys(tps, partition.readable)
@@ -85,8 +88,10 @@ def played(
     monkeypatch.setattr(fenced_producer, "HANGS_AFTER", 0.02)
     monkeypatch.setattr(last_stable_offset.LastStableOffset, "_opened", opened)
 
+    monkeypatch.setattr(fenced_writer, "ANSWERS_WITHIN_MS", 200)
+
     async def run() -> None:
-        await situation(FencedProducer(Settings(status_publish_timeout=0.2), "topic"))
+        await situation(StatusLog(Settings(status_publish_timeout=0.2), "topic"))
 
     asyncio.run(run())
 
@@ -95,7 +100,7 @@ RECORDS: list[Record] = [("key", b"value", [])]
 
 
 def test_told_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def situation(one: FencedProducer) -> None:
+    async def situation(one: StatusLog) -> None:
         await one.claim(0)
         publishing = asyncio.create_task(one.publish(0, RECORDS))
         await asyncio.sleep(0.05)
@@ -110,7 +115,7 @@ def test_told_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_commit_that_is_never_marked_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def situation(one: FencedProducer) -> None:
+    async def situation(one: StatusLog) -> None:
         await one.claim(0)
         with pytest.raises(LogUnavailable, match="could not be published"):
             await one.publish(0, RECORDS)
@@ -122,7 +127,7 @@ def test_a_commit_that_is_never_marked_is_not_published(monkeypatch: pytest.Monk
 
 
 def test_what_was_never_marked_is_undone_when_the_partition_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def situation(one: FencedProducer) -> None:
+    async def situation(one: StatusLog) -> None:
         await one.claim(0)
         assert partition.did == ["took it", "aborted"]
         await one.publish(0, RECORDS)
@@ -138,3 +143,34 @@ def test_a_partition_where_nothing_hangs_is_only_taken(monkeypatch: pytest.Monke
     partition.written = partition.readable = 3
     played(monkeypatch, partition, lambda one: one.claim(0))
     assert partition.did == ["took it"]
+
+
+def reassessed(_: StatusLog) -> Awaitable[None]:
+    """A command publishes, instead of a worker."""
+
+    async def run() -> None:
+        async with FencedWriter(Settings(), "reassess", [TopicPartition("topic", 0)]) as writer:
+            await writer.publish([Outgoing("topic", 0, b"key", b"value", [])])
+
+    return run()
+
+
+def test_what_a_command_publishes_can_be_read_before_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition()
+    played(monkeypatch, partition, reassessed)
+    assert partition.did == ["took it", "committed", "left"]
+    assert partition.readable == partition.written == 2
+
+
+def test_what_a_command_left_hanging_is_undone_by_its_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition()
+    partition.written = 3
+    played(monkeypatch, partition, reassessed)
+    assert partition.did == ["took it", "aborted", "committed", "left"]
+
+
+def test_a_command_whose_commit_is_never_marked_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition()
+    partition.marks = False
+    with pytest.raises(LogUnavailable, match="cannot be read yet"):
+        played(monkeypatch, partition, reassessed)

@@ -11,7 +11,7 @@ import pytest
 from app.resources import Resources
 from app.settings import Settings
 
-ORDER = ["recent", "antifraud", "cassandra", "fenced_producer", "producer"]
+ORDER = ["recent", "antifraud", "cassandra", "status_log", "producer"]
 
 
 class Part:

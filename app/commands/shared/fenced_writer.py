@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from itertools import groupby
-from typing import Any, NamedTuple
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition
 
 from app.commands.shared.console import ANSWERS_WITHIN_MS
-from app.messaging.producer import MAX_BATCH_BYTES, Headers
+from app.errors import LogUnavailable
+from app.messaging.fenced_producer import FencedProducer
+from app.messaging.last_stable_offset import LastStableOffset
+from app.messaging.producer import Headers, Record
 from app.settings import Settings
 
 
@@ -25,43 +27,47 @@ class Outgoing(NamedTuple):
 
 
 class FencedWriter:
-    """A transactional producer by the command's name; read the log after `start`, then nobody else adds to it.
+    """A fenced producer by the command's name; read the log after `async with`: then nobody else adds to it."""
 
-    Kafka fences it: from the start of a second one on the first one's writes fail with ProducerFenced, also when it
-    was only paused, and what it had begun is aborted. Two at once cannot both publish.
-    """
-
-    def __init__(self, settings: Settings, command: str):
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka_brokers,
-            transactional_id=command,
-            transaction_timeout_ms=10_000,
+    def __init__(self, settings: Settings, command: str, partitions: Iterable[TopicPartition] = ()):
+        """`partitions`: where what an earlier run left hanging is aborted."""
+        self._producer = FencedProducer(
+            settings,
+            command,
             request_timeout_ms=ANSWERS_WITHIN_MS,
-            max_batch_size=MAX_BATCH_BYTES,
             compression_type="gzip",  # what came compressed may be too large without
         )
+        self._partitions = list(partitions)
+        self._stable = LastStableOffset(settings)
 
     async def __aenter__(self) -> FencedWriter:
-        await self._producer.start()
+        await self._producer.claim(self._partitions, self._stable)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
+        await self._producer.close()
+        await self._stable.close()
 
-    async def write(self, records: Iterable[Outgoing]) -> None:
-        """All of them or none."""
-        async with self._producer.transaction():
-            for (topic, partition), those in groupby(records, key=lambda record: record[:2]):
-                for batch in self._batches(those):
-                    await (await self._producer.send_batch(batch, topic, partition=partition))
+    async def write(self, records: Iterable[Outgoing]) -> dict[TopicPartition, list[int]]:
+        """All of them or none; their offsets."""
+        by_partition: dict[TopicPartition, list[Record]] = {}
+        for topic, partition, key, value, headers in records:
+            by_partition.setdefault(TopicPartition(topic, partition), []).append((key, value, headers))
+        try:
+            return await self._producer.publish(by_partition)
+        except Exception:
+            await self._producer.abort()
+            raise
 
-    def _batches(self, records: Iterable[Outgoing]) -> Iterator[Any]:
-        # As batches, since `send` refuses a record that has neither key nor value: poison may be that.
-        batch, now = self._producer.create_batch(), int(time.time() * 1000)
-        for record in records:
-            content = {"key": record.key, "value": record.value, "headers": record.headers}
-            if batch.append(timestamp=now, **content) is None:
-                yield batch
-                batch = self._producer.create_batch()
-                batch.append(timestamp=now, **content)
-        yield batch
+    async def publish(self, records: Iterable[Outgoing]) -> None:
+        """All of them or none; returns once they can be read. LogUnavailable: committed, but not readable yet."""
+        written = await self.write(records)
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_MS / 1000):
+                for tp, offsets in written.items():
+                    await self._stable.wait_for(tp.topic, tp.partition, offsets[-1] + 1)
+        except TimeoutError:
+            raise LogUnavailable(
+                "what was published cannot be read yet: its commit marker is missing, or another producer has a "
+                "transaction open. Run it again"
+            ) from None

@@ -1,0 +1,70 @@
+"""transaction_status as its one writer per partition sees it: claim a partition, then publish to it.
+
+A status counts as published once it is below the last stable offset, not when Kafka has acknowledged the commit
+(last_stable_offset.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.errors import LogUnavailable
+from app.messaging.fenced_producer import FencedProducer
+from app.messaging.last_stable_offset import LastStableOffset
+from app.messaging.producer import Record
+from app.settings import Settings
+
+
+class StatusLog:
+    """A fenced producer per claimed partition."""
+
+    def __init__(self, settings: Settings, topic: str):
+        self._settings = settings
+        self._topic = topic
+        self._producers: dict[int, FencedProducer] = {}
+        self._stable = LastStableOffset(settings)
+
+    async def claim(self, partition: int) -> None:
+        """Become the partition's writer; what the last one had not committed is aborted. LogUnavailable."""
+        await self._drop(partition)
+        producer = self._producers[partition] = FencedProducer(self._settings, f"{self._topic}-{partition}")
+        try:
+            async with asyncio.timeout(self._settings.status_publish_timeout):
+                await producer.claim([TopicPartition(self._topic, partition)], self._stable)
+        except (KafkaError, OSError, TimeoutError) as exc:
+            await self._drop(partition)
+            raise LogUnavailable(f"{self._topic}[{partition}] could not be claimed: {exc!r}") from exc
+
+    async def publish(self, partition: int, records: Iterable[Record]) -> list[int]:
+        """Write the records (key, value, headers), all or none, and give their offsets.
+
+        After LogUnavailable it is not known which: claim the partition again and read the log. Likewise when Kafka has
+        refused a record: that producer's next one would be out of sequence.
+        """
+        producer = self._producers.get(partition)
+        if producer is None:
+            raise LogUnavailable(f"{self._topic}[{partition}] must be claimed first")
+        tp = TopicPartition(self._topic, partition)
+        try:
+            async with asyncio.timeout(self._settings.status_publish_timeout):
+                offsets = (await producer.publish({tp: records}))[tp]
+                await self._stable.wait_for(self._topic, partition, offsets[-1] + 1)
+        # No abort after a failure: with Kafka down it would wait for Kafka, past any timeout; the next claim aborts
+        # what is open.
+        except (KafkaError, OSError, TimeoutError) as exc:
+            await self._drop(partition)
+            raise LogUnavailable(f"{self._topic}[{partition}] could not be published: {exc!r}") from exc
+        return offsets
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await asyncio.gather(*(self._drop(partition) for partition in list(self._producers)))
+        await self._stable.close()
+
+    async def _drop(self, partition: int) -> None:
+        if producer := self._producers.pop(partition, None):
+            await producer.close()
