@@ -8,10 +8,9 @@ from statistics import median
 from benchmarks import cpu, feeding, report, stage
 from benchmarks.cpu import Threads
 from benchmarks.feeding import Run
-from benchmarks.flame import flame
 from benchmarks.profiler import RATE, watching
-from benchmarks.result import Figure, Plot, Result, Svg, Table
-from benchmarks.stages import STAGES, Stacks, microseconds
+from benchmarks.result import Figure, Plot, Result, Table
+from benchmarks.stages import microseconds
 from infra.native import processes
 
 SEED = 8
@@ -55,12 +54,10 @@ async def measure(quick: bool) -> Result:
     )
     settings = {"rounds": rounds, "transactions a round": count, "profiled": profiled, "seed": SEED}
     each = Threads(*(1e6 * sum(seconds) / (rounds * count) for seconds in zip(*used, strict=True)))
-    return _result(method, settings, runs, microseconds(stacks, each), stacks)
+    return _result(method, settings, runs, microseconds(stacks, each))
 
 
-def _result(
-    method: str, settings: dict[str, int], runs: Sequence[Run], stages: dict[str, float], stacks: Stacks
-) -> Result:
+def _result(method: str, settings: dict[str, int], runs: Sequence[Run], stages: dict[str, float]) -> Result:
     """`stages`: microseconds a transaction of the worker."""
     names = sorted(runs[0].spent, key=lambda name: -runs[0].spent[name])
     each = {name: median(run.each(name) for run in runs) for name in names}
@@ -85,7 +82,6 @@ def _result(
         plots=[
             Plot("processes", "CPU of one transaction, by process", "", "µs", _bars(each), "bars"),
             Plot("stages", "CPU of one transaction in the worker, by stage", "", "µs", _bars(stages), "bars"),
-            Svg("flame", "Flame graph of the transactions worker, coloured by stage", flame(stacks, STAGES)),
         ],
         in_the_way="Cassandra's three nodes, see the table by process: each row is written three times, each with an "
         "entry in the index that finds it by its id alone.",

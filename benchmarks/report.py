@@ -135,9 +135,6 @@ def keep(folder: Path, name: str, result: dict[str, Any]) -> None:
     known = {name: known[name] for name in MINUTES if name in known}
     for old in plots.glob(f"{name}-*.svg"):
         old.unlink()
-    for picture in result["plots"]:
-        if text := picture.pop("text", ""):  # a ready one: a file is enough
-            (folder / picture["file"]).write_text(text)
     text = NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), json.dumps(known, indent=1))
     (folder / "report.json").write_text(text + "\n")
     _draw(folder)

@@ -74,15 +74,6 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Svg:
-    """A picture that is there already."""
-
-    name: str
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Result:
     """All of one benchmark. `faults`: what makes its figures worth nothing.
 
@@ -96,7 +87,7 @@ class Result:
     tables: Sequence[Table] = ()
     faults: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
-    plots: Sequence[Plot | Svg] = ()
+    plots: Sequence[Plot] = ()
     in_the_way: str = ""
 
 

@@ -6,9 +6,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.environment import locked
-from benchmarks.flame import flame
 from benchmarks.profiler import RATE
-from benchmarks.result import Figure, Plot, Result, Svg, Table, number
+from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.stages import OF_A_POST, Stacks, shares
 from benchmarks.web_load import Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
@@ -43,7 +42,7 @@ Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
 
 
 IN_THE_WAY = """\
-A POST is more than an answer. Of the bff's CPU while 64 connections POST (profile and flame graph below) HTTP, with
+A POST is more than an answer. Of the bff's CPU while 64 connections POST (profile below) HTTP, with
 aiohttp, its middlewares and Faust's view, takes {HTTP:.0%}; the record's way to Kafka (Avro, the batch, the
 acknowledgement) {Kafka:.0%}; the note in Redis that it is pending {Redis:.0%}; the body's check and the record's id
 {body:.0%}; the event loop and what runs in the background the rest. The bare handler does the first of these alone.
@@ -86,10 +85,7 @@ def result(
         ],
         [*faults, *_wrong(shots)],
         {", ".join(map(str, key)): [asdict(shot) for shot in of] for key, of in shots.items()},
-        [
-            *(_plot(kind, shots, sides, connections) for kind in kinds),
-            Svg("post-flame", "Flame graph of the bff while 64 connections POST", flame(stacks, OF_A_POST)),
-        ],
+        [_plot(kind, shots, sides, connections) for kind in kinds],
         IN_THE_WAY.format(**of_a_post),
     )
 

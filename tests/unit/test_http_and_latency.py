@@ -146,7 +146,7 @@ def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
 
 
 @pytest.mark.parametrize(
-    ("written", "buried", "said"),
+    ("written", "dead_lettered", "said"),
     [(1000, 0, 0), (1017, 0, 0), (1018, 0, 1), (999, 0, 1), (1000, 1, 1)],
 )
 def test_each_201_has_its_record_and_few_may_have_one_without(

@@ -1,12 +1,8 @@
-"""A profile's stacks find their stage, and become a flame graph that publishes nothing of the machine."""
-
-import re
-from xml.dom import minidom
+"""A profile's stacks find their stage, and say nothing of the machine."""
 
 import pytest
 
 from benchmarks.cpu import Threads
-from benchmarks.flame import flame
 from benchmarks.profiler import parse
 from benchmarks.stages import OF_A_POST, STAGES, microseconds, shares
 from infra.native.paths import CODE
@@ -111,21 +107,3 @@ def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
         ("<module> (faust)", "Runner.run (asyncio/runners.py)"): 7,
         ("<module> (<string>)",): 2,
     }
-
-
-def test_a_flame_graph_is_an_svg_with_a_frame_for_each_function_that_took_time() -> None:
-    seldom = (*LOOP, "seldom (app/health/dependency_monitor.py)")
-    text = flame({(*STEP, "store (app/processing/pipeline.py)"): 3000, LOOP: 1000, seldom: 1}, STAGES)
-    minidom.parseString(text)  # noqa: S318  # our own text
-    titles = re.findall("<title>(.*?)</title>", text)
-    assert titles[0] == "all: 100.0%"
-    assert "store (app/processing/pipeline.py): 75.0%" in titles
-    assert not [title for title in titles if "seldom" in title]
-
-
-def test_the_same_profile_gives_the_same_picture_in_whatever_order_it_was_seen() -> None:
-    one, other = (
-        (*STEP, "store (app/processing/pipeline.py)"),
-        (*STEP, "publish (app/processing/pipeline.py)"),
-    )
-    assert flame({one: 2, other: 1}, STAGES) == flame({other: 1, one: 2}, STAGES)

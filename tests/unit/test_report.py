@@ -105,15 +105,12 @@ def test_numbers_of_a_list_share_a_line(tmp_path: Path) -> None:
     assert report.kept(tmp_path)[name]["raw"] == raw
 
 
-def test_a_ready_picture_is_a_file_and_not_in_the_raw_figures(tmp_path: Path) -> None:
+def test_the_pictures_of_last_time_are_gone(tmp_path: Path) -> None:
     name = next(iter(report.MINUTES))
     old = tmp_path / "plots" / f"{name}-of-last-time.svg"
     old.parent.mkdir()
     old.touch()
-    picture = {"name": "flame", "title": "Flame graph", "text": "<svg/>", "file": f"plots/{name}-flame.svg"}
-    report.keep(tmp_path, name, result(plots=[picture]))
-    assert (tmp_path / "plots" / f"{name}-flame.svg").read_text() == "<svg/>"
-    assert "<svg/>" not in (tmp_path / "report.json").read_text()
+    report.keep(tmp_path, name, result())
     assert not old.exists()
 
 
