@@ -44,7 +44,7 @@ audit: setup ## advisories about the locked Python packages; asks the package in
 up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined]
 	@$(STACK) up --only "$(ONLY)" --mode "$(mode)"
 
-down: ## end all of it, also what a crash left; the data stay
+down: ## stop everything, also what a crash left; data is kept
 	@$(STACK) down
 
 ps: ## one line per process: name, state, pid, port, ready
@@ -90,7 +90,7 @@ dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=pa
 pass-over: ## a batch that nobody can read into the dead letters: AT=topic:partition:offset, as the log and lag say
 	@$(FAUST) pass-over "$(AT)"
 
-reassess: ## ask antifraud about what was rejected for want of it [DRY=1]
+reassess: ## re-assess what was rejected while antifraud was unavailable [DRY=1]
 	@$(FAUST) reassess $(if $(call on,$(DRY)),--dry-run)
 
 replay: ## write the stores again from the log [INTO=cassandra|redis|both] [SINCE=3600] [RATE=1000] [DRY=1] [RESUME=1]

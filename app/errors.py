@@ -8,7 +8,7 @@ PipelineError
 │   │   └── NotReadableYet
 │   ├── Overloaded         (Redis lives: no other store is asked instead)
 │   ├── LogUnavailable     (Kafka, the registry)
-│   ├── WrongAnswer        (antifraud answers what cannot be used: held until somebody has mended it)
+│   ├── WrongAnswer        (antifraud's answer cannot be used: held until that is fixed)
 │   └── TooManyDeadLetters (held until somebody has looked)
 └── Poison                 this record can never be handled: dead letter, go on
 """

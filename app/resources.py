@@ -158,7 +158,7 @@ async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -
             pause = min(pause * 1.5, START_PAUSE_MOST)
         else:
             if said:
-                log.info("%s is there", what)
+                log.info("Connected to %s", what)
             return
 
 

@@ -103,7 +103,7 @@ def _bff_away(context: Context) -> None:
 
 
 def _pending(context: Context, ids: list[str], within: float = 20.0) -> int:
-    """How many are not final in GET, at the latest after so many seconds."""
+    """How many are not final in GET after at most `within` seconds."""
     ends = context.now() + within
     while True:
         shown = asyncio.run(readers.shown(ids))

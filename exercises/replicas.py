@@ -63,7 +63,7 @@ def _both_dead(context: Context, clients: LoadClient) -> None:
 
 
 def _unassessed(ids: Collection[str]) -> list[str]:
-    """Those whose newest verdict is a rejection for want of an assessment."""
+    """Those whose newest verdict is a rejection without an assessment."""
     published = asyncio.run(readers.published(ids))
     return [id_ for id_, verdicts in published.items() if verdicts[-1].reason == UNAVAILABLE]
 

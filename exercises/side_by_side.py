@@ -148,7 +148,7 @@ def _envoy_away(context: Context) -> list[str]:
     say(wrapped(f"synchronous: {len(sync.ids)} of {len(sync.answers)} taken; {sync.answers[-1].error}"))
     say(
         f"  asynchronous: {len(async_.ids)} of {len(async_.answers)} taken; {len(published) - without} assessed once it"
-        f" was back, {without} rejected for want of it ({UNAVAILABLE})"
+        f" was back, {without} rejected without it ({UNAVAILABLE})"
     )
     context.promise("the synchronous POST fails with the part it needs", not sync.ids)
     context.promise("the asynchronous one takes all", len(async_.ids) == len(async_.answers))

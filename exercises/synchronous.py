@@ -18,7 +18,8 @@ from app.errors import Transient
 from app.models.status import decided
 from app.models.transaction import TransactionRequest, new_transaction
 from app.settings import settings
-from app.stores.cassandra import Cassandra, bound_at, ddl
+from app.stores.cassandra import Cassandra, ddl
+from app.stores.consistency import bound_at
 from app.stores.transactions_table import INSERT, by_partition, row_of
 
 KEYSPACE = "synchronous"

@@ -92,7 +92,7 @@ class Antifraud:
         if fault := _fault(answer, len(transactions)):
             raise WrongAnswer(
                 f"antifraud behind {self._address} (replica {answer.replica!r}, model {answer.model_version!r}) "
-                f"answers {fault}: nothing is decided until that replica is mended or stopped"
+                f"answers {fault}: nothing is decided until that replica is fixed or stopped"
             )
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
         return [

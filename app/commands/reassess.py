@@ -53,7 +53,7 @@ class TooMany(Exception):
 
 
 class Slice(NamedTuple):
-    """A part of all transactions, by their ids: one `of` so many, from 0 on."""
+    """Part `number` of `of`, from 0 on: a share of all transactions, by a hash of their ids."""
 
     one: int = 0
     of: int = 1

@@ -25,7 +25,7 @@ class Watchdog:
     ):
         """`processors` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
 
-        `held`: what has stood for so many seconds before a batch that cannot be read, in words.
+        `held`: given seconds, which partitions have waited longer before an unreadable batch, in words.
         """
         self._held = held
         self._deliveries = processors

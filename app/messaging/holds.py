@@ -77,7 +77,7 @@ class Holds:
         return iter(list(self._held.items()))
 
     def describe(self, after: float) -> str | None:
-        """In a few words what has been held for so many seconds, or None."""
+        """Which partitions have been held for `after` seconds, in words, or None."""
         now = time.monotonic()
         places = [place_of((*tp, hold.offset)) for tp, hold in self if now - hold.since >= after]
         return f"{', '.join(places)} cannot be read; see make lag and make pass-over" if places else None

@@ -126,7 +126,7 @@ def in_sync_at_least(replicas: int) -> int:
 
 
 def unequal(created: int, status: int) -> str:
-    """What is wrong with a pair of topics that have so many partitions each."""
+    """What is wrong with a pair of topics that have these numbers of partitions."""
     return (
         f"{CREATED} has {created} partitions, {STATUS} {status}: they must be equal, since a status goes into the "
         "partition of its record's number; add the missing ones"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,19 +11,18 @@ from app.messaging import topics
 from app.messaging.dead_letters import LEAST, MOST, dead_letter_of
 from app.messaging.partitioner import partition_of
 from app.models.assessment import Assessment
-from app.models.status import FIRST_VERDICT, TransactionStatus
+from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, id_in_key
-from app.processing.deduplication import CLOCKS_APART, OF_A_PARTITION, Place
+from app.processing.deduplication import CLOCKS_APART, Place
 from app.processing.pipeline import Claimed, DeadLetter
+from app.processing.recovery import recover
 
 if TYPE_CHECKING:
     from app.resources import Resources
 
-log = logging.getLogger(__name__)
-
 
 class Adapters:
-    """See app.processing.pipeline.Doors."""
+    """See app.processing.pipeline.Ports."""
 
     def __init__(self, resources: Resources):
         self._resources = resources
@@ -37,47 +35,11 @@ class Adapters:
         return await self._resources.created.decode(values)
 
     async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
-        """Claim the status partition, then read back which ids have a status in it.
-
-        Claimed first, so that nobody else can add to what is read. First verdicts are published in source offset order,
-        so behind one on a record before `from_offset` there is older work only. While no record of the partition has
-        come that offset is not known; what waits for a row is among the newest then as well.
-        """
+        """Claim the status partition, so that nobody else can add to what is then read back."""
         (self.partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
         await self._resources.status_log.claim(partition)
         self._claimed_at[partition] = time.time()
-        offsets: dict[str, int] = {}
-        older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
-
-        async def take(records: Sequence[Any]) -> bool:
-            nonlocal older_work, oldest_ms
-            for record in reversed(records):
-                if record.key is not None:
-                    offsets[id_in_key(record.key)] = record.offset
-            if records:
-                oldest_ms = records[0].timestamp
-            if not older_work and from_offset is not None:
-                older_work = await self._has_older_work(records, partition, from_offset)
-            return len(offsets) >= (min(OF_A_PARTITION, most) if older_work else most)
-
-        back = await self._resources.tail.read_back(topics.STATUS, partition, take, since=read_to)
-        all_known = back.whole or back.start == read_to
-        if not older_work and not all_known:
-            log.warning(
-                "Partition %d goes on at offset %s, more than %d decided transactions back: did its group lose its "
-                "offsets? Each one that is older is looked up in Cassandra, and none is decided twice",
-                partition, from_offset, len(offsets),
-            )  # fmt: skip
-        return Claimed(offsets, back.end, None if all_known else oldest_ms)
-
-    async def _has_older_work(self, records: Sequence[Any], partition: int, from_offset: int) -> bool:
-        """Whether the first of these that is a first verdict is on a record before `from_offset`."""
-        for record in records:
-            (status,) = await self._resources.status.decode([record.value])
-            is_first = not isinstance(status, Poison) and status["revision"] == FIRST_VERDICT
-            if is_first and status["source_partition"] == partition:
-                return bool(status["source_offset"] < from_offset)
-        return False
+        return await recover(self._resources, partition, from_offset, read_to, most)
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""

@@ -25,7 +25,7 @@ class DecidedIds:
     """Ids by their place in the log; the oldest are forgotten, many at a time."""
 
     def __init__(self, of_a_partition: int = OF_A_PARTITION, most: int = MOST):
-        """Remembers at least so many of each partition, as long as all of them are not more than `most`."""
+        """Remembers at least `of_a_partition` per partition, and at most `most` in all."""
         self._of_a_partition, self._half = of_a_partition, most // 2
         # Two generations: what is older than both is forgotten at once, which costs nothing for each id.
         self._young: dict[str, int] = {}

@@ -1,15 +1,12 @@
-"""Cassandra or Scylla: connect, run statements from asyncio, at the strongest consistency the living nodes allow."""
+"""Cassandra or Scylla: connect, make the tables, run statements from asyncio."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cassandra import ConsistencyLevel, DriverException, Unavailable
+from cassandra import DriverException, Unavailable
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.connection import ConnectionBusy, ConnectionException, ProtocolError
 from cassandra.io.libevreactor import LibevConnection
@@ -25,18 +22,10 @@ from cassandra.query import dict_factory
 
 from app.errors import StoreUnavailable
 from app.models.health import OK, Health
-from app.observability import metrics
 from app.settings import Settings
+from app.stores.consistency import STRONGEST, ConsistencyStepDown, Rows, TooFewReplicas
 
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cql"
-
-#: The second when the living replicas cannot make the first.
-STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
-
-#: From the first on: the next when too few replicas live for it. A repair begins at all of them.
-LEVELS = (STRONGEST, WEAKEST)
-EVERY_REPLICA = ConsistencyLevel.ALL
-REPAIR_LEVELS = (EVERY_REPLICA, *LEVELS)
 
 CONNECT_TIMEOUT = 5.0
 
@@ -59,25 +48,15 @@ FAILURES = (
     OSError,
 )
 
-Rows = list[dict[str, Any]]
 
-
-class TooFewReplicas(StoreUnavailable):
-    """Fewer replicas live than the consistency level needs; `said_by`: the node whose word it is, so it lives."""
-
-    def __init__(self, message: str, said_by: Any = None):
-        super().__init__(message)
-        self.said_by = said_by
-
-
-class Cassandra:
+class Cassandra(ConsistencyStepDown):
     """A session whose retries are off (ours are in one place) and whose every request has a deadline."""
 
     def __init__(self, settings: Settings):
+        super().__init__(settings.cassandra_replication)
         self._settings = settings
         self._session: Session | None = None
         self._prepared: dict[str, Any] = {}
-        self.stepped_down_at = 0.0  # seconds since 1970: until then a quorum may miss what was written
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
@@ -142,58 +121,6 @@ class Cassandra:
             self._prepared[cql] = statement
         return self._prepared[cql]
 
-    async def read(self, cql: str, values: Sequence[Any], timeout: float) -> Rows:
-        """The rows of a query, at LOCAL_ONE if LOCAL_QUORUM fails or takes too long; StoreUnavailable."""
-        rows, _ = await self.read_as_can_be(cql, values, timeout)
-        return rows
-
-    async def read_as_can_be(self, cql: str, values: Sequence[Any], timeout: float) -> tuple[Rows, int]:
-        """The same, and the level reached."""
-        statement = await self.prepare(cql)
-        if not self._too_few_live(STRONGEST):
-            with contextlib.suppress(StoreUnavailable):
-                rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
-                _reached("read", STRONGEST)
-                return rows, STRONGEST
-        rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
-        _reached("read", WEAKEST)
-        return rows, WEAKEST
-
-    async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
-        """The rows of a query at this consistency level and no other, or StoreUnavailable."""
-        return await self.run(bound_at(await self.prepare(cql), values, level), timeout)
-
-    async def write(
-        self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
-    ) -> int:
-        """Run `statement_at(level)` at the first of `levels` that enough replicas live for, and give it.
-
-        StoreUnavailable. A time-out alone is no reason to step down: a busy machine is slow without a dead replica.
-        Who has said that too few live is asked next: the driver may still hold nodes that hang for alive.
-        """
-        *stronger, weakest = levels
-        host = None
-        for level in stronger:
-            if self._too_few_live(level):
-                continue
-            try:
-                await self.run(statement_at(level), timeout, host)
-            except TooFewReplicas as few:
-                host = few.said_by
-                continue
-            _reached("write", level)
-            return level
-        self.stepped_down_at = time.time()
-        await self.run(statement_at(weakest), timeout, host)
-        _reached("write", weakest)
-        return weakest
-
-    def _too_few_live(self, level: int) -> bool:
-        """By the driver's own view: for up to 20 s nodes wait for one that is dead, before they answer Unavailable."""
-        replicas = self._settings.cassandra_replication
-        needed = {ConsistencyLevel.ALL: replicas, STRONGEST: replicas // 2 + 1}
-        return len(self.living_hosts()) < needed.get(level, 1)
-
     def living_hosts(self) -> list[Any]:
         """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""
         hosts = self._session.cluster.metadata.all_hosts() if self._session else []
@@ -240,17 +167,6 @@ def ddl(replication: int, *, scylla: bool) -> list[str]:
     without_comments = "\n".join(line.split("--")[0] for line in lines)
     text = without_comments.format(replication=replication, placement=placement)
     return [statement.strip() for statement in text.split(";") if statement.strip()]
-
-
-def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:
-    """A prepared statement with its values, at a consistency level."""
-    bound = statement.bind(values)
-    bound.consistency_level = level
-    return bound
-
-
-def _reached(request: str, level: int) -> None:
-    metrics.CASSANDRA_REQUESTS.labels(request, ConsistencyLevel.value_to_name[level]).inc()
 
 
 def _resolve(answer: asyncio.Future[Rows], rows: Rows | None) -> None:

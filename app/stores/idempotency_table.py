@@ -10,7 +10,8 @@ from typing import Any
 from cassandra import ConsistencyLevel
 
 from app.errors import StoreUnavailable
-from app.stores.cassandra import Cassandra, Rows
+from app.stores.cassandra import Cassandra
+from app.stores.consistency import Rows
 
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "idempotency.cql"
 

@@ -152,7 +152,7 @@ class RecentTransactions:
     async def is_complete(self) -> bool:
         """Whether all is there that the sign was set for, and Redis takes what comes: StoreUnavailable if it does not.
 
-        What an eviction or a DEL has left is mended, for a refill to begin with.
+        What an eviction or a DEL has left is repaired first, as the basis of a refill.
         """
         pipe = self._redis.pipeline(transaction=True)
         pipe.set(LOOKED, 1, ex=LOOKED_FOR)

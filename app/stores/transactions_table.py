@@ -17,7 +17,8 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
 from app.models.status import FIRST_VERDICT, TransactionStatus
 from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
-from app.stores.cassandra import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Cassandra, Rows, bound_at
+from app.stores.cassandra import Cassandra
+from app.stores.consistency import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Rows, bound_at
 
 COLUMNS = tuple(TransactionStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -28,7 +29,7 @@ INSERT = (
 )
 FILE_BUCKET = "INSERT INTO transactions.transaction_buckets (span, bucket) VALUES (?, ?)"
 BUCKETS = "SELECT bucket FROM transactions.transaction_buckets WHERE span = ? AND bucket <= ? LIMIT ?"
-#: All shards of a minute in one query, so many rows of each.
+#: All shards of a minute in one query, with a limit of rows per shard.
 _OF_EACH_SHARD = f"shard IN ({', '.join(str(shard) for shard in range(SHARDS))})"
 NEWEST = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND {_OF_EACH_SHARD} PER PARTITION LIMIT ?"  # noqa: S608
 OLDER = (
@@ -75,7 +76,7 @@ class TransactionsTable:
         read_timeout: float,
         levels: Sequence[int] = LEVELS,
     ):
-        """Each write or read has so many seconds; `levels`: at which consistency to write, the strongest first."""
+        """`write_timeout`, `read_timeout`: seconds per call; `levels`: consistency of writes, the strongest first."""
         self._cassandra = cassandra
         self._levels = levels
         self.reached: Counter[int] = Counter()

@@ -140,4 +140,4 @@ def _in_progress(retry_after: int) -> Refused:
 
 def _nobody_knows(because: StoreUnavailable) -> Refused:
     detail = "it cannot be determined whether this Idempotency-Key was used before; this call took nothing"
-    return Refused(unavailable("Not decidable now", detail, because))
+    return Refused(unavailable("Idempotency store unavailable", detail, because))

@@ -49,7 +49,7 @@ class Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP, or over its bounds: 400 without the client's bytes in the answer or the log."""
+        """What is not HTTP, or over its bounds: 400 without the client's bytes in the answer or the log."""
         if isinstance(exc, ConnectionError):
             raise exc  # the client has gone, aiohttp lets it
         id_ = request_id.begin(request)
@@ -62,7 +62,7 @@ class Protocol(RequestHandler):
             )
         else:
             log.debug("%s: no HTTP: %s", request.remote, type(exc).__name__)
-            answer = problem(status, "Bad request", "this is no HTTP request, or its headers are too large")
+            answer = problem(status, "Bad request", "malformed HTTP request, or its headers are too large")
         answer.force_close()
         return answer
 
@@ -89,7 +89,7 @@ class Protocol(RequestHandler):
 
 
 class Server(web.Server):
-    """The connections: ours, and not more than so many."""
+    """The connections: ours, and no more than the bound."""
 
     def __init__(self, plain: web.Server, most: int, **kwargs: Any):
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **kwargs)

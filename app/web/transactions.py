@@ -179,4 +179,4 @@ def _no_store(exc: StoreUnavailable | Overloaded) -> web.Response:
     why = "neither Redis nor Cassandra answers"
     if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):
         why = str(exc)
-    return unavailable("Not readable now", why, exc)
+    return unavailable("Read model unavailable", why, exc)

@@ -15,7 +15,7 @@ from app.models.assessment import Assessment, Verdict
 from app.models.status import decided
 from app.models.transaction import Transaction
 from app.settings import settings
-from app.stores.cassandra import STRONGEST, bound_at
+from app.stores.consistency import STRONGEST, bound_at
 from app.stores.transactions_table import INSERT, by_partition, row_of
 from benchmarks.peers import work
 from schemas.proto import antifraud_pb2, antifraud_pb2_grpc

@@ -91,7 +91,7 @@ def test_of_two_statuses_of_one_id_the_first_in_the_log_is_the_verdict() -> None
 def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
     tail = Tail(*map(verdict, range(100)))
     tail.records = [replace(one, timestamp=5000 + one.offset) for one in tail.records]
     found = claimed(tail, 97)
@@ -101,7 +101,7 @@ def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
 def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_in_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
     again = [verdict(n, revision=2) for n in range(3, 20)]  # no first verdicts, and of old records
     tail = Tail(*map(verdict, range(80)), *again, Poison("no Avro"), verdict(3, source_partition=1))
     claimed(tail, 30)
@@ -111,7 +111,7 @@ def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_
 def test_a_partition_that_no_record_has_come_of_is_read_back_as_far_as_is_remembered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.processing.adapters.OF_A_PARTITION", 10)
+    monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
     assert list(claimed(Tail(*map(verdict, range(100))), None).offsets.values()) == [*range(99, 89, -1)]
     assert not caplog.records
 

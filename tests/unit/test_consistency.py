@@ -11,7 +11,8 @@ from cassandra import ConsistencyLevel
 
 from app.errors import StoreUnavailable
 from app.settings import Settings
-from app.stores.cassandra import LEVELS, REPAIR_LEVELS, Cassandra, TooFewReplicas
+from app.stores.cassandra import Cassandra
+from app.stores.consistency import LEVELS, REPAIR_LEVELS, TooFewReplicas
 
 ALL, QUORUM, ONE = ConsistencyLevel.ALL, ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2", said_by="a node")

@@ -201,4 +201,4 @@ def test_without_resume_it_begins_anew_and_says_what_was_left(capsys: pytest.Cap
     assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Checkpoint(), "replay:both:new")
     assert "killed at 0:4, 1:7; --resume would go on there" in capsys.readouterr().out
     assert began(plan("both"), Checkpoint(), Redis("")) == (Checkpoint(), "replay:both:new")
-    assert "nothing to go on with" in capsys.readouterr().out
+    assert "nothing to resume" in capsys.readouterr().out

@@ -211,10 +211,10 @@ def test_an_outage_under_load_does_not_fill_the_log(
     monkeypatch.setattr(problems, "_failures", problems.Failures())
     monkeypatch.setattr("app.web.problems.time.monotonic", lambda: 100.0)
     for _ in range(1000):
-        unavailable("Not readable now", "no store answers", StoreUnavailable(ADDRESS))
+        unavailable("Read model unavailable", "no store answers", StoreUnavailable(ADDRESS))
     assert len(caplog.records) == problems.LINES_A_SECOND
     monkeypatch.setattr("app.web.problems.time.monotonic", lambda: 101.0)
-    unavailable("Not readable now", "no store answers", StoreUnavailable(ADDRESS))
+    unavailable("Read model unavailable", "no store answers", StoreUnavailable(ADDRESS))
     assert "990 more requests were answered 503" in caplog.messages
 
 

@@ -11,13 +11,13 @@ from app.commands.shared.console import ANSWERS_WITHIN_MS
 from app.commands.shared.topic_reader import connected
 from app.settings import Settings
 
-#: The note of a work that came to its end: there is nothing to go on with.
+#: The metadata of a replay that finished: there is nothing to resume.
 FINISHED = "finished"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a work was left, and the note it left; no offsets when there is nothing to go on with."""
+    """Where a replay stopped, and its metadata; no offsets when there is nothing to resume."""
 
     offsets: Mapping[int, int] = field(default_factory=dict)
     metadata: str = ""

@@ -33,7 +33,7 @@ def register(app: faust.App, settings: Settings) -> None:
         option("--until", help="Only what was published before: the same."),
         option("--from-offset", help="Only these partitions, from these offsets: 0:1200,3:900."),
         option("--to-offset", help="Only these partitions, up to these offsets, which are not included."),
-        option("--rate", type=click.FloatRange(min=1), help="At most so many records a second."),
+        option("--rate", type=click.FloatRange(min=1), help="At most this many records per second."),
         option("--dry-run/--no-dry-run", default=False, help="Count, write nothing."),
         option("--resume/--no-resume", default=False, help="Go on where one that was killed has come to."),
     )

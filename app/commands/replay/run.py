@@ -91,12 +91,12 @@ def _beginning(plan: Plan, left: Checkpoint) -> str:
     if plan.resume and left.offsets:
         return f"goes on at {_listed(left)}; all before is written"
     if plan.resume:
-        return "there is nothing to go on with, it begins at its beginning"
+        return "nothing to resume, starting from the beginning"
     if left.offsets:
         return (
-            f"one was killed at {_listed(left)}; --resume would go on there, this one begins at its beginning"
+            f"one was killed at {_listed(left)}; --resume would continue there; starting from the beginning"
         )
-    return "begins at its beginning"
+    return "starting from the beginning"
 
 
 def _listed(left: Checkpoint) -> str:

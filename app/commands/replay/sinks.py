@@ -11,7 +11,8 @@ from app.errors import Poison
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.settings import Settings
-from app.stores.cassandra import REPAIR_LEVELS, Cassandra
+from app.stores.cassandra import Cassandra
+from app.stores.consistency import REPAIR_LEVELS
 from app.stores.recent_transactions import RecentTransactions, entries_of, pending_entry
 from app.stores.transactions_table import TransactionsTable
 

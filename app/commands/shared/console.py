@@ -29,7 +29,7 @@ TRIES = 10
 #: Milliseconds that Kafka has for an answer, or for one address of KAFKA_BROKERS to be reached: a person waits.
 ANSWERS_WITHIN_MS = 10_000
 PAUSE_MOST = 2.0
-#: Of what went wrong so many are named at the end.
+#: How many of the failures are named at the end.
 NAMED = 3
 
 
@@ -141,7 +141,7 @@ class Named:
 
 
 async def with_retries(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
-    """The call's answer; a Transient failure is tried again, so many times more: a person waits for this command."""
+    """The call's answer; a Transient failure is retried `tries` times: a person waits for this command."""
     for attempt in range(tries):
         try:
             return await call()

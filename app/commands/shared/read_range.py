@@ -81,6 +81,6 @@ def places(text: str) -> dict[int, int]:
     for part in text.split(","):
         place = _PLACE.fullmatch(part.strip())
         if not place:
-            raise SystemExit(f"{text!r} is no list of PARTITION:OFFSET, as 0:1200,3:900")
+            raise SystemExit(f"{text!r} is not a list of PARTITION:OFFSET, such as 0:1200,3:900")
         found[int(place[1])] = int(place[2])
     return found

@@ -154,7 +154,7 @@ class TopicReader:
         return {tp.partition: end for tp, end in self._ends.items()}
 
     async def chunks(self, most: int) -> AsyncIterator[list[Any]]:
-        """The records, at most so many at a time, each partition's in order."""
+        """The records, at most `most` at a time, each partition's in order."""
         while left := await self._left():
             fetched, unreadable = await self._fetching.records(left, 0.5, most)
             records = [r for tp, found in fetched.items() for r in found if r.offset < self._ends[tp]]

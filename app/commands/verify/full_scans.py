@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import StoreUnavailable
-from app.stores.cassandra import EVERY_REPLICA, STRONGEST, Cassandra, Rows, TooFewReplicas
+from app.stores.cassandra import Cassandra
+from app.stores.consistency import EVERY_REPLICA, STRONGEST, Rows, TooFewReplicas
 from app.stores.recent_transactions import COMPLETE, ENTRIES, ORDER, TRIMMED, RecentTransactions
 from app.stores.transactions_table import COLUMNS, IDS_AT_ONCE
 
