@@ -1,4 +1,5 @@
-# One image for what is ours: antifraud, bff, transactions, generator (docker-compose.yml says which command each runs).
+# What is ours, one image for each set of packages: `app` (bff, transactions, generator) and `antifraud` (TensorFlow).
+# docker-compose.yml says which command runs in which.
 FROM python:3.11.13-slim-bookworm
 
 # Logs appear line by line; Faust's data directory, which nothing of ours uses, lies where this user may write.
@@ -7,8 +8,9 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 APP_DATADIR=/tmp/faust
 WORKDIR /payments
 
 # First what changes seldom, so that a change of the code does not install everything again.
-COPY requirements.lock .
-RUN python -m pip install --no-cache-dir --require-hashes -r requirements.lock
+ARG PACKAGES=app
+COPY infra/image/${PACKAGES}.lock packages.lock
+RUN python -m pip install --no-cache-dir --require-hashes -r packages.lock
 
 COPY schemas schemas
 COPY antifraud antifraud

@@ -99,7 +99,7 @@ def load_of(replicas: Replicas, model: Model) -> Iterator[Load]:
         yield load
 
 
-def under_load(load: Load, what: Callable[[], object], calls: int = 1_000) -> list[Outcome]:
+def under_load(load: Load, what: Callable[[], object], calls: int = 3_000) -> list[Outcome]:
     """Return what the clients saw of unary and batch calls, with something happening at a quarter of them."""
     with ThreadPoolExecutor(16) as pool:
         # One batch for nine unary calls.

@@ -10,15 +10,19 @@ from tests.support.compose import ROOT
 NOT_COPIED = shutil.ignore_patterns("__pycache__")
 
 
-def steps(word: str) -> list[str]:
+#: The images: the values of the build argument PACKAGES.
+IMAGES = ("app", "antifraud")
+
+
+def steps(word: str, packages: str = "app") -> list[str]:
     """What stands behind each instruction of that name, in order."""
-    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").replace("${PACKAGES}", packages)
     return [line.removeprefix(word).strip() for line in text.splitlines() if line.startswith(word + " ")]
 
 
-def copy_into(folder: Path) -> None:
+def copy_into(folder: Path, packages: str = "app") -> None:
     """Every COPY, in order."""
-    for step in steps("COPY"):
+    for step in steps("COPY", packages):
         source, target = step.split()
         place = folder / target
         if (ROOT / source).is_dir():
