@@ -2,7 +2,7 @@
 
 The story: merchants and customers live around a few usual areas. Fraud is likely where several things meet:
 far from these areas at night, a large amount far away, a tiny amount at night (a stolen card tried out);
-far away on a weekend is a holiday. No single field tells. Half of the rows look like daily life (amounts
+far away on a weekend is a holiday. No single field is enough. Half of the rows look like daily life (amounts
 log-normal, most of them near home and by day), half are spread over the whole range a load generator sends.
 """
 

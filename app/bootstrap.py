@@ -181,7 +181,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         topic_disable_leader=True,  # no leader's work here
         table_standby_replicas=0,  # no tables: the plain round-robin assignor serves
         stream_buffer_maxsize=8 * values.topic_partitions,  # events are batches here
-        stream_wait_empty=False,  # a rebalance does not wait for a dead store; delivery.abandon ends what it can
+        stream_wait_empty=False,  # a rebalance does not wait for a dead store; BatchProcessor.revoke ends what it can
         broker_session_timeout=8.0,  # a killed worker's partitions are free after this; the default is a minute
         broker_heartbeat_interval=2.0,
         broker_commit_interval=0.25,

@@ -82,7 +82,7 @@ def _read_avro(written: bytes, old: Any, new: Any) -> tuple[bool, str]:
 
 
 def _json(context: Context) -> None:
-    context.step("JSON: the same changes made by the producer; the consumer is not told")
+    context.step("JSON: the same changes made by the producer; the consumer does not know")
     wrong = []
     for change, (changed, _) in CHANGES.items():
         record = formats.records(1)[0]

@@ -47,12 +47,12 @@ class Context:
 
     @staticmethod
     def now() -> float:
-        """The moment, as the ledger counts it."""
+        """The moment, as calls are recorded."""
         return time.monotonic()
 
     @contextmanager
     def clients(self, rate: float = 20) -> Iterator[LoadClient]:
-        """Clients at work; the transcript gets a line a second. Single calls meanwhile are in their ledger."""
+        """Clients at work; the transcript gets one line per second. Single calls meanwhile are among their calls."""
         own = self.faults.recorded_calls
         with LoadClient(say, rate) as clients:
             self.faults.recorded_calls = clients

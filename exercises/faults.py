@@ -88,7 +88,7 @@ class Faults:
         self.say(f"  stopped {name}, pid {pid}, in {time.monotonic() - began:.1f} s; {_refusal(name)}")
 
     def client_now(self) -> Answer:
-        """One POST and one GET, as a client sends them, both in the ledger; gives what came of the POST."""
+        """One POST and one GET, as a client sends them, both recorded; returns the answer to the POST."""
         post, said = single_calls.post()
         self.recorded_calls.answers.append(post)
         self._say("POST:", post.status, post.answered - post.sent, said)

@@ -1,6 +1,6 @@
 """`make soak`: load at half of the capacity, and a random part killed every 20 seconds; at the end, four zeros.
 
-The same seed kills the same parts at the same moments for as long. The client outside keeps the ledger of every 201.
+The same seed kills the same parts at the same moments for as long. The client outside records every 201.
 """
 
 from __future__ import annotations

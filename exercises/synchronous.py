@@ -1,6 +1,6 @@
 """The same POST done synchronously: assess, store, answer (`python -m exercises.synchronous PORT`).
 
-The app's own doors to antifraud and Cassandra, with a keyspace of its own, so that the pipeline's tables hold
+The app's own clients of antifraud and Cassandra, with a keyspace of its own, so that the pipeline's tables hold
 nothing that is not in the log. No Kafka: what fails here has failed for the client.
 """
 

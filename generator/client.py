@@ -107,7 +107,7 @@ async def send(
 
     Open loop: a slow answer delays no other transaction until `concurrency` wait. With `back_off`, one
     at a time is tried while nobody serves, and the rate begins anew afterwards. Cancel it to stop:
-    what is in flight is still waited for and told.
+    what is in flight is still waited for and reported.
     """
     outage, slots, flying = Outage(), asyncio.Semaphore(concurrency), set[asyncio.Task[None]]()
 

@@ -63,7 +63,7 @@ def running(mode: str) -> Iterator[float | None]:
 
 @contextmanager
 def _ended_at_the_end() -> Iterator[None]:
-    """The stack is ended, whatever happens meanwhile; who interrupts is told what becomes of it."""
+    """The stack is ended, whatever happens meanwhile; whoever interrupts reads what becomes of it."""
     said = "ending what was started ..."
     try:
         yield
@@ -93,7 +93,7 @@ def _check(mode: str) -> None:
 def no_other_traffic(stays_up: bool) -> Iterator[None]:
     """The stack's own generator, stopped for the time; it goes on if the stack does."""
     was_running = stack.pid(GENERATOR) is not None
-    with redirect_stdout(io.StringIO()):  # what a person who stops it by hand is told
+    with redirect_stdout(io.StringIO()):  # what a person who stops it by hand would read
         stack.stop(GENERATOR)
     try:
         yield

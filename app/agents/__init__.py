@@ -1,1 +1,1 @@
-"""Kafka in: a few lines each around delivery and pipeline."""
+"""Kafka in: a few lines each around batch processor and pipeline."""

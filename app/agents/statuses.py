@@ -30,7 +30,7 @@ def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
 
 
 def register(app: faust.App, resources: Resources) -> BatchProcessor:
-    """Put the agent on the app; gives the delivery that drives its batches."""
+    """Put the agent on the app; returns the batch processor that drives its batches."""
 
     async def remember(micro_batch: MicroBatch) -> None:
         records = [record for batch in micro_batch.batches for record in batch.records]

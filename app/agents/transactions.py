@@ -17,7 +17,7 @@ from app.resources import Resources
 
 
 def register(app: faust.App, resources: Resources, transaction_logger: TransactionLogger) -> BatchProcessor:
-    """Put the agent on the app; gives the delivery that drives its batches."""
+    """Put the agent on the app; returns the batch processor that drives its batches."""
     settings = resources.settings
     pipeline = Pipeline(
         Adapters(resources),

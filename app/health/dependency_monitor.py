@@ -16,7 +16,7 @@ EVERY = 1.0
 #: Seconds in which a neighbour that has not answered yet is only waited for: a cold start of all servers takes 50.
 STARTS_WITHIN = 60.0
 
-#: Told by the step that asks it, with what its outage costs (app/assessment/fallback.py).
+#: Logged by the step that asks it, with what its outage costs (app/assessment/fallback.py).
 LOGGED_ELSEWHERE = {"antifraud"}
 
 

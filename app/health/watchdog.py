@@ -14,7 +14,7 @@ EVERY = 1.0
 
 
 class Watchdog:
-    """Each second: has a delivery that has work moved? A step that fails and is tried again moves."""
+    """Each second: does a batch processor that has work make progress? A step that fails and is retried does."""
 
     def __init__(
         self,

@@ -210,7 +210,7 @@ class BatchConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let delivery end what it holds of them, commit, and forget them."""
+        """Let the batch processor end what it holds of them, commit, and forget them."""
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._finished.pop(tp, None)

@@ -87,8 +87,9 @@ class FencedProducer:
         return offsets
 
     async def abort(self) -> None:
-        """End an open transaction, so that readers need not wait for its time-out."""
-        await self._producer.abort_transaction()
+        """End an open transaction, so that readers need not wait for its time-out; nothing where it was fenced."""
+        if not self._producer._txn_manager.is_fatal_error():
+            await self._producer.abort_transaction()
 
     async def close(self) -> None:
         """Disconnect; what it might still send is refused once its id is claimed again."""

@@ -211,7 +211,7 @@ def _registered(client: SchemaRegistryClient, subject: str, ours: schema.AvroSch
     try:
         return int(client.register(subject, ours))
     except ClientError as exc:
-        # A refusal may also be another worker's start at the same moment: only the check tells.
+        # A refusal may also be another worker's start at the same moment: only the check can say.
         if exc.http_code in (409, 422) and not _is_compatible(client, subject, ours):
             raise WrongTopic(f"the registry refuses our schema of {subject} as incompatible: {exc}") from exc
         raise

@@ -23,7 +23,7 @@ class TransactionLogger:
         self._each = each
         self._second = 0
         self._in_second = 0
-        self._untold = 0
+        self._not_logged = 0
         self._unassessed = 0
         self._unassessed_at = -OUTAGE_OVER_AFTER  # the clock may be that young
 
@@ -32,7 +32,7 @@ class TransactionLogger:
         if self._few(1):
             log.info("transaction %s arrived", transaction_id)
         else:
-            self._untold += 1
+            self._not_logged += 1
 
     def decided(self, statuses: Sequence[TransactionStatus]) -> None:
         """The worker has published and stored these."""
@@ -74,9 +74,9 @@ class TransactionLogger:
             return True
         second = int(time.monotonic())
         if second != self._second:
-            if self._untold:
-                log.info("%d more transactions arrived", self._untold)
-            self._second, self._in_second, self._untold = second, 0, 0
+            if self._not_logged:
+                log.info("%d more transactions arrived", self._not_logged)
+            self._second, self._in_second, self._not_logged = second, 0, 0
         self._in_second += count
         return self._in_second <= EACH_UP_TO
 

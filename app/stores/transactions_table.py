@@ -190,7 +190,7 @@ class TransactionsTable:
 
         Each shard may have them all: ask for pages, not for the table.
         `strictly`: by a quorum's word or not at all; else what one replica knows is better than nothing, and `reading`
-        is told so.
+        says so.
         """
         read = self._read_strictly if strictly else partial(self._read, reading or Reading())
         found: Rows = []

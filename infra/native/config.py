@@ -70,7 +70,7 @@ def start_file(name: str) -> Path:
 
 
 def socket() -> Path:
-    """The supervisor's door."""
+    """The supervisor's socket."""
     return socket_dir() / "supervisor.sock"
 
 

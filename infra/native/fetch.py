@@ -31,7 +31,7 @@ PARALLEL = 8  # downloads at the same time; most files are small, so the round t
 
 def main() -> None:
     """Fetch what is missing or damaged."""
-    logging.disable(logging.WARNING)  # a damaged download is told, and redone, by us
+    logging.disable(logging.WARNING)  # a damaged download is reported, and redone, by us
     try:
         fetch_all()
     except (RequestException, RuntimeError, CalledProcessError) as error:

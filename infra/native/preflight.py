@@ -42,7 +42,7 @@ def system(name: str, processor: str) -> str | None:
 
 
 def checkout(path: Path) -> str | None:
-    """A path that every server can be told: some of them take these signs for the end of it, whatever the quotes."""
+    """A path that every server understands: some of them take these signs for the end of it, whatever the quotes."""
     signs = [sign for sign in REFUSED_SIGNS if sign in str(path)]
     if not signs:
         return None
@@ -88,7 +88,7 @@ def free_gb(path: Path) -> float:
 
 
 def free_memory_gb() -> float | None:
-    """Memory that programs can get; all of it where the system does not tell how much is free."""
+    """Memory that programs can get; all of it where the system does not say how much is free."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 1e6

@@ -52,7 +52,7 @@ def _part(info: dict[str, Any]) -> Part:
 
 
 def _signalled(name: str) -> str:
-    """The supervisor answers -1 for every signal and tells which one in its log alone."""
+    """The supervisor answers -1 for every signal and names it in its log alone."""
     text = (LOGS / "supervisord.log").read_text(errors="replace")
     found = re.findall(rf"exited: {re.escape(name)} \(terminated by (SIG\w+)", text)
     return "killed" if not found or found[-1] == "SIGKILL" else f"ended by {found[-1]}"

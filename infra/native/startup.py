@@ -89,7 +89,7 @@ def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = 
 
 
 def _print_what_for(names: Iterable[str], published: dict[str, str]) -> None:
-    """What a worker itself waits for: a broker that does not answer is told at once, not when the time is over."""
+    """What a worker itself waits for: a broker that does not answer is reported at once, not at the deadline."""
     for name in names:
         if (words := processes.waits_for(name)) and words.partition(":")[0] != published.get(name):
             published[name] = words.partition(":")[0]

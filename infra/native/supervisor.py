@@ -47,7 +47,7 @@ FOR_OTHERS = (
 
 
 def server() -> Any:
-    """The supervisor's door (its methods: supervisord.org/api.html)."""
+    """The supervisor's interface (its methods: supervisord.org/api.html)."""
     transport = SupervisorTransport("", "", f"unix://{config.socket()}")
     return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
 

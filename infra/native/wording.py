@@ -1,4 +1,4 @@
-"""What somebody has typed wrongly is told in one line that names what is allowed."""
+"""A wrong word on the command line is answered in one line that names what is allowed."""
 
 from __future__ import annotations
 

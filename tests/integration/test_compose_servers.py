@@ -76,7 +76,7 @@ def is_healthy(service: str, elsewhere: Elsewhere) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def test_kafka_serves_both_doors(tmp_path: Path) -> None:
+def test_kafka_serves_both_listeners(tmp_path: Path) -> None:
     """As its image does it: the image's own program puts the variables behind the mounted file and formats."""
     elsewhere, (given, made) = Elsewhere(9092, 9093, 19092), (tmp_path / "given", tmp_path / "made")
     places = {

@@ -70,7 +70,7 @@ def published(topic: str, situation: Situation) -> list[bytes]:
     return asyncio.run(run())
 
 
-def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic: str) -> None:
+def test_a_fenced_worker_cannot_publish(topic: str) -> None:
     async def situation(sleeper: StatusLog, other: StatusLog) -> None:
         await sleeper.claim(0)
         await sleeper.publish(0, [("a", b"first", [])])
@@ -82,7 +82,7 @@ def test_who_wakes_up_after_another_has_taken_the_partition_tells_nothing(topic:
     assert published(topic, situation) == [b"first", b"the other's"]
 
 
-def test_what_was_half_told_when_the_partition_was_taken_is_undone(topic: str) -> None:
+def test_what_was_half_published_when_the_partition_was_claimed_is_undone(topic: str) -> None:
     async def situation(sleeper: StatusLog, other: StatusLog) -> None:
         await sleeper.claim(0)
         producer = sleeper._producers[0]._producer
@@ -112,7 +112,7 @@ def test_after_a_record_that_kafka_refuses_the_partition_is_taken_again(topic: s
     assert published(topic, situation) == [b"first", b"the other's"]
 
 
-def test_what_is_told_can_be_read_at_once(topic: str) -> None:
+def test_what_is_published_can_be_read_at_once(topic: str) -> None:
     """Kafka answers a commit before it marks it; a broker killed in between may forget the mark."""
 
     async def situation(status_log: StatusLog, _unused: StatusLog) -> None:
@@ -169,7 +169,7 @@ async def again(call: Callable[[], Awaitable[None]]) -> None:
     raise AssertionError("Kafka did not come back")
 
 
-def test_what_was_told_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
+def test_what_was_published_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
     async def run() -> list[bytes]:
         settings = Settings()
         other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")

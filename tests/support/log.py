@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import fastavro
@@ -67,11 +68,16 @@ def decoded(value: bytes) -> dict[str, Any]:
     """The record in a framed value, read with the schema that its id names."""
     magic, schema_id = struct.unpack(">bI", value[:5])
     assert magic == 0, value[:5]
+    record = fastavro.schemaless_reader(io.BytesIO(value[5:]), _schema(schema_id), None)
+    return dict(record)
+
+
+@cache
+def _schema(schema_id: int) -> Any:
+    """An id never gets another meaning."""
     status, answer = registry(f"/schemas/ids/{schema_id}")
     assert status == 200, answer
-    schema = fastavro.parse_schema(json.loads(answer["schema"]))
-    record = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
-    return dict(record)
+    return fastavro.parse_schema(json.loads(answer["schema"]))
 
 
 def ends(topic: str) -> Offsets:

@@ -122,7 +122,7 @@ def test_a_body_over_the_bound_is_a_413() -> None:
     too_large_for_413(http.call("POST", PATH, too_large, JSON))
 
 
-def test_a_body_over_the_bound_is_a_413_when_its_length_is_not_told() -> None:
+def test_a_body_over_the_bound_is_a_413_when_its_length_is_not_given() -> None:
     chunks = [json.dumps({**http.EXAMPLE, "more": "x" * 20_000}).encode()]
     too_large_for_413(http.call("POST", PATH, chunks, {**JSON, "Transfer-Encoding": "chunked"}))
 

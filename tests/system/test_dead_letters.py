@@ -67,7 +67,7 @@ def test_listed_and_shown() -> None:
 
 
 @pytest.mark.parametrize(("value", "key"), [(FAULTY, b"a key"), (b"", None)])
-def test_sent_back_once_and_what_is_still_poison_is_a_new_letter(
+def test_sent_back_once_and_what_is_still_poison_is_a_new_dead_letter(
     value: bytes | None, key: bytes | None
 ) -> None:
     place, first = dead_lettered(value, key)

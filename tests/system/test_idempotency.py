@@ -195,7 +195,7 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
     assert len(verdicts_of(id_)) == 1
 
 
-def test_where_no_quorum_can_tell_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
+def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
     if bff() == "main":
         pytest.fail("this test needs split mode")
     with paused("kafka"):

@@ -41,7 +41,7 @@ def stored() -> Iterator[dict[str, str]]:
     change_to(mode)
 
 
-def test_both_ways_nothing_is_told_again(stored: dict[str, str]) -> None:
+def test_both_ways_nothing_is_published_again(stored: dict[str, str]) -> None:
     assert len(stored) == STORED
     published = log.ends(log.STATUS)
     change_to("combined")

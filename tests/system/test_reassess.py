@@ -104,7 +104,7 @@ def redelivered_changes_nothing(ids: Mapping[str, log.Place], second: Mapping[st
     assert (row["revision"], row["reason"]) == (2, None)
 
 
-def test_killed_in_the_middle_then_two_at_once_tell_each_verdict_once() -> None:
+def test_killed_in_the_middle_then_two_at_once_publish_each_verdict_once() -> None:
     ids = unassessed(6000)
     some = log.total(log.STATUS) + 1500  # of batches of 500: the first ones are committed
     run = commands.begin("reassess")
@@ -119,7 +119,7 @@ def test_killed_in_the_middle_then_two_at_once_tell_each_verdict_once() -> None:
     is_put_right(ids)
 
 
-def test_a_run_that_died_between_telling_and_storing_is_completed() -> None:
+def test_a_run_that_died_between_publishing_and_storing_is_completed() -> None:
     before = log.ends(log.STATUS)
     ids = unassessed(40)
     number, schema = log.latest_schema(log.STATUS)

@@ -362,7 +362,7 @@ def test_a_part_that_does_not_end_by_itself_is_made_to(small: Stack, crashed: bo
     assert small.has_left() == []
 
 
-def test_a_port_in_use_is_told_with_who_has_it_and_nothing_is_started(small: Stack) -> None:
+def test_a_port_in_use_is_reported_with_who_has_it_and_nothing_is_started(small: Stack) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((HOST, 5002))
@@ -373,7 +373,7 @@ def test_a_port_in_use_is_told_with_who_has_it_and_nothing_is_started(small: Sta
     assert small.processes() == []
 
 
-def test_a_part_that_exits_is_told_at_once_with_the_end_of_its_log(small: Stack) -> None:
+def test_a_part_that_exits_is_reported_at_once_with_the_end_of_its_log(small: Stack) -> None:
     small.procfile("bff: python web.py 5001\ntransactions: python -c 'raise SystemExit(\"no luck today\")'\n")
     small.run("up", code=1)
     began = time.monotonic()
@@ -392,7 +392,7 @@ def test_the_reason_is_shown_also_when_a_long_farewell_follows_it(small: Stack) 
     assert said.count("bye") < 20
 
 
-def test_what_a_worker_waits_for_is_told_while_up_waits_for_it(small: Stack) -> None:
+def test_what_a_worker_waits_for_is_reported_while_up_waits_for_it(small: Stack) -> None:
     said = "[x] [WARNING] Waiting for Kafka: no broker at 10.0.0.9:9092 answers"
     waits = f'echo "{said}"; sleep 1; echo "{said}"; sleep 1; echo bye; exit 3'
     small.procfile(f"bff: sh -c '{waits}'\n")
@@ -401,7 +401,7 @@ def test_what_a_worker_waits_for_is_told_while_up_waits_for_it(small: Stack) -> 
     assert published.count("bff: Waiting") == 1
 
 
-def test_a_command_that_does_not_exist_is_told(small: Stack) -> None:
+def test_a_command_that_does_not_exist_is_reported(small: Stack) -> None:
     small.procfile("transactions: no-such-program\n")
     assert "cannot run no-such-program" in small.run("up", code=1)
 
@@ -492,7 +492,7 @@ def test_an_exercises_own_commands_are_let_in(small: Stack) -> None:
     small.run("kill", "bff")  # the exercise was killed, and its lock with it
 
 
-def test_who_waits_for_another_up_is_told_for_whom(small: Stack) -> None:
+def test_who_waits_for_another_up_is_shown_for_whom(small: Stack) -> None:
     small.procfile("bff: sh -c 'sleep 2; exec python web.py 5001'\n")
     first = small.begin("up")
     until_there_are(small, 2)
@@ -507,7 +507,7 @@ def test_only_the_named_parts_are_started(small: Stack) -> None:
     assert "the parts are: bff transactions generator" in small.run("up", "--only", "bbf", code=2)
 
 
-def test_the_other_form_takes_the_workers_place_and_leaves_the_rest(small: Stack) -> None:
+def test_the_other_mode_takes_the_workers_place_and_leaves_the_rest(small: Stack) -> None:
     # `faust -A app.main worker` imports this app.main, which never gives control back
     (small.root / "app").mkdir()
     (small.root / "app" / "main.py").write_text(f"import sys; sys.argv = ['', '5001']\n{WEB}")

@@ -190,7 +190,7 @@ def test_a_row_is_a_verdict_and_the_log_is_not_read() -> None:
     assert tail.happened == []
 
 
-def test_without_a_quorum_the_log_tells() -> None:
+def test_without_a_quorum_the_log_answers() -> None:
     tail = Tail(
         Poison("bytes"), status(transaction(transaction_id="a")), status(transaction(transaction_id="x"))
     )

@@ -28,7 +28,7 @@ def fakes() -> tuple[Any, Any]:
     return app, resources
 
 
-def test_a_transaction_is_decided_then_told_then_stored() -> None:
+def test_a_transaction_is_decided_then_published_then_stored() -> None:
     app, resources = fakes()
     processor = transactions.register(app, resources, TransactionLogger(each=False))
     assert steps(processor) == ["decide", "publish", "store"]
@@ -38,7 +38,9 @@ def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:
     assert steps(statuses.register(*fakes())) == ["remember"]
 
 
-def test_what_is_no_status_is_told_by_place_and_reason_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_status_is_reported_by_place_and_reason_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app, resources = fakes()
     remembered: list[Any] = []
 

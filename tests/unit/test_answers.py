@@ -73,12 +73,12 @@ def test_an_id_is_found_in_capitals_too(asked: str, stored: str) -> None:
     assert answer("", asked, stored) == (200, {"transaction_id": stored})
 
 
-def test_a_store_that_does_not_answer_is_told_without_the_drivers_text_and_addresses() -> None:
+def test_a_store_that_does_not_answer_is_reported_without_the_drivers_text_and_addresses() -> None:
     status, body = answer("", "unreadable")
     assert (status, body["detail"]) == (503, "neither Redis nor Cassandra answers")
 
 
-def test_a_post_that_kafka_did_not_take_is_told_so_without_the_clients_text_and_addresses() -> None:
+def test_a_post_that_kafka_did_not_take_is_answered_so_without_the_clients_text_and_addresses() -> None:
     inside = NotPublished("Kafka: KafkaConnectionError: 10.1.2.3:9092")
     inside.__cause__ = OSError("10.1.2.3:9092")
     assert b"10.1.2.3" not in bytes(_not_acknowledged(inside).body or b"")  # type: ignore[arg-type]

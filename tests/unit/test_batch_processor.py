@@ -191,7 +191,7 @@ def test_pauses_are_shortened_at_random_by_up_to_a_half_so_that_workers_do_not_m
     assert len({round(pause, 6) for pause in pauses[8:]}) > 5
 
 
-def test_a_round_is_in_its_second_step_while_the_next_is_in_its_first() -> None:
+def test_a_micro_batch_is_in_its_second_step_while_the_next_is_in_its_first() -> None:
     happened: Happened = []
 
     async def main() -> None:
@@ -215,7 +215,7 @@ def test_a_round_is_in_its_second_step_while_the_next_is_in_its_first() -> None:
     ]
 
 
-def test_few_records_wait_for_the_round_at_work_and_go_together() -> None:
+def test_few_records_wait_for_the_micro_batch_at_work_and_go_together() -> None:
     happened: Happened = []
 
     async def main() -> None:
@@ -272,7 +272,7 @@ def test_many_records_do_not_wait() -> None:
     assert sorted(happened[1:3]) == [f"a 0:{1 + batch_processor.WORTH_A_MICRO_BATCH}", "b 0:1"]
 
 
-def test_a_blocked_step_lets_only_a_few_rounds_come_near() -> None:
+def test_a_blocked_step_lets_only_a_few_micro_batches_come_near() -> None:
     happened: Happened = []
 
     async def main() -> None:
@@ -286,7 +286,7 @@ def test_a_blocked_step_lets_only_a_few_rounds_come_near() -> None:
     assert happened == ["a 0:1", "a 0:2", "b 0:1", "a 0:3"]
 
 
-def test_a_round_takes_all_that_waits_when_the_worker_becomes_free() -> None:
+def test_a_micro_batch_takes_all_that_waits_when_the_worker_becomes_free() -> None:
     happened: Happened = []
 
     async def main() -> None:
@@ -300,7 +300,7 @@ def test_a_round_takes_all_that_waits_when_the_worker_becomes_free() -> None:
     assert happened[:3] == ["a 0:1", "finish 0:1", "a 1:1 2:1 3:1"]
 
 
-def test_a_round_is_closed_by_the_batch_that_brings_it_to_the_most() -> None:
+def test_a_micro_batch_is_closed_by_the_batch_that_brings_it_to_the_most() -> None:
     happened: Happened = []
 
     async def main() -> None:
@@ -313,7 +313,7 @@ def test_a_round_is_closed_by_the_batch_that_brings_it_to_the_most() -> None:
     assert [what for what in happened if what[0] == "a"] == ["a 0:60 1:60", "a 2:100", "a 3:99 4:1", "a 5:1"]
 
 
-def test_too_many_batches_wait_at_the_door() -> None:
+def test_too_many_batches_wait_outside() -> None:
     async def main() -> None:
         async with at_work([], step("a", [], sleeping(10**6)), most=1) as one:
             for end in range(1, 66):
@@ -566,7 +566,7 @@ def test_the_error_comes_with_the_eleventh_try_and_not_before(caplog: pytest.Log
     assert len(log_of(11, DOWN, caplog)) == 3
 
 
-def test_a_fault_of_ours_is_held_too_and_logged_once_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_held_too_and_logged_once_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
     fault, back = log_of(30, ZeroDivisionError("a bug"), caplog)
     assert (fault.levelno, back.levelno) == (logging.ERROR, logging.INFO)
     assert fault.exc_info

@@ -251,7 +251,7 @@ def test_a_newer_field_of_a_list_a_map_or_a_record_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "raised", [ValueError("what"), KeyError("schema"), RecursionError(), AssertionError()]
 )
-def test_whatever_reading_one_record_raises_is_told_by_its_name(raised: Exception) -> None:
+def test_whatever_reading_one_record_raises_is_reported_by_its_name(raised: Exception) -> None:
     first, poison, last = decoded(codec_of(n2=raised), GOOD, b"\0\0\0\0\2" + GOOD[5:], GOOD)
     assert first == last == transaction()
     assert isinstance(poison, Poison)

@@ -81,7 +81,7 @@ def test_ours_runs_the_procfiles_command(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_ours_is_told_are_settings_and_text(name: str) -> None:
+def test_what_ours_are_given_are_settings_and_text(name: str) -> None:
     fields = Settings.model_fields if name in ("bff", "transactions") else vars(AntifraudSettings())
     said = compose.environment(name)
     assert {key for key in said if key.lower() not in fields} <= ELSEWHERE
@@ -89,7 +89,7 @@ def test_what_ours_is_told_are_settings_and_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bff", "transactions"])
-def test_the_settings_take_what_they_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_take_what_they_are_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = compose.environment(name)
     for key, value in said.items():
         monkeypatch.setenv(key, value)

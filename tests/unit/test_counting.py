@@ -52,7 +52,7 @@ def put_through(ports: FakePorts, micro_batch: MicroBatch) -> None:
     run(steps())
 
 
-def test_verdicts_are_counted_by_status_and_reason_once_they_are_told(risen: Since) -> None:
+def test_verdicts_are_counted_by_status_and_reason_once_they_are_published(risen: Since) -> None:
     ports = FakePorts()
     ports.fails("tell 0", LogUnavailable("no answer"))
     put_through(ports, round_of(batch(0, 1, 2), batch(1, 1)))
@@ -66,13 +66,13 @@ def test_a_rejection_that_nobody_assessed_is_counted_with_its_reason(risen: Sinc
     assert risen("verdicts_total", status="rejected", reason=ANTIFRAUD_UNAVAILABLE) == 2
 
 
-def test_verdicts_of_the_log_are_counted_as_repeated_and_not_as_told(risen: Since) -> None:
+def test_verdicts_of_the_log_are_counted_as_repeated_and_not_as_published(risen: Since) -> None:
     put_through(FakePorts(recorded={0: recorded(0, 1, 2)}), round_of(batch(0, 1, 2, 3)))
     assert risen("verdicts_repeated_total") == 2
     assert risen("verdicts_total", status="rejected", reason="") == 0
 
 
-def test_a_verdict_that_another_told_meanwhile_is_counted_as_repeated(risen: Since) -> None:
+def test_a_verdict_that_another_published_meanwhile_is_counted_as_repeated(risen: Since) -> None:
     ports = FakePorts()
     ports.fails("tell 0", LogUnavailable("no answer"))
 
@@ -96,7 +96,7 @@ def test_dead_letters_are_counted_once_they_are_safe(risen: Since) -> None:
     assert risen("dead_letters_total") == 1
 
 
-def test_rounds_steps_and_retries_are_counted(risen: Since) -> None:
+def test_micro_batches_steps_and_retries_are_counted(risen: Since) -> None:
     left = [StoreUnavailable("down"), StoreUnavailable("down")]
 
     async def counted_step(_: MicroBatch) -> None:

@@ -35,25 +35,25 @@ def as_record(outgoing: tuple[object, ...], offset: int) -> StoredDeadLetter:
     return StoredDeadLetter(offset, value, partition, key, headers)  # type: ignore[arg-type]
 
 
-def test_two_letters_of_one_source_are_one() -> None:
+def test_two_dead_letters_of_one_source_are_one() -> None:
     found = dead_letters_of([dead_letter(0), dead_letter(1), dead_letter(2, source=8)])
     assert [one.place for one in found] == ["2:0", "2:2"]
 
 
-def test_a_letter_goes_back_as_the_original_was_and_with_its_mark() -> None:
+def test_a_dead_letter_goes_back_as_the_original_was_and_with_its_mark() -> None:
     (found,) = dead_letters_of([dead_letter()])
     original, mark = sent_back(found)
     assert original == (topics.CREATED, 2, b"k", POISON, [("traceparent", b"00-1")])
     assert mark == (topics.DEAD_LETTER, 2, b"k", None, [(SENT_BACK, b"transaction_created:2:7")])
 
 
-def test_what_was_sent_back_is_remembered_for_every_letter_of_its_source() -> None:
+def test_what_was_sent_back_is_remembered_for_every_dead_letter_of_its_source() -> None:
     _, mark = sent_back(dead_letters_of([dead_letter()])[0])
     found = dead_letters_of([dead_letter(0), as_record(mark, 1), dead_letter(2), dead_letter(3, source=9)])
     assert [(one.place, one.sent_back) for one in found] == [("2:0", True), ("2:3", False)]
 
 
-def test_a_record_that_names_no_source_is_no_letter() -> None:
+def test_a_record_that_names_no_source_is_no_dead_letter() -> None:
     headers = [("dead_letter.topic", b"t"), ("dead_letter.partition", b"x"), ("dead_letter.offset", b"1")]
     assert dead_letters_of([dead_letter(headers=headers), dead_letter(headers=[])]) == []
 
@@ -94,7 +94,7 @@ def test_one_is_chosen_by_its_place() -> None:
 @pytest.mark.parametrize(
     ("seconds_ago", "waits"), [(0, NO_FOR), (NO_FOR - 1, 1), (NO_FOR + 1, 0), (-3600, NO_FOR)]
 )
-def test_a_letter_is_sent_back_when_the_workers_ask_the_registry_again(
+def test_a_dead_letter_is_sent_back_when_the_workers_ask_the_registry_again(
     seconds_ago: float, waits: float
 ) -> None:
     (found,) = dead_letters_of([dead_letter()])

@@ -60,7 +60,7 @@ def test_what_fits_or_can_be_compressed_is_shown_and_sent_back_whole(value: byte
         (NOISE, NOISE, [("big", NOISE)] * 2),
     ],
 )
-def test_what_is_too_large_in_any_part_is_cut_and_its_size_and_hash_are_told(
+def test_what_is_too_large_in_any_part_is_cut_and_its_size_and_hash_are_reported(
     value: bytes | None, key: bytes | None, headers: list[Any]
 ) -> None:
     dead_letter = read_back(record(value, key, headers))
@@ -75,11 +75,11 @@ def test_a_header_of_no_value_or_no_name_in_utf8_is_no_obstacle() -> None:
     read_back(record(b"x", headers=[("none", None), ("\udcff", b"\xff"), ("dead_letter.topic", None)]))
 
 
-def test_a_foreign_header_cannot_make_a_letter_look_sent_back() -> None:
+def test_a_foreign_header_cannot_make_a_dead_letter_look_sent_back() -> None:
     assert not read_back(record(b"x", headers=[("dead_letter.sent_back", b"a:1:1")])).sent_back
 
 
-def test_a_letter_that_its_topic_refuses_is_tried_again_smaller_until_it_is_taken() -> None:
+def test_a_dead_letter_that_its_topic_refuses_is_tried_again_smaller_until_it_is_taken() -> None:
     sizes: list[int] = []
 
     async def publish_batch(topic: str, partition: int, records: Sequence[Any]) -> None:

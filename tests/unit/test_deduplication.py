@@ -59,14 +59,14 @@ def test_in_one_batch_it_is_decided_once() -> None:
 
 
 @pytest.mark.parametrize("partition", [0, 1])
-def test_in_two_batches_or_partitions_of_a_round_it_is_decided_once(partition: int) -> None:
+def test_in_two_batches_or_partitions_of_a_micro_batch_it_is_decided_once(partition: int) -> None:
     ports = FakePorts()
     through(ports, round_of(records(0, (1, "a")), records(partition, (2, "a"))))
     assert ports.asked == ids(ports.stored) == ["a"]
 
 
 @pytest.mark.parametrize("partition", [0, 1])
-def test_between_decision_and_telling_it_is_known(partition: int) -> None:
+def test_between_decision_and_publishing_it_is_known(partition: int) -> None:
     ports = FakePorts()
 
     async def main() -> None:
@@ -86,7 +86,7 @@ def test_between_decision_and_telling_it_is_known(partition: int) -> None:
 
 
 @pytest.mark.parametrize("partition", [0, 1])
-def test_once_it_is_told_it_is_known_and_no_store_is_asked(partition: int) -> None:
+def test_once_it_is_published_it_is_known_and_no_store_is_asked(partition: int) -> None:
     ports = FakePorts()
     through(ports, round_of(records(0, (1, "a"))), later(records(partition, (2, "a"), (3, "b"))))
     assert ports.asked == ["a", "b"]

@@ -113,7 +113,7 @@ def test_a_start_that_fails_says_where_the_logs_are_and_leaves_no_part(
     assert around.published == ["down"]
 
 
-def test_a_stack_of_the_other_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_the_other_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     around = Stack(monkeypatch, up=True)
     with pytest.raises(SystemExit, match="MODE=split; make down"):
         through("combined")

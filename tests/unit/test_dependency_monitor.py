@@ -83,7 +83,7 @@ def test_a_driver_that_is_still_counting_its_nodes_is_no_news(said: pytest.LogCa
     assert said.messages == []
 
 
-def test_one_node_back_after_all_were_dead_is_told_as_it_is(said: pytest.LogCaptureFixture) -> None:
+def test_one_node_back_after_all_were_dead_is_reported_as_it_is(said: pytest.LogCaptureFixture) -> None:
     looks((FINE, 1), (DEAD, 10), (ONE, 5), (FINE, 5))
     assert said.messages[1:] == [
         "cassandra is back after 10 s",

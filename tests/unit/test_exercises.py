@@ -72,7 +72,7 @@ def test_every_question_has_its_answer(folder: Path) -> None:
         assert re.findall(r"^\d\. ", part, re.MULTILINE) == questions
 
 
-def test_a_second_is_told_in_a_line() -> None:
+def test_a_second_is_reported_in_a_line() -> None:
     posts = [Answer("a", 201, 0, 0, 0.01), Answer(None, 503, 0, 0, 2.0, "503")]
     said = line(7, posts, [Get(0, 0.005, 200, "redis", 100)], 3)
     assert re.sub(" +", " ", said) == (
@@ -82,12 +82,12 @@ def test_a_second_is_told_in_a_line() -> None:
     assert line(8, [], [], None).endswith("lag ?")
 
 
-def test_what_posts_were_answered_is_told_in_words() -> None:
+def test_what_posts_were_answered_is_reported_in_words() -> None:
     unserved = [Answer(None, status, 0, 0, 2.0) for status in (503, 503, 0)]
     assert answered(unserved) == "2 x 503, 1 refused"
 
 
-def test_a_get_is_told_by_its_answer_and_is_none_if_that_is_not_ours() -> None:
+def test_a_get_is_reported_by_its_answer_and_is_none_if_that_is_not_ours() -> None:
     page = '{"transactions": [{}, {}], "source": "cassandra", "pending_may_be_missing": true}'
     get = get_of(0, 200, page)
     assert (get.status, get.source, get.length, get.may_lack) == (200, "cassandra", 2, True)
@@ -118,7 +118,7 @@ def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPa
         ("[]", "[]"),
     ],
 )
-def test_an_error_is_told_in_its_own_words(said: str, error: str) -> None:
+def test_an_error_is_reported_in_its_own_words(said: str, error: str) -> None:
     assert single_calls.error_in(said) == error
 
 

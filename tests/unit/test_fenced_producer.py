@@ -99,7 +99,7 @@ def played(
 RECORDS: list[Record] = [("key", b"value", [])]
 
 
-def test_told_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_is_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     async def situation(one: StatusLog) -> None:
         await one.claim(0)
         publishing = asyncio.create_task(one.publish(0, RECORDS))

@@ -105,7 +105,7 @@ def sent_to(bff: Bff, count: int, rate: float, concurrency: int = 64, timeout: f
     return answers
 
 
-def test_every_answer_is_told_with_its_id_and_its_times() -> None:
+def test_every_answer_is_reported_with_its_id_and_its_times() -> None:
     answers = sent_to(Bff(), count=20, rate=500)
     assert {answer.transaction_id for answer in answers} == {f"id-{n}" for n in range(1, 21)}
     assert all(answer.due <= answer.sent < answer.answered for answer in answers)
@@ -166,7 +166,7 @@ def test_no_answer_in_time_is_a_failure_of_unknown_outcome() -> None:
     assert "0.05 s" in answer.error
 
 
-def test_stopping_waits_for_what_is_in_flight_and_tells_it() -> None:
+def test_stopping_waits_for_what_is_in_flight_and_reports_it() -> None:
     answers: list[Answer] = []
 
     async def go() -> None:

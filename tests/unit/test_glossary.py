@@ -16,8 +16,8 @@ PLACE = re.compile(r"`([\w/]+\.py)`((?: `\w+`)+)")
 
 #: Words of names in the code that others have replaced: publish, fenced producer, ports, duplicates, dead letter, ...
 RETIRED = {
-    "tell", "tells", "told", "teller", "telling", "doors", "twins", "bury", "buries", "buried", "outbox", "narrator",
-    "narrates", "census", "scene", "acts", "ledger",
+    "tell", "tells", "told", "teller", "telling", "untold", "doors", "twins", "bury", "buries", "buried", "outbox",
+    "narrator", "narrates", "census", "scene", "acts", "ledger",
 }  # fmt: skip
 #: A word that is right behind another one.
 ONLY_BEHIND = {"letter": "dead", "letters": "dead"}

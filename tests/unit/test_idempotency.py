@@ -150,7 +150,7 @@ async def _until(holds: Callable[[], bool]) -> None:
     assert holds()
 
 
-def test_a_call_at_the_same_moment_is_told_to_come_again(world: World) -> None:
+def test_a_call_at_the_same_moment_is_asked_to_come_again(world: World) -> None:
     async def main() -> None:
         world.kafka.answers.clear()
         first = asyncio.create_task(world.post())
@@ -224,7 +224,7 @@ def test_of_two_that_take_over_at_once_one_does(world: World) -> None:
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_where_the_store_cannot_tell_nothing_is_produced(world: World, written: bool) -> None:
+def test_where_the_store_cannot_answer_nothing_is_produced(world: World, written: bool) -> None:
     async def main() -> None:
         world.table.fails("take", written=written)
         assert await world.refused() == (503, "1")
@@ -236,7 +236,7 @@ def test_where_the_store_cannot_tell_nothing_is_produced(world: World, written: 
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_a_take_over_that_the_store_cannot_tell_of_produces_nothing(world: World, written: bool) -> None:
+def test_a_take_over_that_the_store_cannot_confirm_produces_nothing(world: World, written: bool) -> None:
     async def main() -> None:
         world.kafka.unknown = 1
         with pytest.raises(LogUnavailable):
@@ -353,7 +353,7 @@ def test_later_calls_begin_at_the_node_that_answered() -> None:
     assert cassandra.hosts == ["node-1", "node-2", "node-2", "node-2"]
 
 
-def test_a_store_that_does_not_answer_is_told_within_the_bound() -> None:
+def test_a_store_that_does_not_answer_is_reported_within_the_bound() -> None:
     cassandra = FakeCassandra(failures=2)
     with pytest.raises(StoreUnavailable):
         on_table(cassandra)

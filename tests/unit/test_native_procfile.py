@@ -16,7 +16,7 @@ def test_a_line_is_a_name_and_a_command() -> None:
 
 
 @pytest.mark.parametrize("line", ["no colon", "name:", "two words: command", "kafka: again"])
-def test_a_line_that_is_none_is_told_with_its_number(line: str) -> None:
+def test_a_line_that_is_none_is_reported_with_its_number(line: str) -> None:
     with pytest.raises(SystemExit, match="Procfile, line 6"):
         procfile.parse(LINES + line)
 

@@ -47,7 +47,7 @@ def test_one_that_ends_soon_as_ours_do_is_not_worth_a_line(caplog: pytest.LogCap
     assert caplog.records == []
 
 
-def test_its_end_is_told_and_nothing_is_waited_for_any_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_its_end_is_reported_and_nothing_is_waited_for_any_more(caplog: pytest.LogCaptureFixture) -> None:
     one = watched(until=30, seconds=60)
     assert "has ended after 30 s" in caplog.records[-1].getMessage()
     assert list(one.seconds()) == []

@@ -24,7 +24,7 @@ def test_a_limit_from_one_to_the_most_is_taken(text: str) -> None:
     "text",
     ["", "0", "-1", "+1", "1001", "1.0", "1e2", " 1", "1_0", "ten", "\u0661", "9" * 5000, "0x10", "nan"],
 )
-def test_a_wrong_limit_is_told_with_what_is_allowed(text: str) -> None:
+def test_a_wrong_limit_is_reported_with_what_is_allowed(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^limit: must be an integer from 1 to 1000$"):
         limit_of(text, most=1000)
 
@@ -80,7 +80,7 @@ def encoded(text: bytes) -> str:
         base64.b64encode(b"0000000001:\xc3\xbf\xc3\xbf>").decode(),
     ],
 )
-def test_an_unknown_cursor_is_told(cursor: str) -> None:
+def test_an_unknown_cursor_is_reported(cursor: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^cursor: is none of ours"):
         key_of(cursor)
 

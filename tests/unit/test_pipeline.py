@@ -152,7 +152,7 @@ def ids(statuses: Sequence[TransactionStatus]) -> list[str]:
     return [one["transaction_id"] for one in statuses]
 
 
-def test_a_round_is_assessed_in_one_call_told_by_partition_and_stored_in_one_call() -> None:
+def test_a_micro_batch_is_assessed_in_one_call_published_by_partition_and_stored_in_one_call() -> None:
     ports = FakePorts()
     through(ports, round_of(batch(0, 1, 2), batch(3, 8)))
     assert ports.asked == ids(ports.stored) == ["p0o1", "p0o2", "p3o8"]
@@ -161,7 +161,7 @@ def test_a_round_is_assessed_in_one_call_told_by_partition_and_stored_in_one_cal
     assert ports.calls.index("assess") < ports.calls.index("tell 0") < ports.calls.index("store")
 
 
-def test_what_is_told_names_its_source_and_is_what_is_stored() -> None:
+def test_what_is_published_names_its_source_and_is_what_is_stored() -> None:
     ports = FakePorts()
     through(ports, round_of(batch(3, 8)))
     published = ports.published["p3o8"]
@@ -178,7 +178,7 @@ def test_a_recorded_verdict_is_repeated_and_nobody_is_asked() -> None:
     assert ports.stored == list(recorded(0, 1, 2).values())
 
 
-def test_only_what_has_no_recorded_verdict_is_assessed_and_told() -> None:
+def test_only_what_has_no_recorded_verdict_is_assessed_and_published() -> None:
     ports = FakePorts(recorded={0: recorded(0, 1, 3)})
     through(ports, round_of(batch(0, 1, 2, 3, 4), batch(1, 1)))
     assert ports.asked == ["p0o2", "p0o4", "p1o1"]
@@ -195,7 +195,7 @@ def test_a_verdict_on_another_transaction_at_the_same_offset_is_none() -> None:
     assert ports.asked == ids(ports.stored) == list(ports.published) == ["p0o7"]
 
 
-def test_nor_is_it_one_after_a_failed_tell() -> None:
+def test_nor_is_it_one_after_a_failed_publish() -> None:
     ports = FakePorts(recorded={0: {7: status(transaction(transaction_id="old"), 7, status="rejected")}})
     ports.fails("tell 0", LogUnavailable("slow"))
     assert publish_until_done(ports, batch(0, 7)) == 2
@@ -240,7 +240,7 @@ def test_without_the_claim_nobody_is_asked() -> None:
     assert ports.tries == []
 
 
-def test_a_claim_that_failed_is_not_begun_again_beside_the_others_of_its_round() -> None:
+def test_a_claim_that_failed_is_not_begun_again_beside_the_others_of_its_micro_batch() -> None:
     ports = FakePorts()
     ports.fails("claim 0 from 1", LogUnavailable("slow"))
 
@@ -288,7 +288,7 @@ def test_a_value_no_row_can_hold_is_poison_and_antifraud_does_not_see_it() -> No
     assert ports.asked == ["p0o2"]
 
 
-def test_a_round_of_poison_alone_asks_tells_and_stores_nothing() -> None:
+def test_a_micro_batch_of_poison_alone_asks_publishes_and_stores_nothing() -> None:
     ports = FakePorts()
     through(ports, round_of(batch(0, 1, 2, o1=POISON, o2=POISON)))
     assert len(ports.dead_lettered) == 2
@@ -315,7 +315,7 @@ def publish_until_done(ports: FakePorts, *batches: Batch) -> int:
 DOWN = LogUnavailable("not enough replicas")
 
 
-def test_a_repeated_tell_tells_only_the_partitions_not_yet_told() -> None:
+def test_a_repeated_publish_publishes_only_the_partitions_not_yet_published() -> None:
     ports = FakePorts()
     ports.fails("tell 1", DOWN, DOWN)
     assert publish_until_done(ports, batch(0, 1), batch(1, 1), batch(2, 1)) == 3
@@ -330,7 +330,7 @@ def test_a_failed_partition_waits_for_the_others_calls_to_end() -> None:
     assert ports.calls.count("tell 1") == 1
 
 
-def test_a_repeated_tell_says_the_same() -> None:
+def test_a_repeated_publish_says_the_same() -> None:
     ports = FakePorts()
     ports.fails("tell 0", DOWN)
 
@@ -347,7 +347,7 @@ def test_a_repeated_tell_says_the_same() -> None:
     run(main())
 
 
-def test_after_a_failed_tell_the_log_is_asked_and_what_it_has_stands() -> None:
+def test_after_a_failed_publish_the_log_is_asked_and_what_it_has_stands() -> None:
     """The try may have reached the log after all, or a worker that had the partition meanwhile decided otherwise."""
     ports = FakePorts()
     ports.fails("tell 0", DOWN)
@@ -368,7 +368,7 @@ def test_after_a_failed_tell_the_log_is_asked_and_what_it_has_stands() -> None:
     assert ids(ports.stored) == ["p0o1", "p0o2"]
 
 
-def test_a_worker_that_slept_past_its_session_tells_nothing_that_another_has_told() -> None:
+def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has_published() -> None:
     """Also of the next round, which it had decided already when it fell asleep."""
     ports = FakePorts()
     ports.fails("tell 0", LogUnavailable("fenced"))
@@ -391,14 +391,14 @@ def test_a_worker_that_slept_past_its_session_tells_nothing_that_another_has_tol
     assert ports.stored == list(by_the_other.values())
 
 
-def test_a_dead_letter_is_not_buried_twice_when_the_tell_is_repeated() -> None:
+def test_a_dead_letter_is_not_written_twice_when_the_publish_is_repeated() -> None:
     ports = FakePorts()
     ports.fails("tell 0", DOWN)
     assert publish_until_done(ports, batch(0, 1, 2, o1=POISON)) == 2
     assert len(ports.dead_lettered) == 1
 
 
-def test_nothing_is_told_before_the_dead_letters_are_safe() -> None:
+def test_nothing_is_published_before_the_dead_letters_are_safe() -> None:
     ports = FakePorts()
     ports.fails("bury", DOWN)
     assert publish_until_done(ports, batch(0, 1, 2, o1=POISON)) == 2
@@ -452,7 +452,7 @@ def test_when_nobody_answers_for_the_patience_it_is_rejected_with_the_reason() -
     assert 3.9 < ports.tries[-1] <= 5
 
 
-def test_from_then_on_there_is_one_try_a_round_and_one_line_in_the_log(
+def test_from_then_on_there_is_one_try_per_micro_batch_and_one_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ports = FakePorts()
@@ -524,7 +524,7 @@ def test_by_the_setting_nothing_is_decided_while_antifraud_is_down() -> None:
     assert len(ports.tries) == 4
 
 
-def test_the_log_tells_what_was_stored(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_shows_what_was_stored(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "transactions")
     through(FakePorts(recorded={0: recorded(0, 1)}), round_of(batch(0, 1, 2)))
     assert [record.getMessage() for record in caplog.records if record.name == "transactions"] == [

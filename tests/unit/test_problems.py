@@ -78,7 +78,7 @@ def test_what_no_view_answered_is_a_problem_too(raised: web.HTTPException, statu
     assert said(response)["detail"] == says
 
 
-def test_a_wrong_method_is_told_which_are_right() -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones() -> None:
     assert answer(web.HTTPMethodNotAllowed("POST", ["GET"])).headers["Allow"] == "GET"
 
 

@@ -247,7 +247,7 @@ def test_a_list_that_lacks_what_could_not_be_noted_yet_says_so() -> None:
     virtual_time.run(world.during(situation))
 
 
-def test_what_was_told_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() -> None:
+def test_what_was_published_and_has_no_row_yet_is_in_a_redis_that_comes_back_empty() -> None:
     world = World()
 
     async def situation() -> None:
@@ -323,7 +323,7 @@ def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_
     virtual_time.run(world.during(situation))
 
 
-def test_without_the_log_nobody_knows_what_was_told_lately_and_there_is_no_sign() -> None:
+def test_without_the_log_nobody_knows_what_was_published_lately_and_there_is_no_sign() -> None:
     world = World()
 
     async def situation() -> None:

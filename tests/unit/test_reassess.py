@@ -49,13 +49,13 @@ def test_the_highest_revision_says_whether_one_waits() -> None:
     assert taken(noted(*still), *still) == [still[1]]  # type: ignore[arg-type]
 
 
-def test_a_first_verdict_told_again_after_the_second_does_not_wait() -> None:
+def test_a_first_verdict_published_again_after_the_second_does_not_wait() -> None:
     first = unassessed_one()
     log = first, second_of(first), first
     assert taken(noted(*log), *log) == []
 
 
-def test_one_that_was_told_twice_is_assessed_again_once() -> None:
+def test_one_that_was_published_twice_is_assessed_again_once() -> None:
     log = unassessed_one(), unassessed_one()
     assert taken(noted(*log), *log) == [log[0]]
 
@@ -83,7 +83,7 @@ def test_more_than_fit_in_memory_are_taken_in_parts_each_once() -> None:
     assert sorted(int(one["transaction_id"]) for one in done) == list(range(1000))
 
 
-def test_a_run_killed_between_telling_and_storing_is_completed() -> None:
+def test_a_run_killed_between_publishing_and_storing_is_completed() -> None:
     first = unassessed_one()
     assert noted(first, second_of(first)).perhaps_not_stored == [second_of(first)]
 

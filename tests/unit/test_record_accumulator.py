@@ -78,7 +78,7 @@ def test_each_of_a_batch_hears_why_it_failed_and_the_next_batch_is_sent() -> Non
     asyncio.run(situation())
 
 
-def test_a_fault_of_ours_is_told_too_and_nothing_stays_held() -> None:
+def test_a_bug_is_reported_too_and_nothing_stays_held() -> None:
     async def situation() -> None:
         kafka = Kafka()
         kafka.failure = AssertionError("unrecognized partition")

@@ -41,7 +41,7 @@ def test_eight_hundred_at_once_all_have_their_answer_one_after_another() -> None
     assert redis.most == CONNECTIONS
 
 
-def test_who_waits_for_a_turn_too_long_is_told_so_and_redis_is_not_asked() -> None:
+def test_who_waits_for_a_turn_too_long_is_answered_so_and_redis_is_not_asked() -> None:
     redis = Slow(QUEUE_TIMEOUT * 0.75)
     answers = virtual_time.run(pinged(redis, 3 * CONNECTIONS))
     assert [type(answer) for answer in answers if answer] == [Overloaded] * CONNECTIONS

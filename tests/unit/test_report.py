@@ -77,7 +77,7 @@ def test_where_nothing_is_lost_the_page_says_so_and_gives_no_reasons() -> None:
     assert "Disks" not in shown
 
 
-def test_a_benchmark_that_failed_is_told_with_its_reason_alone() -> None:
+def test_a_benchmark_that_failed_is_reported_with_its_reason_alone() -> None:
     shown = page({"growth": result(failed="TimeoutError: not done within its 22 minutes")})
     assert "## Growth\n\n**FAILED: TimeoutError: not done within its 22 minutes**" in shown
     assert "| measured |" not in shown
@@ -143,7 +143,7 @@ def test_each_benchmark_is_a_command(name: str) -> None:
     assert f'report.command("{name}", measure' in text
 
 
-def test_a_benchmark_that_is_told_to_end_puts_back_what_it_laid_aside() -> None:
+def test_a_benchmark_that_has_to_end_puts_back_what_it_laid_aside() -> None:
     program = """
 import asyncio, signal
 from benchmarks.report import ends_in_order

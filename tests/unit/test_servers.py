@@ -52,7 +52,7 @@ def test_addresses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert ports.endpoints("registry")[0] == Endpoint("registry", 8081)
 
 
-def test_a_broker_without_a_port_has_the_usual_one_and_a_wrong_one_is_told_in_one_line(
+def test_a_broker_without_a_port_has_the_usual_one_and_a_wrong_one_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KAFKA_BROKERS", "kafka")

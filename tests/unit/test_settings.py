@@ -108,7 +108,7 @@ def test_a_word_that_is_none_of_the_choices_is_refused_by_name(
     assert said(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
 
 
-def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     text = said(monkeypatch, web_port="0", batch_size="none")
     assert "WEB_PORT" in text
     assert "BATCH_SIZE" in text
@@ -130,7 +130,7 @@ def test_a_setting_does_not_change_while_the_process_runs() -> None:
         Settings().web_port = 1  # type: ignore[misc]
 
 
-def test_the_start_tells_what_differs_from_the_defaults() -> None:
+def test_the_start_logs_what_differs_from_the_defaults() -> None:
     assert described(Settings()) == "all at their defaults"
     assert described(Settings(web_port=5012, batch_size=7)) == "PAYMENTS_WEB_PORT=5012, PAYMENTS_BATCH_SIZE=7"
 
@@ -147,7 +147,7 @@ def test_the_start_tells_what_differs_from_the_defaults() -> None:
         "redis://:x@host/0?password=hunter2",
     ],
 )
-def test_the_start_tells_no_password(url: str) -> None:
+def test_the_start_logs_no_password(url: str) -> None:
     text = described(
         Settings(redis_url=url, schema_registry_url="https://me:hunter2@registry/v7", batch_size=7)
     )
@@ -173,7 +173,7 @@ def test_a_url_that_is_none_is_refused_without_a_piece_of_its_password(
 
 @pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])
 @pytest.mark.parametrize("url", SECRETS)
-def test_the_launcher_does_not_tell_it_either(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_launcher_does_not_print_it_either(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name.upper(), url)
     with pytest.raises(WrongWord) as caught:
         ports.table()

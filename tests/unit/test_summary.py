@@ -117,7 +117,7 @@ def test_one_whose_final_status_was_not_seen_is_not_good() -> None:
     assert not replace(of, seconds_to_final=of.seconds_to_final[1:]).good
 
 
-def test_a_stack_that_was_up_has_no_start_to_tell_and_nothing_final_no_latency() -> None:
+def test_a_stack_that_was_up_has_no_start_to_report_and_nothing_final_no_latency() -> None:
     page = lines(replace(outcome(), start_seconds=None, seconds_to_final=[]))
     assert "start the stack was up already" in page
     assert "latency no transaction became final" in page

@@ -21,7 +21,7 @@ PUBLISHED = FED | {
 ROW = PUBLISHED | {"bucket": 7, "shard": 1}
 
 
-def test_what_is_told_once_as_asked_and_stored_as_told_is_right() -> None:
+def test_what_is_published_once_as_asked_and_stored_as_published_is_right() -> None:
     assert checking.wrong(FED, [PUBLISHED], ROW, once=True) == []
 
 
@@ -43,7 +43,7 @@ def test_what_is_missing_or_differs_is_wrong(
     assert checking.wrong(FED, published, row, once=True) == [what]
 
 
-def test_a_side_that_may_tell_again_may_not_say_something_else() -> None:
+def test_a_side_that_may_publish_again_may_not_say_something_else() -> None:
     later = PUBLISHED | {"decided_at": 2}
     assert checking.wrong(FED, [PUBLISHED, later], ROW, once=False) == []
     other = PUBLISHED | {"score": 0.1, "status": "rejected"}

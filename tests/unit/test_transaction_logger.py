@@ -150,7 +150,7 @@ def test_the_end_of_an_outage_says_once_what_it_has_cost(caplog: pytest.LogCaptu
     assert "make reassess" in end
 
 
-def test_an_outage_just_after_the_machine_has_started_is_told(
+def test_an_outage_just_after_the_machine_has_started_is_reported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 0.5)

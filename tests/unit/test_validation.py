@@ -71,7 +71,7 @@ def test_a_missing_field_is_named(field: str) -> None:
     assert wrong(json.dumps({k: v for k, v in GOOD.items() if k != field}).encode()) == {field: "is missing"}
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     assert set(wrong(b'{"value_in_cents": 0, "latitude": "north"}')) == set(GOOD)
 
 
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         b"\xef\xbb\xbf{}",
     ],
 )
-def test_what_is_no_json_is_told(text: bytes) -> None:
+def test_what_is_no_json_is_reported(text: bytes) -> None:
     assert wrong(text) == {"body": "is not JSON in UTF-8"}
 
 
@@ -106,17 +106,17 @@ def test_what_is_no_json_is_told(text: bytes) -> None:
         body_with("description", '"\\udc00\\ud800"'),
     ],
 )
-def test_a_broken_charset_is_told(text: bytes) -> None:
+def test_a_broken_charset_is_reported(text: bytes) -> None:
     assert wrong(text) == {"body": "is not JSON in UTF-8"}
 
 
 @pytest.mark.parametrize("text", [b"[]", b"1", b"null", b"true", b'"{}"', b"[" + body() + b"]"])
-def test_json_that_is_no_object_is_told(text: bytes) -> None:
+def test_json_that_is_no_object_is_reported(text: bytes) -> None:
     assert wrong(text) == {"body": "must be a JSON object"}
 
 
 @pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 5_000 + b"]" * 5_000])
-def test_endless_nesting_is_told_and_ends_no_process(deep: bytes) -> None:
+def test_endless_nesting_is_reported_and_ends_no_process(deep: bytes) -> None:
     assert wrong(deep) == {"body": "is not JSON in UTF-8"}
     assert wrong(body_with("colour", deep)) == {"body": "is not JSON in UTF-8"}
 
@@ -147,7 +147,7 @@ INTEGER, NUMBER, FINITE, STRING = (
         ("merchant_id", "1", STRING),
     ],
 )
-def test_a_wrong_type_is_told_by_the_fields_name(field: str, raw: str, says: str) -> None:
+def test_a_wrong_type_is_reported_by_the_fields_name(field: str, raw: str, says: str) -> None:
     assert wrong(body_with(field, raw)) == {field: says}
 
 
@@ -173,7 +173,7 @@ def test_a_coordinate_that_is_nowhere_names_its_unit(field: str, degrees: float)
 @pytest.mark.parametrize(
     ("field", "most"), [("description", 1000), ("customer_id", 255), ("merchant_id", 255)]
 )
-def test_an_empty_or_over_long_string_is_told(field: str, most: int) -> None:
+def test_an_empty_or_over_long_string_is_reported(field: str, most: int) -> None:
     assert "at least 1 character" in wrong(body(**{field: ""}))[field]
     assert f"at most {most} characters" in wrong(body(**{field: "x" * (most + 1)}))[field]
 

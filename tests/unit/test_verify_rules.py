@@ -109,7 +109,9 @@ def test_every_column_counts(column: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [(-1.0, -2.0), (1.0, True), (1, 1.0), (0.0, -0.0), (None, 0)])
-def test_a_digest_tells_what_python_takes_for_equal_or_hashes_alike(one: object, other: object) -> None:
+def test_a_digest_distinguishes_what_python_takes_for_equal_or_hashes_alike(
+    one: object, other: object
+) -> None:
     assert observations.digest((one,)) != observations.digest((other,))
 
 
@@ -205,7 +207,7 @@ def test_a_wrong_value_is_never_in_flight() -> None:
         assert not in_flight(only(*those), BEHIND)
 
 
-def test_a_re_assessment_may_be_between_telling_and_storing_for_a_while() -> None:
+def test_a_re_assessment_may_be_between_publishing_and_storing_for_a_while() -> None:
     second = decided_again(VERDICT, GOOD, NOW * 1000)
     problem = only(created(), published(), published(second, offset=4), stored(), entry(second), LISTED)
     assert in_flight(problem, DONE)

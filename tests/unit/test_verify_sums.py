@@ -133,7 +133,9 @@ def test_what_is_missing_has_its_place_in_the_sums(monkeypatch: pytest.MonkeyPat
     assert counts == Counts(published=1, never_sent=1)
 
 
-def test_a_certain_problem_beside_one_that_may_be_ahead_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certain_problem_beside_one_that_may_be_ahead_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     other: Any = {**VERDICT, "status": "rejected"}
     ahead: Any = {**VERDICT, "revision": 2, "status": "rejected", "score": 0.5}
     sources = Moving(
@@ -170,7 +172,7 @@ def test_what_became_a_dead_letter_after_it_was_counted_in_flight_is_one_of_them
     assert tally.counts == Counts(sent=1, dead_letters=1)
 
 
-def test_a_mark_far_behind_its_letter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mark_far_behind_its_dead_letter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     mark = StoredDeadLetter(9, None, 2, None, [(SENT_BACK, b"transaction_created:2:7")])
 
     class TopicReader:

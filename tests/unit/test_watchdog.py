@@ -69,7 +69,7 @@ def after(seconds: float, step: Step, lag: Lag | None = None, batches: int = 1) 
     return run(situation())
 
 
-def test_a_step_that_never_ends_is_told_after_its_time_and_not_before() -> None:
+def test_a_step_that_never_ends_is_reported_after_its_time_and_not_before() -> None:
     assert after(AFTER - 2, hang) is None
     reason = after(AFTER + 2, hang)
     assert reason is not None
@@ -91,13 +91,13 @@ def test_an_idle_worker_is_not_stuck() -> None:
     assert after(3600, work) is None
 
 
-def test_records_that_no_fetch_brings_are_told() -> None:
+def test_records_that_no_fetch_brings_are_reported() -> None:
     lag = Lag()
     lag.behind = True
     assert after(AFTER + 2, work, lag, batches=0) is not None
 
 
-def test_batches_that_nobody_takes_are_told() -> None:
+def test_batches_that_nobody_takes_are_reported() -> None:
     async def situation() -> str | None:
         processor = BatchProcessor([work], lambda *_: None, most=1000, pause_most=5)
         watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
