@@ -199,6 +199,6 @@ def test_a_span_and_cassandra_alone_take_no_sign_away() -> None:
 
 def test_without_resume_it_begins_anew_and_says_what_was_left(capsys: pytest.CaptureFixture[str]) -> None:
     assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Checkpoint(), "replay:both:new")
-    assert "killed at 0:4, 1:7; --resume would go on there" in capsys.readouterr().out
+    assert "killed at 0:4, 1:7; --resume would continue there" in capsys.readouterr().out
     assert began(plan("both"), Checkpoint(), Redis("")) == (Checkpoint(), "replay:both:new")
     assert "nothing to resume" in capsys.readouterr().out
