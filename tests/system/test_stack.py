@@ -201,7 +201,7 @@ def test_a_demo_that_is_broken_off_ends_all_it_has_started_and_says_so_once(
 def test_ctrl_c_again_while_a_demo_ends_kills_what_is_left_and_still_ends_everything(small: Stack) -> None:
     small.procfile(f"{PROCFILE}stubborn: {STUBBORN}")
     demo = small.begin("demo")
-    until_there_are(small, 5)  # the supervisor too
+    until_there_are(small, 4)
     until_its_log_says(small, "stubborn", "deaf")
     demo.send_signal(signal.SIGINT)
     until_it_says(demo, "Ctrl-C again ends it by force")
