@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -50,6 +51,9 @@ def noted() -> Iterator[Hurry]:
         yield now
         return
     hurry = Hurry()
+    if threading.current_thread() is not threading.main_thread():
+        yield hurry  # signals are the main thread's: whoever waits there for this one hears of them
+        return
     before = {number: signal.signal(number, hurry) for number in SIGNALS}
     try:
         yield hurry
