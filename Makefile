@@ -36,7 +36,7 @@ test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k na
 	@exec $(PY) -m pytest $(ARGS)
 
 lint: setup ## ruff, mypy, and who may import whom
-	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && .venv/bin/lint-imports
+	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 
 audit: setup ## advisories about the locked Python packages; asks the package index
 	@$(PY) -m infra.audit

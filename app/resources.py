@@ -39,10 +39,10 @@ class Resources:
     created: Codec
     status: Codec
 
-    def __init__(self, settings: Settings, neighbours: Sequence[str]):
-        """`neighbours`: the parts this worker has to do with, for readiness and the log."""
+    def __init__(self, settings: Settings, dependencies: Sequence[str]):
+        """`dependencies`: the parts this worker has to do with, for readiness and the log."""
         self.settings = settings
-        self._neighbours = neighbours
+        self._dependencies = dependencies
         self.producer = EventProducer(settings)
         self.tail = TailReader(settings)
         self.status_log = StatusLog(settings, topics.STATUS)
@@ -130,8 +130,8 @@ class Resources:
             "redis": self.recent.ping,
             "antifraud": self.antifraud.ping,
         }
-        answers = await asyncio.gather(*(pinged(pings[name]) for name in self._neighbours))
-        return dict(zip(self._neighbours, answers, strict=True))
+        answers = await asyncio.gather(*(pinged(pings[name]) for name in self._dependencies))
+        return dict(zip(self._dependencies, answers, strict=True))
 
     async def _ping_topics(self) -> None:
         created, status = await self.producer.partition_counts((topics.CREATED, topics.STATUS))
@@ -158,7 +158,7 @@ async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -
             pause = min(pause * 1.5, START_PAUSE_MOST)
         else:
             if said:
-                log.info("Connected to %s", what)
+                log.info("No longer waiting for %s", what)
             return
 
 

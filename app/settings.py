@@ -6,12 +6,17 @@ import os
 import re
 import sys
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
@@ -32,15 +37,6 @@ FORMER = {
 }
 
 
-class _FormerNames(PydanticBaseSettingsSource):
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return os.environ.get(FORMER.get(field_name, "")) or None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-
 class Settings(BaseSettings):
     """The app's settings. RECENT_TRANSACTIONS is read from PAYMENTS_RECENT_TRANSACTIONS, else from the bare name."""
 
@@ -57,7 +53,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The first one that has a value counts."""
         bare = EnvSettingsSource(settings_cls, env_prefix="")
-        return init_settings, env_settings, bare, _FormerNames(settings_cls)
+        former = {name: value for name, variable in FORMER.items() if (value := os.environ.get(variable))}
+        return init_settings, env_settings, bare, InitSettingsSource(settings_cls, former)
 
     # Where the dependencies are
     kafka_brokers: str = Field(

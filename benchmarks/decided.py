@@ -42,7 +42,7 @@ class Schema:
 
     def __init__(self, topic: str):
         text = (ROOT / "schemas" / "avro" / f"{topic}.avsc").read_text()
-        url = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+        url = ports.registry_url()
         body = json.dumps({"schema": text}).encode()
         call = Request(  # noqa: S310  # our own registry
             f"{url}/subjects/{topic}-value/versions", body, {"Content-Type": "application/json"}

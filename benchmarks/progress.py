@@ -14,7 +14,7 @@ from infra.native import ports
 
 DEAD_LETTERS = f"{CREATED}.dead_letter"
 GROUP = "transactions"
-BROKERS = ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
+BROKERS = ports.kafka_brokers()
 EVERY = 0.05  # seconds between two looks; the worker commits every 0.25 s
 SESSION = 8.0  # seconds for which a group keeps the place of one that was killed
 

@@ -52,7 +52,7 @@ def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
 
 def registered() -> tuple[int, Any]:
     """Id and schema of the newest version that the registry has for transaction_created."""
-    base = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+    base = ports.registry_url()
     with urllib.request.urlopen(f"{base}/subjects/{CREATED}-value/versions/latest", timeout=5) as response:  # noqa: S310  # the registry's own address
         answer = json.load(response)
     return answer["id"], fastavro.parse_schema(json.loads(answer["schema"]))
@@ -60,7 +60,7 @@ def registered() -> tuple[int, Any]:
 
 async def feed(records: Iterable[Record]) -> None:
     """Put the records into transaction_created, each partition in order; all are acknowledged on return."""
-    brokers = ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
+    brokers = ports.kafka_brokers()
     producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", max_batch_size=BATCH_BYTES)
     await producer.start()
     try:

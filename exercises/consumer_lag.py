@@ -16,11 +16,6 @@ TOPIC = "transaction_created"
 WITHIN = 0.8
 
 
-def brokers() -> str:
-    """Where Kafka is."""
-    return ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
-
-
 class ConsumerLag:
     """Two connections that are made anew after each failure."""
 
@@ -40,8 +35,10 @@ class ConsumerLag:
 
     async def _asked(self) -> int:
         if self._admin is None:
-            self._consumer = AIOKafkaConsumer(bootstrap_servers=brokers(), enable_auto_commit=False)
-            self._admin = AIOKafkaAdminClient(bootstrap_servers=brokers())
+            self._consumer = AIOKafkaConsumer(
+                bootstrap_servers=ports.kafka_brokers(), enable_auto_commit=False
+            )
+            self._admin = AIOKafkaAdminClient(bootstrap_servers=ports.kafka_brokers())
             await self._consumer.start()
             await self._admin.start()
         (topic,) = await self._admin.describe_topics([TOPIC])

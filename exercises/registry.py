@@ -14,7 +14,7 @@ from infra.native import ports
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
     """Status and answer."""
-    base = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+    base = ports.registry_url()
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
     try:

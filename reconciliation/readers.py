@@ -4,12 +4,12 @@ import asyncio
 import io
 import json
 import os
-import re
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import aiohttp
 import fastavro
@@ -30,7 +30,6 @@ AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
 START_WITHIN = 15.0
 ONE_BY_ONE = 2_000  # more ids than that are found sooner by reading the whole table
 PAGE = 100
-UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 CLOCKS_APART = 60_000  # milliseconds
 PATH = "/api/v1/transactions"
 
@@ -127,13 +126,17 @@ def made(ids: Container[str]) -> int | None:
 
 def millis_of(id_: str) -> int | None:
     """The time in a UUIDv7."""
-    return int(id_[:8] + id_[9:13], 16) if UUID7.fullmatch(id_) else None
+    try:
+        found = UUID(id_)
+    except ValueError:
+        return None
+    return found.int >> 80 if found.version == 7 else None
 
 
 async def _raw_records(
     topic: str, start: Mapping[int, int], since: int | None
 ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
-    brokers = ports.setting("KAFKA_BROKERS", "127.0.0.1:9092")
+    brokers = ports.kafka_brokers()
     # without a group all partitions are ours, and nothing is committed
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=brokers, auto_offset_reset="earliest", isolation_level="read_committed"
@@ -170,7 +173,7 @@ async def _decoded(value: bytes, schemas: dict[int, Any], registry: aiohttp.Clie
     if magic != 0:
         raise ValueError(f"not Confluent's wire format: {value[:5]!r}")
     if number not in schemas:
-        url = ports.setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+        url = ports.registry_url()
         async with registry.get(f"{url}/schemas/ids/{number}") as response:
             answer = json.loads(await response.text())
         schemas[number] = fastavro.parse_schema(json.loads(answer["schema"]))

@@ -14,13 +14,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import faust
-from aiokafka import TopicPartition
 from faust.cli import option
 
 from app.assessment.client import Antifraud
 from app.commands.shared.console import Progress, friendly_errors, with_retries
 from app.commands.shared.fenced_writer import FencedWriter, Outgoing
-from app.commands.shared.topic_reader import TopicReader, connected
+from app.commands.shared.topic_reader import TopicReader, partitions_of
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.codec import Codec
@@ -200,7 +199,7 @@ async def run(settings: Settings) -> None:
     await antifraud.open()
     try:
         await cassandra.open()
-        async with FencedWriter(settings, "reassess", await _partitions(settings)) as writer:
+        async with FencedWriter(settings, "reassess", await partitions_of(settings, topics.STATUS)) as writer:
             log, progress = Topic(settings, codec), Progress("reassess", 0)
             async for found in log.slices():
                 unreadable += found.unreadable
@@ -218,12 +217,6 @@ async def run(settings: Settings) -> None:
     words = "".join(f"; {count:,} {name}" for name, count in sorted(counts.items()))
     print(f"reassess: {progress.ended()}{words}")
     _report_unreadable(unreadable)
-
-
-async def _partitions(settings: Settings) -> list[TopicPartition]:
-    """Those of transaction_status."""
-    async with connected(settings) as (_, admin):
-        return await topics.partitions(admin, topics.STATUS)
 
 
 async def _batches(log: Topic, found: ReassessmentBacklog) -> AsyncIterator[list[TransactionStatus]]:

@@ -33,9 +33,10 @@ HANGS_AFTER = 1.0
 class FencedProducer:
     """One transactional id, from its claim on. Raises aiokafka's errors, OSError and TimeoutError."""
 
-    def __init__(self, settings: Settings, transactional_id: str, **options: Any):
+    def __init__(self, settings: Settings, transactional_id: str, stable: LastStableOffset, **options: Any):
         """`options`: aiokafka's."""
         self._settings = settings
+        self._stable = stable
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka_brokers,
             transactional_id=transactional_id,
@@ -44,15 +45,13 @@ class FencedProducer:
             **options,
         )
 
-    async def claim(
-        self, partitions: Iterable[TopicPartition] = (), stable: LastStableOffset | None = None
-    ) -> None:
+    async def claim(self, partitions: Iterable[TopicPartition]) -> None:
         """Shut out the last owner and abort its transaction, also where it hangs in one of these partitions."""
         await self._producer.start()
         for tp in partitions:
-            await self._abort_hanging_transaction(tp, stable or LastStableOffset(self._settings))
+            await self._abort_hanging_transaction(tp)
 
-    async def _abort_hanging_transaction(self, tp: TopicPartition, stable: LastStableOffset) -> None:
+    async def _abort_hanging_transaction(self, tp: TopicPartition) -> None:
         """Committed but without its marker (KIP-664), it would hide all that follows from every reader; abort it.
 
         Nobody counts it as published. The one record that our transaction needs is never visible.
@@ -60,7 +59,7 @@ class FencedProducer:
         written = (await high_watermarks(self._settings, [tp]))[tp]
         try:
             async with asyncio.timeout(HANGS_AFTER):
-                await stable.wait_for(tp.topic, tp.partition, written)
+                await self._stable.wait_for(tp.topic, tp.partition, written)
         except TimeoutError:
             log.warning("%s[%d] has a hanging transaction: it is aborted", tp.topic, tp.partition)
             await self._producer.begin_transaction()
@@ -78,6 +77,11 @@ class FencedProducer:
         offsets = {tp: await self._send(tp, some) for tp, some in records.items()}
         await self._producer.commit_transaction()
         return offsets
+
+    async def wait_until_readable(self, published: Mapping[TopicPartition, list[int]]) -> None:
+        """Return once what `publish` gave is below the last stable offset. No time-out."""
+        for tp, offsets in published.items():
+            await self._stable.wait_for(tp.topic, tp.partition, offsets[-1] + 1)
 
     async def _send(self, tp: TopicPartition, records: Iterable[Record]) -> list[int]:
         offsets: list[int] = []

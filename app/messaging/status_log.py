@@ -31,10 +31,11 @@ class StatusLog:
     async def claim(self, partition: int) -> None:
         """Become the partition's writer; what the last one had not committed is aborted. LogUnavailable."""
         await self._drop(partition)
-        producer = self._producers[partition] = FencedProducer(self._settings, f"{self._topic}-{partition}")
+        producer = FencedProducer(self._settings, f"{self._topic}-{partition}", self._stable)
+        self._producers[partition] = producer
         try:
             async with asyncio.timeout(self._settings.status_publish_timeout):
-                await producer.claim([TopicPartition(self._topic, partition)], self._stable)
+                await producer.claim([TopicPartition(self._topic, partition)])
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be claimed: {exc!r}") from exc
@@ -51,14 +52,14 @@ class StatusLog:
         tp = TopicPartition(self._topic, partition)
         try:
             async with asyncio.timeout(self._settings.status_publish_timeout):
-                offsets = (await producer.publish({tp: records}))[tp]
-                await self._stable.wait_for(self._topic, partition, offsets[-1] + 1)
+                published = await producer.publish({tp: records})
+                await producer.wait_until_readable(published)
         # No abort after a failure: with Kafka down it would wait for Kafka, past any timeout; the next claim aborts
         # what is open.
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be published: {exc!r}") from exc
-        return offsets
+        return published[tp]
 
     async def close(self) -> None:
         """Disconnect."""

@@ -34,6 +34,16 @@ def setting(name: str, default: str = "") -> str:
     return os.environ.get(f"PAYMENTS_{name}") or os.environ.get(name) or default
 
 
+def kafka_brokers() -> str:
+    """Where the log is."""
+    return setting("KAFKA_BROKERS", "127.0.0.1:9092")
+
+
+def registry_url() -> str:
+    """The schema registry's Confluent API."""
+    return setting("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+
+
 def table() -> dict[str, tuple[Endpoint, ...]]:
     """Process name -> its addresses; addresses from the environment where it names them."""
     kafka = _host_port(setting("KAFKA_BROKERS").split(",")[0], 9092)

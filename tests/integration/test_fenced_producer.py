@@ -18,9 +18,8 @@ from app.errors import LogUnavailable
 from app.messaging.status_log import StatusLog
 from app.messaging.tail_reader import TailReader
 from app.settings import Settings
-from infra.native import stack
+from infra.native import ports, stack
 from tests.integration.samples import read_back
-from tests.support import log
 
 Situation = Callable[[StatusLog, StatusLog], Awaitable[None]]
 
@@ -31,7 +30,7 @@ FEW_BYTES = {"max.message.bytes": "100"}
 
 def with_admin(do: Callable[[Any], Awaitable[Any]]) -> None:
     async def run() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=log.brokers())
+        admin = AIOKafkaAdminClient(bootstrap_servers=ports.kafka_brokers())
         await admin.start()
         try:
             await do(admin)
@@ -116,7 +115,7 @@ def test_what_is_published_can_be_read_at_once(topic: str) -> None:
     """Kafka answers a commit before it marks it; a broker killed in between may forget the mark."""
 
     async def situation(status_log: StatusLog, _unused: StatusLog) -> None:
-        reader = AIOKafkaConsumer(bootstrap_servers=log.brokers(), isolation_level="read_committed")
+        reader = AIOKafkaConsumer(bootstrap_servers=ports.kafka_brokers(), isolation_level="read_committed")
         await reader.start()
         try:
             await status_log.claim(0)
@@ -172,7 +171,7 @@ async def again(call: Callable[[], Awaitable[None]]) -> None:
 def test_what_was_published_behind_anothers_open_transaction_is_waited_for_not_missed(topic: str) -> None:
     async def run() -> list[bytes]:
         settings = Settings()
-        other = AIOKafkaProducer(bootstrap_servers=log.brokers(), transactional_id=f"{topic}-command")
+        other = AIOKafkaProducer(bootstrap_servers=ports.kafka_brokers(), transactional_id=f"{topic}-command")
         status_log = StatusLog(settings, topic)
         async with AsyncExitStack() as ends:
             ends.push_async_callback(other.stop)

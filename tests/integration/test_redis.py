@@ -109,19 +109,25 @@ def test_an_older_one_than_the_bound_does_not_push_a_newer_one_out() -> None:
     assert page.trimmed
 
 
-def test_a_lower_bound_leaves_the_newest_complete() -> None:
-    ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 201))
+def fill_with(ids: list[str], keep: int) -> None:
+    """These are all that there are, and the list is said to be complete."""
 
     async def fill(recent: RecentTransactions) -> None:
         filling = await recent.begin_filling()
-        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[:-1]])
+        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids])
         await recent.mark_complete(filling, trimmed=False)
+
+    with_recent(fill, keep=keep)
+
+
+def test_a_lower_bound_leaves_the_newest_complete() -> None:
+    ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 201))
 
     async def add(recent: RecentTransactions) -> Any:
         await recent.remember([entry_of(revision(ids[-1], 1))])
         return await recent.newest(KEEP, None), await recent.is_complete()
 
-    with_recent(fill, keep=KEEP + 1000)
+    fill_with(ids[:-1], KEEP + 1000)
     page, complete = with_recent(add)
     assert [json.loads(text)["transaction_id"] for text in page.entries] == ids[: -KEEP - 1 : -1]
     assert page.complete
@@ -133,16 +139,11 @@ def test_after_a_lower_bound_a_revision_of_an_older_one_leaves_no_gap() -> None:
     """The bound is the old one again, so that there is room; what lies between is in Cassandra only."""
     ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 200))
 
-    async def fill(recent: RecentTransactions) -> None:
-        filling = await recent.begin_filling()
-        await recent.remember([entry_of(revision(id_, 1)) for id_ in ids[:-1]])
-        await recent.mark_complete(filling, trimmed=False)
-
     async def revise_the_oldest(recent: RecentTransactions) -> Any:
         await recent.remember([entry_of(revision(ids[0], 2)), entry_of(revision(ids[-1], 1))])
         return await recent.newest(2 * KEEP, None)
 
-    with_recent(fill)
+    fill_with(ids[:-1], KEEP)
     page = with_recent(revise_the_oldest, keep=2 * KEEP)
     assert [json.loads(text)["transaction_id"] for text in page.entries] == ids[: -KEEP - 2 : -1]
     assert page.complete

@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import io
 import json
-import os
 import struct
 import threading
 import time
@@ -23,6 +22,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
 
 from exercises.registry import call
+from infra.native import ports
 
 CREATED, STATUS, DEAD_LETTER = "transaction_created", "transaction_status", "transaction_created.dead_letter"
 PARTITIONS = 4
@@ -39,10 +39,6 @@ class Place(NamedTuple):
 
     partition: int
     offset: int
-
-
-def brokers() -> str:
-    return os.environ.get("KAFKA_BROKERS", "127.0.0.1:9092")
 
 
 def registry(path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> tuple[int, Any]:
@@ -121,7 +117,7 @@ def produce(
 
     async def send() -> list[Place]:
         producer = AIOKafkaProducer(
-            bootstrap_servers=brokers(),
+            bootstrap_servers=ports.kafka_brokers(),
             acks="all",
             linger_ms=20,
             max_batch_size=800_000,
@@ -161,7 +157,9 @@ def rewind(group: str, offsets: Offsets, topic: str = CREATED) -> None:
     """Commit these offsets for a group that nobody is in."""
 
     async def commit() -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=brokers(), group_id=group, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=ports.kafka_brokers(), group_id=group, enable_auto_commit=False
+        )
         await consumer.start()
         try:
             consumer.assign([TopicPartition(topic, partition) for partition in offsets])
@@ -225,8 +223,8 @@ def _partitions(topic: str) -> Sequence[TopicPartition]:
 async def _with_new_consumer(ask: Callable[[Any], Awaitable[T]]) -> T:
     """For reading: a consumer that has read before waits for its last fetches first, half a second."""
     consumer = _new_consumer()
-    await consumer.start()
     try:
+        await consumer.start()
         return await ask(consumer)
     finally:
         await consumer.stop()
@@ -292,7 +290,7 @@ async def _end(client: Any) -> None:
 
 def _new_consumer() -> Any:
     return AIOKafkaConsumer(
-        bootstrap_servers=brokers(),
+        bootstrap_servers=ports.kafka_brokers(),
         enable_auto_commit=False,
         isolation_level="read_committed",
         request_timeout_ms=10_000,
@@ -301,7 +299,7 @@ def _new_consumer() -> Any:
 
 
 def _new_admin() -> Any:
-    return AIOKafkaAdminClient(bootstrap_servers=brokers(), request_timeout_ms=10_000)
+    return AIOKafkaAdminClient(bootstrap_servers=ports.kafka_brokers(), request_timeout_ms=10_000)
 
 
 _KAFKA = _Kafka()

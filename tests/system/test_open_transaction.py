@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.native import stack
+from infra.native import ports, stack
 from tests.support import commands, http, log
 from tests.support.dead import Said
 from tests.support.feed import Feed, new_id
@@ -29,7 +29,7 @@ def open_transaction(value: bytes) -> Iterator[None]:
 
     async def hold() -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=log.brokers(), transactional_id=new_id(), transaction_timeout_ms=300_000
+            bootstrap_servers=ports.kafka_brokers(), transactional_id=new_id(), transaction_timeout_ms=300_000
         )
         await producer.start()
         await producer.begin_transaction()

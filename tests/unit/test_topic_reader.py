@@ -52,9 +52,15 @@ async def high_watermarks(_: Settings, partitions: list[TopicPartition]) -> dict
     return dict.fromkeys(partitions, 10)
 
 
+async def partitions_of(_: Settings, topic: str) -> list[TopicPartition]:
+    assert topic == TOPIC
+    return PARTITIONS
+
+
 @pytest.fixture(autouse=True)
-def _ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def _kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_reader, "high_watermarks", high_watermarks)
+    monkeypatch.setattr(topic_reader, "partitions_of", partitions_of)
 
 
 def test_a_partition_that_there_is_not_is_named() -> None:
@@ -66,11 +72,6 @@ def test_a_partition_that_there_is_not_is_named() -> None:
 class Fixed(TopicReader):
     def __init__(self, consumer: Consumer):
         self._settings, self._topic, self._consumer = Settings(), TOPIC, consumer
-
-    async def _partitions(self, read_range: ReadRange) -> list[TopicPartition]:
-        return [
-            tp for tp in PARTITIONS if read_range.partitions is None or tp.partition in read_range.partitions
-        ]
 
 
 def read(

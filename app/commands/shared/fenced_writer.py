@@ -31,20 +31,28 @@ class FencedWriter:
 
     def __init__(self, settings: Settings, command: str, partitions: Iterable[TopicPartition] = ()):
         """`partitions`: where what an earlier run left hanging is aborted."""
+        self._stable = LastStableOffset(settings)
         self._producer = FencedProducer(
             settings,
             command,
+            self._stable,
             request_timeout_ms=ANSWERS_WITHIN_MS,
             compression_type="gzip",  # what came compressed may be too large without
         )
-        self._partitions = list(partitions)
-        self._stable = LastStableOffset(settings)
+        self._partitions = partitions
 
     async def __aenter__(self) -> FencedWriter:
-        await self._producer.claim(self._partitions, self._stable)
+        try:
+            await self._producer.claim(self._partitions)
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         await self._producer.close()
         await self._stable.close()
 
@@ -55,7 +63,7 @@ class FencedWriter:
             by_partition.setdefault(TopicPartition(topic, partition), []).append((key, value, headers))
         try:
             return await self._producer.publish(by_partition)
-        except Exception:
+        except BaseException:  # Ctrl-C too: readers would wait for the transaction's time-out
             await self._producer.abort()
             raise
 
@@ -64,8 +72,7 @@ class FencedWriter:
         written = await self.write(records)
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_MS / 1000):
-                for tp, offsets in written.items():
-                    await self._stable.wait_for(tp.topic, tp.partition, offsets[-1] + 1)
+                await self._producer.wait_until_readable(written)
         except TimeoutError:
             raise LogUnavailable(
                 "what was published cannot be read yet: its commit marker is missing, or another producer has a "

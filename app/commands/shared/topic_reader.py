@@ -51,6 +51,18 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer,
         await consumer.stop()
 
 
+async def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
+    """The topic's partitions, in order; none when it does not exist."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
+    )
+    try:
+        await admin.start()
+        return await topics.partitions(admin, topic)
+    finally:
+        await admin.close()
+
+
 class OffsetOutOfRange(Poison):
     """What is to be read from its beginning has been deleted in part; no retry helps."""
 
@@ -134,7 +146,9 @@ class TopicReader:
 
     async def seek(self, read_range: ReadRange = WHOLE, past: Places | None = None) -> None:
         """To where the span begins, or on to `past`; fixes the end: the span's, or the present one."""
-        written = await high_watermarks(self._settings, await self._partitions(read_range))
+        written = await high_watermarks(
+            self._settings, chosen(await partitions_of(self._settings, self._topic), read_range)
+        )
         self._ends = await self._last(written, read_range)
         self._starts = await self._first(written, read_range, past or {})
         # Not sooner: what is assigned is fetched, and at its end a fetch keeps every other question waiting for 0.5 s.
@@ -186,17 +200,6 @@ class TopicReader:
         positions = {tp: await self._consumer.position(tp) for tp in self._ends}
         self.passed = sum(min(positions[tp], end) - self._starts[tp] for tp, end in self._ends.items())
         return [tp for tp, end in self._ends.items() if positions[tp] < end]
-
-    async def _partitions(self, read_range: ReadRange) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
-        )
-        try:
-            await admin.start()
-            found = await topics.partitions(admin, self._topic)
-        finally:
-            await admin.close()
-        return chosen(found, read_range)
 
     async def _first(self, written: Offsets, read_range: ReadRange, past: Places) -> Offsets:
         asked = {tp: (read_range.first or {}).get(tp.partition, 0) for tp in written}
