@@ -196,8 +196,9 @@ def _faust_app(role: Role) -> PaymentsApp:
 
 async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> None:
     """Partitions are ours: their batches may come."""
-    for processor in app.processors.values():
-        processor.assign(app.consumer_generation_id, assigned)
+    for topic, processor in app.processors.items():
+        partitions = [tp.partition for tp in assigned if tp.topic == topic]
+        processor.assign(app.consumer_generation_id, partitions)
 
 
 async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> None:

@@ -12,7 +12,8 @@ from app.errors import Poison
 from app.messaging import topics
 from app.messaging.consumer import BatchSchema
 from app.observability import metrics
-from app.processing.batch_processor import BatchProcessor, MicroBatch, batch_of
+from app.processing.assignment import MicroBatch, Steps
+from app.processing.batch_processor import BatchProcessor, batch_of
 from app.resources import Resources
 from app.stores.recent_transactions import entries_of
 
@@ -32,14 +33,14 @@ def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
 def register(app: faust.App, resources: Resources) -> BatchProcessor:
     """Put the agent on the app; returns the batch processor that drives its batches."""
 
-    async def remember(micro_batch: MicroBatch) -> None:
-        records = [record for batch in micro_batch.batches for record in batch.records]
+    async def remember(micro_batches: Sequence[MicroBatch]) -> None:
+        records = [record for one in micro_batches for batch in one.batches for record in batch.records]
         found = await resources.status.decode([record.value for record in records])
         await resources.recent.remember(entries_of(s for s in found if not isinstance(s, Poison)))
         _report([(r, str(s)) for r, s in zip(records, found, strict=True) if isinstance(s, Poison)])
 
     processor = BatchProcessor(
-        [remember],
+        lambda _: Steps([], remember),
         lambda *done: app.consumer.mark_processed(*done),
         most=resources.settings.batch_size,
         pause_most=resources.settings.max_retry_pause,
@@ -49,6 +50,6 @@ def register(app: faust.App, resources: Resources) -> BatchProcessor:
     async def statuses(stream: Any) -> None:
         """Remember every status of transaction_status in Redis."""
         async for event in stream.noack().events():
-            await processor.put(batch_of(event))
+            await processor.put(batch_of(event), event.message.generation_id)
 
     return processor

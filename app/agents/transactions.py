@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import faust
 
 from app.agents.send_schema import TransactionSchema
+from app.assessment.fallback import AssessmentFallback
 from app.messaging import topics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
+from app.processing.assignment import Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
 from app.processing.dead_letter_limit import DeadLetterLimit
+from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline
 from app.resources import Resources
+
+#: Seconds from one write of rows to the next, as from one commit of offsets to the next: a client's way ends with the
+#: published status, so that many micro-batches may share a write.
+STORE_EVERY = 0.25
 
 
 def register(app: faust.App, resources: Resources, transaction_logger: TransactionLogger) -> BatchProcessor:
     """Put the agent on the app; returns the batch processor that drives its batches."""
     settings = resources.settings
-    pipeline = Pipeline(
-        Adapters(resources),
+    ports = Adapters(resources)
+    fallback = AssessmentFallback(
+        ports.assess,
         transaction_logger,
         when_down=settings.antifraud_unavailable_policy,
         outage_timeout=settings.antifraud_retry_timeout,
-        limit=DeadLetterLimit(settings.max_dead_letters_in_a_row, settings.max_dead_letters_share),
     )
+    limit = DeadLetterLimit(settings.max_dead_letters_in_a_row, settings.max_dead_letters_share)
+    decided_ids = DecidedIds()
+
+    def steps_of(partitions: Collection[int]) -> Steps:
+        pipeline = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, partitions)
+        return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY)
+
     processor = BatchProcessor(
-        [pipeline.decide, pipeline.publish, pipeline.store],
+        steps_of,
         lambda *done: app.consumer.mark_processed(*done),
         most=settings.batch_size,
         pause_most=settings.max_retry_pause,
@@ -37,6 +52,6 @@ def register(app: faust.App, resources: Resources, transaction_logger: Transacti
     async def transactions(stream: Any) -> None:
         """Decide, publish and store every transaction of transaction_created."""
         async for event in stream.noack().events():
-            await processor.put(batch_of(event))
+            await processor.put(batch_of(event), event.message.generation_id)
 
     return processor

@@ -27,7 +27,7 @@ class AssessmentFallback:
         when_down: WhenDown,
         outage_timeout: float,
     ):
-        """See Pipeline."""
+        """`when_down`, `outage_timeout`: what is decided while antifraud is unavailable, after how many seconds."""
         self._assess = assess
         self._transaction_logger = transaction_logger
         self._when_down = when_down

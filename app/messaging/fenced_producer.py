@@ -1,14 +1,13 @@
-"""A transactional producer that fences: whoever claims a transactional id shuts out its last owner.
+"""A producer that fences: whoever claims a transactional id shuts out its last owner (docs/decisions/0001).
 
 A worker that was paused past its session wakes up holding verdicts that another worker has decided meanwhile. Kafka
-refuses it: the claim has ended its transaction and its rights (docs/decisions/0001). What is published is published as
-a whole or not at all; readers use read_committed.
+refuses it: the claim has raised the producer's epoch, and has shown the new one to the leader of the partition.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,17 +16,18 @@ from aiokafka.errors import KafkaError, ProducerClosed
 
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import MAX_BATCH_BYTES, Record, batches
-from app.messaging.tail_reader import high_watermarks
 from app.settings import Settings
-
-log = logging.getLogger(__name__)
 
 #: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
 TRANSACTION_TIMEOUT = 10.0
 STOP_WITHIN = 1.0
 CANCELLED_WITHIN = 0.1
-#: Seconds after which no commit marker will come any more, or the open transaction is another producer's.
-HANGS_AFTER = 1.0
+#: Seconds without a write after which a claim is to be renewed: a leader forgets a producer, and with it whom it has
+#: fenced, after producer.id.expiration.ms, a day by default.
+CLAIM_LASTS = 3600.0
+#: Epochs end at 32,766; the next claim gets a new producer id, and the leader would take the old one's plain batches as
+#: before. From here on to there each batch has a transaction, which the coordinator refuses to the old id.
+LAST_PLAIN_EPOCH = 32_000
 
 
 class FencedProducer:
@@ -35,8 +35,8 @@ class FencedProducer:
 
     def __init__(self, settings: Settings, transactional_id: str, stable: LastStableOffset, **options: Any):
         """`options`: aiokafka's."""
-        self._settings = settings
         self._stable = stable
+        self._written = 0.0, 0.0  # when, by two clocks
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka_brokers,
             transactional_id=transactional_id,
@@ -45,26 +45,21 @@ class FencedProducer:
             **options,
         )
 
-    async def claim(self, partitions: Iterable[TopicPartition]) -> None:
-        """Shut out the last owner and abort its transaction, also where it hangs in one of these partitions."""
-        await self._producer.start()
-        for tp in partitions:
-            await self._abort_hanging_transaction(tp)
+    async def claim(self, partitions: Iterable[TopicPartition] = ()) -> None:
+        """Shut out the last owner; its open transaction is aborted, also where it hangs in one of these partitions.
 
-    async def _abort_hanging_transaction(self, tp: TopicPartition) -> None:
-        """Committed but without its marker (KIP-664), it would hide all that follows from every reader; abort it.
-
-        Nobody counts it as published. The one record that our transaction needs is never visible.
+        When this returns, the leaders of these partitions refuse whatever the last owner still sends. They learn of the
+        new epoch from a transaction that is aborted: its one record is never visible, and its marker ends one that was
+        committed without its own (KIP-664) and would hide all that follows.
         """
-        written = (await high_watermarks(self._settings, [tp]))[tp]
-        try:
-            async with asyncio.timeout(HANGS_AFTER):
-                await self._stable.wait_for(tp.topic, tp.partition, written)
-        except TimeoutError:
-            log.warning("%s[%d] has a hanging transaction: it is aborted", tp.topic, tp.partition)
+        await self._producer.start()
+        partitions = list(partitions)
+        if partitions:
             await self._producer.begin_transaction()
-            await self._send(tp, [(None, b"", [])])
+            sent = {tp: await self._send(tp, [(None, b"", [])]) for tp in partitions}
             await self._producer.abort_transaction()
+            await self.wait_until_readable(sent)  # until then plain batches are refused (InvalidTxnState)
+        self._touch()
 
     async def publish(
         self, records: Mapping[TopicPartition, Iterable[Record]]
@@ -77,6 +72,31 @@ class FencedProducer:
         offsets = {tp: await self._send(tp, some) for tp, some in records.items()}
         await self._producer.commit_transaction()
         return offsets
+
+    async def append(self, tp: TopicPartition, records: Iterable[Record]) -> list[int]:
+        """Write the records to a claimed partition, in order; their offsets.
+
+        Plain idempotent batches with the claimed epoch: no transaction to commit, no marker to wait for. After an error
+        the first of them may be there, and this producer is of no use any more: claim again and read the log.
+        """
+        if self._producer._txn_manager.producer_epoch > LAST_PLAIN_EPOCH:
+            published = await self.publish({tp: records})
+            await self.wait_until_readable(published)
+            offsets = published[tp]
+        else:
+            self._producer._txn_manager.transactional_id = None  # aiokafka asks for a transaction otherwise
+            offsets = await self._send(tp, records)
+        self._touch()
+        return offsets
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the leaders still remember the claim; by two clocks, since one may stop while a machine sleeps."""
+        wall, steady = self._written
+        return max(time.time() - wall, time.monotonic() - steady) < CLAIM_LASTS
+
+    def _touch(self) -> None:
+        self._written = time.time(), time.monotonic()
 
     async def wait_until_readable(self, published: Mapping[TopicPartition, list[int]]) -> None:
         """Return once what `publish` gave is below the last stable offset. No time-out."""
@@ -111,3 +131,6 @@ async def _cut(producer: AIOKafkaProducer) -> None:
     while sender is not None and not sender.done():
         sender.cancel()  # more than once: at the first it waits for its requests
         await asyncio.wait([sender], timeout=CANCELLED_WITHIN)
+    waiter = producer._txn_manager._transaction_waiter
+    if waiter is not None and waiter.done() and not waiter.cancelled():
+        waiter.exception()  # nobody else asks, and asyncio would log it with its trace

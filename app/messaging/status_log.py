@@ -1,8 +1,4 @@
-"""transaction_status as its one writer per partition sees it: claim a partition, then publish to it.
-
-A status counts as published once it is below the last stable offset, not when Kafka has acknowledged the commit
-(last_stable_offset.py).
-"""
+"""transaction_status as its one writer per partition sees it: claim a partition, then publish to it."""
 
 from __future__ import annotations
 
@@ -40,26 +36,27 @@ class StatusLog:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be claimed: {exc!r}") from exc
 
-    async def publish(self, partition: int, records: Iterable[Record]) -> list[int]:
-        """Write the records (key, value, headers), all or none, and give their offsets.
-
-        After LogUnavailable it is not known which: claim the partition again and read the log. Likewise when Kafka has
-        refused a record: that producer's next one would be out of sequence.
-        """
+    def is_claimed(self, partition: int) -> bool:
+        """Whether `publish` may be called; not after a failure, nor when the claim is too old to be relied on."""
         producer = self._producers.get(partition)
-        if producer is None:
+        return producer is not None and producer.is_fresh
+
+    async def publish(self, partition: int, records: Iterable[Record]) -> list[int]:
+        """Write the records (key, value, headers) in order and give their offsets.
+
+        After LogUnavailable the first of them may be in the log: claim the partition again and read it. Likewise when
+        Kafka has refused a record: that producer's next one would be out of sequence.
+        """
+        if not self.is_claimed(partition):
             raise LogUnavailable(f"{self._topic}[{partition}] must be claimed first")
-        tp = TopicPartition(self._topic, partition)
         try:
             async with asyncio.timeout(self._settings.status_publish_timeout):
-                published = await producer.publish({tp: records})
-                await producer.wait_until_readable(published)
-        # No abort after a failure: with Kafka down it would wait for Kafka, past any timeout; the next claim aborts
-        # what is open.
+                return await self._producers[partition].append(
+                    TopicPartition(self._topic, partition), records
+                )
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._drop(partition)
             raise LogUnavailable(f"{self._topic}[{partition}] could not be published: {exc!r}") from exc
-        return published[tp]
 
     async def close(self) -> None:
         """Disconnect."""

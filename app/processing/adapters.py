@@ -41,6 +41,10 @@ class Adapters:
         self._claimed_at[partition] = time.time()
         return await recover(self._resources, partition, from_offset, read_to, most)
 
+    def is_claimed(self, partition: int) -> bool:
+        """By this worker, and not too long ago."""
+        return self._resources.status_log.is_claimed(partition)
+
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""
         found: dict[Place, TransactionStatus | Poison] = {}

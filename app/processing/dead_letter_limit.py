@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import TooManyDeadLetters
 from app.observability import metrics
-from app.processing.batch_processor import MicroBatch
+from app.processing.assignment import MicroBatch
 
 log = logging.getLogger(__name__)
 

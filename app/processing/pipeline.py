@@ -1,6 +1,6 @@
 """What happens to a transaction, top to bottom: decode, deduplicate, assess, publish, store. No Faust, no sockets.
 
-transaction_created ─► decide ──────────────► publish ──────────► store ───────► commit (batch_processor.py)
+transaction_created ─► decide ──────────────► publish ──────────► store ───────► commit (assignment.py)
                        decode, deduplicate,   transaction_status  Cassandra
                        assess                 (poison: dead letters)
 """
@@ -11,18 +11,18 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from app.assessment.fallback import AssessmentFallback, WhenDown
+from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison, Transient
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction, id_in_key, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.batch_processor import UNASSIGNED, Batch, MicroBatch
+from app.processing.assignment import Batch, MicroBatch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import MOST, DecidedIds, Place
 
@@ -46,6 +46,9 @@ class Ports(Protocol):
         As far as a status of a record before `from_offset`, if that is known, or to `read_to`, but `most` ids.
         """
 
+    def is_claimed(self, partition: int) -> bool:
+        """Whether the status partition can be published to: not after a failure, nor once the claim is too old."""
+
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""
 
@@ -59,7 +62,7 @@ class Ports(Protocol):
         """Antifraud's verdicts, in order."""
 
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
-        """Into the log, all or none; their offsets. After a failure only `claim` can find out which."""
+        """Into the log, in order; their offsets. After a failure only `claim` can find out which are there."""
 
     async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic."""
@@ -152,7 +155,7 @@ class RecordByRecord:
         micro_batch.work = self._work
 
     async def _decide_one(self, micro_batch: MicroBatch, batch: Batch, record: Any) -> None:
-        one = MicroBatch([replace(batch, records=[record])], micro_batch.generation)
+        one = MicroBatch([replace(batch, records=[record])])
         try:
             await self._decide(one)
         except Transient:
@@ -167,65 +170,46 @@ class RecordByRecord:
 
 
 class Pipeline:
-    """The three steps of a micro-batch, in order, each safe to repeat."""
+    """The three steps of a micro-batch in one assignment, in order, each safe to repeat."""
 
     def __init__(
         self,
         ports: Ports,
+        fallback: AssessmentFallback,
         transaction_logger: TransactionLogger,
-        *,
-        when_down: WhenDown,
-        outage_timeout: float,
-        limit: DeadLetterLimit | None = None,
+        limit: DeadLetterLimit,
+        decided_ids: DecidedIds,
+        partitions: Collection[int],
     ):
-        """`when_down`, `outage_timeout`: what is decided while antifraud is unavailable, after how many seconds."""
-        self._limit = limit or DeadLetterLimit()
+        """`partitions`: those assigned. `decided_ids` tells of the log, and serves the next assignment too."""
         self._ports = ports
+        self._fallback = fallback
         self._transaction_logger = transaction_logger
-        self._fallback = AssessmentFallback(
-            ports.assess, transaction_logger, when_down=when_down, outage_timeout=outage_timeout
-        )
-        self._decided = DecidedIds()
+        self._limit = limit
+        self._decided = decided_ids
+        self._partitions = partitions
+        # All that are ours, not only those with records: what one of them has decided may be in another one too.
+        self._to_claim = set(partitions)
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
-        self._claimed: set[int] = set()  # partitions, in this generation
-        self._claimed_for: MicroBatch | None = None
-        self._generation = UNASSIGNED
         self._alone = RecordByRecord(self._decide)
-        self._in_doubt: set[int] = set()  # partitions whose last publish failed
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
-        await self._claim_new(micro_batch)
+        if self._to_claim:
+            await self._claim_all(micro_batch)
         await self._alone.decide(micro_batch)
 
-    async def _claim_new(self, micro_batch: MicroBatch) -> None:
-        """Claim what is newly assigned; learn what an earlier owner (or we, before a rebalance) published for it."""
-        if micro_batch is self._claimed_for:
-            return
-        if micro_batch.generation != self._generation:
-            self._generation = micro_batch.generation
-            self._claimed.clear()
-        # All that are ours, not only those that have a batch: what one of them has decided may be in another one too.
-        topic = micro_batch.batches[0].topic
-        firsts: dict[int, int | None] = {
-            number: None for name, number in micro_batch.newly_assigned if name == topic
-        }
-        for batch in reversed(micro_batch.batches):
-            if batch.partition in firsts:
-                firsts[batch.partition] = batch.records[0].offset
-        if firsts:
-            # Nothing is at work while partitions are new, so these were given up unpublished.
-            self._under_way.clear()
-            most = MOST // len(firsts)
-            await _all(self._claim(partition, offset, most) for partition, offset in firsts.items())
-        self._claimed_for = micro_batch
+    async def _claim_all(self, micro_batch: MicroBatch) -> None:
+        """Learn what an earlier owner (or we, before a rebalance) published."""
+        firsts = {batch.partition: batch.records[0].offset for batch in reversed(micro_batch.batches)}
+        most = MOST // len(self._to_claim)
+        await _all(self._claim(number, firsts.get(number), most) for number in sorted(self._to_claim))
 
     async def _claim(self, partition: int, from_offset: int | None, most: int) -> None:
         read_to = self._decided.read_to(partition)
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
-        self._claimed.add(partition)
-        self._in_doubt.discard(partition)
+        self._to_claim.discard(partition)
 
     async def _decide(self, micro_batch: MicroBatch) -> None:
         work = BatchState()
@@ -257,7 +241,7 @@ class Pipeline:
         places = self._decided.places_of(ids)
         found |= await self._in_log({id_: place for id_, place in places.items() if id_ not in found})
         # A worker that does not have all partitions cannot know what another has decided.
-        alone = len(self._claimed) == self._ports.partitions
+        alone = len(self._partitions) == self._ports.partitions
         if places or self._decided.has_forgotten or not alone:
             now_ms = time.time() * 1000
             in_doubt = [
@@ -314,16 +298,12 @@ class Pipeline:
 
     async def _publish(self, work: BatchState, partition: int) -> None:
         ours = work.to_publish[partition]
-        if partition in self._in_doubt:
+        if not self._ports.is_claimed(partition):
+            # A try that failed may be in the log, and somebody else may own the partition by now: look first.
             await self._claim(partition, ours[0]["source_offset"], MOST)
         await self._drop_published(work, partition)
         if to_publish := work.to_publish[partition]:
-            try:
-                offsets = await self._ports.publish(partition, to_publish)
-            except Transient:
-                # It may be in the log, and somebody else may own the partition: look before the next try.
-                self._in_doubt.add(partition)
-                raise
+            offsets = await self._ports.publish(partition, to_publish)
             self._decided.published(partition, [one["transaction_id"] for one in to_publish], offsets)
             _count(to_publish)
         for one in ours:
@@ -344,12 +324,12 @@ class Pipeline:
             if isinstance(poison, Poison):
                 log.error("%s has a verdict in the log that cannot be read, and no row: %s", id_, poison)
 
-    async def store(self, micro_batch: MicroBatch) -> None:
+    async def store(self, micro_batches: Sequence[MicroBatch]) -> None:
         """The rows, derived from what is in the log."""
-        work: BatchState = micro_batch.work
-        if work.to_store:
-            await self._ports.store(work.to_store)
-        self._transaction_logger.decided(work.to_store)
+        statuses = [status for micro_batch in micro_batches for status in micro_batch.work.to_store]
+        if statuses:
+            await self._ports.store(statuses)
+        self._transaction_logger.decided(statuses)
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from app.messaging.topics import CREATED
-from app.processing.batch_processor import MicroBatch
+from app.processing.assignment import MicroBatch
 from app.settings import settings
 from benchmarks.peers import work
 from benchmarks.peers.work import Work
@@ -24,21 +24,22 @@ Rounds = asyncio.Queue[MicroBatch]
 async def decide(consumer: AIOKafkaConsumer, done: Work, decided: Rounds, published: Rounds) -> None:
     """Fetch and decide."""
     while True:
-        records = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
-        if not records:
+        found = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
+        if not found:
             continue
-        micro_batch = done.round({tp.partition: some for tp, some in records.items()})
-        if (
-            micro_batch.newly_assigned
+        records = {tp.partition: some for tp, some in found.items()}
+        if done.has_gap(
+            records
         ):  # what was under way before a rebalance must be in the log when the log is asked
             await decided.join()
             await published.join()
+        micro_batch = done.round(records)
         await done.decide(micro_batch)
         await decided.put(micro_batch)
 
 
 async def publish(done: Work, decided: Rounds, published: Rounds) -> None:
-    """Tell what is decided."""
+    """Publish what is decided."""
     while True:
         micro_batch = await decided.get()
         await done.publish(micro_batch)

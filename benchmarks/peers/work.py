@@ -1,7 +1,7 @@
 """What the peers share: the app's own steps (decide, publish, store), for a frame that has records in its hands.
 
-So the guarantees are the app's: one verdict a transaction, told before it is stored, by the one writer of its
-partition; what an earlier process told already is found in the log and not decided again.
+So the guarantees are the app's: one verdict per transaction, published before it is stored, by the one writer of
+its partition; what an earlier process has published is found in the log and not decided again.
 """
 
 import asyncio
@@ -9,14 +9,18 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import groupby
 from typing import Any
 
+from app.assessment.fallback import AssessmentFallback
 from app.errors import Transient
 from app.messaging.topics import CREATED
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
-from app.processing.batch_processor import Batch, MicroBatch, Step
+from app.processing.assignment import Batch, MicroBatch
+from app.processing.dead_letter_limit import DeadLetterLimit
+from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline
 from app.resources import Resources, freeze_gc, retry_until_ready
 from app.settings import Settings, settings
@@ -44,20 +48,27 @@ class Work:
     """The steps of app.processing.pipeline, each tried until it works."""
 
     def __init__(self, values: Settings, resources: Resources):
-        self._pipeline = Pipeline(
-            Adapters(resources),
-            TransactionLogger(values.log_each_transaction),
+        ports, logger = Adapters(resources), TransactionLogger(values.log_each_transaction)
+        fallback = AssessmentFallback(
+            ports.assess,
+            logger,
             when_down=values.antifraud_unavailable_policy,
             outage_timeout=values.antifraud_retry_timeout,
         )
+        self._new_pipeline = partial(Pipeline, ports, fallback, logger, DeadLetterLimit(), DecidedIds())
         self._next: dict[int, int] = {}  # by partition, the offset that follows what came last
 
+    def has_gap(self, records: Mapping[int, Sequence[Any]]) -> bool:
+        """Whether some of these do not follow the last ones of their partition, which was away then."""
+        return any(some[0].offset != self._next.get(partition) for partition, some in records.items())
+
     def round(self, records: Mapping[int, Sequence[Any]]) -> MicroBatch:
-        """Records by partition as a round. One that does not follow the last means that the partition was away."""
-        batches = [Batch(CREATED, p, some, some[-1].offset + 1, 0) for p, some in records.items()]
-        new = {b.partition for b in batches if b.records[0].offset != self._next.get(b.partition)}
+        """Records by partition as a micro-batch."""
+        if self.has_gap(records):
+            self._pipeline = self._new_pipeline(self._next.keys() | records.keys())
+        batches = [Batch(CREATED, p, some, some[-1].offset + 1) for p, some in records.items()]
         self._next |= {batch.partition: batch.next_offset for batch in batches}
-        return MicroBatch(batches, 0, frozenset((CREATED, partition) for partition in new))
+        return MicroBatch(batches)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Assessed, or the verdict that the log has already."""
@@ -69,7 +80,7 @@ class Work:
 
     async def store(self, micro_batch: MicroBatch) -> None:
         """Into Cassandra."""
-        await _done(self._pipeline.store, micro_batch)
+        await _done(self._pipeline.store, [micro_batch])
 
     async def all_of(self, records: Mapping[int, Sequence[Any]]) -> None:
         """All three, one after the other: afterwards the offsets may be committed."""
@@ -78,13 +89,14 @@ class Work:
             await step(micro_batch)
 
 
-async def _done(step: Step, micro_batch: MicroBatch) -> None:
+async def _done(step: Callable[[Any], Awaitable[None]], what: Any) -> None:
     pause = FIRST_PAUSE
     while True:
         try:
-            return await step(micro_batch)
+            await step(what)
+            return
         except Transient as exc:
-            log.warning("%s failed, tried again: %s", step.__name__, exc)
+            log.warning("%s failed, tried again: %s", step, exc)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

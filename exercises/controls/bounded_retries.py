@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from app.bootstrap import create_app
-from app.processing.batch_processor import (
-    TRIES_BEFORE_ERROR,
-    BatchProcessor,
-    MicroBatch,
-    PartitionsRevoked,
-    Step,
-)
+from app.processing.assignment import TRIES_BEFORE_ERROR, Assignment
 
 
-async def _gives_up(self: BatchProcessor, step: Step, micro_batch: MicroBatch) -> None:
+async def _gives_up(self: Assignment, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
     """In place of a hold that has no end."""
     for _ in range(1 + TRIES_BEFORE_ERROR):
-        if micro_batch.generation != self._generation:
-            raise PartitionsRevoked
         try:
-            await self._tried(step, micro_batch)
+            await self._tried(step, what)
         except Exception:  # noqa: BLE001  # logged and dropped: what this control is about
             await self._pause(1)
         else:
             return
 
 
-BatchProcessor._until_done = _gives_up  # type: ignore[method-assign]
+Assignment._until_done = _gives_up  # type: ignore[method-assign]
 app = create_app("transactions")

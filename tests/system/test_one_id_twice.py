@@ -109,7 +109,7 @@ def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_o
     stack.start(WORKER)
     log.wait_until(lambda: log.lag(GROUP) == 0, 120, "what it had is read again")
     write([(n + 1) % 4 for n in range(20)], firsts)
-    assert log.ends(log.STATUS) == ends, "decided again"
+    assert log.read(log.STATUS, ends) == [], "decided again"
     assert dead_letters(ids, before) == []
     published_once(ids)
 
@@ -125,6 +125,6 @@ def test_two_workers_decide_it_once_wherever_its_key_does_not_belong() -> None:
     ends = log.ends(log.STATUS)
     write(others_share, firsts)
     write(others_share, [{**one, "description": "something else"} for one in firsts])
-    assert log.ends(log.STATUS) == ends, "decided again"
+    assert log.read(log.STATUS, ends) == [], "decided again"
     assert dead_letters(ids, before) == [OTHER_CONTENT] * 40
     published_once(ids)

@@ -87,7 +87,7 @@ def test_put_right_once_and_shown_everywhere() -> None:
         assert (row["source_partition"], row["source_offset"]) == ids[id_]
     ends = log.ends(log.STATUS)
     assert counted(commands.done("reassess")) == 0
-    assert log.ends(log.STATUS) == ends
+    assert log.read(log.STATUS, ends) == []
     redelivered_changes_nothing(ids, second)
 
 
@@ -98,7 +98,7 @@ def redelivered_changes_nothing(ids: Mapping[str, log.Place], second: Mapping[st
     ends = log.ends(log.STATUS)
     stack.start(WORKER)
     log.wait_until(lambda: log.lag(GROUP) == 0, 60, "the redelivery is done")
-    assert log.ends(log.STATUS) == ends, "published again"
+    assert log.read(log.STATUS, ends) == [], "published again"
     assert is_put_right(ids) == second
     row = store.row(next(iter(ids)))
     assert (row["revision"], row["reason"]) == (2, None)

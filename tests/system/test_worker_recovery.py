@@ -219,7 +219,7 @@ def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict() ->
     with deciding_otherwise():
         stack.start(WORKER)
         assert decided(ids) == before
-        assert log.ends(log.STATUS) == ends, "published again"
+        assert log.read(log.STATUS, ends) == [], "published again"
         # what is new is decided otherwise: a second assessment would have differed
         fresh = Feed().send(50)
         assert [v[0].status for v in decided(fresh).values()].count("rejected") > 40

@@ -12,14 +12,16 @@ from app.agents import statuses, transactions
 from app.errors import Poison
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch
+from app.processing.assignment import Batch, MicroBatch
+from app.processing.batch_processor import BatchProcessor
 from app.settings import Settings
 from tests.unit.samples import status
 from tests.unit.virtual_time import run
 
 
 def steps(processor: BatchProcessor) -> list[str]:
-    return [step.__name__ for step in processor._steps]
+    made = processor._steps_of([])
+    return [step.__name__ for step in (*made.each, made.last)]
 
 
 def fakes() -> tuple[Any, Any]:
@@ -51,14 +53,14 @@ def test_what_is_no_status_is_reported_by_place_and_reason_and_counted(
         remembered.extend(entries)
 
     resources.status, resources.recent = SimpleNamespace(decode=decode), SimpleNamespace(remember=remember)
-    (step,) = statuses.register(app, resources)._steps
+    step = statuses.register(app, resources)._steps_of([]).last
     values = [status(), Poison("no Avro"), status()]
     records = [
         SimpleNamespace(topic="transaction_status", partition=3, offset=n, value=one)
         for n, one in enumerate(values)
     ]
     before = metrics.UNREADABLE_STATUSES._value.get()
-    run(step(MicroBatch([Batch("transaction_status", 3, records, 3, 1)], 1)))  # type: ignore[arg-type]
+    run(step([MicroBatch([Batch("transaction_status", 3, records, 3)])]))  # type: ignore[arg-type]
     assert len(remembered) == 2
     assert metrics.UNREADABLE_STATUSES._value.get() == before + 1
     (line,) = [record.getMessage() for record in caplog.records]

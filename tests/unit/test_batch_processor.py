@@ -5,23 +5,25 @@ import itertools
 import logging
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from app.errors import StoreUnavailable
-from app.processing import batch_processor
-from app.processing.batch_processor import TRIES_BEFORE_ERROR, Batch, BatchProcessor, MicroBatch, Step
+from app.processing import assignment
+from app.processing.assignment import TRIES_BEFORE_ERROR, Batch, LastStep, MicroBatch, Step, Steps
+from app.processing.batch_processor import BatchProcessor
 from tests.unit.virtual_time import now, run
 
 Happened = list[str]
 MOMENT = 1e-6
 
 
-def batch(partition: int, end: int, records: int = 1, generation: int = 1) -> Batch:
+def batch(partition: int, end: int, records: int = 1) -> Batch:
     """A batch of a partition, up to the offset `end`."""
-    return Batch("t", partition, range(end - records, end), end, generation)
+    return Batch("t", partition, range(end - records, end), end)
 
 
 def names(micro_batch: MicroBatch) -> str:
@@ -29,26 +31,43 @@ def names(micro_batch: MicroBatch) -> str:
 
 
 def step(name: str, happened: Happened, work: Callable[[MicroBatch], Awaitable[None]] | None = None) -> Step:
-    """A step that tells what it was given, and then does `work`."""
+    """A step that notes what it was given, and then does `work`."""
 
-    async def published(micro_batch: MicroBatch) -> None:
+    async def noted(micro_batch: MicroBatch) -> None:
         happened.append(f"{name} {names(micro_batch)}")
         if work:
             await work(micro_batch)
 
-    published.__name__ = name
-    return published
+    noted.__name__ = name
+    return noted
+
+
+def last(name: str, happened: Happened, work: Callable[[Any], Awaitable[None]] | None = None) -> LastStep:
+    """A last step that does the same with what came through."""
+    one = step(name, happened, work)
+
+    async def together(micro_batches: Sequence[MicroBatch]) -> None:
+        await one(MicroBatch([batch for micro_batch in micro_batches for batch in micro_batch.batches]))
+
+    together.__name__ = name
+    return together
+
+
+async def nothing(_: Sequence[MicroBatch]) -> None:
+    """A last step that has nothing to do."""
 
 
 @asynccontextmanager
-async def at_work(happened: Happened, *steps: Step, most: int = 1000) -> AsyncIterator[BatchProcessor]:
-    """A delivery that runs, in generation 1; what it finishes is told in `happened`."""
+async def at_work(
+    happened: Happened, *each: Step, last: LastStep = nothing, every: float = 0.0, most: int = 1000
+) -> AsyncIterator[BatchProcessor]:
+    """A batch processor that runs, assigned in generation 1; what it finishes is noted in `happened`."""
 
     def mark_processed(topic: str, partition: int, next_offset: int) -> None:
         happened.append(f"finish {partition}:{next_offset}")
 
-    one = BatchProcessor(steps, mark_processed, most=most, pause_most=5)
-    one.assign(1)
+    one = BatchProcessor(lambda _: Steps(each, last, every), mark_processed, most=most, pause_most=5)
+    one.assign(1, [])
     running = asyncio.create_task(one.run())
     try:
         yield one
@@ -90,7 +109,7 @@ def test_a_batch_goes_through_every_step_and_is_finished_after_the_last() -> Non
 
     async def main() -> None:
         async with at_work(happened, *(step(name, happened, sleeping(1)) for name in "abc")) as one:
-            await one.put(batch(3, 10))
+            await one.put(batch(3, 10), 1)
             await asyncio.sleep(10)
 
     run(main())
@@ -104,8 +123,8 @@ def test_a_step_that_fails_holds_its_place_and_nothing_passes_it() -> None:
         steps = [step("a", happened), step("b", happened, failing(3, DOWN)), step("c", happened)]
         async with at_work(happened, *steps, most=1) as one:
             for end in range(1, 6):
-                await one.put(batch(0, end))
-                await one.put(batch(1, end))
+                await one.put(batch(0, end), 1)
+                await one.put(batch(1, end), 1)
             await asyncio.sleep(60)
 
     run(main())
@@ -123,8 +142,8 @@ def test_nothing_is_finished_while_its_last_step_fails() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened), step("b", happened, failing(10**9, DOWN))) as one:
-            await one.put(batch(0, 1))
-            await one.put(batch(1, 1))
+            await one.put(batch(0, 1), 1)
+            await one.put(batch(1, 1), 1)
             await asyncio.sleep(3600)
 
     run(main())
@@ -145,7 +164,7 @@ def test_order_is_kept_in_every_partition_whatever_is_slow_or_fails() -> None:
         async with at_work(happened, *(step(name, happened, moody) for name in "abc"), most=5) as one:
             for end in range(1, 101):
                 for partition in range(3):
-                    await one.put(batch(partition, end))
+                    await one.put(batch(partition, end), 1)
                     await asyncio.sleep(rng.choice([0, 0, 0.5]))
             await asyncio.sleep(10_000)
 
@@ -170,7 +189,7 @@ def times_of(tries: int) -> list[float]:
 
     async def main() -> None:
         async with at_work([], step("a", [], note)) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(120)
 
     run(main())
@@ -198,21 +217,19 @@ def test_a_micro_batch_is_in_its_second_step_while_the_next_is_in_its_first() ->
         steps = [step("a", happened, sleeping(1)), step("b", happened, sleeping(1.5))]
         async with at_work(happened, *steps, most=1) as one:
             for end in (1, 2, 3):
-                await one.put(batch(0, end))
+                await one.put(batch(0, end), 1)
             await asyncio.sleep(10)
 
     run(main())
-    assert happened == [
+    assert [what for what in happened if "finish" not in what] == [
         "a 0:1",
         "a 0:2",
         "b 0:1",
         "a 0:3",
-        "finish 0:1",
         "b 0:2",
-        "finish 0:2",
         "b 0:3",
-        "finish 0:3",
     ]
+    assert [what for what in happened if "finish" in what] == ["finish 0:1", "finish 0:2", "finish 0:3"]
 
 
 def test_few_records_wait_for_the_micro_batch_at_work_and_go_together() -> None:
@@ -221,10 +238,10 @@ def test_few_records_wait_for_the_micro_batch_at_work_and_go_together() -> None:
     async def main() -> None:
         steps = [step(name, happened, sleeping(0.1)) for name in "ab"]
         async with at_work(happened, *steps, most=1000) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(0.05)
-            await one.put(batch(0, 2))
-            await one.put(batch(1, 7))
+            await one.put(batch(0, 2), 1)
+            await one.put(batch(1, 7), 1)
             await asyncio.sleep(10)
 
     run(main())
@@ -246,10 +263,10 @@ def test_few_records_do_not_wait_for_a_step_that_is_held_up() -> None:
     async def main() -> None:
         steps = [step("a", happened), step("b", happened, sleeping(1000))]
         async with at_work(happened, *steps, most=1000) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(10)
-            await one.put(batch(0, 2))
-            await asyncio.sleep(2 * batch_processor.LINGER)
+            await one.put(batch(0, 2), 1)
+            await asyncio.sleep(2 * assignment.LINGER)
 
     run(main())
     assert happened == ["a 0:1", "b 0:1", "a 0:2"]
@@ -261,15 +278,13 @@ def test_many_records_do_not_wait() -> None:
     async def main() -> None:
         steps = [step(name, happened, sleeping(1)) for name in "ab"]
         async with at_work(happened, *steps, most=1000) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(0.5)
-            await one.put(
-                batch(0, 1 + batch_processor.WORTH_A_MICRO_BATCH, batch_processor.WORTH_A_MICRO_BATCH)
-            )
+            await one.put(batch(0, 1 + assignment.WORTH_A_MICRO_BATCH, assignment.WORTH_A_MICRO_BATCH), 1)
             await asyncio.sleep(10)
 
     run(main())
-    assert sorted(happened[1:3]) == [f"a 0:{1 + batch_processor.WORTH_A_MICRO_BATCH}", "b 0:1"]
+    assert sorted(happened[1:3]) == [f"a 0:{1 + assignment.WORTH_A_MICRO_BATCH}", "b 0:1"]
 
 
 def test_a_blocked_step_lets_only_a_few_micro_batches_come_near() -> None:
@@ -279,7 +294,7 @@ def test_a_blocked_step_lets_only_a_few_micro_batches_come_near() -> None:
         steps = [step("a", happened), step("b", happened, sleeping(1000))]
         async with at_work(happened, *steps, most=1) as one:
             for end in range(1, 50):
-                await one.put(batch(0, end))
+                await one.put(batch(0, end), 1)
             await asyncio.sleep(100)
 
     run(main())
@@ -292,12 +307,12 @@ def test_a_micro_batch_takes_all_that_waits_when_the_worker_becomes_free() -> No
     async def main() -> None:
         async with at_work(happened, step("a", happened, sleeping(1))) as one:
             for partition in range(4):
-                await one.put(batch(partition, 1))
+                await one.put(batch(partition, 1), 1)
                 await asyncio.sleep(MOMENT)
             await asyncio.sleep(10)
 
     run(main())
-    assert happened[:3] == ["a 0:1", "finish 0:1", "a 1:1 2:1 3:1"]
+    assert [what for what in happened if "finish" not in what] == ["a 0:1", "a 1:1 2:1 3:1"]
 
 
 def test_a_micro_batch_is_closed_by_the_batch_that_brings_it_to_the_most() -> None:
@@ -306,7 +321,7 @@ def test_a_micro_batch_is_closed_by_the_batch_that_brings_it_to_the_most() -> No
     async def main() -> None:
         async with at_work(happened, step("a", happened), most=100) as one:
             for partition, records in enumerate((60, 60, 100, 99, 1, 1)):
-                await one.put(batch(partition, records, records))
+                await one.put(batch(partition, records, records), 1)
             await asyncio.sleep(1)
 
     run(main())
@@ -317,9 +332,9 @@ def test_too_many_batches_wait_outside() -> None:
     async def main() -> None:
         async with at_work([], step("a", [], sleeping(10**6)), most=1) as one:
             for end in range(1, 66):
-                await asyncio.wait_for(one.put(batch(0, end)), 1)
+                await asyncio.wait_for(one.put(batch(0, end), 1), 1)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(one.put(batch(0, 66)), 1)
+                await asyncio.wait_for(one.put(batch(0, 66), 1), 1)
 
     run(main())
 
@@ -329,27 +344,53 @@ def test_batches_of_an_older_generation_are_dropped() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened)) as one:
-            one.assign(2)
-            await one.put(batch(0, 1, generation=1))
-            await one.put(batch(1, 1, generation=2))
-            await one.put(batch(2, 1, generation=1))
+            one.assign(2, [])
+            await one.put(batch(0, 1), 1)
+            await one.put(batch(1, 1), 2)
+            await one.put(batch(2, 1), 1)
             await asyncio.sleep(1)
 
     run(main())
     assert happened == ["a 1:1", "finish 1:1"]
 
 
-def test_while_no_partition_is_ours_nothing_is_taken() -> None:
+def test_while_no_partition_is_ours_an_agent_waits_and_what_it_has_is_dropped_if_it_is_old() -> None:
     happened: Happened = []
 
     async def main() -> None:
         async with at_work(happened, step("a", happened)) as one:
             await one.revoke(1)
-            await one.put(batch(0, 1))
+            old, new = (
+                asyncio.create_task(one.put(batch(partition, 1), partition + 1)) for partition in (0, 1)
+            )
             await asyncio.sleep(1)
+            assert not old.done()
+            assert not new.done()
+            one.assign(2, [])
+            await asyncio.sleep(1)
+            assert old.done()
+            assert new.done()
 
     run(main())
-    assert happened == []
+    assert happened == ["a 1:1", "finish 1:1"]
+
+
+def test_an_agent_that_waits_for_room_goes_on_when_the_partitions_are_revoked() -> None:
+    async def main() -> None:
+        async with at_work([], step("a", [], failing(10**9, DOWN)), most=1) as one:
+            putting = asyncio.create_task(putting_without_end(one))
+            await asyncio.sleep(10)
+            assert not putting.done()
+            await one.revoke(8)
+            one.assign(2, [])
+            await asyncio.sleep(1)
+            assert putting.done()
+
+    async def putting_without_end(one: BatchProcessor) -> None:
+        for end in range(1, 1000):
+            await one.put(batch(0, end), 1)
+
+    run(main())
 
 
 def test_a_partition_that_goes_ends_a_retry_at_once_and_for_good() -> None:
@@ -357,13 +398,13 @@ def test_a_partition_that_goes_ends_a_retry_at_once_and_for_good() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened, failing(100, DOWN)), step("b", happened)) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(30)
             before = now(), len(happened)
             await one.revoke(8)
             assert now() == pytest.approx(before[0])
             await asyncio.sleep(30)
-            one.assign(2)
+            one.assign(2, [])
             await asyncio.sleep(30)
             assert len(happened) == before[1]
 
@@ -375,7 +416,7 @@ def test_a_step_at_work_is_waited_for_and_the_next_is_not_begun() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened, sleeping(3)), step("b", happened)) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1)
             await one.revoke(8)
             assert now() == pytest.approx(3)
@@ -389,7 +430,7 @@ def test_a_last_step_at_work_still_finishes_its_batch() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened, sleeping(3))) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1)
             await one.revoke(8)
             assert happened == ["a 0:1", "finish 0:1"]
@@ -402,7 +443,7 @@ def test_a_step_that_does_not_end_is_waited_for_no_longer_than_allowed(
 ) -> None:
     async def main() -> None:
         async with at_work([], step("a", [], sleeping(100))) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1)
             await one.revoke(8)
             assert now() == pytest.approx(9)
@@ -418,75 +459,148 @@ def test_after_a_rebalance_work_goes_on_in_the_new_generation() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened)) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1)
             await one.revoke(8)
-            one.assign(2)
-            await one.put(batch(0, 2, generation=2))
+            one.assign(2, [])
+            await one.put(batch(0, 2), 2)
             await asyncio.sleep(1)
 
     run(main())
     assert happened == ["a 0:1", "finish 0:1", "a 0:2", "finish 0:2"]
 
 
-def test_after_a_rebalance_nothing_begins_before_a_step_still_at_work_has_ended() -> None:
-    """Else the log is asked what was published of the records while that step is still telling it."""
+def test_nothing_of_an_assignment_is_at_work_in_the_next() -> None:
+    """Else the log is asked what was published of the records while that step is still publishing it."""
     happened: Happened = []
 
     async def main() -> None:
         publish = step("publish", happened, sleeping(20))
         async with at_work(happened, step("decide", happened), publish) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1)
             await one.revoke(8)
-            one.assign(2)
-            await one.put(batch(0, 1, generation=2))
-            await asyncio.sleep(5)
-            assert happened == ["decide 0:1", "publish 0:1"]
-            await asyncio.sleep(7)
-            assert happened == ["decide 0:1", "publish 0:1", "finish 0:1", "decide 0:1", "publish 0:1"]
+            assert now() == pytest.approx(9)
+            one.assign(2, [])
+            await one.put(batch(0, 1), 2)
+            await asyncio.sleep(100)
 
     run(main())
+    assert happened == ["decide 0:1", "publish 0:1"] * 2 + ["finish 0:1"]
 
 
-def noting(firsts: list[list[int]]) -> Callable[[MicroBatch], Awaitable[None]]:
-    """A step that notes which partitions a round says are new."""
+def test_each_assignment_has_steps_of_its_own_for_its_partitions() -> None:
+    made: list[tuple[int, ...]] = []
 
-    async def note(micro_batch: MicroBatch) -> None:
-        firsts.append(sorted(partition for _, partition in micro_batch.newly_assigned))
-
-    return note
-
-
-def test_the_first_batch_of_a_partition_since_its_assignment_is_marked() -> None:
-    firsts: list[list[int]] = []
+    def steps_of(partitions: Collection[int]) -> Steps:
+        made.append(tuple(partitions))
+        return Steps([], nothing)
 
     async def main() -> None:
-        async with at_work([], step("a", [], noting(firsts))) as one:
-            for partition in (0, 1, 0):
-                await one.put(batch(partition, 1))
-                await asyncio.sleep(1)
-            await one.revoke(1)
-            one.assign(2)
-            await one.put(batch(0, 2, generation=2))
+        one = BatchProcessor(steps_of, lambda *_: None, most=1000, pause_most=5)
+        one.assign(1, [0, 1])
+        await one.revoke(1)
+        one.assign(2, [1])
+
+    run(main())
+    assert made == [(0, 1), (1,)]
+
+
+def test_what_came_through_while_the_last_step_was_at_work_is_finished_together() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        store = last("store", happened, sleeping(1))
+        async with at_work(happened, step("publish", happened), last=store) as one:
+            for end in (1, 2, 3):
+                await one.put(batch(0, end), 1)
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(10)
+
+    run(main())
+    assert [what for what in happened if "publish" not in what] == [
+        "store 0:1",
+        "finish 0:1",
+        "store 0:2 0:3",
+        "finish 0:2",
+        "finish 0:3",
+    ]
+
+
+def test_the_last_step_begins_at_most_once_per_interval_and_at_once_after_a_quiet_time() -> None:
+    began: list[float] = []
+
+    async def note(_: Sequence[MicroBatch]) -> None:
+        began.append(round(now(), 3))
+
+    async def main() -> None:
+        async with at_work([], step("publish", []), last=note, every=0.25) as one:
+            for end in range(1, 11):
+                await one.put(batch(0, end), 1)
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(9.5)
+            await one.put(batch(0, 11), 1)
             await asyncio.sleep(1)
 
     run(main())
-    assert firsts == [[0], [1], [], [0]]
+    assert began == [0, 0.25, 0.5, 10]
 
 
-def test_with_the_first_batch_of_a_generation_all_partitions_that_are_ours_are_marked() -> None:
-    firsts: list[list[int]] = []
+def test_while_the_last_step_fails_the_others_go_on_up_to_a_bound_and_nothing_is_finished() -> None:
+    happened: Happened = []
 
     async def main() -> None:
-        async with at_work([], step("a", [], noting(firsts))) as one:
-            one.assign(2, [(batch(0, 1).topic, number) for number in range(3)])
-            for partition in (1, 0):
-                await one.put(batch(partition, 1, generation=2))
-                await asyncio.sleep(1)
+        store = last("store", happened, failing(10**9, DOWN))
+        async with at_work(happened, step("publish", happened), last=store, most=10) as one:
+            for end in range(10, 1000, 10):
+                putting = asyncio.create_task(one.put(batch(0, end, 10), 1))
+            await asyncio.sleep(100)
+            assert not putting.done()
 
     run(main())
-    assert firsts == [[0, 1, 2], []]
+    published = [what for what in happened if what.startswith("publish")]
+    assert len(published) == assignment.UNDER_WAY_MOST
+    assert not [what for what in happened if what.startswith("finish")]
+
+
+def test_when_partitions_are_revoked_what_came_through_is_finished_without_waiting_for_the_interval() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        steps = [step("decide", happened), step("publish", happened, sleeping(1))]
+        async with at_work(happened, *steps, last=last("store", happened), every=60) as one:
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(2)
+            await one.put(batch(0, 2), 1)
+            await asyncio.sleep(2)
+            await one.put(batch(0, 3), 1)
+            await asyncio.sleep(0.5)
+            await one.revoke(8)
+            assert now() == pytest.approx(5)
+
+    run(main())
+    assert [what for what in happened if what.startswith("finish")] == [
+        "finish 0:1",
+        "finish 0:2",
+        "finish 0:3",
+    ]
+
+
+def test_when_partitions_are_revoked_a_last_step_that_fails_is_not_tried_again() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        store = last("store", happened, failing(10**9, DOWN))
+        async with at_work(happened, step("publish", happened), last=store) as one:
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(30)
+            tries = len(happened)
+            before = now()
+            await one.revoke(8)
+            assert now() == pytest.approx(before)
+            assert len(happened) == tries
+
+    run(main())
 
 
 def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_more() -> None:
@@ -495,8 +609,8 @@ def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_more() -> None:
     async def main() -> None:
         steps = [step("a", happened, sleeping(1)), step("b", happened, sleeping(1))]
         async with at_work(happened, *steps, most=1) as one:
-            await one.put(batch(0, 1))
-            await one.put(batch(0, 2))
+            await one.put(batch(0, 1), 1)
+            await one.put(batch(0, 2), 1)
             await asyncio.sleep(0.5)
             await one.drain(8)
             assert now() == pytest.approx(2)
@@ -511,7 +625,7 @@ def test_a_stop_does_not_wait_for_a_part_that_is_down() -> None:
 
     async def main() -> None:
         async with at_work(happened, step("a", happened, failing(10**9, DOWN))) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(30)
             before = now()
             await one.drain(8)
@@ -526,11 +640,11 @@ def test_a_stop_does_not_wait_for_a_part_that_is_down() -> None:
 def log_of(tries: int, exc: Exception, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """What is logged of a step that fails so many times before it works."""
     happened: Happened = []
-    caplog.set_level(logging.INFO, batch_processor.__name__)
+    caplog.set_level(logging.INFO, assignment.__name__)
 
     async def main() -> None:
         async with at_work(happened, step("store", happened, failing(tries, exc))) as one:
-            await one.put(batch(0, 1))
+            await one.put(batch(0, 1), 1)
             await asyncio.sleep(1000)
 
     run(main())

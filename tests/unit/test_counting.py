@@ -10,8 +10,10 @@ from prometheus_client.samples import Sample
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE
 from app.observability import metrics
-from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch
-from tests.unit.test_pipeline import FakePorts, batch, pipeline, recorded, round_of
+from app.processing.assignment import Batch, MicroBatch, Steps
+from app.processing.batch_processor import BatchProcessor
+from tests.unit.test_batch_processor import nothing
+from tests.unit.test_pipeline import FakePorts, batch, partitions_of, pipeline, recorded, round_of
 from tests.unit.virtual_time import run
 
 
@@ -42,8 +44,8 @@ def put_through(ports: FakePorts, micro_batch: MicroBatch) -> None:
     """The three steps, each until it works."""
 
     async def steps() -> None:
-        one = pipeline(ports)
-        for step in (one.decide, one.publish, one.store):
+        one = pipeline(ports, *partitions_of([micro_batch]))
+        for step in (one.decide, one.publish, lambda micro_batch: one.store([micro_batch])):
             for _ in range(3):
                 with contextlib.suppress(LogUnavailable, StoreUnavailable):
                     await step(micro_batch)
@@ -54,7 +56,7 @@ def put_through(ports: FakePorts, micro_batch: MicroBatch) -> None:
 
 def test_verdicts_are_counted_by_status_and_reason_once_they_are_published(risen: Since) -> None:
     ports = FakePorts()
-    ports.fails("tell 0", LogUnavailable("no answer"))
+    ports.fails("publish 0", LogUnavailable("no answer"))
     put_through(ports, round_of(batch(0, 1, 2), batch(1, 1)))
     assert risen("verdicts_total", status="accepted", reason="") == 3
 
@@ -74,10 +76,10 @@ def test_verdicts_of_the_log_are_counted_as_repeated_and_not_as_published(risen:
 
 def test_a_verdict_that_another_published_meanwhile_is_counted_as_repeated(risen: Since) -> None:
     ports = FakePorts()
-    ports.fails("tell 0", LogUnavailable("no answer"))
+    ports.fails("publish 0", LogUnavailable("no answer"))
 
     async def steps() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1, 2))
+        one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
         await one.decide(micro_batch)
         with contextlib.suppress(LogUnavailable):
             await one.publish(micro_batch)
@@ -91,7 +93,7 @@ def test_a_verdict_that_another_published_meanwhile_is_counted_as_repeated(risen
 
 def test_dead_letters_are_counted_once_they_are_safe(risen: Since) -> None:
     ports = FakePorts()
-    ports.fails("bury", LogUnavailable("no answer"))
+    ports.fails("dead_letter", LogUnavailable("no answer"))
     put_through(ports, round_of(batch(0, 1, 2, o2=Poison("no Avro"))))
     assert risen("dead_letters_total") == 1
 
@@ -104,10 +106,12 @@ def test_micro_batches_steps_and_retries_are_counted(risen: Since) -> None:
             raise left.pop()
 
     async def situation() -> None:
-        processor = BatchProcessor([counted_step], lambda *_: None, most=1000, pause_most=5)
-        processor.assign(1)
+        processor = BatchProcessor(
+            lambda _: Steps([counted_step], nothing), lambda *_: None, most=1000, pause_most=5
+        )
+        processor.assign(1, [])
         running = asyncio.create_task(processor.run())
-        await processor.put(Batch("a_topic", 0, range(7), 7, 1))
+        await processor.put(Batch("a_topic", 0, range(7), 7), 1)
         await asyncio.sleep(10)
         running.cancel()
 

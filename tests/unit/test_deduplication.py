@@ -11,11 +11,11 @@ import pytest
 
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.transaction import millis_of_id, uuid7
-from app.processing.batch_processor import Batch, MicroBatch
+from app.processing.assignment import Batch
 from app.processing.deduplication import CLOCKS_APART, DecidedIds
-from app.processing.pipeline import OTHER_CONTENT, Pipeline
+from app.processing.pipeline import OTHER_CONTENT
 from tests.unit.samples import Record, status, transaction
-from tests.unit.test_pipeline import FakePorts, OneFault, ids, pipeline, round_of, through
+from tests.unit.test_pipeline import FakePorts, OneFault, driven, ids, pipeline, round_of, through
 from tests.unit.virtual_time import run
 
 NOW = int(time.time()) - 1000
@@ -28,18 +28,7 @@ def made(seconds: int) -> str:
 def records(partition: int, *which: tuple[int, str], **changes: Any) -> Batch:
     """Records (offset, id)."""
     found = [Record(offset, transaction(transaction_id=id_, **changes)) for offset, id_ in which]
-    return Batch("transaction_created", partition, found, which[-1][0] + 1, 1)
-
-
-async def through_all(one: Pipeline, *rounds: MicroBatch) -> None:
-    for micro_batch in rounds:
-        await one.decide(micro_batch)
-        await one.publish(micro_batch)
-        await one.store(micro_batch)
-
-
-def later(*batches: Batch) -> MicroBatch:
-    return round_of(*batches, first=False)
+    return Batch("transaction_created", partition, found, which[-1][0] + 1)
 
 
 def looked_up(ports: FakePorts) -> list[str]:
@@ -71,15 +60,15 @@ def test_between_decision_and_publishing_it_is_known(partition: int) -> None:
 
     async def main() -> None:
         one, first, second = (
-            pipeline(ports),
+            pipeline(ports, 0, 1),
             round_of(records(0, (1, "a"))),
-            later(records(partition, (2, "a"))),
+            round_of(records(partition, (2, "a"))),
         )
         await one.decide(first)
         await one.decide(second)
         for micro_batch in (first, second):
             await one.publish(micro_batch)
-            await one.store(micro_batch)
+            await one.store([micro_batch])
 
     run(main())
     assert ports.asked == ids(ports.stored) == ["a"]
@@ -88,7 +77,7 @@ def test_between_decision_and_publishing_it_is_known(partition: int) -> None:
 @pytest.mark.parametrize("partition", [0, 1])
 def test_once_it_is_published_it_is_known_and_no_store_is_asked(partition: int) -> None:
     ports = FakePorts()
-    through(ports, round_of(records(0, (1, "a"))), later(records(partition, (2, "a"), (3, "b"))))
+    through(ports, round_of(records(0, (1, "a"))), round_of(records(partition, (2, "a"), (3, "b"))))
     assert ports.asked == ["a", "b"]
     assert looked_up(ports) == []
 
@@ -96,7 +85,7 @@ def test_once_it_is_published_it_is_known_and_no_store_is_asked(partition: int) 
 def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decided_again() -> None:
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     through(
-        ports, round_of(records(0, (1, "a"), (2, "a"))), later(records(0, (3, "a")), records(1, (3, "a")))
+        ports, round_of(records(0, (1, "a"), (2, "a"))), round_of(records(0, (3, "a")), records(1, (3, "a")))
     )
     assert ports.asked == []
     assert ports.log == []
@@ -106,9 +95,13 @@ def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decid
 def test_what_was_decided_in_a_partition_of_ours_is_known_before_any_record_of_it_has_come() -> None:
     """A worker that starts: of two partitions with one id the one comes first whose record was not decided."""
     ports = FakePorts(recorded={3: {7: status(transaction(transaction_id="a"), 7, source_partition=3)}})
-    ours = frozenset(("transaction_created", number) for number in range(4))
-    again = records(1, (2, "a"), (3, "a"), value_in_cents=1)
-    through(ports, MicroBatch([again], 1, ours), later(records(3, (7, "a"))))
+
+    async def main() -> None:
+        one = pipeline(ports, 0, 1, 2, 3)
+        await driven(one, round_of(records(1, (2, "a"), (3, "a"), value_in_cents=1)))
+        await driven(one, round_of(records(3, (7, "a"))))
+
+    run(main())
     assert ports.asked == []
     assert reasons(ports) == [(2, OTHER_CONTENT), (3, OTHER_CONTENT)]
     assert ids(ports.stored) == ["a"]
@@ -119,7 +112,7 @@ def test_what_was_decided_in_a_partition_of_ours_is_known_before_any_record_of_i
 def test_with_other_content_it_is_a_dead_letter_and_the_first_stands(published: bool) -> None:
     ports = FakePorts()
     first, other = records(0, (1, "a")), records(1, (2, "a"), value_in_cents=1)
-    through(ports, *([round_of(first), later(other)] if published else [round_of(first, other)]))
+    through(ports, *([round_of(first), round_of(other)] if published else [round_of(first, other)]))
     assert ports.asked == ids(ports.stored) == ["a"]
     assert reasons(ports) == [(2, OTHER_CONTENT)]
 
@@ -143,10 +136,10 @@ def test_a_status_that_cannot_be_read_is_a_verdict_all_the_same() -> None:
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
-        await through_all(one, round_of(records(0, (1, "a"))))
+        one = pipeline(ports, 0)
+        await driven(one, round_of(records(0, (1, "a"))))
         ports.placed = dict.fromkeys(ports.placed, Poison("schema 7 is not in the registry"))
-        await through_all(one, later(records(0, (2, "a"))))
+        await driven(one, round_of(records(0, (2, "a"))))
 
     run(main())
     assert ports.asked == ["a"]
@@ -158,7 +151,7 @@ def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
     """Told, then killed before the row; the registry forgot the schema meanwhile. The key says whose record it is."""
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     unreadable = [Record(offset, Poison("no schema"), key=b"a") for offset in (1, 2)]
-    through(ports, round_of(Batch("transaction_created", 0, unreadable, 3, 1)))
+    through(ports, round_of(Batch("transaction_created", 0, unreadable, 3)))
     assert ids(ports.stored) == ["a"]
     assert reasons(ports) == [(2, "no schema")]
 
@@ -167,10 +160,10 @@ def test_what_the_log_has_no_longer_is_looked_up() -> None:
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
-        await through_all(one, round_of(records(0, (1, "a"))))
+        one = pipeline(ports, 0)
+        await driven(one, round_of(records(0, (1, "a"))))
         ports.placed.clear()
-        await through_all(one, later(records(0, (2, "a"))))
+        await driven(one, round_of(records(0, (2, "a"))))
 
     run(main())
     assert ports.asked == ids(ports.stored) == ["a"]
@@ -183,12 +176,12 @@ def test_without_the_look_up_nobody_is_asked_and_the_batch_holds_its_place() -> 
     ports.fails("look up a in 0", StoreUnavailable("no node"), LogUnavailable("no broker"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(records(0, (1, "a")))
+        one, micro_batch = pipeline(ports, 0), round_of(records(0, (1, "a")))
         for failure in (StoreUnavailable, LogUnavailable):
             with pytest.raises(failure):
                 await one.decide(micro_batch)
         assert ports.asked == []
-        await through_all(one, micro_batch)
+        await driven(one, micro_batch)
 
     run(main())
     assert ports.asked == ["a"]
@@ -226,7 +219,7 @@ def test_a_worker_that_has_all_partitions_looks_up_nothing() -> None:
     through(
         ports,
         round_of(*(records(number, (1, f"x{number}")) for number in range(4))),
-        later(records(0, (2, "a"))),
+        round_of(records(0, (2, "a"))),
     )
     assert looked_up(ports) == []
 
@@ -236,11 +229,11 @@ def test_a_decision_that_failed_leaves_nothing_behind() -> None:
     ports.antifraud_is_down = True
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports, "hold"), round_of(records(0, (1, "a")))
+        one, micro_batch = pipeline(ports, 0, when_down="hold"), round_of(records(0, (1, "a")))
         with pytest.raises(AntifraudUnavailable):
             await one.decide(micro_batch)
         ports.antifraud_is_down = False
-        await through_all(one, micro_batch)
+        await driven(one, micro_batch)
 
     run(main())
     assert ids(ports.stored) == ["a"]
@@ -251,9 +244,9 @@ def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgot
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
-        await one.decide(round_of(records(0, (1, "a"))))
-        await through_all(one, round_of(records(0, (1, "a"))))
+        decided_ids = DecidedIds()
+        await pipeline(ports, 0, decided_ids=decided_ids).decide(round_of(records(0, (1, "a"))))
+        await driven(pipeline(ports, 0, decided_ids=decided_ids), round_of(records(0, (1, "a"))))
 
     run(main())
     assert ids(ports.stored) == list(ports.published) == ["a"]
@@ -266,11 +259,11 @@ def test_decided_one_by_one_it_is_decided_once_too() -> None:
     ports.fails("assess", None, LogUnavailable("an outage"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
+        one, micro_batch = pipeline(ports, 0), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
         for _ in range(4):
             with pytest.raises((OverflowError, LogUnavailable)):
                 await one.decide(micro_batch)
-        await through_all(one, micro_batch)
+        await driven(one, micro_batch)
 
     run(main())
     assert ports.asked == ids(ports.stored) == ["a", "b"]
@@ -333,7 +326,7 @@ def test_an_id_of_a_time_to_come_may_have_a_status_once_anything_is_forgotten() 
     assert memory.may_be_forgotten(made(CLOCKS_APART // 1000 + 5), NOW * 1000)
 
 
-def test_what_was_published_before_what_was_read_may_have_been_made_a_clock_difference_later() -> None:
+def test_what_was_published_before_what_was_read_may_have_been_made_a_clock_difference_round_of() -> None:
     memory = DecidedIds(10, 40)
     memory.read(0, {made(0): 499}, 500, older_than_ms=NOW * 1000)
     assert memory.may_be_forgotten(made(CLOCKS_APART // 1000), NOW * 1000 + CLOCKS_APART)

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 LIGHT = ["app.settings", "app.errors", "app.models.transaction", "app.models.status", "app.models.assessment"]
 LIGHT += [
+    "app.processing.assignment",
     "app.processing.batch_processor",
     "app.observability.metrics",
     "app.observability.transaction_logger",

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.assessment.fallback import WhenDown
+from app.assessment.fallback import AssessmentFallback, WhenDown
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable, TooManyDeadLetters
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.batch_processor import Batch, MicroBatch
-from app.processing.deduplication import Place
+from app.processing.assignment import Batch, MicroBatch
+from app.processing.dead_letter_limit import DeadLetterLimit
+from app.processing.deduplication import DecidedIds, Place
 from app.processing.pipeline import Claimed, DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
@@ -32,6 +33,7 @@ class FakePorts:
         self.calls: list[str] = []
         self.asked: list[str] = []
         self.claimed: list[int] = []
+        self.in_doubt: set[int] = set()
         self.partitions = 4
         self.older_than_ms: int | None = None
         self.elsewhere: set[str] = set()
@@ -42,13 +44,13 @@ class FakePorts:
         self.dead_lettered: list[DeadLetter] = []
         self.stored: list[TransactionStatus] = []
 
-    def fails(self, door: str, *outcomes: Exception | None) -> None:
-        """The next calls of a door: an error each, None for a call that works."""
-        self.failing[door] = list(outcomes)
+    def fails(self, port: str, *outcomes: Exception | None) -> None:
+        """The next calls of a port: an error each, None for a call that works."""
+        self.failing[port] = list(outcomes)
 
-    def _called(self, door: str) -> None:
-        self.calls.append(door)
-        failure = self.failing[door].pop(0) if self.failing.get(door) else None
+    def _called(self, port: str) -> None:
+        self.calls.append(port)
+        failure = self.failing[port].pop(0) if self.failing.get(port) else None
         if failure:
             raise failure
 
@@ -60,6 +62,7 @@ class FakePorts:
         self._called(f"claim {partition} from {from_offset}")
         await asyncio.sleep(partition)
         self.claimed.append(partition)
+        self.in_doubt.discard(partition)
         for offset, verdict in self.recorded.get(partition, {}).items():
             self.placed[partition, offset] = verdict
         there = sorted(
@@ -68,6 +71,9 @@ class FakePorts:
             if number == partition and not isinstance(one, Poison)
         )
         return Claimed({id_: offset for offset, id_ in reversed(there)}, 10_000, self.older_than_ms)
+
+    def is_claimed(self, partition: int) -> bool:
+        return partition in self.claimed and partition not in self.in_doubt
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         self._called("statuses")
@@ -90,7 +96,9 @@ class FakePorts:
         return [self.says] * len(transactions)
 
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
-        self._called(f"tell {partition}")
+        self.in_doubt.add(partition)
+        self._called(f"publish {partition}")
+        self.in_doubt.discard(partition)
         await asyncio.sleep(partition)
         self.log.append((partition, [one["transaction_id"] for one in statuses]))
         self.published |= {one["transaction_id"]: one for one in statuses}
@@ -99,7 +107,7 @@ class FakePorts:
         return offsets
 
     async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
-        self._called("bury")
+        self._called("dead_letter")
         self.dead_lettered += dead_letters
 
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:
@@ -115,7 +123,7 @@ def batch(partition: int, *offsets: int, **instead: Any) -> Batch:
     """Good records at these offsets; `instead` puts another value at one, as o3=…"""
     values = {o: instead.get(f"o{o}", transaction(transaction_id=name(partition, o))) for o in offsets}
     records = [Record(offset, value) for offset, value in values.items()]
-    return Batch("transaction_created", partition, records, offsets[-1] + 1, 1)
+    return Batch("transaction_created", partition, records, offsets[-1] + 1)
 
 
 def recorded(partition: int, *offsets: int) -> dict[int, TransactionStatus]:
@@ -126,24 +134,46 @@ def recorded(partition: int, *offsets: int) -> dict[int, TransactionStatus]:
     }
 
 
-def round_of(*batches: Batch, first: bool = True) -> MicroBatch:
-    partitions = frozenset((b.topic, b.partition) for b in batches)
-    return MicroBatch(list(batches), 1, partitions if first else frozenset())
+def round_of(*batches: Batch) -> MicroBatch:
+    return MicroBatch(list(batches))
 
 
-def pipeline(ports: FakePorts, when_down: WhenDown = "reject", outage_timeout: float = 5.0) -> Pipeline:
-    return Pipeline(ports, TransactionLogger(each=False), when_down=when_down, outage_timeout=outage_timeout)
+def pipeline(
+    ports: FakePorts,
+    *partitions: int,
+    when_down: WhenDown = "reject",
+    limit: DeadLetterLimit | None = None,
+    decided_ids: DecidedIds | None = None,
+) -> Pipeline:
+    """Of a worker that was assigned these partitions."""
+    logger = TransactionLogger(each=False)
+
+    async def assess(transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+        return await ports.assess(transactions)
+
+    fallback = AssessmentFallback(assess, logger, when_down=when_down, outage_timeout=5.0)
+    return Pipeline(
+        ports, fallback, logger, limit or DeadLetterLimit(), decided_ids or DecidedIds(), partitions
+    )
 
 
-def through(ports: FakePorts, *rounds: MicroBatch, when_down: WhenDown = "reject") -> None:
-    """Drive rounds through the three steps, each once."""
+def partitions_of(micro_batches: Sequence[MicroBatch]) -> set[int]:
+    return {batch.partition for micro_batch in micro_batches for batch in micro_batch.batches}
+
+
+async def driven(one: Pipeline, micro_batch: MicroBatch) -> None:
+    await one.decide(micro_batch)
+    await one.publish(micro_batch)
+    await one.store([micro_batch])
+
+
+def through(ports: FakePorts, *micro_batches: MicroBatch, when_down: WhenDown = "reject") -> None:
+    """Drive micro-batches of one assignment through the three steps, each once."""
 
     async def main() -> None:
-        one = pipeline(ports, when_down)
-        for micro_batch in rounds:
-            await one.decide(micro_batch)
-            await one.publish(micro_batch)
-            await one.store(micro_batch)
+        one = pipeline(ports, *partitions_of(micro_batches), when_down=when_down)
+        for micro_batch in micro_batches:
+            await driven(one, micro_batch)
 
     run(main())
 
@@ -158,7 +188,7 @@ def test_a_micro_batch_is_assessed_in_one_call_published_by_partition_and_stored
     assert ports.asked == ids(ports.stored) == ["p0o1", "p0o2", "p3o8"]
     assert sorted(ports.log) == [(0, ["p0o1", "p0o2"]), (3, ["p3o8"])]
     assert ports.calls.count("assess") == ports.calls.count("store") == 1
-    assert ports.calls.index("assess") < ports.calls.index("tell 0") < ports.calls.index("store")
+    assert ports.calls.index("assess") < ports.calls.index("publish 0") < ports.calls.index("store")
 
 
 def test_what_is_published_names_its_source_and_is_what_is_stored() -> None:
@@ -197,7 +227,7 @@ def test_a_verdict_on_another_transaction_at_the_same_offset_is_none() -> None:
 
 def test_nor_is_it_one_after_a_failed_publish() -> None:
     ports = FakePorts(recorded={0: {7: status(transaction(transaction_id="old"), 7, status="rejected")}})
-    ports.fails("tell 0", LogUnavailable("slow"))
+    ports.fails("publish 0", LogUnavailable("slow"))
     assert publish_until_done(ports, batch(0, 7)) == 2
     assert list(ports.published) == ["p0o7"]
 
@@ -215,8 +245,8 @@ def test_a_partitions_verdicts_are_read_for_its_first_batch_and_serve_later_ones
     through(
         ports,
         round_of(batch(0, 1)),
-        round_of(batch(0, 2, 3), first=False),
-        round_of(batch(0, 5, 6), first=False),
+        round_of(batch(0, 2, 3)),
+        round_of(batch(0, 5, 6)),
     )
     assert [call for call in ports.calls if call.startswith("claim")] == ["claim 0 from 1"]
     assert ports.asked == ["p0o3", "p0o6"]
@@ -245,7 +275,7 @@ def test_a_claim_that_failed_is_not_begun_again_beside_the_others_of_its_micro_b
     ports.fails("claim 0 from 1", LogUnavailable("slow"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1), batch(3, 1))
+        one, micro_batch = pipeline(ports, 0, 3), round_of(batch(0, 1), batch(3, 1))
         with pytest.raises(LogUnavailable):
             await one.decide(micro_batch)
         assert ports.claimed == [3]
@@ -258,12 +288,12 @@ def test_deciding_again_after_a_failure_repeats_nothing_of_what_was_decided() ->
     ports.fails("decode", None, LogUnavailable("the registry is down"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1), batch(1, 1))
+        one, micro_batch = pipeline(ports, 0, 1), round_of(batch(0, 1), batch(1, 1))
         with pytest.raises(LogUnavailable):
             await one.decide(micro_batch)
         await one.decide(micro_batch)
         await one.publish(micro_batch)
-        await one.store(micro_batch)
+        await one.store([micro_batch])
 
     run(main())
     assert ports.asked == ["p1o1"]
@@ -292,14 +322,14 @@ def test_a_micro_batch_of_poison_alone_asks_publishes_and_stores_nothing() -> No
     ports = FakePorts()
     through(ports, round_of(batch(0, 1, 2, o1=POISON, o2=POISON)))
     assert len(ports.dead_lettered) == 2
-    assert ports.calls == ["claim 0 from 1", "decode", "bury"]
+    assert ports.calls == ["claim 0 from 1", "decode", "dead_letter"]
 
 
 def publish_until_done(ports: FakePorts, *batches: Batch) -> int:
     """Decide once, then tell until it works; gives the tries."""
 
     async def main() -> int:
-        one, micro_batch = pipeline(ports), round_of(*batches)
+        one, micro_batch = pipeline(ports, *(b.partition for b in batches)), round_of(*batches)
         await one.decide(micro_batch)
         for tries in range(1, 10):
             try:
@@ -317,25 +347,25 @@ DOWN = LogUnavailable("not enough replicas")
 
 def test_a_repeated_publish_publishes_only_the_partitions_not_yet_published() -> None:
     ports = FakePorts()
-    ports.fails("tell 1", DOWN, DOWN)
+    ports.fails("publish 1", DOWN, DOWN)
     assert publish_until_done(ports, batch(0, 1), batch(1, 1), batch(2, 1)) == 3
     assert sorted(ports.log) == [(0, ["p0o1"]), (1, ["p1o1"]), (2, ["p2o1"])]
-    assert ports.calls.count("tell 0") == 1
+    assert ports.calls.count("publish 0") == 1
 
 
 def test_a_failed_partition_waits_for_the_others_calls_to_end() -> None:
     ports = FakePorts()
-    ports.fails("tell 0", DOWN)
+    ports.fails("publish 0", DOWN)
     assert publish_until_done(ports, batch(0, 1), batch(1, 1)) == 2
-    assert ports.calls.count("tell 1") == 1
+    assert ports.calls.count("publish 1") == 1
 
 
 def test_a_repeated_publish_says_the_same() -> None:
     ports = FakePorts()
-    ports.fails("tell 0", DOWN)
+    ports.fails("publish 0", DOWN)
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1))
+        one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1))
         await one.decide(micro_batch)
         verdicts = list(micro_batch.work.to_publish[0])
         ports.says = BAD
@@ -350,17 +380,17 @@ def test_a_repeated_publish_says_the_same() -> None:
 def test_after_a_failed_publish_the_log_is_asked_and_what_it_has_stands() -> None:
     """The try may have reached the log after all, or a worker that had the partition meanwhile decided otherwise."""
     ports = FakePorts()
-    ports.fails("tell 0", DOWN)
+    ports.fails("publish 0", DOWN)
     in_the_log = recorded(0, 1)
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1, 2))
+        one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
         await one.decide(micro_batch)
         with pytest.raises(LogUnavailable):
             await one.publish(micro_batch)
         ports.recorded = {0: in_the_log}
         await one.publish(micro_batch)
-        await one.store(micro_batch)
+        await one.store([micro_batch])
 
     run(main())
     assert ports.log == [(0, ["p0o2"])]
@@ -371,12 +401,12 @@ def test_after_a_failed_publish_the_log_is_asked_and_what_it_has_stands() -> Non
 def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has_published() -> None:
     """Also of the next round, which it had decided already when it fell asleep."""
     ports = FakePorts()
-    ports.fails("tell 0", LogUnavailable("fenced"))
+    ports.fails("publish 0", LogUnavailable("fenced"))
     by_the_other = recorded(0, 1, 2, 3)
 
     async def main() -> None:
-        one = pipeline(ports)
-        first, second = round_of(batch(0, 1)), round_of(batch(0, 2, 3), first=False)
+        one = pipeline(ports, 0)
+        first, second = round_of(batch(0, 1)), round_of(batch(0, 2, 3))
         await one.decide(first)
         await one.decide(second)
         ports.recorded = {0: by_the_other}
@@ -384,7 +414,7 @@ def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has
             await one.publish(first)
         for micro_batch in (first, second):
             await one.publish(micro_batch)
-            await one.store(micro_batch)
+            await one.store([micro_batch])
 
     run(main())
     assert ports.log == []
@@ -393,16 +423,16 @@ def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has
 
 def test_a_dead_letter_is_not_written_twice_when_the_publish_is_repeated() -> None:
     ports = FakePorts()
-    ports.fails("tell 0", DOWN)
+    ports.fails("publish 0", DOWN)
     assert publish_until_done(ports, batch(0, 1, 2, o1=POISON)) == 2
     assert len(ports.dead_lettered) == 1
 
 
 def test_nothing_is_published_before_the_dead_letters_are_safe() -> None:
     ports = FakePorts()
-    ports.fails("bury", DOWN)
+    ports.fails("dead_letter", DOWN)
     assert publish_until_done(ports, batch(0, 1, 2, o1=POISON)) == 2
-    assert ports.calls[-3:] == ["bury", "bury", "tell 0"]
+    assert ports.calls[-3:] == ["dead_letter", "dead_letter", "publish 0"]
 
 
 def test_a_store_that_fails_is_asked_again_with_the_same_rows() -> None:
@@ -410,12 +440,12 @@ def test_a_store_that_fails_is_asked_again_with_the_same_rows() -> None:
     ports.fails("store", StoreUnavailable("no node"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1, 2))
+        one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
         await one.decide(micro_batch)
         await one.publish(micro_batch)
         with pytest.raises(StoreUnavailable):
-            await one.store(micro_batch)
-        await one.store(micro_batch)
+            await one.store([micro_batch])
+        await one.store([micro_batch])
 
     run(main())
     assert ids(ports.stored) == ["p0o1", "p0o2"]
@@ -460,7 +490,7 @@ def test_from_then_on_there_is_one_try_per_micro_batch_and_one_line_in_the_log(
     tries: list[int] = []
 
     async def main() -> None:
-        one = pipeline(ports)
+        one = pipeline(ports, 0)
         for offset in range(1, 6):
             await one.decide(round_of(batch(0, offset)))
             tries.append(len(ports.tries))
@@ -477,7 +507,7 @@ def test_a_new_outage_gets_the_whole_patience_again() -> None:
     began: list[float] = []
 
     async def main() -> None:
-        one = pipeline(ports)
+        one = pipeline(ports, 0)
         for offset, down in enumerate((True, False, True), start=1):
             ports.antifraud_is_down = down
             began.append(now())
@@ -493,7 +523,7 @@ def test_an_outage_that_nobody_has_seen_for_long_gets_the_whole_patience_again()
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
+        one = pipeline(ports, 0)
         ports.antifraud_is_down = True
         await one.decide(round_of(batch(0, 1)))
         await asyncio.sleep(3600)  # nothing to assess; antifraud comes back, unseen
@@ -510,7 +540,7 @@ def test_by_the_setting_nothing_is_decided_while_antifraud_is_down() -> None:
     ports.antifraud_is_down = True
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports, "hold"), round_of(batch(0, 1))
+        one, micro_batch = pipeline(ports, 0, when_down="hold"), round_of(batch(0, 1))
         for _ in range(3):
             with pytest.raises(AntifraudUnavailable):
                 await one.decide(micro_batch)
@@ -549,7 +579,7 @@ def test_a_record_that_raises_a_bug_is_alone_a_dead_letter_after_some_tries() ->
     ports.fails("assess", None, LogUnavailable("an outage meanwhile"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports), round_of(batch(0, 1, 2, 3), batch(1, 5))
+        one, micro_batch = pipeline(ports, 0, 1), round_of(batch(0, 1, 2, 3), batch(1, 5))
         failed: list[str] = []
         for _ in range(10):
             try:
@@ -559,7 +589,7 @@ def test_a_record_that_raises_a_bug_is_alone_a_dead_letter_after_some_tries() ->
                 failed.append(type(exc).__name__)
         assert failed == ["OverflowError"] * 3 + ["LogUnavailable"]
         await one.publish(micro_batch)
-        await one.store(micro_batch)
+        await one.store([micro_batch])
 
     run(main())
     assert [(one.record.offset, one.reason) for one in ports.dead_lettered] == [(2, "OverflowError: a bug")]  # type: ignore[attr-defined]
@@ -571,23 +601,17 @@ def poison(partition: int, *offsets: int) -> Batch:
     return batch(partition, *offsets, **{f"o{offset}": Poison("no Avro") for offset in offsets})
 
 
-async def driven(one: Pipeline, micro_batch: MicroBatch) -> None:
-    await one.decide(micro_batch)
-    await one.publish(micro_batch)
-    await one.store(micro_batch)
-
-
 def test_a_hundred_dead_letters_in_a_row_are_written_and_one_more_is_held_with_one_alarm(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
+        one = pipeline(ports, 0, 1)
         await driven(one, round_of(poison(0, *range(100)), poison(1, *range(100))))
         for _ in range(3):
             with pytest.raises(TooManyDeadLetters, match="101 dead letters in a row"):
-                await driven(one, round_of(poison(0, 100), first=False))
+                await driven(one, round_of(poison(0, 100)))
 
     run(main())
     assert len(ports.dead_lettered) == 200
@@ -600,11 +624,11 @@ def test_a_good_record_between_ends_the_row_and_half_of_the_last_thousand_is_the
     ports = FakePorts()
 
     async def main() -> None:
-        one = pipeline(ports)
+        one = pipeline(ports, 0)
         for start in range(0, 3000, 2):
-            await driven(one, round_of(batch(0, start), poison(0, start + 1), first=False))
+            await driven(one, round_of(batch(0, start), poison(0, start + 1)))
         with pytest.raises(TooManyDeadLetters, match="501 of the last 1,000"):
-            await driven(one, round_of(poison(0, 3000, 3001), first=False))
+            await driven(one, round_of(poison(0, 3000, 3001)))
 
     run(main())
     assert len(ports.dead_lettered) == 1500

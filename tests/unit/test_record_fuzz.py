@@ -14,12 +14,11 @@ from app.messaging import topics
 from app.messaging.codec import Codec
 from app.messaging.dead_letters import MOST, dead_letter_of
 from app.models.status import TransactionStatus
-from app.observability.transaction_logger import TransactionLogger
-from app.processing.batch_processor import Batch, MicroBatch
+from app.processing.assignment import Batch, MicroBatch
 from app.processing.dead_letter_limit import DeadLetterLimit
-from app.processing.pipeline import DeadLetter, Pipeline
+from app.processing.pipeline import DeadLetter
 from tests.unit.samples import transaction
-from tests.unit.test_pipeline import FakePorts
+from tests.unit.test_pipeline import FakePorts, driven, pipeline
 from tests.unit.virtual_time import run
 
 COUNT, AT_ONCE, SEED = 20_000, 400, 18
@@ -145,7 +144,7 @@ def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_o
     rng = random.Random(SEED)
     ports = World({number: schema_like(rng) for number in range(2, 300)})
     limit = DeadLetterLimit(COUNT, 1.0)
-    one = Pipeline(ports, TransactionLogger(each=False), when_down="reject", outage_timeout=5, limit=limit)
+    one = pipeline(ports, 0, limit=limit)
 
     def good(offset: int) -> bytes:
         return ports.created.encode(transaction(transaction_id=f"{offset:036d}"))
@@ -159,10 +158,8 @@ def test_each_of_20_000_spoiled_records_is_decided_or_a_dead_letter_and_a_good_o
             behind = f"good behind {start}"
             end = start + AT_ONCE
             records.append(record_of(end - 1, ports.created.encode(transaction(transaction_id=behind))))
-            micro_batch = MicroBatch([Batch(topics.CREATED, 0, records, end, 1)], 1)
-            await one.decide(micro_batch)
-            await one.publish(micro_batch)
-            await one.store(micro_batch)
+            micro_batch = MicroBatch([Batch(topics.CREATED, 0, records, end)])
+            await driven(one, micro_batch)
             assert ports.stored[-1]["transaction_id"] == behind
 
     run(main())

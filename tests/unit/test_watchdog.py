@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 from app.errors import StoreUnavailable
 from app.health.watchdog import Watchdog
-from app.processing.batch_processor import Batch, BatchProcessor, MicroBatch, Step
+from app.processing.assignment import Batch, MicroBatch, Step, Steps
+from app.processing.batch_processor import BatchProcessor
+from tests.unit.test_batch_processor import nothing
 from tests.unit.virtual_time import run
 
 AFTER = 60.0
@@ -26,9 +28,9 @@ class Lag:
 async def watched(
     step: Step, lag: Callable[[str], bool] = lambda _: False
 ) -> AsyncIterator[tuple[BatchProcessor, Watchdog]]:
-    """A delivery with one step, in generation 1, and its watchdog, both at work."""
-    processor = BatchProcessor([step], lambda *_: None, most=1000, pause_most=5)
-    processor.assign(1)
+    """A batch processor with one step, and its watchdog, both at work."""
+    processor = BatchProcessor(lambda _: Steps([step], nothing), lambda *_: None, most=1000, pause_most=5)
+    processor.assign(1, [])
     watchdog = Watchdog({"created": processor}, lag, AFTER)
     tasks = [asyncio.create_task(processor.run()), asyncio.create_task(watchdog.run())]
     try:
@@ -40,7 +42,7 @@ async def watched(
 
 
 def batch(end: int) -> Batch:
-    return Batch("created", 0, [end - 1], end, 1)
+    return Batch("created", 0, [end - 1], end)
 
 
 async def hang(_: MicroBatch) -> None:
@@ -62,7 +64,7 @@ def after(seconds: float, step: Step, lag: Lag | None = None, batches: int = 1) 
         async with watched(step, lag or Lag()) as (processor, watchdog):
             await asyncio.sleep(1000)  # a long rest before is no sign of anything
             for number in range(batches):
-                await processor.put(batch(number + 1))
+                await processor.put(batch(number + 1), 1)
             await asyncio.sleep(seconds)
             return watchdog.stuck
 
@@ -99,10 +101,11 @@ def test_records_that_no_fetch_brings_are_reported() -> None:
 
 def test_batches_that_nobody_takes_are_reported() -> None:
     async def situation() -> str | None:
-        processor = BatchProcessor([work], lambda *_: None, most=1000, pause_most=5)
+        processor = BatchProcessor(lambda _: Steps([work], nothing), lambda *_: None, most=1000, pause_most=5)
         watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
-        looking = asyncio.create_task(watchdog.run())  # the delivery itself does not run
-        await processor.put(batch(1))
+        looking = asyncio.create_task(watchdog.run())  # the processor itself does not run
+        processor.assign(1, [])
+        await processor.put(batch(1), 1)
         await asyncio.sleep(AFTER + 2)
         looking.cancel()
         return watchdog.stuck
@@ -118,7 +121,7 @@ def test_once_it_moves_it_is_alive_again() -> None:
             await go.wait()
 
         async with watched(wait) as (processor, watchdog):
-            await processor.put(batch(1))
+            await processor.put(batch(1), 1)
             await asyncio.sleep(AFTER + 2)
             assessments = [watchdog.stuck]
             go.set()
@@ -135,7 +138,7 @@ def test_a_process_that_was_stopped_has_not_been_stuck() -> None:
 
     async def situation() -> str | None:
         async with watched(hang) as (processor, watchdog):
-            await processor.put(batch(1))
+            await processor.put(batch(1), 1)
             await asyncio.sleep(2)
             loop = asyncio.get_running_loop()
             loop.clock.passed += 3600  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ class FencedWriter:
     """A fenced producer by the command's name; read the log after `async with`: then nobody else adds to it."""
 
     def __init__(self, settings: Settings, command: str, partitions: Iterable[TopicPartition] = ()):
-        """`partitions`: where what an earlier run left hanging is aborted."""
+        """`partitions`: those that nobody else of this name may write to, as soon as it is entered."""
         self._stable = LastStableOffset(settings)
         self._producer = FencedProducer(
             settings,
@@ -43,9 +43,14 @@ class FencedWriter:
 
     async def __aenter__(self) -> FencedWriter:
         try:
-            await self._producer.claim(self._partitions)
-        except BaseException:
+            async with asyncio.timeout(ANSWERS_WITHIN_MS / 1000):
+                await self._producer.claim(self._partitions)
+        except BaseException as exc:
             await self._close()
+            if isinstance(exc, TimeoutError):
+                raise LogUnavailable(
+                    "Kafka does not answer, or another producer has a transaction open"
+                ) from exc
             raise
         return self
 

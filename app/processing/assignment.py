@@ -1,0 +1,288 @@
+"""One assignment of partitions: made when the group gives them to this worker, closed when it takes them away.
+
+A micro-batch is everything that waits when the worker becomes free. It passes through the steps one by one; under load
+the next one may be in the first step while one is in the second, never out of order. What has come through is finished
+together, at most once per interval, and its offsets are committed after that. A step that fails is retried without end
+and holds its place. Nothing raises out of here, and nothing of it outlives the assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import TooManyDeadLetters, Transient
+from app.observability import metrics
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.05
+#: Records that justify a micro-batch beside the one in progress; fewer wait until it ends, LINGER seconds at most: a
+#: step may be held up. A micro-batch's fixed cost (a call, a produce request per partition) is many times that of a
+#: record.
+WORTH_A_MICRO_BATCH = 100
+LINGER = 0.25
+#: Batches that wait to be collected; then `put` waits.
+WAITING_MOST = 64
+#: How many full micro-batches may be under way, most of them waiting to be finished while a store is down.
+UNDER_WAY_MOST = 4
+#: A step is tried this many more times before its failure is an error in the log (exercise 8).
+TRIES_BEFORE_ERROR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition, in order, as one fetch brought them; `next_offset` follows the last."""
+
+    topic: str
+    partition: int
+    records: Sequence[Any]
+    next_offset: int
+
+
+@dataclass(slots=True)
+class MicroBatch:
+    """Batches that go through the steps together, and what the steps make of them."""
+
+    batches: list[Batch]
+    work: Any = None
+
+    @property
+    def size(self) -> int:
+        """Records."""
+        return sum(len(batch.records) for batch in self.batches)
+
+
+Step = Callable[[MicroBatch], Awaitable[None]]
+LastStep = Callable[[Sequence[MicroBatch]], Awaitable[None]]
+MarkProcessed = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is done in one assignment: `each` with every micro-batch, in order; `last` with all that came through them.
+
+    `last_every`: seconds from one start of `last` to the next, at least.
+    """
+
+    each: Sequence[Step]
+    last: LastStep
+    last_every: float = 0.0
+
+
+class PartitionsRevoked(Exception):
+    """The new owner of the partitions begins at the committed offset."""
+
+
+class Assignment:
+    """Batches from `put` to `mark_processed`, while the partitions are ours."""
+
+    def __init__(self, steps: Steps, mark_processed: MarkProcessed, *, most: int, pause_most: float):
+        """`most` records per micro-batch, but for a larger batch; pauses grow to `pause_most` seconds."""
+        self._steps = steps
+        self._mark_processed = mark_processed
+        self._most = most
+        self._pause_most = pause_most
+        self._waiting: deque[Batch] = deque()
+        self._next: list[MicroBatch | None] = [None] * len(steps.each)  # what waits for each step
+        self._came_through: list[MicroBatch] = []
+        self._in_steps = 0  # micro-batches that have not come through
+        self._at_work = 0  # steps, but for the last
+        self._under_way = 0  # records, from the first step to the end
+        self._tasks: list[asyncio.Task[None]] = []
+        self._takes_more = True
+        self._revoked = asyncio.Event()
+        self._change = asyncio.Event()
+        self._ended = asyncio.Event()
+        self.progress_count = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a batch waits or is in a step."""
+        return bool(self._under_way or self._waiting)
+
+    async def put(self, batch: Batch) -> None:
+        """Hand over a batch; waits while too many do."""
+        await self._until(lambda: len(self._waiting) < WAITING_MOST or self._revoked.is_set())
+        self._waiting.append(batch)
+        self._changed()
+
+    async def run(self) -> None:
+        """Drive micro-batches until the end of the assignment."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                jobs = [self._pass_through(index) for index in range(max(1, len(self._steps.each)))]
+                self._tasks = [tasks.create_task(job) for job in (*jobs, self._finish())]
+                self._changed()
+        finally:
+            self._ended.set()
+
+    async def drain(self, within: float) -> None:
+        """At a stop: take nothing more, finish what is under way, or leave it uncommitted after `within` seconds."""
+        self._takes_more = False
+        self._changed()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._until(lambda: not self._under_way)
+        await self.close(0.1)
+
+    async def close(self, within: float) -> None:
+        """At a revocation: begin no step, finish what came through, wait for a step at work (`within` seconds)."""
+        self._takes_more = False
+        self._revoked.set()
+        self._changed()
+        if not self._tasks:
+            return
+        try:
+            await asyncio.wait_for(self._ended.wait(), within)
+        except TimeoutError:
+            log.warning("A step was still at work after %g s; its batch will be taken up again", within)
+            # A publish that is cancelled in the air does no harm: the next owner's claim shuts it out.
+            for task in self._tasks:
+                task.cancel()
+            await self._ended.wait()
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def _until(self, is_so: Callable[[], Any]) -> None:
+        while not is_so():
+            await self._change.wait()
+
+    async def _pass_through(self, index: int) -> None:
+        """Take what comes to the step of that number, do it, hand it on."""
+        while micro_batch := await (self._taken(index) if index else self._collected()):
+            self._at_work += 1
+            with contextlib.suppress(PartitionsRevoked):
+                for step in self._steps.each[index : index + 1]:
+                    await self._until_done(step, micro_batch)
+                await self._hand_on(index + 1, micro_batch)
+            self._at_work -= 1
+            self._changed()
+
+    async def _collected(self) -> MicroBatch | None:
+        """All that waits, once that is worth it; None when nothing more is to be taken."""
+        await self._until(lambda: self._may_collect() or not self._takes_more)
+        await self._linger()
+        if not self._takes_more:
+            return None
+        micro_batch = MicroBatch([])
+        while self._waiting and micro_batch.size < self._most:
+            micro_batch.batches.append(self._waiting.popleft())
+        metrics.BATCH_RECORDS.labels(micro_batch.batches[0].topic).observe(micro_batch.size)
+        self._in_steps += 1
+        self._under_way += micro_batch.size
+        self._changed()
+        return micro_batch
+
+    def _may_collect(self) -> bool:
+        return bool(self._waiting) and self._under_way < UNDER_WAY_MOST * self._most
+
+    async def _linger(self) -> None:
+        enough = min(WORTH_A_MICRO_BATCH, self._most)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._until(
+                    lambda: (
+                        not (self._in_steps and self._takes_more)
+                        or sum(len(batch.records) for batch in self._waiting) >= enough
+                    )
+                )
+
+    async def _taken(self, index: int) -> MicroBatch | None:
+        """What the step before has handed on; None once the partitions are revoked."""
+        await self._until(lambda: self._next[index] or self._revoked.is_set())
+        micro_batch, self._next[index] = self._next[index], None
+        self._changed()
+        return None if self._revoked.is_set() else micro_batch
+
+    async def _hand_on(self, index: int, micro_batch: MicroBatch) -> None:
+        """To the step of that number, when it is free to take it; behind the last one it has come through."""
+        if index >= len(self._steps.each):
+            self._in_steps -= 1
+            self._came_through.append(micro_batch)
+        else:
+            await self._until(lambda: self._next[index] is None or self._revoked.is_set())
+            self._next[index] = micro_batch
+        self._changed()
+
+    async def _finish(self) -> None:
+        while True:
+            await self._until(lambda: self._came_through or self._is_over())
+            if not self._came_through:
+                return
+            micro_batches, began = self._came_through, asyncio.get_running_loop().time()
+            self._came_through = []
+            try:
+                await self._until_done(self._steps.last, micro_batches)
+            except PartitionsRevoked:
+                return
+            for micro_batch in micro_batches:
+                for batch in micro_batch.batches:
+                    self._mark_processed(batch.topic, batch.partition, batch.next_offset)
+                self._under_way -= micro_batch.size
+            self._changed()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(began + self._steps.last_every):
+                    await self._until(lambda: not self._takes_more)
+
+    def _is_over(self) -> bool:
+        """Revoked, and no step is at work that could bring something through."""
+        return self._revoked.is_set() and not self._at_work
+
+    async def _until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        tries, began = 0, time.monotonic()
+        while True:
+            try:
+                await self._tried(step, what)
+            except Exception as exc:  # a bug too must hold its place: raising would lose the batch
+                tries += 1
+                metrics.RETRIES.labels(step.__name__).inc()
+                _report(step.__name__, tries, exc)
+                await self._pause(tries)
+                if self._revoked.is_set():
+                    raise PartitionsRevoked from exc
+            else:
+                if tries:
+                    took = time.monotonic() - began
+                    log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
+                return
+
+    async def _tried(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        began = time.monotonic()
+        self.progress_count += 1
+        try:
+            await step(what)
+        finally:
+            self.progress_count += 1
+        metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)
+
+    async def _pause(self, tries: int) -> None:
+        pause = min(self._pause_most, FIRST_PAUSE * 2 ** min(tries - 1, 20)) * random.uniform(0.5, 1.0)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._revoked.wait(), pause)
+
+
+def _report(name: str, tries: int, exc: Exception) -> None:
+    if isinstance(exc, TooManyDeadLetters):
+        return
+    if not isinstance(exc, Transient):
+        if tries == 1:
+            log.error("%s raised an unexpected exception (a bug); batch held, retrying", name, exc_info=exc)
+    elif tries == 1:
+        log.warning("%s failed, nothing is lost, retrying until it works: %s", name, exc)
+    elif tries == TRIES_BEFORE_ERROR + 1:
+        log.error(
+            "%s failed %d times more; is that part down? See `make ps`. Last: %s",
+            name,
+            TRIES_BEFORE_ERROR,
+            exc,
+        )
