@@ -38,7 +38,7 @@ def entry(number: int = 0) -> Entry:
     return Entry("hash", f"id-{number}", f"holder-{number}", 1000 + number)
 
 
-def test_a_free_key_is_taken_and_the_next_taker_learns_by_whom() -> None:
+def test_a_free_key_is_reserved_and_the_next_caller_learns_by_whom() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         assert await table.take(one, entry(1)) == entry(1)
@@ -47,7 +47,7 @@ def test_a_free_key_is_taken_and_the_next_taker_learns_by_whom() -> None:
     on_the_table(use)
 
 
-def test_of_eight_takers_at_once_one_wins() -> None:
+def test_of_eight_callers_at_once_one_reserves_the_key() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         found = await asyncio.gather(*(table.take(one, entry(n)) for n in range(8)), return_exceptions=True)

@@ -468,7 +468,7 @@ def exercise(small: Stack) -> "Iterator[subprocess.Popen[str]]":
     ["up", "down", "clean", "demo", "scale transactions 2", "start bff", "stop bff", "restart bff",
      "kill bff", "pause bff", "resume bff"],
 )  # fmt: skip
-def test_what_somebody_types_during_an_exercise_is_refused_and_told_who_has_the_stack(
+def test_a_command_typed_during_an_exercise_is_refused_and_names_the_holder(
     small: Stack, command: str
 ) -> None:
     small.run("up")

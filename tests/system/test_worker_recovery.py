@@ -228,7 +228,7 @@ def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict() ->
     }
 
 
-def test_told_and_not_stored_while_nobody_could_assess_a_redelivery_repeats_the_recorded_verdict() -> None:
+def test_published_and_not_stored_without_antifraud_a_redelivery_repeats_the_recorded_verdict() -> None:
     decided(Feed().send(40))  # the first batch of a partition waits for what is under way
     for node in NODES:
         stack.pause(node)

@@ -77,7 +77,7 @@ def test_whom_the_partition_has_a_status_of_is_known_with_its_place() -> None:
     )
 
 
-def test_the_partition_is_taken_before_it_is_read_so_that_nobody_adds_to_it_meanwhile() -> None:
+def test_the_partition_is_claimed_before_it_is_read() -> None:
     tail = Tail(verdict(5))
     claimed(tail, 5)
     assert tail.happened == ["take 0", "read"]

@@ -93,7 +93,7 @@ def test_once_it_is_published_it_is_known_and_no_store_is_asked(partition: int) 
     assert looked_up(ports) == []
 
 
-def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decided_again() -> None:
+def test_published_by_an_earlier_owner_it_is_stored_once_and_not_decided_again() -> None:
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     through(
         ports, round_of(records(0, (1, "a"), (2, "a"))), later(records(0, (3, "a")), records(1, (3, "a")))

@@ -162,7 +162,7 @@ SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:
 
 @pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_url_that_is_none_is_refused_without_a_piece_of_its_password(
+def test_an_invalid_url_is_refused_without_showing_its_password(
     name: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = said(monkeypatch, **{name: url})
