@@ -10,7 +10,7 @@ export NO_PROXY := $(no_proxy)
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.stack
 endif
-# Not called PYTHON: that is how a user tells setup which Python to take.
+# Not called PYTHON: with that a user chooses the interpreter for setup.
 PY := .venv/bin/python
 # exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.
 STACK = $(ready) && exec $(PY) -m infra.native

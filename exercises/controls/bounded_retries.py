@@ -1,4 +1,4 @@
-"""A transactions worker whose steps are given up after ten more tries; the round goes on without."""
+"""A transactions worker that gives up a step after ten more tries; the micro-batch goes on without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.processing.batch_processor import (
 
 
 async def _gives_up(self: BatchProcessor, step: Step, micro_batch: MicroBatch) -> None:
-    """In place of a hold that has no end."""
+    """Instead of retrying for ever."""
     for _ in range(1 + TRIES_BEFORE_ERROR):
         if micro_batch.generation != self._generation:
             raise PartitionsRevoked

@@ -1,4 +1,4 @@
-"""What the commands read and write, on a real broker: all or none, by one instance, to the present end."""
+"""What the commands read and write, on a real broker: atomically, by one instance, to the current end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def some(topic: str, *values: bytes | None, partition: int = 1) -> list[Outgoing
 
 
 async def values(topic: str, since: float | None = None, count: int = 0) -> list[bytes | None]:
-    """What is read, once it is `count` records: a transaction is committed a moment after its writer is told so."""
+    """What is read, once it is `count` records: a commit is visible a moment after its acknowledgement."""
     deadline = time.monotonic() + 10
     while True:
         async with TopicReader(SETTINGS, topic) as reader:

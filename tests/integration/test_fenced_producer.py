@@ -61,7 +61,7 @@ def published(topic: str, situation: Situation) -> list[bytes]:
             await situation(*writers)
         found: list[bytes] = []
         deadline = time.monotonic() + 10
-        # A transaction is committed a moment after its writer is told so.
+        # A commit is visible a moment after its acknowledgement.
         while b"the other's" not in found and time.monotonic() < deadline:
             found = [record.value for record in await read_back(TailReader(settings), topic, 0)]
         return found

@@ -130,7 +130,7 @@ def test_a_partition_added_to_a_live_topic_is_written_to_within_ten_seconds(
 
 
 def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaitable[Any]]) -> Any:
-    """What `read` gives of the topic once `count` records are in its partition 1."""
+    """What `read` returns for the topic once its partition 1 has `count` records."""
 
     async def run() -> Any:
         log, tail = EventProducer(Settings()), TailReader(Settings())
@@ -223,7 +223,7 @@ def test_after_a_record_that_kafka_refuses_the_next_ones_are_taken(names: tuple[
     make(names[0], {"max.message.bytes": "500"}, partitions=1)
 
     async def taken(log: EventProducer) -> None:
-        for _ in range(20):  # the producer is made anew in the background
+        for _ in range(20):  # the producer is replaced in the background
             try:
                 return await log.publish(names[0], "key", b"small", 5)
             except LogUnavailable:

@@ -1,4 +1,4 @@
-"""Codec and registry: old records are read with a newer schema, and the registry holds new ones to that."""
+"""Codec and registry: old records are read with a newer schema, and the registry enforces that for new ones."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WITHOUT_LATITUDE = {**V1, "fields": [f for f in V1["fields"] if f["name"] != "la
 
 @pytest.fixture
 def topic() -> Iterator[str]:
-    """A subject of its own."""
+    """A separate subject."""
     name = f"test_{uuid.uuid4().hex[:8]}"
     yield name
     log.registry(f"/subjects/{name}-value", method="DELETE")
 
 
 def codec(topic: str, schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Codec:
-    """As a worker gets it that brings this schema."""
+    """As in a worker with this schema."""
     monkeypatch.setattr(topics, "load_schema", lambda _: schema)
     return asyncio.run(topics.register(Settings(), topic))
 

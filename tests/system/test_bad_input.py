@@ -65,7 +65,7 @@ WRONG_BODIES = {
 
 @pytest.fixture(autouse=True)
 def _without_a_trace() -> Iterator[None]:
-    """Whatever a test here sends, Kafka's end stays where it is and the log has no stack trace."""
+    """Whatever a test here sends, nothing reaches Kafka and the log has no stack trace."""
     worker = "main" if stack.current_mode() == "combined" else "bff"
     path = LOGS / f"{worker}.log"
     before, size = log.ends(log.CREATED), path.stat().st_size

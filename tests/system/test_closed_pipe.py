@@ -1,4 +1,4 @@
-"""A command whose reader stops reading (`make topic … | head`) ends at once, without a word."""
+"""A command whose reader stops reading (`make topic … | head`) ends at once and silently."""
 
 from __future__ import annotations
 

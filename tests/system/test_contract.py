@@ -1,4 +1,4 @@
-"""The contract of the system that this one replaces, line by line, on the running form."""
+"""The old system's contract, line by line, on the running deployment mode."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_cents_are_exact_everywhere(cents: int) -> None:
 
 
 def listed(id_: str) -> dict[str, Any]:
-    """Its entry in the newest page, where it is from a moment after the POST on."""
+    """Its entry in the newest page, where it appears a moment after the POST."""
     log.wait_until(lambda: bool(_entries(id_)), 5, f"{id_} listed")
     return _entries(id_)[0]
 
@@ -184,7 +184,7 @@ def test_an_id_in_capitals_is_the_same_id() -> None:
 
 
 def test_nothing_is_an_empty_list() -> None:
-    # The inside of a cursor is nobody's business; here one is made that stands behind everything.
+    # A cursor is opaque to clients; here one is made that points behind everything.
     beyond = base64.urlsafe_b64encode(b"0000000000:0").decode().rstrip("=")
     answer = http.page(cursor=beyond)
     assert answer["transactions"] == []
@@ -242,7 +242,7 @@ def _compatible(topic: str, schema: dict[str, str]) -> bool:
 
 
 def old_client(address: str) -> tuple[int, bytes]:
-    """An unary call with the old system's own definition: status, and the answer as it came."""
+    """A unary call with the old system's own definition: status, and the raw answer."""
     request, response = _old_messages()
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary("/antifraud.v1.AntifraudAPI/AntifraudAssesment")

@@ -1,4 +1,4 @@
-"""One transaction's life, and three hundred lives at once, compared at every place where they can be seen."""
+"""One transaction's life, and three hundred at once, compared in every store that shows them."""
 
 from __future__ import annotations
 

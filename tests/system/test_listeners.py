@@ -1,4 +1,4 @@
-"""Nothing of the stack can be reached from another machine, unless a setting says so."""
+"""No process of the stack can be reached from another machine, unless a setting says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/metrics on every worker, as Prometheus reads it: what is promised there rises with what happens."""
+"""/metrics on every worker, as Prometheus reads it: the metrics rise with what happens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def url(worker: str) -> str:
-    """Where a worker answers; both are one process with MODE=one."""
+    """Where a worker answers; in combined mode both are one process."""
     return bff_url() if stack.current_mode() == "combined" else WORKERS[worker]
 
 
@@ -34,7 +34,7 @@ def scraped(worker: str) -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of a metric over the labels that are not given."""
+    """The sum of a metric over all labels that are not given."""
     wanted = frozenset(labels.items())
     return sum(value for (found, with_), value in samples.items() if found == name and wanted <= with_)
 

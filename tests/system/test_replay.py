@@ -1,4 +1,4 @@
-"""What Cassandra has lost is written again from the log: a node's rows after an old backup, or all tables."""
+"""What Cassandra has lost is rewritten from the log: a node's rows after an old backup, or all tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPLAY = ("replay", "--into", "cassandra", "--since", "300")
 
 @contextmanager
 def back_from_a_backup(tmp_path: Path) -> Iterator[None]:
-    """What is written meanwhile reaches the node, so that no hint of it is kept; then its disk is an older one."""
+    """What is written meanwhile reaches the node, so that no hints are kept; then its disk is an older one."""
     stack.stop(NODE)
     shutil.copytree(DATA / NODE, tmp_path / NODE)
     stack.start(NODE)
@@ -37,7 +37,7 @@ def back_from_a_backup(tmp_path: Path) -> Iterator[None]:
 
 
 def it_alone_has(ids: Mapping[str, log.Place]) -> dict[str, str]:
-    """What the node answers for these, at ONE, with nobody else to ask."""
+    """What this node alone answers for these, at ONE."""
     kill(*OTHERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CASSANDRA_HOSTS", store.hosts()[2])

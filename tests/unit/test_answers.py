@@ -1,4 +1,4 @@
-"""What a client asks is answered as it was asked, or refused with the reason, and with nothing of our inside."""
+"""A request is answered as asked, or refused with the reason and without internals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What antifraud answers: an outage rejects in the end; nonsense and a refused call hold, and reject nobody."""
+"""Antifraud's answers: an outage ends in rejections; nonsense and a refused call are held and reject nobody."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TWO = [transaction(transaction_id="a"), transaction(transaction_id="b")]
 
 
 class Stub:
-    """Gives what it is told to."""
+    """Returns canned answers."""
 
     def __init__(self, answer: Any):
         self.answer = answer

@@ -109,7 +109,7 @@ def test_the_committed_evaluation_is_of_the_committed_model_and_beats_the_others
 
 
 def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Columns) -> None:
-    """And a unary call answers as the batch does."""
+    """A unary call answers as the batch does."""
     some = columns.rows(slice(50))
     for threshold in (0.0, 0.4, 0.5, 0.7, 1.0):
         service = Assessor(model, Settings(approved_threshold=threshold, antifraud_replica="x"))

@@ -1,4 +1,4 @@
-"""`make audit` never takes silence for a clean bill."""
+"""`make audit` never takes a missing answer for a clean one."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The CI workflow: of its published form, with the exercises' own lines."""
+"""The CI workflow: it matches its published schema and contains the exercises' own commands."""
 
 from __future__ import annotations
 

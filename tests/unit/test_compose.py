@@ -1,4 +1,4 @@
-"""docker-compose.yml: of the specification's form, and of one mind with the Procfile, the ports and the settings."""
+"""docker-compose.yml: it matches the specification and agrees with the Procfile, the ports and the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import compose
 SERVICES = compose.services()
 OURS = ("antifraud-1", "antifraud-2", "bff", "transactions", "generator")
 
-#: Read by the launcher's probes and the generator; no setting of an app.
+#: Read by the launcher's probes and the generator, not by an app.
 ELSEWHERE = {"BFF_URL"}
 
 

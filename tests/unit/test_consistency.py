@@ -1,4 +1,4 @@
-"""At which consistency a read or a write ends: the strongest that the living nodes allow."""
+"""The consistency of a read or a write: the strongest that the living nodes allow."""
 
 from __future__ import annotations
 

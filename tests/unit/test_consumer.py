@@ -67,7 +67,7 @@ def in_a_loop(situation: Callable[[], Any]) -> None:
 
 
 def test_fausts_own_consumer_commits_past_a_record_at_work() -> None:
-    """Why ours does not lean on acks; when this fails, Faust has been mended."""
+    """Why ours does not rely on acks; when this fails, Faust has been fixed."""
 
     async def situation() -> None:
         consumer = consumer_of(driver.Transport, committed=100)
@@ -162,7 +162,7 @@ def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
 
 
 def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:
-    """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other form may start then."""
+    """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other mode may start then."""
 
     async def situation() -> None:
         consumer: Any = consumer_of(BatchTransport, committed=100)

@@ -1,4 +1,4 @@
-"""Dead letters: one a source, told plainly, sent back as they were and once."""
+"""Dead letters: one per source record, listed plainly, sent back unchanged and once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dead letter fits its topic, whatever the record was; what of it is left out is told."""
+"""A dead letter fits its topic, whatever the record was, and says what was left out."""
 
 from __future__ import annotations
 

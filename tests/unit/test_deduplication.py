@@ -1,4 +1,4 @@
-"""One transaction_id, one decision: the first one stands, whoever writes it again, wherever and with whatever in it."""
+"""One transaction_id, one decision: the first one stands, whoever writes it again, wherever, with any content."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_status_that_cannot_be_read_is_a_verdict_all_the_same() -> None:
 
 
 def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
-    """Told, then killed before the row; the registry forgot the schema meanwhile. The key says whose record it is."""
+    """Published, then killed before the row; then the registry forgot the schema. The key says whose record it is."""
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     unreadable = [Record(offset, Poison("no schema"), key=b"a") for offset in (1, 2)]
     through(ports, round_of(Batch("transaction_created", 0, unreadable, 3, 1)))
@@ -247,7 +247,7 @@ def test_a_decision_that_failed_leaves_nothing_behind() -> None:
 
 
 def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgotten() -> None:
-    """It may never have been told; whoever had the partition meanwhile decided, and that is in the log."""
+    """It may never have been published; the owner in between decided, and that is in the log."""
     ports = FakePorts()
 
     async def main() -> None:

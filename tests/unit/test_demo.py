@@ -1,4 +1,4 @@
-"""The demo: what it starts it ends, what was up stays up, and each transaction is followed to its end."""
+"""The demo: it stops what it started, leaves up what was up, and follows each transaction to its end."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from reconciliation import demo
 
 
 class Stack:
-    """A stand-in for the stack: keeps what it was told to do."""
+    """A fake stack that records its calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, up: bool, generator: bool = True) -> None:
         self.is_up, self.published = up, list[str]()
@@ -50,7 +50,7 @@ class Stack:
 
 
 def through(mode: str = "") -> None:
-    """What the demo does around its traffic."""
+    """The demo's calls before and after its traffic."""
     with demo.running(mode) as seconds, demo.no_other_traffic(stays_up=seconds is None):
         pass
 
@@ -132,7 +132,7 @@ FINAL_AFTER = {"at-once": 0.0, "soon": 0.5, "never": 1e9}
 
 
 async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Follow three transactions, told at one moment, on a server that decides each after its time."""
+    """Follow three transactions, sent at the same moment, on a server that decides each after its own delay."""
     began = time.monotonic()
 
     async def get(request: web.Request) -> web.Response:

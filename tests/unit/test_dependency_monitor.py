@@ -1,4 +1,4 @@
-"""One line in the log per outage of a neighbour; a start is none."""
+"""One log line per outage of a dependency; a start is not an outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that cannot be read stops its own partition, at its own offset, and nobody else's records are lost."""
+"""An unreadable batch stops only its own partition, at its own offset, and no other records are lost."""
 
 from __future__ import annotations
 

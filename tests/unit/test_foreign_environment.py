@@ -1,4 +1,4 @@
-"""Variables that people's shells, images and clusters set for other programs: none of them changes what runs here."""
+"""Variables that shells, images and clusters set for other programs change nothing here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generator's traffic is the contract's, and it is sent at the rate that was asked for."""
+"""The generator's traffic follows the contract, at the requested rate."""
 
 import asyncio
 import itertools
@@ -62,7 +62,7 @@ def test_without_a_count_the_traffic_has_no_end() -> None:
 
 
 class Bff:
-    """A stand-in that answers what it is on_answer to, and keeps when and how many at a time it was asked."""
+    """A fake bff with given answers that records when it was called, and how many calls ran at a time."""
 
     def __init__(self, seconds: float = 0, statuses: tuple[int, ...] = ()) -> None:
         self.seconds, self.statuses = seconds, list(statuses)

@@ -1,4 +1,4 @@
-"""Liveness: 200 while the work moves. Readiness: what each dependency is, in words that name no address."""
+"""Liveness: 200 while the work makes progress. Readiness: each dependency's state, without addresses."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A partition that cannot be read is held in sight, tried again, and goes on where the log says it was passed over."""
+"""An unreadable partition is held visibly, retried, and resumes where the log says it was passed over."""
 
 from __future__ import annotations
 

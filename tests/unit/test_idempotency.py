@@ -1,4 +1,4 @@
-"""An Idempotency-Key's states: free, held, acknowledged; and what each call on each of them is answered."""
+"""An Idempotency-Key's states (free, held, acknowledged) and the answer to each call in each state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOWN = StoreUnavailable("no node")
 
 
 class FakeTable:
-    """The rows, with what a lightweight transaction promises of them; the next calls fail as said."""
+    """The rows, with the guarantees of a lightweight transaction; the next calls fail as configured."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Entry] = {}
@@ -300,7 +300,7 @@ def test_two_keys_are_none() -> None:
 
 
 class FakeCassandra:
-    """Fails as often as said; remembers how long each try might take."""
+    """Fails as often as configured; records each try's time-out."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures

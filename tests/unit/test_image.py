@@ -1,4 +1,4 @@
-"""The Dockerfile: its steps, done in order in an empty directory."""
+"""The Dockerfile: its steps, run in order in an empty directory."""
 
 from __future__ import annotations
 

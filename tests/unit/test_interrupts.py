@@ -1,4 +1,4 @@
-"""Signals while something is ended: noted in the main thread, and no hindrance in another one."""
+"""Signals during a shutdown: noted in the main thread, and harmless in another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values: ids that sort by time, where a transaction is filed, what can be stored, what is shown."""
+"""The values: ids that sort by time, a transaction's partition, what can be stored, what is shown."""
 
 import re
 import time

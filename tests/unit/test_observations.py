@@ -1,4 +1,4 @@
-"""The file in which verify collects what each place says."""
+"""The file in which verify collects what each source says."""
 
 from __future__ import annotations
 

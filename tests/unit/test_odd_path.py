@@ -1,4 +1,4 @@
-"""A checkout whose path has a blank, an accent, a # or a %: every server is told the path that is meant."""
+"""A checkout whose path has a blank, an accent, a # or a %: every server gets the right path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def property_of(command: list[str], key: str) -> str:
 
 
 def file_of(uri: str) -> Path:
-    """The file that a URI names, read as Java reads it: what is no sign of a URI must be encoded."""
+    """The file that a URI names, read as Java reads it: illegal characters must be encoded."""
     parts = urlsplit(uri)
     assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("file", "", "", "")
     assert uri.isascii()

@@ -1,4 +1,4 @@
-"""What an open transaction of another producer hides is waited for, and whoever watches is told so, once."""
+"""An open transaction of another producer is waited for, and reported once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command prints, and what becomes of it when nobody reads it any more."""
+"""What a command prints, and how it ends when its reader is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET's query: a page's size is checked, a cursor is one that we gave."""
+"""GET's query: the page size is checked, and a cursor must be one that we issued."""
 
 import base64
 import random

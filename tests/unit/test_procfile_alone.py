@@ -1,4 +1,4 @@
-"""The Procfile alone, without the launcher: `honcho start` takes it, and finds what each line runs."""
+"""The Procfile without the launcher: `honcho start` accepts it and finds each line's program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A POST's record on its way to a Kafka that does not answer: a bounded wait, and a bounded number that wait."""
+"""A POST's record and a Kafka that does not answer: a bounded wait, for a bounded number of records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A profile's stacks find their stage, and say nothing of the machine."""
+"""A profile's stacks are assigned to their stage, without the machine's paths."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which part of the log a replay is told to read."""
+"""Which part of the log a replay reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is assessed again, and what is then published and stored."""
+"""Which transactions are re-assessed, and what is then published and stored."""
 
 from __future__ import annotations
 

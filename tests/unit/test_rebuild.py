@@ -1,4 +1,4 @@
-"""What the rebuild benchmark makes of the commands that it has run."""
+"""How the rebuild benchmark interprets the commands that it has run."""
 
 from benchmarks import rebuild, start_up
 from benchmarks.start_up import Start

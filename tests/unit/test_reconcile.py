@@ -1,4 +1,4 @@
-"""The comparison of the places, on plain data: what is wrong is named, by id."""
+"""The comparison of the stores, on plain data: each difference is named by id."""
 
 import asyncio
 import struct

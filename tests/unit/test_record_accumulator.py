@@ -1,4 +1,4 @@
-"""Records of single callers that go together: each gets its answer, in order, a partition at a time."""
+"""Records of single callers that are sent together: each gets its answer, in order, per partition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.messaging.record_accumulator import RecordAccumulator
 
 
 class Kafka:
-    """Answers a batch when it is told to; what it was sent, in order."""
+    """Answers a batch on command; records what it was sent, in order."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, list[str]]] = []

@@ -1,4 +1,4 @@
-"""Waiting for a turn at Redis: it has a bound, and is not taken for a Redis that does not answer."""
+"""The queue for Redis is bounded, and is not mistaken for a Redis that does not answer."""
 
 from __future__ import annotations
 

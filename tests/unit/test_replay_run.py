@@ -1,4 +1,4 @@
-"""How a replay goes on after a kill: what its bookmark says is written, and when it may go on at all."""
+"""How a replay resumes after a kill: its checkpoint covers only what is written, and when it may resume at all."""
 
 from __future__ import annotations
 

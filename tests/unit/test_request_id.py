@@ -1,4 +1,4 @@
-"""Every answer has X-Request-Id, and the log has it beside the reason that the client is not shown."""
+"""Every answer has X-Request-Id, and the log has it with the reason that the client does not see."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def artifact() -> artifacts.Artifact:
 
 
 class Repository:
-    """Stands for jgo's context: gives these contents, one a download."""
+    """A fake of jgo's context: returns these contents, one per download."""
 
     def __init__(self, folder: Path, *contents: bytes) -> None:
         self.file, self.contents = folder / "thing.jar", list(contents)

@@ -1,4 +1,4 @@
-"""The app's settings: read from the environment, checked at start, told without secrets."""
+"""The app's settings: read from the environment, checked at start, logged without secrets."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ NUMBERS = sorted(
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine that runs the tests."""
+    """Without the settings of the machine that runs the tests."""
     for name in Settings.model_fields:
         for variable in (PREFIX + name.upper(), name.upper(), FORMER.get(name, "-")):
             monkeypatch.delenv(variable, raising=False)

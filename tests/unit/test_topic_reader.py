@@ -1,4 +1,4 @@
-"""Where a topic is begun and ended, and when it cannot be."""
+"""Where reading a topic begins and ends, and when it is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics are made at start, and a broker that is not ready for it is waited for."""
+"""Topics are created at start, which waits for a broker that is not ready."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.settings import Settings
 
 
 class Young:
-    """A broker that has just begun to answer: aiokafka fails like this while no controller is known."""
+    """A broker that has just started: aiokafka fails like this while no controller is known."""
 
     async def create_topics(self, *_: Any) -> None:
         raise AttributeError("'NoneType' object has no attribute 'nodeId'")
@@ -88,7 +88,7 @@ def test_a_topic_whose_records_may_be_acknowledged_by_one_of_three_brokers_is_re
 
 
 class Making:
-    """A broker that notes what it is asked to make."""
+    """A broker that records the topics it is asked to create."""
 
     def __init__(self) -> None:
         self.made: list[Any] = []

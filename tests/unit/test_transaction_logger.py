@@ -1,4 +1,4 @@
-"""What the log tells of transactions: a line each while they are few, and never what a customer sent."""
+"""What the log says about transactions: a line each while they are few, and never a customer's data."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""POST's body and content type: what is wrong is told by field and reason; what is right becomes a request."""
+"""POST's body and content type: errors name the field and the reason; a valid body becomes a request."""
 
 import json
 from typing import Any
@@ -25,14 +25,14 @@ def body(**changes: Any) -> bytes:
 
 
 def body_with(field: str, raw: str | bytes) -> bytes:
-    """The good body with a field's value as it stands here, JSON or not."""
+    """The good body with this literal as a field's value, JSON or not."""
     raw = raw.encode() if isinstance(raw, str) else raw
     marked = json.dumps(GOOD | {field: "MARK"}).encode()
     return marked.replace(b'"MARK"', raw)
 
 
 def wrong(text: bytes) -> dict[str, str]:
-    """What is said of a wrong body: reasons by field."""
+    """The errors for a wrong body: reasons by field."""
     with pytest.raises(InvalidRequest) as caught:
         parse(text)
     assert all(set(error) == {"field", "reason"} for error in caught.value.errors)

@@ -1,4 +1,4 @@
-"""What verify finds wrong with a transaction, and what it takes for work that is under way."""
+"""What verify finds wrong with a transaction, and what it counts as in flight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.samples import BAD, GOOD, NOW, Record, status, transaction
 ASKED, VERDICT = transaction(), status()
 KEY = key_of_row(ASKED)
 WHOLE = Watermarks(claimed_from="")
-#: Both groups are done with everything; and with nothing yet.
+#: Both groups have committed everything; and nothing yet.
 DONE = replace(WHOLE, decided={0: 100}, shown={0: 100}, now=NOW * 1000)
 BEHIND = replace(WHOLE, decided={0: 7}, shown={0: 3}, now=NOW * 1000)
 
@@ -97,7 +97,7 @@ def test_every_column_counts(column: str) -> None:
     if column == "revision":  # a fact's, and its text's
         assert found(created(), published(), stored(changed), entry(), LISTED) == [("different", "cassandra")]
         return
-    moved = column == "event_timestamp"  # a foreign id is filed by it
+    moved = column == "event_timestamp"  # a foreign id's partition follows from it
     wanted = [("extra", "cassandra"), ("missing", "cassandra")] if moved else [("different", "cassandra")]
     row = stored(VERDICT, **{column: changed[column]})
     assert found(created(), published(), row, entry(), LISTED) == wanted
@@ -184,7 +184,7 @@ def test_an_entry_whose_list_and_detail_differ_is_different() -> None:
 
 def test_what_a_worker_has_not_come_to_is_in_flight_and_what_it_is_done_with_is_not() -> None:
     for those in (
-        (created(), pending(), LISTED),  # not told
+        (created(), pending(), LISTED),  # not published
         (created(),),  # not even pending
         (created(), published(), entry(), LISTED),  # not stored
         (created(), published(), stored(), pending(), LISTED),  # not shown

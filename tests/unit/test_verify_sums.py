@@ -1,4 +1,4 @@
-"""The sums of verify hold whatever moves while it looks, and dead letters are those that dead-letters lists."""
+"""The sums of verify add up whatever changes meanwhile; its dead letters are those that dead-letters lists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTHING = CompletenessMarker(complete=False, trimmed=False, oldest="")
 
 
 class Stores:
-    """Both stores at the second look: the rows that there are by then; Redis has nothing."""
+    """Both stores at the second look: the rows so far; Redis has nothing."""
 
     def __init__(self, *rows: dict[str, Any]):
         self._rows = rows
@@ -43,7 +43,7 @@ class Stores:
 
 
 class Moving:
-    """The four places, in which `then` comes into the log between the first and the second look."""
+    """The four sources; `then` enters the log between the first and the second look."""
 
     def __init__(
         self, first: list[Observation], then: list[Observation], rows: list[dict[str, Any]], decided: int

@@ -1,4 +1,4 @@
-"""What verify says, to a person and to a program."""
+"""What verify prints, for a person and for a program."""
 
 from __future__ import annotations
 

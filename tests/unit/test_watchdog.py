@@ -1,4 +1,4 @@
-"""The watchdog: a worker that has work and does not move fails its liveness; one that retries or rests does not."""
+"""The watchdog: a worker with work but without progress fails its liveness; one that retries or idles does not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -60,7 +60,7 @@ def after(seconds: float, step: Step, lag: Lag | None = None, batches: int = 1) 
 
     async def situation() -> str | None:
         async with watched(step, lag or Lag()) as (processor, watchdog):
-            await asyncio.sleep(1000)  # a long rest before is no sign of anything
+            await asyncio.sleep(1000)  # having been idle for long means nothing
             for number in range(batches):
                 await processor.put(batch(number + 1))
             await asyncio.sleep(seconds)
@@ -131,7 +131,7 @@ def test_once_it_moves_it_is_alive_again() -> None:
 
 
 def test_a_process_that_was_stopped_has_not_been_stuck() -> None:
-    """What the clock says is not asked: SIGSTOP for an hour is one look."""
+    """Looks count, not the clock: an hour of SIGSTOP is one look."""
 
     async def situation() -> str | None:
         async with watched(hang) as (processor, watchdog):

@@ -1,4 +1,4 @@
-"""What somebody types wrongly: one line that names what is allowed, and the exit status 2."""
+"""A typing mistake is answered in one line that names what is allowed, with exit status 2."""
 
 import subprocess
 import sys
