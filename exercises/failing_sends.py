@@ -29,7 +29,7 @@ OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
 
 def run(context: Context) -> None:
-    """Kafka dead, then the bff; then the same with a webhook."""
+    """Kafka takes nothing, then the bff is away; then the same with a webhook."""
     command = (
         "faust -A exercises.controls.bounded_retries worker --loglevel info" if context.control else None
     )
@@ -71,7 +71,7 @@ def _refused(context: Context, clients: LoadClient) -> None:
 
 
 def _until_given_up(context: Context, log: Log, within: float = 40.0) -> int:
-    """Wait for the error, and some seconds more for a second one; a worker that gives up logs nothing."""
+    """Wait for the error, and some seconds more for a second one; a worker that gives up says nothing."""
     ends = context.now() + (10 if context.control else within)
     while context.now() < ends and not log.lines(ERROR):
         context.watch(0.2)

@@ -17,7 +17,7 @@ from infra.native import ports
 
 DEAD, OTHER = "antifraud-1", "antifraud-2"
 RATE = 50.0
-#: Seconds within which a revived replica has a tenth of the answers again.
+#: When the one that was dead is back: a tenth of a second's answers are its own again, within so many seconds.
 SHARE, BACK_WITHIN = 0.1, 20.0
 CONTROL = "an Envoy that does not retry, checks no health and takes no replica out."
 OLD = "an essay; it wished for a proxy that knows who is down"

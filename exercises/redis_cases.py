@@ -51,7 +51,7 @@ def run(context: Context) -> None:
 
 
 def _until_a_list_is_full(context: Context, clients: LoadClient, within: float = 30.0) -> None:
-    """Takes some seconds if nothing was stored before."""
+    """Where nothing was stored before: some seconds."""
     ends = context.now() + within
     while context.now() < ends and clients.gets[-1].length < LISTED:
         context.watch(0.2)
@@ -129,7 +129,7 @@ def _never_short(context: Context, gets: list[Get], case: str) -> None:
 
 
 def _redis_again(context: Context, clients: LoadClient, when: str, within: float = 90.0) -> None:
-    """GET is answered from Redis again, without intervention."""
+    """GET comes from Redis again, by itself."""
     began = context.now()
     while context.now() < began + within:
         context.watch(0.2)

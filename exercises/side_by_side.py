@@ -1,7 +1,7 @@
 """The second part of exercise 5: the same POST, synchronous and asynchronous, side by side.
 
 Both are asked by the same client with the same number of POSTs at a time, one after the other, and both store the
-row. The asynchronous one also publishes the verdict and updates Redis, on the same cores.
+row. Beyond that the asynchronous one publishes the verdict and keeps Redis, on the same cores: who used them is shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reconciliation.summary import percentile
 
 PORT = 5010
 SYNCHRONOUS = f"http://127.0.0.1:{PORT}"
-#: Seconds for which the worker retries before it decides without antifraud (app/settings.py).
+#: Seconds for which the worker asks before it gives a verdict without antifraud (app/settings.py).
 PATIENCE = float(ports.setting("ANTIFRAUD_RETRY_TIMEOUT", "5"))
 UNAVAILABLE = "antifraud_unavailable"
 #: Row of the table -> the processes whose CPU it adds up.
@@ -44,7 +44,7 @@ USERS = {
 
 
 class Full(NamedTuple):
-    """POSTs as fast as they are answered, and the CPU that each process used meanwhile."""
+    """POSTs as fast as they are answered, and the cores that each process used meanwhile."""
 
     posted: Posted
     cores: Mapping[str, float]
@@ -161,6 +161,6 @@ def _envoy_away(context: Context) -> list[str]:
 
 
 def as_the_setting_allows(taken: int, published: int, without: int, waited: float) -> bool:
-    """All published; and assessed, unless they waited longer than the worker retries (less a second for Envoy's
+    """All are published; and assessed, unless they waited longer than the worker is patient (less a second for Envoy's
     start: its last try comes before that)."""
     return published == taken and (not without or waited > PATIENCE - 1)

@@ -1,7 +1,7 @@
 """A status webhook, as the old system had one: a receiver that is down for a while, and three senders.
 
 Real HTTP on loopback. Each sender has the same statuses to deliver, one after another; what its tries do not
-deliver stays pending for good.
+deliver stays pending for good, since nobody remembers it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SENDERS: dict[str, Sequence[float]] = {
 
 
 class Delivered(NamedTuple):
-    """The outcome of one sender's statuses."""
+    """What came of one sender's statuses."""
 
-    pending: int  # never arrived, and never retried
-    slowest: float  # seconds of the longest delivery: everything behind it waited as long
+    pending: int  # never arrived, and nobody tries again
+    slowest: float  # seconds of the longest delivery: all behind it waited as long
 
 
 class Receiver:
-    """Accepts PATCH …/<id>/status while it is up; the port refuses while it is down."""
+    """Takes PATCH …/<id>/status while it is up; the port refuses while it is down."""
 
     def __init__(self) -> None:
         self.arrived: set[str] = set()

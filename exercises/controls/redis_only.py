@@ -1,4 +1,4 @@
-"""A bff that reads only Redis, as the old one did: no Cassandra, no completeness marker, no refill."""
+"""A bff that reads Redis alone, as the old one did: no Cassandra behind it, no sign of completeness, no refill."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.read_model.read_model import Listing, ReadModel
 
 
 async def _newest(self: ReadModel, limit: int, before: str | None) -> Listing:
-    """What Redis has, complete or not."""
+    """What Redis has, whether that is all or not."""
     page = await self._recent.newest(limit, before)
     return Listing(page.entries, page.last_key, "redis", may_lack=False)
 
 
 async def _never(self: ReadModel) -> None:
-    """Instead of a refill: nothing, for ever."""
+    """In place of a refill: nothing, without end."""
     await asyncio.Event().wait()
 
 

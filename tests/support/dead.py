@@ -1,4 +1,4 @@
-"""Kills processes of the stack, reads what the others log about it, and restores the stack."""
+"""Killing parts of the stack, hearing what the others say of it, and making it whole again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def kill(*names: str) -> None:
 
 
 def whole() -> None:
-    """Start everything that is dead, concurrently, and wait until everything is ready that is not hung."""
+    """Start all that is dead, side by side, and wait until all is ready that is not hung."""
     known = processes.states().items()
     stack.up(only=[name for name, part in known if name != "generator" and part.state != "paused"])
 
 
 class Said:
-    """What a process logs from now on."""
+    """What a part writes into its log from now on."""
 
     def __init__(self, part: str) -> None:
         self._path = LOGS / f"{part}.log"

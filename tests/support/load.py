@@ -1,4 +1,4 @@
-"""Customers who keep buying while a process is dead: the generator's client in a separate thread."""
+"""Customers who go on buying while a part is dead: the generator's client in a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciliation.readers import bff_url
 
 
 class Load:
-    """POSTs at a rate, whatever the answers are, for the duration of its `with` block."""
+    """POSTs at a rate, whatever the answers are, from its `with` to the end of it."""
 
     def __init__(self, rate: float = 30.0) -> None:
         self.answers: list[Answer] = []
@@ -64,7 +64,7 @@ def nothing_lost(ids: list[str], within: float = 60.0) -> None:
     while True:
         try:
             taken = asyncio.run(reconcile.reconcile_until_settled(ids, max(1.0, deadline - time.monotonic())))
-        except reconcile.UnreadableError:  # a process that has just come back may be too slow for a read
+        except reconcile.UnreadableError:  # a part that came back a moment ago may be too slow for a read
             if time.monotonic() > deadline:
                 raise
         else:

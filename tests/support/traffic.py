@@ -10,7 +10,7 @@ from reconciliation.readers import bff_url
 
 
 def posted(count: int, concurrency: int = 16) -> list[str]:
-    """POST that many as fast as `concurrency` concurrent calls go; all must get 201; returns their ids."""
+    """POST that many as quickly as `concurrency` calls at a time go; all must be taken; gives their ids."""
     answers: list[Answer] = []
     asyncio.run(
         send(

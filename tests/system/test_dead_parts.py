@@ -109,7 +109,7 @@ def test_registry_dead() -> None:
 
 
 def test_envoy_dead() -> None:
-    """All are rejected with the reason, after a bounded time of retries and with one log line."""
+    """All are rejected with the reason, after a bounded patience and with one line in the log."""
     said = Said("transactions")
     kill("envoy")
     time.sleep(0.5)

@@ -35,7 +35,7 @@ def killed_at_work() -> tuple[list[str], set[str]]:
     """
     before = log.total(log.STATUS)
     with Load(rate=200) as load:
-        log.wait_until(lambda: log.total(log.STATUS) > before + 200, 30, "the worker has published some")
+        log.wait_until(lambda: log.total(log.STATUS) > before + 200, 30, "the worker has told some")
         for _ in range(40):
             since = log.ends(log.STATUS)
             time.sleep(
