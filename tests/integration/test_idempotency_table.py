@@ -56,7 +56,7 @@ def test_of_eight_callers_at_once_one_reserves_the_key() -> None:
     on_the_table(use)
 
 
-def test_of_two_that_take_over_one_does() -> None:
+def test_of_two_that_steal_a_lease_one_succeeds() -> None:
     async def use(table: IdempotencyTable) -> None:
         one, first = key(), entry(1)
         await table.take(one, first)
@@ -68,7 +68,7 @@ def test_of_two_that_take_over_one_does() -> None:
     on_the_table(use)
 
 
-def test_what_is_acknowledged_is_not_taken_over() -> None:
+def test_an_acknowledged_key_is_not_stolen() -> None:
     async def use(table: IdempotencyTable) -> None:
         one, first = key(), entry(1)
         await table.take(one, first)
@@ -79,7 +79,7 @@ def test_what_is_acknowledged_is_not_taken_over() -> None:
     on_the_table(use)
 
 
-def test_an_acknowledgement_that_comes_late_changes_no_other_entry() -> None:
+def test_a_late_acknowledgement_changes_no_other_entry() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         await table.take(one, entry(2))

@@ -131,7 +131,7 @@ def test_the_rows_of_many_ids_as_they_were_also_where_a_foreign_one_comes_with_a
     assert by_id == {one["transaction_id"]: one for one in stored}
 
 
-def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:
+def test_an_id_that_is_not_a_uuid7_is_stored_by_its_event_and_found() -> None:
     foreign = [
         status(id_, event_timestamp=NOW - 90 * number)
         for number, id_ in enumerate(["16f051bb-14e0-4fda-95e5-507d01ea37dc", "order 7", str(uuid.uuid4())])
@@ -146,7 +146,7 @@ def test_an_unknown_id_is_none() -> None:
     assert with_table(lambda table: table.find("16f051bb-14e0-4fda-95e5-507d01ea37dc")) is None
 
 
-def test_a_list_walks_over_quiet_months_without_guessing() -> None:
+def test_a_list_skips_quiet_months_without_guessing() -> None:
     moments = [NOW, NOW - 1, NOW - 3 * DAY, NOW - 45 * DAY, NOW - 400 * DAY, NOW - 401 * DAY, 1_000_000_000]
     assessments = [status(new_id(moment)) for moment in moments]
     reads: list[str] = []

@@ -163,7 +163,7 @@ def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
     assert verify().findings == before
 
 
-def test_what_is_under_way_is_no_difference(before: set[Finding]) -> None:
+def test_what_is_in_flight_is_not_a_difference(before: set[Finding]) -> None:
     stack.stop(WORKER)
     waiting = Feed().send(20)
     said = verify()

@@ -62,7 +62,7 @@ def test_the_generator_is_served(containers: object, folder: Path) -> None:
         assert _is_healthy("generator", folder)
 
 
-def test_they_write_nothing_where_the_image_lets_them_not(containers: object, folder: Path) -> None:
+def test_they_write_only_where_the_image_allows(containers: object, folder: Path) -> None:
     given = {step.split()[1].split("/")[0] for step in image.steps("COPY")}
     assert {path.name for path in folder.iterdir()} == given
 

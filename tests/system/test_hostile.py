@@ -174,7 +174,7 @@ def test_a_body_that_does_not_arrive_is_a_408_and_the_connection_ends() -> None:
         assert 4 < time.monotonic() - began < 12
 
 
-def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(written: Written) -> None:
+def test_more_connections_than_the_limit_do_not_lock_others_out(written: Written) -> None:
     held: list[socket.socket] = []
     try:
         held += [opened() for _ in range(850)]
@@ -191,7 +191,7 @@ def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(wr
 
 
 @pytest.mark.parametrize("header", [b"X: " + b"a" * 9000, b"X" * 9000 + b": a", b"X: a\r\n" * 200], ids=len)
-def test_headers_over_the_bound_are_a_400_in_our_form(header: bytes, written: Written) -> None:
+def test_headers_over_the_limit_are_a_400_in_our_format(header: bytes, written: Written) -> None:
     with opened() as client:
         client.sendall(post_head(0) + header + b"\r\n\r\n")
         answer = client.recv(10_000)

@@ -158,7 +158,7 @@ def test_without_cassandra_nobody_guesses(purchase: Purchase) -> None:
     assert len(fresh.records()) == 1
 
 
-def test_the_bff_dies_between_taking_the_key_and_kafkas_answer(purchase: Purchase) -> None:
+def test_the_bff_dies_between_reserving_the_key_and_kafkas_answer(purchase: Purchase) -> None:
     with paused("kafka"):
         answer = purchase.post()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
@@ -181,7 +181,7 @@ def test_the_outcome_was_not_known_and_the_record_did_land(purchase: Purchase) -
     assert len(verdicts_of(id_)) == 1
 
 
-def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purchase: Purchase) -> None:
+def test_both_records_are_in_one_batch_and_undecided(purchase: Purchase) -> None:
     if bff() == "main":
         pytest.fail("this test needs split mode")
     stack.stop("transactions")
@@ -195,7 +195,7 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
     assert len(verdicts_of(id_)) == 1
 
 
-def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
+def test_without_a_quorum_the_log_answers_and_the_worker_goes_on(purchase: Purchase) -> None:
     if bff() == "main":
         pytest.fail("this test needs split mode")
     with paused("kafka"):
@@ -220,14 +220,14 @@ def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase
 
 
 @pytest.mark.parametrize("key", ["", "with space", "a" * 256, "ключ".encode().decode("latin-1"), "tab\tbed"])
-def test_a_key_that_is_none(key: str) -> None:
+def test_an_invalid_key(key: str) -> None:
     body = json.dumps(http.EXAMPLE).encode()
     answer = http.call("POST", body=body, headers={"Idempotency-Key": key})
     assert answer.status == 400
     assert answer.json["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_a_request_that_is_invalid_takes_no_key(purchase: Purchase) -> None:
+def test_an_invalid_request_reserves_no_key(purchase: Purchase) -> None:
     assert purchase.post(latitude="north").status == 400
     purchase.taken()
 
@@ -253,7 +253,7 @@ def taken_whatever_dies(purchase: Purchase, deadline: float) -> str:
     raise AssertionError(f"key {purchase.key} was never taken")
 
 
-def test_clients_that_try_again_while_everything_dies() -> None:
+def test_clients_that_retry_while_everything_dies() -> None:
     before = log.ends(log.CREATED)
     purchases = [Purchase(before) for _ in range(KEYS)]
     deadline = time.monotonic() + 90

@@ -72,7 +72,7 @@ def counted(said: str) -> int:
     return int(re.findall(r"^reassess: ([\d,]+) in ", said, re.MULTILINE)[0].replace(",", ""))
 
 
-def test_put_right_once_and_shown_everywhere() -> None:
+def test_corrected_once_and_shown_everywhere() -> None:
     ids = unassessed(40)
     assert re.search(r"reassess: [\d,]+ transactions would be", commands.done("reassess", "--dry-run"))
     assert {len(verdicts) for verdicts in distinct(ids).values()} == {1}

@@ -44,7 +44,7 @@ def it_alone_has(ids: Mapping[str, log.Place]) -> dict[str, str]:
         return store.at_one(ids)
 
 
-def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> None:
+def test_a_node_that_came_back_from_a_backup_is_repaired(tmp_path: Path) -> None:
     with back_from_a_backup(tmp_path):
         ids = Feed().send(COUNT)
         log.wait_until(lambda: log.lag("transactions") == 0, 90, "decided")
@@ -63,7 +63,7 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     assert it_alone_has(ids) == {id_: published[id_][0].status for id_ in ids}
 
 
-def test_a_row_that_a_later_deletion_hides_is_named_and_a_partition_that_there_is_not() -> None:
+def test_a_row_that_a_later_deletion_hides_is_named_and_so_is_an_unknown_partition() -> None:
     id_ = http.taken()
     http.final(id_)
     log.wait_until(lambda: store.has(id_), 20, "stored")
@@ -93,7 +93,7 @@ def key_of(row: Mapping[str, object]) -> list[object]:
     return [row["bucket"], row["shard"], row["transaction_id"]]
 
 
-def test_tables_that_are_gone_are_made_again_and_filled_from_the_log() -> None:
+def test_missing_tables_are_created_again_and_filled_from_the_log() -> None:
     before = http.taken()
     http.final(before)
     with store.session() as session:

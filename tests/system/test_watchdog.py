@@ -43,7 +43,7 @@ def answered(status: int, within: float) -> Any:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_worker_whose_step_hangs_is_not_alive_until_it_moves() -> None:
+def test_a_worker_whose_step_hangs_is_not_alive_until_it_makes_progress() -> None:
     answered(200, within=1)
     stack.pause("envoy")
     transaction_id = http.taken()

@@ -139,7 +139,7 @@ def test_killed_as_one_of_two() -> None:
     repeats(decided(ids))
 
 
-def test_shown_as_pending_until_somebody_decides() -> None:
+def test_shown_as_pending_until_decided() -> None:
     stack.stop(WORKER)
     id_ = http.taken()
     log.wait_until(lambda: (http.shown(id_) or {}).get("status") == "pending", 5, "shown as pending")

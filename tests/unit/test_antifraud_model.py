@@ -85,7 +85,7 @@ def test_weights_too_large_for_exact_sums_are_refused() -> None:
         Model([huge])
 
 
-def test_a_model_that_is_not_what_its_version_says_is_refused(tmp_path: Any) -> None:
+def test_a_model_that_does_not_match_its_version_is_refused(tmp_path: Any) -> None:
     saved = json.loads((TRAINED / "model.json").read_text())
     saved["layers"][0]["weights"][0][0] += 1
     (tmp_path / "model.json").write_text(json.dumps(saved))

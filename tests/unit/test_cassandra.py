@@ -53,14 +53,14 @@ class Session:
         )
 
 
-def test_a_node_that_dies_with_our_request_is_a_store_not_available() -> None:
+def test_a_node_that_dies_with_our_request_is_an_unavailable_store() -> None:
     store = Cassandra(Settings())
     store._session = Session()
     with pytest.raises(StoreUnavailable, match="reset by peer"):
         asyncio.run(store.run("SELECT", 1.0))
 
 
-def test_a_fault_in_a_job_beside_the_transactions_way_ends_no_worker(
+def test_a_bug_in_a_background_job_ends_no_worker(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.resources.START_PAUSE_MOST", 0)

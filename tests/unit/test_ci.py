@@ -24,7 +24,7 @@ def lines(job: str) -> list[str]:
     return [step["run"] for step in steps if "run" in step]
 
 
-def test_it_has_the_form_of_a_workflow() -> None:
+def test_it_matches_the_schema_of_a_workflow() -> None:
     # YAML 1.1 reads the key `on` as true; the schema means the word.
     workflow = {"on" if key is True else key: value for key, value in WORKFLOW.items()}
     compose.check("github-workflows", workflow)

@@ -16,7 +16,7 @@ async def say(self: Any) -> None:
     """Say nothing."""
 
 
-def test_no_second_is_slept_before_the_process_ends() -> None:
+def test_the_process_does_not_sleep_before_it_ends() -> None:
     worker = Worker()
     assert asyncio.iscoroutinefunction(worker._sentinel_task), (
         "mode no longer sleeps here, so we need no override"

@@ -101,7 +101,7 @@ def test_what_is_finished_is_committed_once_and_never_backwards() -> None:
     in_a_loop(situation)
 
 
-def test_a_partition_that_went_is_not_committed_from_what_was_finished_before() -> None:
+def test_a_revoked_partition_is_not_committed_from_what_was_finished_before() -> None:
     async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
         consumer.mark_processed(THE_TOPIC, 0, 150)
@@ -179,7 +179,7 @@ def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() ->
     run(situation())
 
 
-def test_whatever_the_app_asks_of_its_consumer_is_there() -> None:
+def test_the_consumer_has_everything_that_the_app_uses() -> None:
     """`app.consumer` has no type for mypy: Faust gives it."""
     app = Path(consumer.__file__).parents[1]
     asked = {

@@ -163,7 +163,7 @@ def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
     assert reasons(ports) == [(2, "no schema")]
 
 
-def test_what_the_log_has_no_longer_is_looked_up() -> None:
+def test_what_is_no_longer_in_the_log_is_looked_up() -> None:
     ports = FakePorts()
 
     async def main() -> None:
@@ -211,7 +211,7 @@ def test_what_the_worker_may_have_forgotten_is_looked_up() -> None:
     assert ids(ports.stored[4:]) == ["redelivered", *ports.asked]
 
 
-def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key_belongs() -> None:
+def test_a_worker_without_all_partitions_looks_up_records_outside_their_keys_partition() -> None:
     ports = FakePorts()
     ports.elsewhere = {"b", "c"}
     ports.stored = [status(transaction(transaction_id="b"), 9, source_partition=3)]
@@ -220,7 +220,7 @@ def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key
     assert ports.asked == ["a", "c"]
 
 
-def test_a_worker_that_has_all_partitions_looks_up_nothing() -> None:
+def test_a_worker_with_all_partitions_looks_up_nothing() -> None:
     ports = FakePorts()
     ports.elsewhere = {"a"}
     through(

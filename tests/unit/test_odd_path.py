@@ -137,6 +137,6 @@ def test_supervisord_reads_each_command_as_it_was_meant(
 
 
 @pytest.mark.parametrize("sign", [":", ",", ";", '"', "$", "`", "\\"])
-def test_a_sign_that_no_quotes_can_save_is_refused_at_setup(sign: str) -> None:
+def test_a_character_that_cannot_be_quoted_is_refused_at_setup(sign: str) -> None:
     assert preflight.checkout(Path("/home/me") / NAME) is None
     assert f"contains {sign}: move it" in str(preflight.checkout(Path(f"/home/me{sign}/payments")))

@@ -112,7 +112,7 @@ def test_a_row_that_was_there_before_its_record_is_counted_with_it(monkeypatch: 
     assert (found, counts) == ([], Counts(sent=1, decided=1, published=1, stored=1))
 
 
-def test_who_waits_is_counted_by_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_in_flight_is_counted_by_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verified(Moving([created()], [], [], decided=7), monkeypatch)[1] == Counts(sent=1, in_flight=1)
     assert verified(Moving([created(), published()], [], [], decided=7), monkeypatch)[1] == Counts(
         sent=1, decided=1, published=1, being_stored=1
@@ -148,7 +148,7 @@ def test_a_certain_problem_beside_one_that_may_be_ahead_is_reported_once(
     ]
 
 
-def test_dead_letters_are_those_that_the_list_has_also_of_records_that_nobody_can_read(
+def test_dead_letters_are_those_in_the_list_also_of_unreadable_records(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mark = StoredDeadLetter(9, None, 2, None, [(SENT_BACK, b"transaction_created:2:8")])

@@ -76,7 +76,7 @@ def test_a_step_that_never_ends_is_reported_after_its_time_and_not_before() -> N
     assert "created" in reason
 
 
-def test_a_step_that_fails_and_is_tried_again_is_not_stuck() -> None:
+def test_a_step_that_fails_and_is_retried_is_not_stuck() -> None:
     assert after(3600, fail) is None
 
 
@@ -97,7 +97,7 @@ def test_records_that_no_fetch_brings_are_reported() -> None:
     assert after(AFTER + 2, work, lag, batches=0) is not None
 
 
-def test_batches_that_nobody_takes_are_reported() -> None:
+def test_batches_that_nobody_processes_are_reported() -> None:
     async def situation() -> str | None:
         processor = BatchProcessor([work], lambda *_: None, most=1000, pause_most=5)
         watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
