@@ -10,7 +10,7 @@ export NO_PROXY := $(no_proxy)
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.stack
 endif
-# Not called PYTHON: that is how a user tells setup which Python to take.
+# Not called PYTHON: with that a user chooses the interpreter for setup.
 PY := .venv/bin/python
 # exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.
 STACK = $(ready) && exec $(PY) -m infra.native
@@ -26,7 +26,7 @@ TOPICS := transaction_created transaction_status transaction_created.dead_letter
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## the Python packages and the servers, into .venv and a cache; a second time it takes a moment
+setup: ## the Python packages and the servers, into .venv and a cache; fast when repeated
 	@sh infra/native/setup.sh
 
 demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=combined]
@@ -35,10 +35,10 @@ demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=
 test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
 	@exec $(PY) -m pytest $(ARGS)
 
-lint: setup ## ruff, mypy, and who may import whom
+lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 
-audit: setup ## advisories about the locked Python packages; asks the package index
+audit: setup ## security advisories for the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
 
 up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined]
@@ -50,7 +50,7 @@ down: ## stop everything, also what a crash left; data is kept
 ps: ## one line per process: name, state, pid, port, ready
 	@$(STACK) ps
 
-stop: ## end a process as it likes to end: NAME=cassandra-2
+stop: ## stop a process gracefully: NAME=cassandra-2
 	@$(STACK) stop "$(NAME)"
 
 start: ## start it again and wait until it is ready: NAME=cassandra-2 [SETTING=value]
@@ -68,7 +68,7 @@ pause: ## SIGSTOP, as when it hangs: NAME=redis
 resume: ## SIGCONT: NAME=redis
 	@$(STACK) resume "$(NAME)"
 
-scale: ## as many workers as N says: NAME=transactions N=2
+scale: ## run N workers: NAME=transactions N=2
 	@$(STACK) scale "$(NAME)" "$(N)"
 
 logs: ## the last 50 lines: NAME=transactions [FOLLOW=1]
@@ -81,19 +81,19 @@ topic: ## records as JSON lines, newest last: NAME=transaction_created [FOLLOW=1
 	@test -n "$(NAME)" || { echo "which topic? say NAME=…; the topics are: $(TOPICS)"; exit 1; }
 	@$(FAUST) topic "$(NAME)" $(if $(call on,$(FOLLOW)),--follow)
 
-lag: ## a partition a line: end, committed, lag, age of the oldest
+lag: ## one line per partition: end, committed, lag, age of the oldest
 	@$(FAUST) lag
 
-dead-letters: ## what nobody could handle: list [SHOW=partition:offset] [SEND=partition:offset|all]
+dead-letters: ## list what could not be processed [SHOW=partition:offset] [SEND=partition:offset|all]
 	@$(FAUST) dead-letters $(if $(SHOW),--show "$(SHOW)") $(if $(SEND),--send-back "$(SEND)")
 
-pass-over: ## a batch that nobody can read into the dead letters: AT=topic:partition:offset, as the log and lag say
+pass-over: ## write an unreadable batch to the dead letters: AT=topic:partition:offset, as the log and lag say
 	@$(FAUST) pass-over "$(AT)"
 
 reassess: ## re-assess what was rejected while antifraud was unavailable [DRY=1]
 	@$(FAUST) reassess $(if $(call on,$(DRY)),--dry-run)
 
-replay: ## write the stores again from the log [INTO=cassandra|redis|both] [SINCE=3600] [RATE=1000] [DRY=1] [RESUME=1]
+replay: ## rebuild the stores from the log [INTO=cassandra|redis|both] [SINCE=3600] [RATE=1000] [DRY=1] [RESUME=1]
 	@$(FAUST) replay $(if $(INTO),--into "$(INTO)") $(if $(SINCE),--since "$(SINCE)") $(if $(UNTIL),--until "$(UNTIL)") \
 	  $(if $(FROM),--from-offset "$(FROM)") $(if $(TO),--to-offset "$(TO)") $(if $(RATE),--rate "$(RATE)") \
 	  $(if $(call on,$(DRY)),--dry-run) $(if $(call on,$(RESUME)),--resume)
@@ -101,23 +101,23 @@ replay: ## write the stores again from the log [INTO=cassandra|redis|both] [SINC
 verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1]
 	@$(FAUST) verify $(if $(call on,$(JSON)),--json)
 
-recovery: setup ## both stores thrown away and written again, watched by a client; verify at the end
+recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery
 
-exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: its protection off, it must fail]
+exercise: setup ## break the system and watch: N=1 … N=9 [CONTROL=1: without its safeguard, it must fail]
 	@test -n "$(N)" || { echo "which one? say N=1 … N=9; docs/exercises/README.md says what each is about"; exit 1; }
 	@exec $(PY) -m exercises "$(N)" $(if $(call on,$(CONTROL)),--control)
 
 exercises: setup ## all nine, one after the other, and a table
 	@exec $(PY) -m exercises
 
-soak: setup ## half of the capacity, a random part killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
+soak: setup ## half of the capacity, a random process killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
 	@exec $(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
 
-clean: ## down, then forget data and logs; downloads are kept
+clean: ## down, then delete data and logs; downloads are kept
 	@$(STACK) clean
 
-train: setup ## train the model of antifraud anew
+train: setup ## train the antifraud model again
 	@$(PY) -m antifraud.train
 
 bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]

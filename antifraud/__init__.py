@@ -1,4 +1,4 @@
-"""Antifraud: a process of its own that says how likely a transaction is to be good; it never imports app."""
+"""Antifraud: a separate process that estimates how likely a transaction is to be good; it never imports app."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""From a request to the model's four columns; what the model cannot judge is refused by the field's name."""
+"""From a request to the model's four columns; a field that the model cannot judge is refused by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from schemas.proto import antifraud_pb2 as pb
 
-MOST_ROWS = 5_000  # a batch; bounds the memory of a call and how long it keeps others waiting (under 2 ms)
+MOST_ROWS = 5_000  # per batch; bounds a call's memory and how long it keeps others waiting (under 2 ms)
 
 Arrays = dict[str, NDArray[Any]]
 FIELDS: dict[str, type[np.generic]] = {
@@ -21,7 +21,7 @@ FIELDS: dict[str, type[np.generic]] = {
 
 
 class WrongFieldError(ValueError):
-    """A request that has no verdict; the text starts with the field's name."""
+    """A request that cannot be judged; the text starts with the field's name."""
 
 
 def of_one(request: pb.AntifraudAssesmentRequest) -> Arrays:

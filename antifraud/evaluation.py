@@ -1,4 +1,4 @@
-"""How good scores are, on rows that training has not seen, and what simpler judges would reach."""
+"""How good the scores are on rows that training has not seen, and what simpler classifiers would reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from antifraud.simulate import Columns, Floats
 
 Labels = NDArray[np.bool_]
-_THRESHOLDS = 200  # tried a field: its quantiles
+_THRESHOLDS = 200  # tried per field: its quantiles
 
 
 def roc_auc(positive: Labels, score: Floats) -> float:
@@ -31,7 +31,7 @@ def average_precision(positive: Labels, score: Floats) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """A judge that looks at one field: fraud where it lies above (or below) a threshold."""
+    """A classifier on one field: fraud above (or below) a threshold."""
 
     field: str
     above: bool
@@ -74,12 +74,12 @@ def best_rule(columns: Columns, fraud: Labels, figure: str) -> Rule:
 
 
 def _rule_auc(fraud: Labels, suspects: Labels) -> float:
-    """Return roc_auc of a yes-or-no judge, quicker."""
+    """Return roc_auc of a binary classifier, faster."""
     return float((1 + suspects[fraud].mean() - suspects[~fraud].mean()) / 2)
 
 
 def _rule_precision(fraud: Labels, suspects: Labels) -> float:
-    """Return average_precision of a yes-or-no judge, quicker."""
+    """Return average_precision of a binary classifier, faster."""
     if not suspects.any():
         return float(fraud.mean())
     recall = suspects[fraud].mean()

@@ -1,8 +1,8 @@
 """From the four raw columns to the network's inputs, in numbers that add up exactly.
 
-Every input is a multiple of STEP and small, and so is every weight: then each product and each sum of the
-network is exact in a double, and no order of adding, no vector width and no batch size can change a score by
-a bit. For the same reason curves (hour of the day, logarithm, sigmoid) are tables or made of straight pieces.
+Every input is a small multiple of STEP, and so is every weight: then each product and each sum of the
+network is exact in a double, and neither order of addition nor vector width nor batch size can change it by
+a bit. For the same reason curves (hour of the day, logarithm, sigmoid) are tables or piecewise linear.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import tensorflow as tf
 
 STEP = 2.0**-12
 NAMES = ("amount", "hour_sin", "hour_cos", "weekend", "latitude", "longitude")
-LARGEST = 8.0  # no input is further from 0 than this; the network's proof of exactness starts here
+LARGEST = 8.0  # the largest absolute input; the proof that the network is exact starts here
 
 _WEEK = 7 * 86_400
 _POWERS = 2 ** np.arange(63, dtype=np.int64)
 
 
 def rounded(x: tf.Tensor) -> tf.Tensor:
-    """Return x at the nearest multiple of STEP."""
+    """Return x rounded to the nearest multiple of STEP."""
     return tf.round(x / STEP) * STEP
 
 
 def features(
     value_in_cents: tf.Tensor, transaction_timestamp: tf.Tensor, latitude: tf.Tensor, longitude: tf.Tensor
 ) -> tf.Tensor:
-    """Return one row of inputs for each transaction; any finite input is fine, far values are clipped."""
+    """Return one row of inputs per transaction; any finite input is allowed, extreme values are clipped."""
     latitude, longitude = tf.clip_by_value(latitude, -100, 100), tf.clip_by_value(longitude, -180, 180)
     calendar = tf.gather(tf.constant(_calendar()), _local_minute_of_week(transaction_timestamp, longitude))
     columns = [(_log2(value_in_cents) - 18) / 8, *tf.unstack(calendar, axis=1), latitude / 32, longitude / 64]
@@ -34,7 +34,7 @@ def features(
 
 
 def _log2(value: tf.Tensor) -> tf.Tensor:
-    """Return the logarithm, straight between powers of two; below 1 it is that of 1."""
+    """Return the logarithm, linear between powers of two; below 1 it is that of 1."""
     value = tf.maximum(value, 1)
     power = tf.searchsorted(_POWERS, value, side="right") - 1
     start = tf.gather(_POWERS, power)
@@ -42,14 +42,14 @@ def _log2(value: tf.Tensor) -> tf.Tensor:
 
 
 def _local_minute_of_week(timestamp: tf.Tensor, longitude: tf.Tensor) -> tf.Tensor:
-    """Return minutes since Thursday 0:00 by the sun: four minutes a degree of longitude."""
+    """Return minutes since Thursday 0:00 in solar time: four minutes per degree of longitude."""
     shift = tf.cast(tf.round(longitude * 240), tf.int64)
-    # The week first, the shift then: the ends of int64 do not overflow.
+    # The week first, then the shift, so that the ends of int64 do not overflow.
     return tf.math.floormod(tf.math.floormod(timestamp, _WEEK) + shift, _WEEK) // 60
 
 
 def _calendar() -> np.ndarray:
-    """Return the hour as a point on a circle, and whether it is weekend, for each minute of a week."""
+    """Return, for each minute of a week, the hour as a point on a circle and whether it is weekend."""
     minutes = np.arange(_WEEK // 60)
     angle = minutes % 1_440 / 1_440 * 2 * np.pi
     weekend = np.isin(minutes // 1_440, (2, 3))  # 1 January 1970 was a Thursday

@@ -1,4 +1,4 @@
-"""The trained network: loaded once, served from one concrete function, the same score for a row always."""
+"""The trained network: loaded once, served from one concrete function, always the same score for a row."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from antifraud.features import LARGEST, NAMES, STEP, features, rounded
 
 TRAINED = Path(__file__).with_name("trained")
-FORM = "v1"  # of features and layers; a change of either makes other scores of the same weights: raise it
+FORM = "v1"  # of features and layers: raise it when a change gives the same weights other scores
 
-_LOGIT_LIMIT, _LOGIT_STEPS = 16, 512  # the sigmoid's table: its end, and its entries for 1
+_LOGIT_LIMIT, _LOGIT_STEPS = 16, 512  # the sigmoid's table: its end, and its entries per unit
 _LARGEST_EXACT = 2.0**53 * STEP * STEP
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights and biases as whole numbers of STEP: exact, and a file that people can compare."""
+    """Weights and biases as multiples of STEP: exact, and a file that people can compare."""
 
     weights: NDArray[np.int64]  # inputs x outputs
     biases: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Model:
         latitude: ArrayLike,
         longitude: ArrayLike,
     ) -> NDArray[np.float64]:
-        """Return for each row the probability that the transaction is good; coordinates must be finite."""
+        """Return each transaction's probability of being good; coordinates must be finite."""
         scores: NDArray[np.float64] = self._function(
             tf.constant(value_in_cents, tf.int64),
             tf.constant(transaction_timestamp, tf.int64),
@@ -68,7 +68,7 @@ class Model:
 
 
 def load(folder: Path = TRAINED) -> Model:
-    """Return the model saved in the folder; a file that is not what its version says is refused."""
+    """Return the model saved in the folder; a file that does not match its version is refused."""
     saved = json.loads((folder / "model.json").read_text())
     model = Model([Layer.from_json(layer) for layer in saved["layers"]])
     if model.version != saved["version"]:
@@ -77,7 +77,7 @@ def load(folder: Path = TRAINED) -> Model:
 
 
 def save(model: Model, folder: Path) -> None:
-    """Write the model; the same model makes the same bytes."""
+    """Write the model; the same model gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     layers = ",\n".join(json.dumps(layer.to_json()) for layer in model.layers)
     text = f'{{"version": "{model.version}", "inputs": {json.dumps(NAMES)}, "layers": [\n{layers}\n]}}\n'
@@ -85,7 +85,7 @@ def save(model: Model, folder: Path) -> None:
 
 
 def version_of(layers: list[Layer]) -> str:
-    """Return the version that these weights have: made of their content, so no two models share one."""
+    """Return the version of these weights, derived from their content, so that no two models share one."""
     content = json.dumps([layer.to_json() for layer in layers])
     return f"{FORM}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 

@@ -70,11 +70,11 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
 
 def load_model() -> Any:
     """Return the model, ready and warm."""
-    # TensorFlow imports Keras with itself, for nothing here; this way that fails silently, 0.7 s sooner.
+    # TensorFlow imports Keras, which is not needed here; this way that fails silently, 0.7 s sooner.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
 
-    # So small a network loses by threads.
+    # Threads slow down so small a network.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from antifraud.model import load
@@ -86,7 +86,7 @@ def load_model() -> Any:
 
 
 async def serve(model: Any, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what is under way and end."""
+    """Serve until SIGTERM or SIGINT, then finish the calls in progress and end."""
     server = grpc.aio.server(options=OPTIONS)
     state = health.aio.HealthServicer()
     pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(model, settings), server)

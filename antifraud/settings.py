@@ -13,7 +13,7 @@ class WrongSettingError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Each field is the environment variable of its name in capitals."""
+    """Each field is read from the environment variable with its name in capitals."""
 
     listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
     antifraud_port: int = 5004
@@ -24,7 +24,7 @@ class Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Return the settings; an empty variable counts as one that is not set."""
+    """Return the settings; an empty variable counts as not set."""
     parsers: dict[str, Callable[[str], Any]] = {"antifraud_port": _port, "approved_threshold": _share}
     given = {field.name: environment.get(field.name.upper()) for field in fields(Settings)}
     return Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})

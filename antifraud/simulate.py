@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 USUAL_AREAS = np.array([(-23.5, -46.6), (-8.0, -35.0), (40.0, -4.0), (8.0, 6.0), (50.0, 10.0), (20.0, 75.0)])
-AREA_RADIUS = 14.0  # degrees after which a place counts as far
+AREA_RADIUS = 14.0  # degrees beyond which a place counts as far
 DAY = 86_400
 FIRST_SECOND, LAST_SECOND = 1_224_409_756, 1_624_079_756  # of the generator's traffic
 LARGEST_CENTS = 1_345_454_553
@@ -26,7 +26,7 @@ HOURLY_TRADE = np.array([2, 1, 1, 1, 1, 1, 2, 4, 6, 8, 9, 10, 12, 11, 9, 9, 9, 1
 
 @dataclass(frozen=True)
 class Columns:
-    """The four fields of an assessment, one array a field."""
+    """The four fields of an assessment, one array per field."""
 
     value_in_cents: Ints
     transaction_timestamp: Ints
@@ -53,7 +53,7 @@ def simulate(rows: int, seed: int) -> tuple[Columns, NDArray[np.bool_]]:
 
 
 def generator_traffic(rows: int, random: np.random.Generator) -> Columns:
-    """Return what the load generator sends: each field on its own, over its whole range."""
+    """Return what the load generator sends: each field independently, over its whole range."""
     return Columns(
         random.integers(50, LARGEST_CENTS, rows, endpoint=True),
         random.integers(FIRST_SECOND, LAST_SECOND, rows, endpoint=True),
@@ -75,7 +75,7 @@ def _daily_life(rows: int, random: np.random.Generator) -> Columns:
 
 def fraud_probability(columns: Columns) -> Floats:
     """Return each transaction's true probability of fraud: the story in numbers, unknown to the model."""
-    # Clocks follow the sun: four minutes a degree of longitude.
+    # Clocks follow the sun: four minutes per degree of longitude.
     local = columns.transaction_timestamp + columns.longitude * 240
     night = (1 + np.cos((local % DAY / 3_600 - 3) / 24 * 2 * np.pi)) / 2
     weekend = np.isin((local // DAY + 4) % 7, (0, 6))  # 1 January 1970 was a Thursday

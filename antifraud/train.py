@@ -23,7 +23,7 @@ FIGURES = {"roc_auc": roc_auc, "average_precision": average_precision}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train, save, judge; the exit status says whether the model beats the simpler judges."""
+    """Train, save, evaluate; the exit status says whether the model beats the simpler classifiers."""
     options = _options(arguments)
     print(f"simulating {options.rows} transactions, seed {options.seed}", flush=True)
     columns, good = simulate(options.rows, options.seed)
@@ -62,7 +62,7 @@ def _in_steps(weights: Any) -> Any:
 
 
 def evaluate(model: Model, columns: Columns, good: Labels, kept: int) -> dict[str, Any]:
-    """Return the figures of the served function on the rows held out; the rules are chosen on the others."""
+    """Return the figures of the served function on the held-out rows; the rules are chosen on the others."""
     held_out, fraud = columns.rows(slice(kept, None)), ~good[kept:]
     rules = {figure: best_rule(columns.rows(slice(kept)), ~good[:kept], figure) for figure in FIGURES}
     scores = {"model": 1 - model.score(*held_out.all()), "constant": np.zeros(len(fraud))}

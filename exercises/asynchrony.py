@@ -1,7 +1,7 @@
 """What asynchronous Kafka buys, and what it costs.
 
 Kafka dies under load: a POST gets 503 within 2 seconds, never a 201 that is not in the log. Then the same POST
-done synchronously (assess, store, answer; exercises/synchronous.py) beside the asynchronous one: how many a
+done synchronously (assess, store, answer; exercises/synchronous.py) beside the asynchronous one: how many per
 second, how long an answer takes, how long until the verdict is there; the lag of a stopped worker grows and
 falls; and Envoy dies for both of them.
 """
@@ -13,7 +13,7 @@ from collections import Counter
 from exercises import checks, side_by_side
 from exercises.context import Context, say
 
-#: Seconds a POST may take while Kafka is dead: its bound of 2 s and a busy machine.
+#: Seconds that a POST may take while Kafka is dead: its limit of 2 s and a busy machine.
 MOST = 3.0
 CONTROL = "the bff answers 201 without waiting for Kafka's acknowledgement; and it dies before Kafka is back."
 OLD = (
@@ -23,7 +23,7 @@ OLD = (
 
 
 def run(context: Context) -> None:
-    """Kafka away; then both ways to do a POST, side by side."""
+    """Kafka dead; then both ways to do a POST, side by side."""
     if context.control:
         context.faults.replace(
             "bff", command="faust -A exercises.controls.fire_and_forget worker --loglevel info"
@@ -44,7 +44,7 @@ def _kafka_away(context: Context) -> list[str]:
         dead = clients.posts(died + 1, context.now() - MOST)
         gets = clients.reads(died)
         if context.control:
-            context.faults.die("bff", shown=False)  # and with it the records that nobody but it has
+            context.faults.die("bff", shown=False)  # and with it the records that only it has
         context.faults.back("kafka")
         if context.control:
             context.faults.back("bff")

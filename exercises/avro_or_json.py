@@ -1,8 +1,8 @@
 """Avro or JSON, on the same records.
 
-How many bytes and how much time a record takes; then six changes of the schema, each one made: a record is
-written before the change and read after it. For Avro the running registry is asked first whether it takes the
-new schema; JSON has nobody to ask.
+Bytes and time per record; then six schema changes, each actually made: a record is
+written before the change and read after it. For Avro the running registry is first asked whether it accepts the
+new schema; JSON has no registry.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _json(context: Context) -> None:
 
 
 def _as_producer(record: dict[str, Any], fields: Fields) -> dict[str, Any]:
-    """What a producer that has made the change sends."""
+    """What a producer with the change sends."""
     values = {field["name"]: record.get(field["name"], record[CHANGED]) for field in fields}
     retyped = {field["name"] for field in fields if field["type"] == "string"}
     return {name: str(value) if name in retyped else value for name, value in values.items()}

@@ -1,8 +1,8 @@
 """One, two, then all three Cassandra nodes die.
 
-Clients go on buying while cassandra-1 is killed, then cassandra-2, then cassandra-3. With one or two dead
+Clients keep buying while cassandra-1 is killed, then cassandra-2, then cassandra-3. With one or two dead
 everything works. With all three dead transactions are still taken and shown (from Redis), and the worker
-holds its place: it stores again once a node is back. Then the log makes the revived nodes whole.
+holds its position: it stores again once a node is back. Then the log repairs the revived nodes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run(context: Context) -> None:
 
 
 def _made_whole(context: Context, began: float) -> None:
-    """What the dead nodes missed is written again, at consistency ALL."""
+    """Rewrite what the dead nodes missed, at consistency ALL."""
     context.step("The revived nodes are made whole from the log: make replay")
     code, said = commands.faust("replay", "--into", "cassandra", "--since", commands.seconds_since(began))
     say("".join(f"  {line}\n" for line in said.splitlines()[-2:]).rstrip())

@@ -1,8 +1,8 @@
 """Sends that fail ten times and more; and the webhook beside the topic.
 
-First the worker has verdicts in its hands and nobody takes them: both antifraud replicas hang for a moment, so
-that transactions are under way, and then Kafka dies. Each try to publish their statuses really fails; after ten
-tries more the worker's log says so, once, as an error. When Kafka is back nothing is lost. Then the bff is away
+First the worker has verdicts and cannot publish them: both antifraud replicas hang for a moment, so
+that transactions are in progress, and then Kafka dies. Every publish really fails; after ten
+more tries the worker logs an error, once. When Kafka is back nothing is lost. Then the bff is down
 for 5 seconds while statuses are decided: they wait in the topic. The same outage for a webhook: what its tries do
 not deliver is pending for good.
 """
@@ -23,7 +23,7 @@ WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
 HASTY = {"STATUS_PUBLISH_TIMEOUT": "1", "MAX_RETRY_PAUSE": "0.2"}
 ERROR = "publish failed 10 times more"
 RATE = 20.0
-DOWN_FOR = 5.0, 2.0  # seconds of the bff, and of the receiver; the second in the short form
+DOWN_FOR = 5.0, 2.0  # seconds without the bff, and without the receiver; the second in the short form
 CONTROL = "the worker gives a send up after ten more tries and goes on with the next."
 OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 

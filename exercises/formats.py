@@ -39,7 +39,7 @@ class Format(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """For a record, on average; times are the best of several rounds."""
+    """Per record, on average; times are the best of several rounds."""
 
     size: float
     write_us: float

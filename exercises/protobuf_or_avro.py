@@ -1,8 +1,8 @@
 """Protobuf or Avro, on the same records; JSON beside them.
 
-How many bytes and how much time; then changes of the message, each one made: protoc compiles both versions, a
-message is written with the old one and read with the new one. Protobuf knows fields by their numbers and never
-says that something does not fit; Avro knows them by their names and has both schemas. The registry guards both.
+Bytes and time; then changes of the message, each actually made: protoc compiles both versions, a
+message is written with the old one and read with the new one. Protobuf matches fields by number and never
+reports a mismatch; Avro matches them by name and has both schemas. The registry guards both.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CHANGES: dict[str, tuple[Callable[[str], str], str]] = {
     "retype int64 to sint64": (lambda text: text.replace("int64 value", "sint64 value"), "wrong"),
     "swap two numbers": (_swapped, "wrong"),
 }
-#: What the registry (BACKWARD_TRANSITIVE) takes: it counts a new name, and a number left free, as a danger too.
+#: What the registry (BACKWARD_TRANSITIVE) accepts: it also refuses a new name, and a number left free.
 TAKEN = {"add a field", "remove a field, reserve its number"}
 
 

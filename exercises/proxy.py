@@ -1,7 +1,7 @@
 """For and against Envoy: a direct channel to one replica beside the proxy in front of both.
 
-What Envoy adds to a call; who answers how many; how many calls a second with one replica and with two; and what
-happens to calls under way, and to all that follow, when a replica dies: on the direct channel, and through Envoy.
+What Envoy adds to a call; each replica's share; calls per second with one replica and with two; and what
+happens to calls in flight, and to later ones, when a replica dies: on the direct channel, and through Envoy.
 """
 
 from __future__ import annotations
@@ -89,19 +89,19 @@ def _failover(context: Context, direct: str, envoy: str) -> None:
 
 
 def _share_again(context: Context, calls: Calls) -> Counter[str]:
-    """Wait, for some time, until the one that was dead answers more than a tenth; who answered in the last second."""
+    """Wait until the revived replica answers more than a tenth; the answers of the last second, by replica."""
     ends = context.now() + BACK_WITHIN
     while True:
         context.watch(1)
         now = context.now()
         shares = calls.between(now - 1, now).shares
         if share_of(DEAD, shares) > SHARE or now > ends:
-            context.watch(1)  # the table's last second is a whole one of that time
+            context.watch(1)  # so that the table's last second is a whole one of that time
             return shares
 
 
 def share_of(name: str, shares: Counter[str]) -> float:
-    """Its part of all that were answered, 0 to 1."""
+    """Its share of the answered calls, 0 to 1."""
     return shares[name] / max(1, shares.total())
 
 

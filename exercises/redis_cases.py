@@ -1,8 +1,8 @@
 """Redis away in four ways: refused, silent, hung, and back but empty.
 
-GET must go on in each: from Cassandra, saying so, and never with a short list that looks like a whole one.
-Refused: Redis is killed. Silent: its connections stay and the bytes get lost, in a TCP relay between the bff
-and Redis. Hung: SIGSTOP. Empty: it is killed, comes back, and what it had is gone (FLUSHALL).
+GET must keep working in each: from Cassandra, saying so, and never with a short list that looks complete.
+Refused: Redis is killed. Silent: connections stay open and bytes are dropped, in a TCP relay between the bff
+and Redis. Hung: SIGSTOP. Empty: it is killed, comes back, and has lost its data (FLUSHALL).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ OLD = (
     'GET {"transactions": null} (5 ms refused, 3 s silent, cut after 31 s hung); '
     "what was decided meanwhile is never shown again"
 )
-#: Seconds a GET may take, and half of them from the first second on: who waits for Redis takes REDIS_TIMEOUT, 0.25 s,
-#: and then Cassandra's time. On a machine that is busy with other things a POST is slow too, which has nothing to do
-#: with Redis: then twice the slowest, and five times the median, of the POSTs of that time.
+#: Seconds that a GET, and half of all GETs, may take: one that waits takes REDIS_TIMEOUT, 0.25 s,
+#: and then Cassandra's time. On a busy machine a POST is slow too, which has nothing to do
+#: with Redis: then the limits are twice the slowest POST of that time, and five times the POSTs' median.
 MOST, HALF_UNDER = 1.0, 0.2
 
 
@@ -99,7 +99,7 @@ def _empty(context: Context, clients: LoadClient) -> None:
 
 @contextmanager
 def _case(context: Context, clients: LoadClient, case: str, since: float) -> Iterator[None]:
-    """While it lasts, and then what the GETs of that time were like."""
+    """Wait, then judge the GETs of that time."""
     yield
     gets = clients.reads(since)
     checks.served(context, clients, since, f"Redis {case}")

@@ -1,8 +1,8 @@
 """One antifraud replica dies, then both.
 
 With one dead the other assesses everything and nobody is rejected falsely. With both dead a transaction is
-rejected after 5 seconds of trying, with its reason on record. Then `reassess` puts those right, and every
-verdict is compared with what the model says of the same fields when a replica is asked directly.
+rejected after 5 seconds of retries, with the reason on record. Then `reassess` corrects those, and every
+verdict is compared with each replica's direct answer for the same fields.
 """
 
 from __future__ import annotations

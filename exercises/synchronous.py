@@ -1,6 +1,6 @@
 """The same POST done synchronously: assess, store, answer (`python -m exercises.synchronous PORT`).
 
-The app's own clients of antifraud and Cassandra, with a keyspace of its own, so that the pipeline's tables hold
+The app's own clients of antifraud and Cassandra, with a separate keyspace, so that the pipeline's tables hold
 nothing that is not in the log. No Kafka: what fails here has failed for the client.
 """
 
@@ -34,7 +34,7 @@ class Server:
         self._cassandra = Cassandra(self._settings)
 
     async def opened(self, _: web.Application) -> AsyncIterator[None]:
-        """Its keyspace is made at the start and dropped at the end."""
+        """Its keyspace is created at the start and dropped at the end."""
         await self._antifraud.open()
         await self._cassandra.open()
         for statement in ddl(self._settings.cassandra_replication, scylla=False)[:3]:

@@ -1,9 +1,9 @@
 """The transactions worker is stopped, and then killed in the middle of its work.
 
-Stopped: transactions go on being taken and wait in Kafka; started again, it decides all of them, in order.
+Stopped: transactions are still taken and wait in Kafka; started again, it decides all of them, in order.
 Killed in the middle: Cassandra hangs, so what the worker has decided is published and not stored, and then it is
-killed by kill -9. Before it comes back the fraud model's threshold is changed in both replicas: whatever was
-asked again would now get another verdict. What was published must stay as it was published.
+killed by kill -9. Before it comes back the fraud model's threshold is changed in both replicas: a transaction
+assessed again would now get another verdict. What was published must not change.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _killed_in_the_middle(context: Context, clients: LoadClient) -> Published:
     context.watch(context.seconds(5, 2))
     context.faults.hang(*NODES, shown=False)
     context.step("The worker starts, decides and publishes; in the middle of that it dies again")
-    waiting = clients.ids[posted_before:]  # of every partition: the worker may come as far as one of them
+    waiting = clients.ids[posted_before:]  # in every partition: the worker may get that far in any of them
     context.faults.begin(WORKER)
     _until_published(context, waiting)
     context.faults.die(WORKER)
@@ -102,7 +102,7 @@ def _verdicts_stay(context: Context, before: Published) -> None:
 
 
 def _in_order(context: Context, ids: Collection[str]) -> None:
-    """The first verdict of each record, in the order of the records of its partition."""
+    """Promise that each partition's first verdicts were published in the order of its records."""
     firsts = asyncio.run(_first_published(frozenset(ids)))
     wrong = sum(offsets != sorted(offsets) for offsets in firsts.values())
     context.promise(

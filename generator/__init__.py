@@ -1,1 +1,1 @@
-"""Traffic as customers send it: HTTP only, knows nothing of what is behind it."""
+"""Customer traffic over HTTP; knows nothing of what is behind the API."""

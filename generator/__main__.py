@@ -1,4 +1,4 @@
-"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever, unless published otherwise."""
+"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever by default."""
 
 import argparse
 import asyncio
@@ -11,13 +11,13 @@ import time
 from generator.client import Answer, send
 from generator.traffic import transactions
 
-EACH_UP_TO = 10  # transactions a second that still get a line of their own
+EACH_UP_TO = 10  # transactions per second up to which each gets its own line
 
 log = logging.getLogger("generator")
 
 
 class Report:
-    """One line a transaction at a rate that people can read, one a second above it."""
+    """One line per transaction at a rate that people can read, one per second above it."""
 
     def __init__(self, rate: float) -> None:
         self.each = rate <= EACH_UP_TO
@@ -32,7 +32,7 @@ class Report:
         took = answer.answered - answer.sent
         if self.each and good:
             log.info("201 %s in %.0f ms", answer.transaction_id, took * 1000)
-        elif not good and not answer.unserved:  # who does not serve has one line an outage, from the client
+        elif not good and not answer.unserved:  # the client logs one line per outage instead
             log.error("refused: %s", answer.error)
         self._line["good" if good else "bad"] += 1
         self._line["slowest"] = max(self._line["slowest"], took)
@@ -40,7 +40,7 @@ class Report:
             self.close_second()
 
     def close_second(self) -> None:
-        """Write the second's line, if there is one to write, and begin the next."""
+        """Write the line of this second, if any, and begin the next."""
         line, self._line = self._line, _new_second()
         if not self.each and line["good"]:
             bad = f", {line['bad']:.0f} failed" if line["bad"] else ""

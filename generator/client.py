@@ -1,4 +1,4 @@
-"""Sending at a constant rate, whatever the answers are; what each answer was goes to a callback."""
+"""Sends at a constant rate, whatever the answers are, and passes each answer to a callback."""
 
 import asyncio
 import logging
@@ -20,23 +20,23 @@ log = logging.getLogger("generator")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one POST came to. Times are time.monotonic(); status 0 means that no answer came."""
+    """The outcome of one POST. Times are time.monotonic(); status 0 means that no answer came."""
 
     transaction_id: str | None
     status: int
-    due: float  # when its turn was: later than this is our own delay, and counts in a fair latency
+    due: float  # when it was due: a later start is our own delay, and a fair latency includes it
     sent: float
     answered: float
     error: str = ""
 
     @property
     def unserved(self) -> bool:
-        """Nobody answered, or somebody who could not: the outcome is not known."""
+        """No answer, or a server error: the outcome is not known."""
         return self.status == 0 or self.status >= 500
 
 
 class Outage:
-    """While the bff is down: ask less and less often, say so once, and once that it is back."""
+    """While the bff is down: call less and less often; log its start and its end once each."""
 
     def __init__(self) -> None:
         self.failed = 0
@@ -45,17 +45,17 @@ class Outage:
 
     @property
     def on(self) -> bool:
-        """Whether the last answer was none."""
+        """Whether the last call went unserved."""
         return self.failed > 0
 
     def note(self, answer: Answer) -> None:
-        """Begin, go on or end, by what an answer was."""
+        """Begin, continue or end, depending on an answer."""
         if answer.unserved:
             if not self.on:
                 self.since = answer.sent
                 log.warning("bff does not serve (%s); asking again until it does", answer.error)
             self.failed += 1
-        elif self.on and answer.sent >= self.since:  # an older answer that comes late says nothing new
+        elif self.on and answer.sent >= self.since:  # a late answer to an older call says nothing new
             lasted = answer.answered - self.since
             log.warning("bff is back after %.1f s; %d transactions failed", lasted, self.failed)
             self.failed, self._wait = 0, FIRST_WAIT
@@ -82,13 +82,13 @@ async def post(
     except TimeoutError:
         error = f"no answer within {session.timeout.total} s"
     except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError) as failure:
-        # a body that is not the contract's is no acknowledgement, whatever its status
+        # a body outside the contract acknowledges nothing, whatever its status
         status, error = (status if status >= 400 else 0), f"{type(failure).__name__}: {failure}"
     return Answer(transaction_id, status, due or sent, sent, time.monotonic(), error)
 
 
 def open_session(concurrency: int, timeout: float) -> aiohttp.ClientSession:
-    """Connections for `concurrency` calls at a time, each ended after `timeout` seconds."""
+    """Connections for `concurrency` concurrent calls, each with a timeout in seconds."""
     connector = aiohttp.TCPConnector(limit=concurrency)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout))
 
@@ -103,11 +103,11 @@ async def send(
     timeout: float = 5.0,
     back_off: bool = True,
 ) -> None:
-    """POST each body in its turn, `rate` a second, never more than `concurrency` at a time.
+    """POST the bodies in order, `rate` per second, never more than `concurrency` at a time.
 
     Open loop: a slow answer delays no other transaction until `concurrency` wait. With `back_off`, one
-    at a time is tried while nobody serves, and the rate begins anew afterwards. Cancel it to stop:
-    what is in flight is still waited for and reported.
+    at a time is tried during an outage, and the rate starts afresh afterwards. Cancel it to stop:
+    calls in flight are still awaited and reported.
     """
     outage, slots, flying = Outage(), asyncio.Semaphore(concurrency), set[asyncio.Task[None]]()
 

@@ -1,4 +1,4 @@
-"""What a customer's transaction is; the ranges are the contract's."""
+"""Customers' transactions, within the contract's ranges."""
 
 import uuid
 from collections.abc import Iterator

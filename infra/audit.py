@@ -1,4 +1,4 @@
-"""`make audit`: advisories about the locked Python packages. Asks the package index; not part of make test."""
+"""`make audit`: security advisories for the locked packages. Asks the package index; not part of make test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def verdict(answer: str, errors: str) -> tuple[int, str]:
-    """The exit code and what to say of pip-audit's answer. A package it skipped is not a package without advisories."""
+    """The exit code and what to print about pip-audit's answer. A skipped package does not count as safe."""
     try:
         packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
     except (ValueError, KeyError):

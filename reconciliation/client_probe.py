@@ -1,4 +1,4 @@
-"""A client that looks each second: one POST, the newest page, and some transactions by their ids."""
+"""A client that probes once per second: one POST, the newest page, and some transactions by id."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ TIMEOUT = 5.0
 
 
 async def newest(passed_over: int = 0) -> list[Any]:
-    """The newest page, after the newest `passed_over` entries: those that came later."""
+    """The newest page, after skipping the newest `passed_over` entries, which came later."""
     async with open_session(concurrency=1, timeout=TIMEOUT) as session:
         _, page = await _get(session, f"?limit={LIMIT + passed_over}")
     return list(page.get("transactions", []))[passed_over:]
@@ -35,7 +35,7 @@ async def _get(session: aiohttp.ClientSession, rest: str) -> tuple[int, dict[str
 
 
 class ClientProbe:
-    """Looks from `start` to `stop`. `lies`: when a list was short, or an id not found, and nothing was said of why."""
+    """Probes from `start` to `stop`. `lies`: when a list was short, or an id not found, without saying why."""
 
     def __init__(self, sample: Sequence[str], say: Callable[[str], None]):
         """`sample`: ids that exist."""
@@ -47,11 +47,11 @@ class ClientProbe:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._look()), daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to probe."""
         self._thread.start()
 
     def stop(self) -> None:
-        """One look more is finished."""
+        """Stop after one more probe."""
         self._enough.set()
         self._thread.join(4 * TIMEOUT)
 
@@ -78,7 +78,7 @@ class ClientProbe:
 
 
 def line(status: int, page: dict[str, Any], found: Counter[int]) -> str:
-    """What one look has seen."""
+    """What one probe has seen."""
     listed = (
         f"{len(page.get('transactions', [])):>3} listed from {page.get('source')}" if status == 200 else ""
     )

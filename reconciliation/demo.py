@@ -1,4 +1,4 @@
-"""`make demo`: 200 transactions through the whole system, each one followed and counted in every place."""
+"""`make demo`: 200 transactions through the whole system, each one followed and verified in every store."""
 
 import asyncio
 import io
@@ -19,16 +19,16 @@ from reconciliation import readers, reconcile
 from reconciliation.summary import Outcome, summary
 
 COUNT = 200
-RATE = 25.0  # a second: lively to watch, and slow enough that a latency is no queue's
+RATE = 25.0  # per second: lively to watch, and slow enough that no latency comes from a queue
 FINAL_WITHIN = 60.0
 SETTLED_WITHIN = 10.0
 BETWEEN_GETS = 0.004
 GENERATOR = "generator"
-INTERRUPTED = 130  # as a shell says of a command that Ctrl-C has ended
+INTERRUPTED = 130  # a shell's status of a command that Ctrl-C has ended
 
 
 def run(mode: str = "") -> int:
-    """Start what does not run, send, follow, count, print, end what was started; 0 if all is right."""
+    """Start what does not run, send, follow, verify, print, stop what was started; 0 if all is right."""
     with running(mode) as start_seconds, no_other_traffic(stays_up=start_seconds is None):
         count = len(processes.states())
         print(f"sending {COUNT} transactions, {RATE:.0f} a second, to {readers.bff_url()}", flush=True)
@@ -42,7 +42,7 @@ def run(mode: str = "") -> int:
 
 @contextmanager
 def running(mode: str) -> Iterator[float | None]:
-    """The stack, ready: with the seconds its start took, or None where it was up (and then it stays up)."""
+    """The stack, ready, with the seconds its start took; None if it was up (then it stays up)."""
     with interrupts.alike(), lockfile.held(for_long=True):
         if stack.is_up():
             _check(mode)
@@ -63,7 +63,7 @@ def running(mode: str) -> Iterator[float | None]:
 
 @contextmanager
 def _ended_at_the_end() -> Iterator[None]:
-    """The stack is ended, whatever happens meanwhile; whoever interrupts reads what becomes of it."""
+    """The stack is stopped, whatever happens meanwhile; an interrupt prints what happens to it."""
     said = "ending what was started ..."
     try:
         yield
@@ -79,7 +79,7 @@ def _ended_at_the_end() -> Iterator[None]:
 
 
 def _check(mode: str) -> None:
-    """A running stack must be the one asked for, and whole."""
+    """A running stack must be in the requested mode, and complete."""
     if mode and mode != stack.current_mode():
         raise SystemExit(f"the stack is up with MODE={stack.current_mode()}; make down, then try again")
     for part in processes.asked(processes.states().values()):
@@ -91,7 +91,7 @@ def _check(mode: str) -> None:
 
 @contextmanager
 def no_other_traffic(stays_up: bool) -> Iterator[None]:
-    """The stack's own generator, stopped for the time; it goes on if the stack does."""
+    """The stack's own generator is stopped meanwhile, and started again if the stack stays up."""
     was_running = stack.pid(GENERATOR) is not None
     with redirect_stdout(io.StringIO()):  # what a person who stops it by hand would read
         stack.stop(GENERATOR)
@@ -104,7 +104,7 @@ def no_other_traffic(stays_up: bool) -> Iterator[None]:
 
 
 async def _watched(start_seconds: float | None, processes: int) -> Outcome:
-    """Send at the rate, follow each transaction from its 201 on, then count."""
+    """Send at the rate, follow each transaction from its 201 on, then reconcile."""
     answers: list[Answer] = []
     with tqdm(total=COUNT, desc="decided", unit=" transactions", disable=None) as bar:
         seconds = await _followed(answers, bar)
@@ -120,7 +120,7 @@ async def _watched(start_seconds: float | None, processes: int) -> Outcome:
 
 
 async def _followed(answers: list[Answer], bar: "tqdm[NoReturn]") -> list[float]:
-    """The seconds until final of those that became so; the answers to the POSTs are left in `answers`."""
+    """Seconds until final, for those that became final; the POSTs' answers go into `answers`."""
     waiting: deque[Answer] = deque()
 
     def published(answer: Answer) -> None:
@@ -140,10 +140,10 @@ async def _followed(answers: list[Answer], bar: "tqdm[NoReturn]") -> list[float]
 
 
 async def followed(waiting: deque[Answer], sending: "asyncio.Task[None]") -> AsyncIterator[float]:
-    """From the POST's sending to the GET by id that first shows a final status, for each that gets one.
+    """Seconds from sending the POST to the first GET by id with a final status, for each that gets one.
 
-    One GET at a time, those that wait in turn: a constant load that does not slow down what it measures. At
-    25 a second and 200 GETs a second, what is measured is late by an eighth at most, by 5 ms if few wait.
+    One GET at a time, round robin: a constant load that does not slow down what it measures. At
+    25 POSTs and 200 GETs per second, a measurement is late by an eighth at most, by 5 ms if few wait.
     """
     async with open_session(concurrency=1, timeout=5) as session:
         while waiting or not sending.done():
@@ -153,7 +153,7 @@ async def followed(waiting: deque[Answer], sending: "asyncio.Task[None]") -> Asy
                 took = time.monotonic() - answer.sent
                 if final:
                     yield took
-                    continue  # a batch becomes final at once: the others of it are not to wait for our pause
+                    continue  # a batch becomes final at once: the rest of it must not wait for our pause
                 if took < FINAL_WITHIN:
                     waiting.append(answer)
             await asyncio.sleep(BETWEEN_GETS)
@@ -163,7 +163,7 @@ async def _is_final(session: aiohttp.ClientSession, id_: str) -> bool:
     try:
         return await readers.status_of(session, id_) in ("accepted", "rejected")
     except (aiohttp.ClientError, TimeoutError):
-        return False  # GET's failure is not the transaction's: the count at the end says what is lost
+        return False  # a failed GET says nothing about the transaction; the reconciliation will
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reading each place where a transaction can be, from outside: nothing here knows how the app does it."""
+"""Reads each store that can hold a transaction, from outside: nothing here knows how the app does it."""
 
 import asyncio
 import io
@@ -26,16 +26,16 @@ from infra.native.ports import cassandra_hosts, cassandra_port
 
 Ids = Collection[str]
 
-AT_A_TIME = 16  # calls in flight to a server that serves others meanwhile
+AT_A_TIME = 16  # concurrent calls to a server that serves others meanwhile
 START_WITHIN = 15.0
-ONE_BY_ONE = 2_000  # more ids than that are found sooner by reading the whole table
+ONE_BY_ONE = 2_000  # for more ids, reading the whole table is faster
 PAGE = 100
 CLOCKS_APART = 60_000  # milliseconds
 PATH = "/api/v1/transactions"
 
 
 class Verdict(NamedTuple):
-    """What one status record says; records for one revision may repeat it, never differ from it."""
+    """The content of one status record; records for one revision may repeat it, but never differ."""
 
     revision: int
     status: str
@@ -50,13 +50,13 @@ def bff_url() -> str:
 
 
 async def created(ids: Container[str]) -> dict[str, int]:
-    """How many records each id has on transaction_created."""
+    """How many records each id has in transaction_created."""
     count = Counter([record["transaction_id"] async for record in records("transaction_created", ids)])
     return dict(count)
 
 
 async def published(ids: Ids) -> dict[str, list[Verdict]]:
-    """The verdicts of each id on transaction_status, oldest first."""
+    """The verdicts of each id in transaction_status, oldest first."""
     verdicts = defaultdict(list)
     async for record in records("transaction_status", ids):
         said = Verdict(*(record[field] for field in Verdict._fields))
@@ -65,7 +65,7 @@ async def published(ids: Ids) -> dict[str, list[Verdict]]:
 
 
 async def stored(ids: Ids) -> dict[str, str]:
-    """The status of each id's row in Cassandra, found as the exercises find it: by its id alone."""
+    """The status of each id's row in Cassandra, found as in the exercises: by id alone."""
     return await asyncio.to_thread(_stored, ids)
 
 
@@ -87,14 +87,14 @@ async def listed(ids: Ids) -> dict[str, str]:
 
 
 async def shown(ids: Ids) -> dict[str, str]:
-    """The status that GET shows for each id; one that it does not know is left out."""
+    """The status that GET shows for each id; unknown ids are left out."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_A_TIME)) as session:
         statuses = await asyncio.gather(*(status_of(session, id_) for id_ in ids))
     return {id_: status for id_, status in zip(ids, statuses, strict=True) if status}
 
 
 async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
-    """The status in GET of one id, None where it answers 404, or 503 as nothing shows it yet."""
+    """The status in GET of one id, None for a 404, or for a 503 while no store shows it yet."""
     async with session.get(f"{bff_url()}{PATH}/{id_}") as response:
         if response.status in (404, 503):
             return None
@@ -107,7 +107,7 @@ async def records(
 ) -> AsyncIterator[dict[str, Any]]:
     """The decoded records of these ids, to where the topic ends now.
 
-    `start`: from these offsets, by partition. Else from when the oldest of the ids was made, if all are UUIDv7; else
+    `start`: from these offsets, by partition. Otherwise from when the oldest id was made, if all are UUIDv7s, or
     from the topic's beginning.
     """
     schemas: dict[int, Any] = {}
@@ -118,7 +118,7 @@ async def records(
 
 
 def made(ids: Container[str]) -> int | None:
-    """When the oldest was made, in milliseconds since 1970, less what clocks may differ by; None if one is silent."""
+    """When the oldest was created, in ms since 1970, less a clock difference; None if an id carries no time."""
     times = [millis_of(id_) for id_ in ids] if isinstance(ids, Collection) else []
     known = [millis for millis in times if millis is not None]
     return min(known) - CLOCKS_APART if known and len(known) == len(times) else None
@@ -161,7 +161,7 @@ async def _raw_records(
 
 async def _start(consumer: AIOKafkaConsumer, topic: str) -> None:
     try:
-        async with asyncio.timeout(START_WITHIN):  # it would wait for ever for a topic that is not there
+        async with asyncio.timeout(START_WITHIN):  # it would wait for ever for a topic that does not exist
             await consumer.start()
     except TimeoutError:
         raise LookupError(f"no topic {topic}, or none that leads it") from None

@@ -1,6 +1,6 @@
 """Where each transaction is: the answers, the topics, Cassandra and GET compared by id. Black box.
 
-Only the ids that are given count, so strangers' transactions disturb nothing.
+Only the given ids count, so other traffic does not matter.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ class Reconciliation:
     """What became of the transactions that were answered 201."""
 
     sent: int
-    there: Mapping[str, int]  # place -> how many of them it has
-    missing: Mapping[str, Sequence[str]]  # place -> the ids it does not have
+    there: Mapping[str, int]  # store -> how many of them it has
+    missing: Mapping[str, Sequence[str]]  # store -> the ids that it lacks
     statuses: Mapping[str, int]  # status, by GET of each id -> how many
-    differing: Mapping[str, Mapping[str, str]]  # id -> place -> status, where the places disagree
+    differing: Mapping[str, Mapping[str, str]]  # id -> store -> status, where the stores disagree
     flipped: Sequence[str]  # ids published with two different verdicts for one revision
-    created_again: int  # records on transaction_created beyond the first for an id: each a lie
-    published_again: int  # records on transaction_status that repeat one: allowed after a kill
+    created_again: int  # records in transaction_created beyond the first for an id: each one is wrong
+    published_again: int  # records in transaction_status that repeat one: allowed after a kill
 
     @property
     def lost(self) -> Sequence[str]:
-        """Acknowledged, but not in some place."""
+        """Acknowledged, but missing in some store."""
         return sorted({id_ for ids in self.missing.values() for id_ in ids})
 
     @property
@@ -62,7 +62,7 @@ def _revision(verdict: Verdict) -> int:
 
 
 def is_flipped(verdicts: Collection[Verdict]) -> bool:
-    """Whether one revision was published with two verdicts; the same one again is none."""
+    """Whether one revision was published with two different verdicts."""
     distinct = set(verdicts)
     return len(distinct) > len({verdict.revision for verdict in distinct})
 
@@ -75,7 +75,7 @@ def compare(
     listed: Mapping[str, str],
     shown: Mapping[str, str],
 ) -> Reconciliation:
-    """The comparison itself: `created` counts records, `published` has verdicts, the others a status each."""
+    """The comparison itself: `created` counts records, `published` has verdicts, the others one status each."""
     ids = sorted(set(sent))
     has: dict[str, Collection[str]] = dict(
         zip(SOURCES, (created, published, stored, listed, shown), strict=True)
@@ -98,7 +98,7 @@ def compare(
 
 
 async def reconcile(ids: Collection[str]) -> Reconciliation:
-    """Read every place and compare."""
+    """Read every store and compare."""
     wanted = frozenset(ids)
     created, published, stored, listed, shown = await asyncio.gather(
         _read("the topic transaction_created", readers.created(wanted)),
@@ -111,7 +111,7 @@ async def reconcile(ids: Collection[str]) -> Reconciliation:
 
 
 async def reconcile_until_settled(ids: Collection[str], within: float) -> Reconciliation:
-    """Taken again until all is right, for `within` seconds: GET may show a status before its row is in."""
+    """Repeat until all is right, for `within` seconds: GET may show a status before its row is stored."""
     deadline = time.monotonic() + within
     reconciliation = await reconcile(ids)
     while not reconciliation.agrees and time.monotonic() < deadline:
@@ -121,7 +121,7 @@ async def reconcile_until_settled(ids: Collection[str], within: float) -> Reconc
 
 
 class UnreadableError(Exception):
-    """A place that does not answer has not lost anything: nothing can be said of it."""
+    """A store that does not answer has not lost anything: nothing can be said about it."""
 
 
 async def _read(place: str, reading: Awaitable[Found]) -> Found:

@@ -1,4 +1,4 @@
-"""`make recovery`: both stores thrown away under the eyes of a client, written again from the log, compared with it."""
+"""`make recovery`: both stores thrown away while a client watches, rebuilt from the log, and verified."""
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ RATE = 2_000.0
 DECIDED_WITHIN = 120.0
 SAMPLE = 20
 LOOK_BEFORE, LOOK_AFTER = 4.0, 3.0
-#: The bff looks twice a second whether Redis is complete.
+#: The bff checks twice per second whether Redis is complete.
 NOTICED_WITHIN = 1.5
 #: A truncation waits for every node.
 TRUNCATE_WITHIN = 60.0
@@ -65,19 +65,19 @@ def run(count: int) -> int:
 
 
 def say(text: str) -> None:
-    """A line, at once: other processes write between ours."""
+    """Print a line at once: other processes write between ours."""
     print(text, flush=True)
 
 
 def faust(*arguments: str) -> int:
-    """A command of the app, on this terminal, as a person runs it."""
+    """Run a command of the app on this terminal, as a person does."""
     say(f"$ faust -A app.main {' '.join(arguments)}")
     command = [sys.executable, "-m", "faust", "-A", "app.main", *arguments]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def _sent(count: int) -> list[str]:
-    """That many transactions, acknowledged and decided; their ids, in the order of the answers."""
+    """Send that many transactions and wait until they are decided; their ids, in the order of the answers."""
     say(f"> Sending {count:,} transactions to {readers.bff_url()}")
     answers: list[Answer] = []
     with tqdm(total=count, unit=" transactions", disable=None) as bar:
@@ -104,13 +104,13 @@ def _wait_until_decided(last: Sequence[str]) -> None:
 
 
 def _sample(ids: Sequence[str]) -> list[str]:
-    """Some from all over."""
+    """Some of them, evenly spread."""
     return list(ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE])
 
 
 @contextmanager
 def watched(sample: Sequence[str]) -> Iterator[ClientProbe]:
-    """What a client sees, a line a second."""
+    """What a client sees, one line per second."""
     say("\n> What a client sees, measured each second (by id: some of those sent, from all over)")
     probe = ClientProbe(sample, say)
     probe.start()
@@ -122,7 +122,7 @@ def watched(sample: Sequence[str]) -> Iterator[ClientProbe]:
 
 
 def throw_away() -> float:
-    """Gives the moment when both were empty."""
+    """Empty both stores; returns the moment when they were."""
     say("\n> Thrown away: TRUNCATE transactions.transactions; FLUSHALL")
     empty_table()
     with Redis.from_url(ports.setting("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:
@@ -131,7 +131,7 @@ def throw_away() -> float:
 
 
 def empty_table() -> None:
-    """Return when no node has a row."""
+    """Truncate; return when no node has a row."""
     cluster = Cluster(
         cassandra_hosts(), port=cassandra_port(), connection_class=LibevConnection, protocol_version=4
     )

@@ -37,12 +37,12 @@ CURL = f"""\
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that the demo has seen."""
+    """Everything that the demo has seen."""
 
     answers: Sequence[Answer]
-    seconds_to_final: Sequence[float]  # from POST sent to the final status seen, of those that became final
+    seconds_to_final: Sequence[float]  # from sending the POST, for those that became final
     reconciliation: Reconciliation
-    start_seconds: float | None  # None: it was up already
+    start_seconds: float | None  # None: it was already up
     processes: int
 
     @property
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many per cent of the values do not exceed."""
+    """The smallest value that this percentage of the values does not exceed."""
     ordered = sorted(values)
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 

@@ -1,1 +1,1 @@
-"""unit (no I/O), integration (one real neighbour each), system (black box, the whole stack)."""
+"""unit (no I/O), integration (one real server each), system (black box, the whole stack)."""

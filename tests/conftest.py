@@ -1,4 +1,4 @@
-"""Order of the tests, and the real stack: started once, or used as it is when it is up already."""
+"""Order of the tests, and the real stack: started once, or used as it is when it is already up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
-#: Quick ones first: a fault in a function need not be told by a stack that does not start.
+#: Quick ones first, so that a bug in a function does not show only as a stack that does not start.
 ROOMS = ("unit", "integration", "system")
 
 
@@ -27,7 +27,7 @@ def _room(path: Path) -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _servers_that_live_for_a_minute() -> Iterator[None]:
-    """Java's second compiler makes servers faster after some minutes, and starts take half as long again with it."""
+    """Java's second compiler pays off only after minutes, and makes starts half as long again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         yield
@@ -35,7 +35,7 @@ def _servers_that_live_for_a_minute() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(_servers_that_live_for_a_minute: None) -> Iterator[None]:
-    """Every part ready, the generator stopped; what was up stays up, what was started here is taken down."""
+    """Every process ready, the generator stopped; what was up stays up, what was started here is stopped."""
     with ExitStack() as ends:
         try:
             started = ends.enter_context(demo.running(""))

@@ -40,27 +40,27 @@ IN_FLIGHT = _gauge("kafka_records_in_flight", "Records of POSTs that wait for Ka
 READS = _counter("reads_total", "GETs by the store that answered (redis, cassandra)", "store")
 READ_MODEL_COMPLETE = _gauge(
     "read_model_complete",
-    "1 while Redis has all of the newest transactions, else GET asks Cassandra",
+    "1 while Redis has all of the newest transactions; at 0, GET reads Cassandra",
     "store",  # so that a worker without a read model does not say 0
 )
 
 # Batches
-BATCH_RECORDS = _histogram("batch_records", "Records that went through the steps together", _RECORDS, "topic")
-STEP_SECONDS = _histogram("step_seconds", "Time of one try of a step that worked", _SECONDS, "step")
-RETRIES = _counter("step_retries_total", "Tries of a step that failed and were repeated", "step")
-LAG = _gauge("lag_records", "Records of an assigned partition that are not finished", "topic", "partition")
+BATCH_RECORDS = _histogram("batch_records", "Records per micro-batch", _RECORDS, "topic")
+STEP_SECONDS = _histogram("step_seconds", "Duration of a successful try of a step", _SECONDS, "step")
+RETRIES = _counter("step_retries_total", "Failed tries of a step, each followed by a retry", "step")
+LAG = _gauge("lag_records", "Records of an assigned partition not processed yet", "topic", "partition")
 OLDEST = _gauge(
-    "oldest_record_seconds", "Age of the oldest record in hand, 0 when there is none", "topic", "partition"
+    "oldest_record_seconds", "Age of the oldest record in progress, 0 if none", "topic", "partition"
 )
 HELD = _gauge(
     "partition_held_seconds",
-    "How long the partition has stood before a batch that cannot be read",
+    "How long the partition has been held at a batch that cannot be read",
     "topic",
     "partition",
 )
 OPEN_TRANSACTION = _gauge(
     "open_transaction_seconds",
-    "How long what is behind an open transaction has been waited for",
+    "How long the partition has waited for an open transaction to end",
     "topic",
     "partition",
 )
@@ -68,31 +68,33 @@ OPEN_TRANSACTION = _gauge(
 # Transactions
 VERDICTS = _counter(
     "verdicts_total",
-    "Verdicts published, by status and reason (antifraud_unavailable: nobody could be asked)",
+    "Verdicts published, by status and reason (antifraud_unavailable: no replica answered)",
     "status",
     "reason",
 )
 REPEATED = _counter(
-    "verdicts_repeated_total", "Verdicts found in the log and repeated instead of asked for again"
+    "verdicts_repeated_total", "Verdicts found in the log and repeated instead of assessed again"
 )
 DUPLICATES_SKIPPED = _counter(
     "duplicates_skipped_total",
-    "Records of a transaction_id that is decided already, of the same content: passed over",
+    "Records dropped because their transaction_id is already decided, with the same content",
 )
 OTHER_CONTENT = _counter(
     "other_content_total",
-    "Records of a transaction_id that is decided already, for other content: dead letters",
+    "Records dead-lettered because their transaction_id is already decided, with other content",
 )
-DEAD_LETTERS = _counter("dead_letters_total", "Records that nobody can handle, put aside")
+DEAD_LETTERS = _counter(
+    "dead_letters_total", "Records that could not be processed, written to the dead-letter topic"
+)
 DEAD_LETTERS_HELD = _gauge(
-    "dead_letters_held_records", "Dead letters held back since they are too many, 0 when the worker goes on"
+    "dead_letters_held_records", "Dead letters held because there are too many, 0 while the worker runs on"
 )
 UNREADABLE_STATUSES = _counter(
-    "unreadable_statuses_total", "Records of transaction_status that are no status, passed over"
+    "unreadable_statuses_total", "Records of transaction_status that cannot be read as a status, skipped"
 )
 CASSANDRA_REQUESTS = _counter(
     "cassandra_requests_total",
-    "Requests that Cassandra did (write, read), by the consistency level reached",
+    "Successful requests to Cassandra (write, read), by the consistency level reached",
     "request",
     "consistency",
 )

@@ -1,1 +1,1 @@
-"""The same workers and the same Envoy with one protection taken out: with it gone, an exercise must fail."""
+"""Negative controls: the same workers and Envoy without one safeguard; the exercise must fail with them."""

@@ -1,4 +1,4 @@
-"""An Envoy with the stack's addresses that does not retry, checks no health and takes no replica out."""
+"""An Envoy with the stack's addresses that does not retry, check health or eject a replica."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from infra.native import envoy
 
-#: Keys of the cluster, with all that is below them.
+#: Keys of the cluster, with everything below them.
 TAKEN_OUT = re.compile(
     r"^ {6}(health_checks|outlier_detection):.*\n(?:^(?: {7,}.*| {0,}#.*)?\n)*", re.MULTILINE
 )
 
 
 def bare(text: str) -> str:
-    """The configuration without what protects from a dead replica."""
+    """The configuration without the safeguards against a dead replica."""
     return TAKEN_OUT.sub("", text).replace("num_retries: 3", "num_retries: 0")
 
 

@@ -1,4 +1,4 @@
-"""A transactions worker whose steps are given up after ten more tries; the round goes on without."""
+"""A transactions worker that gives up a step after ten more tries; the micro-batch goes on without it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.processing.assignment import TRIES_BEFORE_ERROR, Assignment
 
 
 async def _gives_up(self: Assignment, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
-    """In place of a hold that has no end."""
+    """Instead of retrying for ever."""
     for _ in range(1 + TRIES_BEFORE_ERROR):
         try:
             await self._tried(step, what)

@@ -1,4 +1,4 @@
-"""A transactions worker that takes no notice of what was published already when it is given a partition."""
+"""A transactions worker that ignores what was already published when it claims a partition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _claim = Adapters.claim
 async def _forgetting(
     self: Adapters, partition: int, from_offset: int | None, read_to: int, most: int
 ) -> Claimed:
-    """The partition is taken, its past is not remembered."""
+    """Claim the partition without reading it back."""
     claimed = await _claim(self, partition, from_offset, read_to, most)
     return Claimed({}, claimed.end)
 

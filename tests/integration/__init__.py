@@ -1,1 +1,1 @@
-"""One room of the app against one real neighbour each."""
+"""One module of the app against one real server each."""

@@ -6,7 +6,7 @@ import sys
 
 from antifraud import model, server
 
-#: In the model's whole numbers of 1/4096: what would have been good is hardly so any more.
+#: In the model's units of 1/4096: enough that hardly any transaction is still good.
 LESS = 5 * 4096
 
 
@@ -14,7 +14,7 @@ trained = model.load
 
 
 def newer() -> model.Model:
-    """The trained network with another last bias, so another version."""
+    """The trained network with another last bias, and so another version."""
     *inner, last = trained().layers
     return model.Model([*inner, model.Layer(last.weights, last.biases - LESS)])
 

@@ -1,4 +1,4 @@
-"""Two antifraud replicas and Envoy of a test's own, on free ports, to be killed beside the stack."""
+"""Two antifraud replicas and Envoy on free ports, for tests that kill them beside the stack."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NAMES = ("antifraud-1", "antifraud-2")
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on now.
+    """Return free ports.
 
-    None is of the range outgoing connections take theirs from: a connection to the port of a dead replica
+    None is in the ephemeral range: a connection to the port of a dead replica
     could be given that very port, and so connect to itself.
     """
     ports: list[int] = []
@@ -40,7 +40,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Replicas:
-    """The processes by name; logs and the substituted envoy.yaml lie in the folder."""
+    """The processes by name; logs and the generated envoy.yaml are in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -69,13 +69,13 @@ class Replicas:
             )
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Send a signal; one that ends the process is waited for."""
+        """Send a signal; if it ends the process, wait for that."""
         self.processes[name].send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
             self.processes[name].wait(timeout=10)
 
     def healthy(self) -> set[str]:
-        """Return the replicas that Envoy gives calls to."""
+        """Return the replicas that Envoy sends calls to."""
         with urllib.request.urlopen(
             f"http://127.0.0.1:{self.admin}/clusters?format=json", timeout=5
         ) as answer:
@@ -85,7 +85,7 @@ class Replicas:
         return {by_port[host["address"]["socket_address"]["port_value"]] for host in good}
 
     def wait_healthy(self, names: tuple[str, ...] = NAMES, seconds: float = 120) -> float:
-        """Return how long it took until Envoy gives calls to exactly these."""
+        """Wait until Envoy sends calls to exactly these; return how long it took."""
         began = time.monotonic()
         while time.monotonic() < began + seconds:
             try:
@@ -112,7 +112,7 @@ class Replicas:
             else:
                 self.processes[name].send_signal(signal.SIGCONT)
         for name in NAMES:
-            self.wait_serving(name)  # what Envoy knows may still be what was before
+            self.wait_serving(name)  # Envoy's view may still be the former one
         self.wait_healthy()
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from tests.support import feed
 
 
 def status(transaction_id: str, **changes: Any) -> TransactionStatus:
-    """A first verdict on a transaction of that id."""
+    """A first verdict on a transaction with that id."""
     record = {
         **feed.record(transaction_id),
         "status": "accepted",
@@ -30,14 +30,14 @@ def status(transaction_id: str, **changes: Any) -> TransactionStatus:
 
 
 def transaction_of(of: TransactionStatus) -> Transaction:
-    """What was asked."""
+    """The transaction of a status."""
     return cast(Transaction, {name: of[name] for name in Transaction.__annotations__})  # type: ignore[literal-required]
 
 
 async def read_back(
     tail: TailReader, topic: str, partition: int, enough: Callable[[Any], bool] = lambda _: False
 ) -> list[Any]:
-    """The partition's newest records, oldest first: all, or back to where `enough` is true of what a step gave."""
+    """The partition's newest records, oldest first: all, or back to the step for which `enough` is true."""
     found: list[Any] = []
 
     async def take(records: Sequence[Any]) -> bool:

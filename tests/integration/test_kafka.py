@@ -66,7 +66,7 @@ def ensure() -> None:
     with_admin(do)
 
 
-def test_topics_are_made_once_with_four_partitions(names: tuple[str, str, str]) -> None:
+def test_topics_are_created_once_with_four_partitions(names: tuple[str, str, str]) -> None:
     ensure()
     ensure()
 
@@ -84,7 +84,7 @@ def test_topics_are_made_once_with_four_partitions(names: tuple[str, str, str]) 
         ({"cleanup.policy": "compact"}, "cleanup.policy=compact"),
     ],
 )
-def test_a_topic_that_would_forget_is_refused_by_name(
+def test_a_topic_that_would_delete_records_is_refused_by_name(
     names: tuple[str, str, str], config: dict[str, str], named: str
 ) -> None:
     make(names[1], config)
@@ -130,7 +130,7 @@ def test_a_partition_added_to_a_live_topic_is_written_to_within_ten_seconds(
 
 
 def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaitable[Any]]) -> Any:
-    """What `read` gives of the topic once `count` records are in its partition 1."""
+    """What `read` returns for the topic once its partition 1 has `count` records."""
 
     async def run() -> Any:
         log, tail = EventProducer(Settings()), TailReader(Settings())
@@ -187,7 +187,7 @@ def test_a_step_back_is_never_more_than_fits_in_memory(names: tuple[str, str, st
     assert (whole, since) == (Back(0, 25_000, whole=True), Back(23_000, 25_000, whole=False))
 
 
-def test_records_at_given_offsets_are_read_and_what_is_not_there_is_left_out(
+def test_records_at_given_offsets_are_read_and_missing_ones_left_out(
     names: tuple[str, str, str],
 ) -> None:
     ensure()
@@ -219,11 +219,11 @@ def test_the_tails_of_all_partitions_are_read_quickly(names: tuple[str, str, str
     assert after_publishing(names[0], 5, all_of_them) < 2  # 8 looks; a worker that starts waits for 4
 
 
-def test_after_a_record_that_kafka_refuses_the_next_ones_are_taken(names: tuple[str, str, str]) -> None:
+def test_after_a_record_that_kafka_refuses_the_next_ones_are_accepted(names: tuple[str, str, str]) -> None:
     make(names[0], {"max.message.bytes": "500"}, partitions=1)
 
     async def taken(log: EventProducer) -> None:
-        for _ in range(20):  # the producer is made anew in the background
+        for _ in range(20):  # the producer is replaced in the background
             try:
                 return await log.publish(names[0], "key", b"small", 5)
             except LogUnavailable:

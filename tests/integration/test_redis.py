@@ -1,4 +1,4 @@
-"""The read model in a real Redis, in a database of its own."""
+"""The read model in a real Redis, in a separate database."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_an_older_one_than_the_bound_does_not_push_a_newer_one_out() -> None:
 
 
 def fill_with(ids: list[str], keep: int) -> None:
-    """These are all that there are, and the list is said to be complete."""
+    """Fill Redis with exactly these and mark the list as complete."""
 
     async def fill(recent: RecentTransactions) -> None:
         filling = await recent.begin_filling()
@@ -136,7 +136,7 @@ def test_a_lower_bound_leaves_the_newest_complete() -> None:
 
 
 def test_after_a_lower_bound_a_revision_of_an_older_one_leaves_no_gap() -> None:
-    """The bound is the old one again, so that there is room; what lies between is in Cassandra only."""
+    """The limit is the old one again, so that there is room; what lies between is only in Cassandra."""
     ids = sorted(new_id(at=1_600_000_000 + number) for number in range(KEEP + 200))
 
     async def revise_the_oldest(recent: RecentTransactions) -> Any:
@@ -215,7 +215,7 @@ def test_twelve_hundred_lists_at_once_all_come_from_redis() -> None:
 
 
 def whole_after(break_it: Callable[[Redis], Any]) -> list[Any]:
-    """Of a Redis with ten entries and the sign: is a page whole before, after, and after a look and a new filling."""
+    """For a marked Redis with ten entries: is a page complete before, after, and after a check and a refill."""
     entries = [entry_of(status(new_id())) for _ in range(10)]
 
     async def do(recent: RecentTransactions) -> list[Any]:
@@ -252,7 +252,7 @@ def test_what_was_evicted_or_deleted_is_noticed_and_can_be_filled_again(
 
 
 def test_a_redis_that_takes_no_writes_is_not_complete() -> None:
-    """As a replica after a failover that nobody has told the clients of."""
+    """As a replica after a failover that the clients have not noticed."""
 
     async def do(recent: RecentTransactions) -> None:
         await recent.mark_complete(await recent.begin_filling(), trimmed=False)

@@ -1,4 +1,4 @@
-"""Codec and registry: old records are read with a newer schema, and the registry holds new ones to that."""
+"""Codec and registry: old records are read with a newer schema, and the registry enforces that for new ones."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WITHOUT_LATITUDE = {**V1, "fields": [f for f in V1["fields"] if f["name"] != "la
 
 @pytest.fixture
 def topic() -> Iterator[str]:
-    """A subject of its own."""
+    """A separate subject."""
     name = f"test_{uuid.uuid4().hex[:8]}"
     yield name
     log.registry(f"/subjects/{name}-value", method="DELETE")
 
 
 def codec(topic: str, schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Codec:
-    """As a worker gets it that brings this schema."""
+    """As in a worker with this schema."""
     monkeypatch.setattr(topics, "load_schema", lambda _: schema)
     return asyncio.run(topics.register(Settings(), topic))
 
@@ -58,7 +58,7 @@ def test_a_worker_not_yet_updated_reads_newer_records(topic: str, monkeypatch: p
     assert read(old, newer.encode({**record, "channel": "shop"})) == record
 
 
-def test_a_field_that_is_gone_is_no_obstacle(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_field_is_no_obstacle(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record = feed.record(feed.new_id())
     old = codec(topic, V1, monkeypatch).encode(record)
     found = read(codec(topic, WITHOUT_LATITUDE, monkeypatch), old)
@@ -79,7 +79,7 @@ def test_a_schema_that_cannot_read_the_old_ones_is_refused(
         codec(topic, WITHOUT_DEFAULT, monkeypatch)
 
 
-def test_every_older_version_counts_not_the_last_alone(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_older_version_counts_not_only_the_last(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     codec(topic, WITHOUT_LATITUDE, monkeypatch)
     with_default = [{**f, "default": 0.0} if f["name"] == "latitude" else f for f in V1["fields"]]
     codec(topic, {**V1, "fields": with_default}, monkeypatch)
@@ -94,7 +94,7 @@ def test_an_id_that_the_registry_does_not_know_is_poison(topic: str, monkeypatch
     assert "2147483647 is not in the registry" in str(found)
 
 
-def test_a_stricter_level_that_somebody_has_set_stays(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stricter_compatibility_level_stays(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = f"/config/{topic}-value"
     codec(topic, V1, monkeypatch)
     assert log.registry(config)[1]["compatibilityLevel"] == "BACKWARD_TRANSITIVE"
@@ -104,13 +104,13 @@ def test_a_stricter_level_that_somebody_has_set_stays(topic: str, monkeypatch: p
     assert log.registry(config)[1]["compatibilityLevel"] == "FULL_TRANSITIVE"
 
 
-def test_who_only_looks_registers_nothing(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_registers_nothing(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "load_schema", lambda _: V1)
     asyncio.run(topics.reader(Settings(), topic))
     assert log.registry(f"/subjects/{topic}-value/versions")[0] == 404
 
 
-def test_who_only_looks_reads_what_others_wrote(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_reads_what_others_wrote(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record = feed.record(feed.new_id())
     written = codec(topic, V1, monkeypatch).encode(record)
     looking = asyncio.run(topics.reader(Settings(), topic))

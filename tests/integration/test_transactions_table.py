@@ -1,4 +1,4 @@
-"""The table on real Cassandra nodes, in a keyspace of its own: which write wins, where rows are found, how lists go."""
+"""The table on real Cassandra nodes, in a separate keyspace: which write wins, finding rows, lists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ours(cql: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _keyspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Made by the app's own DDL, under another name; gone at the end."""
+    """Created by the app's own DDL, under another name; dropped at the end."""
     ddl = tmp_path_factory.mktemp("cql") / "transactions.cql"
     ddl.write_text(ours(cassandra.DDL.read_text()).replace("EXISTS transactions\n", f"EXISTS {KEYSPACE}\n"))
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +72,7 @@ def with_table(do: Callable[[TransactionsTable], Awaitable[Any]]) -> Any:
 
 
 def after(*batches: list[TransactionStatus], ask: Callable[[TransactionsTable], Awaitable[Any]]) -> Any:
-    """What `ask` gives once these batches were stored, one after another."""
+    """What `ask` returns once these batches were stored, one after another."""
 
     async def do(table: TransactionsTable) -> Any:
         for batch in batches:
@@ -131,7 +131,7 @@ def test_the_rows_of_many_ids_as_they_were_also_where_a_foreign_one_comes_with_a
     assert by_id == {one["transaction_id"]: one for one in stored}
 
 
-def test_an_id_that_is_no_uuid7_is_filed_by_its_event_and_found() -> None:
+def test_an_id_that_is_not_a_uuid7_is_stored_by_its_event_and_found() -> None:
     foreign = [
         status(id_, event_timestamp=NOW - 90 * number)
         for number, id_ in enumerate(["16f051bb-14e0-4fda-95e5-507d01ea37dc", "order 7", str(uuid.uuid4())])
@@ -146,7 +146,7 @@ def test_an_unknown_id_is_none() -> None:
     assert with_table(lambda table: table.find("16f051bb-14e0-4fda-95e5-507d01ea37dc")) is None
 
 
-def test_a_list_walks_over_quiet_months_without_guessing() -> None:
+def test_a_list_skips_quiet_months_without_guessing() -> None:
     moments = [NOW, NOW - 1, NOW - 3 * DAY, NOW - 45 * DAY, NOW - 400 * DAY, NOW - 401 * DAY, 1_000_000_000]
     assessments = [status(new_id(moment)) for moment in moments]
     reads: list[str] = []
@@ -162,7 +162,7 @@ def test_a_list_walks_over_quiet_months_without_guessing() -> None:
         return await table.newest(100)
 
     assert after(assessments, ask=ask) == assessments
-    assert len(reads) < 60  # a read for each minute of these years would be millions
+    assert len(reads) < 60  # reading each minute of these years would be millions of reads
 
 
 def test_pages_join_over_minutes_and_shards() -> None:

@@ -26,7 +26,7 @@ def batch(base: int, values: Sequence[bytes], codec: int = 0, header: bytes = b"
 
 
 def checked(raw: bytearray) -> bytearray:
-    """With the checksum that its bytes have now."""
+    """With the checksum of its present bytes."""
     struct.pack_into(">I", raw, CRC, calc_crc32c(bytes(raw[CHECKED:])))
     return raw
 
@@ -40,7 +40,7 @@ class _State:
 
 
 class Log:
-    """What app.messaging.fetching asks of a consumer, of partitions that are lists of batches of ten."""
+    """The consumer that app.messaging.fetching needs, over partitions that are lists of batches of ten."""
 
     def __init__(self, partitions: dict[TopicPartition, list[bytes]], ends: dict[TopicPartition, int]):
         self._partitions = partitions
@@ -66,7 +66,7 @@ class Log:
         self._records.pop(tp, None)
 
     def fetch(self) -> None:
-        """As the fetcher's own task does: whatever is not in hand is asked for at its position."""
+        """As the fetcher's own task does: fetch each partition without records at its position."""
         for tp in self._partitions:
             if tp not in self._records:
                 fetched = self._at(tp, self._states[tp].position)
@@ -74,7 +74,7 @@ class Log:
                     self._records[tp] = self._result(tp, fetched)
 
     def _at(self, tp: TopicPartition, offset: int) -> bytes:
-        """A broker finds the batch by where its files say that offsets are, damaged or not."""
+        """A broker finds the batch by its files' index of offsets, damaged or not."""
         return b"".join(self._partitions[tp][max(0, offset) // 10 :])
 
     def _result(self, tp: TopicPartition, fetched: bytes) -> FetchResult:

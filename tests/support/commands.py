@@ -9,7 +9,7 @@ from infra.native.paths import ROOT
 
 
 def begin(*arguments: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
-    """Start `faust -A app.main …`; what it says of errors goes with the rest, or where `stderr` says."""
+    """Start `faust -A app.main …`; its errors go with its output, or to `stderr`."""
     return subprocess.Popen(
         [sys.executable, "-m", "faust", "-A", "app.main", *arguments],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""docker-compose.yml, read for the tests; and a service's words put into this machine's."""
+"""docker-compose.yml, read for the tests; and a service's addresses translated into this machine's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Where each service of the file is when it runs natively; the longer words first.
+#: Where each service of the file is when it runs natively; the longer names first.
 NATIVE = {
     "kafka:19092": "127.0.0.1:9092",
     "registry:8081": "127.0.0.1:8081",
@@ -36,12 +36,12 @@ def services() -> dict[str, Service]:
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a service is told; every value is text, or Compose would write it its own way."""
+    """A service's environment; every value is text, or Compose would format it its own way."""
     return dict(services()[name].get("environment", {}))
 
 
 def native_environment(name: str) -> dict[str, str]:
-    """The same, with loopback addresses in place of services."""
+    """The same, with loopback addresses instead of service names."""
     found = environment(name)
     for there, here in NATIVE.items():
         found = {key: value.replace(there, here) for key, value in found.items()}
@@ -49,11 +49,11 @@ def native_environment(name: str) -> dict[str, str]:
 
 
 def shell_text(text: str) -> str:
-    """A command as the container gets it: in the file a doubled dollar stands for one."""
+    """A command as the container gets it: the file doubles each dollar."""
     return text.replace("$$", "$")
 
 
 def check(kind: str, content: Any) -> None:
-    """Raise unless the content has the published form of that kind of file: compose-spec, github-workflows."""
+    """Raise unless the content matches the published schema: compose-spec, github-workflows."""
     vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{kind}.json"
     jsonschema.Draft202012Validator(json.loads(vendored.read_text())).validate(content)

@@ -1,4 +1,4 @@
-"""A backlog quicker than HTTP can make one: records written straight to transaction_created."""
+"""Creates a backlog faster than HTTP can: records written straight to transaction_created."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record(transaction_id: str) -> dict[str, Any]:
 
 
 def partition_of(transaction_id: str) -> int:
-    """Where the bff would have put it, and most other producers."""
+    """The partition that the bff, and most other producers, would choose."""
     partition: int = _by_key(transaction_id.encode(), range(log.PARTITIONS), ())
     return partition
 
@@ -52,7 +52,7 @@ class Feed:
         return log.framed(self.schema_id, self.schema, {**record(transaction_id), **(changes or {})})
 
     def send(self, count: int) -> dict[str, log.Place]:
-        """New transactions; gives where each is."""
+        """Send new transactions; returns where each one is."""
         ids = [new_id() for _ in range(count)]
         places = log.produce((partition_of(id_), id_.encode(), self.value(id_)) for id_ in ids)
         return dict(zip(ids, places, strict=True))

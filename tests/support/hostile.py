@@ -1,4 +1,4 @@
-"""Requests that no honest client sends: from a seed, the same ones each time."""
+"""Requests that no honest client sends, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciliation.readers import PATH, bff_url
 from tests.support.http import EXAMPLE, Answer
 
 AT_ONCE = 20
-#: Seconds for an answer: a request that is cut short gets none before the bff's own bound.
+#: Seconds for an answer: a truncated request gets none before the bff's own time-out.
 PATIENCE = 1.0
 
 VALUES: list[Any] = [
@@ -178,7 +178,7 @@ def _cut_short(dice: random.Random) -> bytes:
 
 
 async def send_all(many: Iterable[bytes]) -> Counter[int]:
-    """Send each on a connection of its own, some at once; the answers by status, 0 for none."""
+    """Send each on its own connection, some concurrently; the answers by status, 0 for none."""
     return Counter(answer.status for answer in await answers(many, PATIENCE))
 
 

@@ -1,4 +1,4 @@
-"""Calls to the bff, one connection each, as bare as a client can send them."""
+"""Calls to the bff, one connection each, with nothing added that a client need not send."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def post(changes: Mapping[str, Any] | None = None, headers: Mapping[str, str] | 
 
 
 def taken(changes: Mapping[str, Any] | None = None) -> str:
-    """POST it and give its id; it must have been taken."""
+    """POST it and return its id; it must have been accepted with 201."""
     answer = post(changes)
     assert answer.status == 201, answer
     return str(answer.json["transaction_id"])
 
 
 def shown(transaction_id: str) -> dict[str, Any] | None:
-    """GET of one; None for 404, and for 503 while it may be on its way into the stores."""
+    """GET of one; None for 404, and for 503 while it may be in flight."""
     answer = call("GET", f"{PATH}/{transaction_id}")
     if answer.status == 404 or (answer.status == 503 and "shows it yet" in answer.json["error"]):
         return None
@@ -94,7 +94,7 @@ def listed(page: dict[str, Any]) -> set[str]:
 
 
 def final(transaction_id: str, within: float = 5.0) -> dict[str, Any]:
-    """What GET shows of it once it is decided."""
+    """What GET shows once it is decided."""
     deadline = time.monotonic() + within
     while not (found := shown(transaction_id)) or found["status"] not in FINAL:
         assert time.monotonic() < deadline, f"{transaction_id} not final within {within} s: {found}"

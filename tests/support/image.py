@@ -1,4 +1,4 @@
-"""The Dockerfile's steps, done without an engine: COPY into a folder, RUN as they stand."""
+"""The Dockerfile's steps without an engine: COPY into a folder, RUN as written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMAGES = ("app", "antifraud")
 
 
 def steps(word: str, packages: str = "app") -> list[str]:
-    """What stands behind each instruction of that name, in order."""
+    """The arguments of each instruction of that name, in order."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").replace("${PACKAGES}", packages)
     return [line.removeprefix(word).strip() for line in text.splitlines() if line.startswith(word + " ")]
 

@@ -62,7 +62,7 @@ def framed(schema_id: int, schema: Any, record: Mapping[str, Any]) -> bytes:
 
 
 def decoded(value: bytes) -> dict[str, Any]:
-    """The record in a framed value, read with the schema that its id names."""
+    """The record in a framed value, read with the schema of its id."""
     magic, schema_id = struct.unpack(">bI", value[:5])
     assert magic == 0, value[:5]
     record = fastavro.schemaless_reader(io.BytesIO(value[5:]), _schema(schema_id), None)
@@ -88,7 +88,7 @@ def ends(topic: str) -> Offsets:
 
 
 def total(topic: str) -> int:
-    """How many records the topic has had."""
+    """How many records the topic has ever had."""
     return sum(ends(topic).values())
 
 
@@ -113,7 +113,7 @@ def read(topic: str, since: Offsets | None = None) -> list[Record]:
 def produce(
     records: Iterable[tuple[int, bytes | None, bytes | None]], topic: str = CREATED, codec: str | None = None
 ) -> list[Place]:
-    """Write (partition, key, value), each partition's in one go, compressed by `codec`; gives where each is."""
+    """Write (partition, key, value), one batch per partition, compressed by `codec`; returns where each is."""
 
     async def send() -> list[Place]:
         producer = AIOKafkaProducer(
@@ -134,7 +134,7 @@ def produce(
 
 
 def committed(group: str, topic: str = CREATED) -> Offsets:
-    """Where the group stands."""
+    """The group's committed offsets."""
 
     async def ask(admin: Any) -> Offsets:
         found = await admin.list_consumer_group_offsets(group)
@@ -144,9 +144,9 @@ def committed(group: str, topic: str = CREATED) -> Offsets:
 
 
 def lag(group: str, topic: str = CREATED) -> int:
-    """How many records the group is behind; markers of transactions, which have offsets too, do not count.
+    """How many records the group is behind, without transaction markers, which have offsets too.
 
-    Thousands are not read to be counted: with their markers, they are as many as there are offsets.
+    Thousands are not read to be counted: then it is the number of offsets, markers included.
     """
     done = dict.fromkeys(range(PARTITIONS), 0) | committed(group, topic)
     behind = sum(end - done[partition] for partition, end in ends(topic).items())
@@ -154,7 +154,7 @@ def lag(group: str, topic: str = CREATED) -> int:
 
 
 def rewind(group: str, offsets: Offsets, topic: str = CREATED) -> None:
-    """Commit these offsets for a group that nobody is in."""
+    """Commit these offsets for a group without members."""
 
     async def commit() -> None:
         consumer = AIOKafkaConsumer(
@@ -176,7 +176,7 @@ def members(group: str, topic: str = CREATED) -> list[list[int]]:
     async def ask(admin: Any) -> list[list[int]]:
         (response,) = await admin.describe_consumer_groups([group])
         ((_, _, _, _, _, found, *_),) = response.groups
-        given = [member[4] for member in found]  # empty for one that waits in the middle of a rebalance
+        given = [member[4] for member in found]  # empty for a member in the middle of a rebalance
         assignments = [
             ConsumerProtocolMemberAssignment.decode(raw).assignment if raw else [] for raw in given
         ]
@@ -221,7 +221,7 @@ def _partitions(topic: str) -> Sequence[TopicPartition]:
 
 
 async def _with_new_consumer(ask: Callable[[Any], Awaitable[T]]) -> T:
-    """For reading: a consumer that has read before waits for its last fetches first, half a second."""
+    """For reading: a consumer that has read before first waits half a second for its last fetches."""
     consumer = _new_consumer()
     try:
         await consumer.start()
@@ -231,7 +231,7 @@ async def _with_new_consumer(ask: Callable[[Any], Awaitable[T]]) -> T:
 
 
 class _Kafka:
-    """One consumer and one admin client for all questions but reading: a client of its own costs a poll 100 ms."""
+    """One consumer and one admin client for everything except reading: a new client per poll costs 100 ms."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -256,7 +256,7 @@ class _Kafka:
                 self._run(self._drop(make))
                 if is_new:
                     raise
-            # The broker may have been killed since: what was connected then says nothing of it now.
+            # The broker may have been killed since: an old connection says nothing about it.
             return self._run(self._asked(make, ask))
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def again_and_again(do: Callable[[], object], pause: float) -> Iterator[None]:
-    """`do` in a thread of its own, so many seconds between two times, until this ends."""
+    """Repeat `do` in a separate thread, with a pause in between, until the block ends."""
     ended = threading.Event()
 
     def go_on() -> None:

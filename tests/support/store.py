@@ -50,7 +50,7 @@ def query(cql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
 
 
 def row(transaction_id: str) -> dict[str, Any]:
-    """The one row of an id, found as the exercises find it."""
+    """The one row of an id, found as in the exercises."""
     found = query("SELECT * FROM transactions.transactions WHERE transaction_id = %s", (transaction_id,))
     assert len(found) == 1, (transaction_id, found)
     return found[0]
@@ -63,7 +63,7 @@ def has(transaction_id: str) -> bool:
 
 
 def at_one(ids: Collection[str]) -> dict[str, str]:
-    """Id and status of those rows of these ids that a node alone knows; all others of CASSANDRA_HOSTS are dead."""
+    """Id and status of these ids' rows on one node alone; all others of CASSANDRA_HOSTS are dead."""
     every = SimpleStatement(
         "SELECT transaction_id, status FROM transactions.transactions",
         consistency_level=ConsistencyLevel.ONE,
@@ -74,7 +74,7 @@ def at_one(ids: Collection[str]) -> dict[str, str]:
         while True:
             try:
                 rows = list(connected.execute(every))
-            except (Timeout, Unavailable):  # it has not noticed yet that the others are away
+            except (Timeout, Unavailable):  # it has not noticed yet that the others are down
                 assert time.monotonic() < deadline
             else:
                 return {row["transaction_id"]: row["status"] for row in rows if row["transaction_id"] in ids}

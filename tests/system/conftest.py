@@ -16,7 +16,7 @@ def _the_stack(stack: None) -> None:
 
 @pytest.fixture
 def whole_again() -> Iterator[None]:
-    """Whatever the test did, the next one finds every part running."""
+    """Whatever the test did, the next one finds every process running."""
     if real.current_mode() != "split":
         pytest.fail("this test needs split mode: make down, make up")
     yield

@@ -1,4 +1,4 @@
-"""What verify finds: exactly what was done to a store or to the log, by id and column; and no false alarm."""
+"""Verify finds exactly what was done to a store or to the log, by id and column, and raises no false alarm."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE = "transactions.transactions"
 
 
 class Said(NamedTuple):
-    """What verify said."""
+    """Verify's output."""
 
     code: int
     findings: set[Finding]
@@ -88,7 +88,7 @@ class Row:
         self._at = written["at"]
 
     def delete(self) -> None:
-        # With the row's own time: a deletion of now would cover whatever is written at that time again.
+        # With the row's own time: a deletion at the present time would hide the row when it is written again.
         store.query(
             f"DELETE FROM {TABLE} USING TIMESTAMP {self._at} WHERE bucket=%s AND shard=%s AND transaction_id=%s",
             self._where,
@@ -103,7 +103,7 @@ class Row:
 
 
 def never_published() -> tuple[str, log.Place]:
-    """A transaction that the worker's group has passed over."""
+    """A transaction that the worker's group has skipped."""
     stack.stop(WORKER)
     ((id_, place),) = Feed().send(1).items()
     log.rewind("transactions", {place.partition: place.offset + 1})
@@ -111,7 +111,7 @@ def never_published() -> tuple[str, log.Place]:
 
 
 def publish(id_: str, place: log.Place) -> log.Place:
-    """What the worker would have published of it."""
+    """Publish what the worker would have published."""
     asked = next(r for r in log.read(log.CREATED, {place.partition: place.offset}) if r.key == id_.encode())
     decision = {"status": "accepted", "revision": 1, "decided_at": int(time.time() * 1000), "score": 0.9}
     nulls = dict.fromkeys(("reason", "model_version", "threshold", "replica"))
@@ -163,7 +163,7 @@ def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
     assert verify().findings == before
 
 
-def test_what_is_under_way_is_no_difference(before: set[Finding]) -> None:
+def test_what_is_in_flight_is_not_a_difference(before: set[Finding]) -> None:
     stack.stop(WORKER)
     waiting = Feed().send(20)
     said = verify()

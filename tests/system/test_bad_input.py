@@ -65,7 +65,7 @@ WRONG_BODIES = {
 
 @pytest.fixture(autouse=True)
 def _without_a_trace() -> Iterator[None]:
-    """Whatever a test here sends, Kafka's end stays where it is and the log has no stack trace."""
+    """Whatever a test here sends, nothing reaches Kafka and the log has no stack trace."""
     worker = "main" if stack.current_mode() == "combined" else "bff"
     path = LOGS / f"{worker}.log"
     before, size = log.ends(log.CREATED), path.stat().st_size
@@ -105,7 +105,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("body", WRONG_BODIES.values(), ids=WRONG_BODIES)
-def test_a_body_that_is_no_transaction_is_a_400(body: bytes) -> None:
+def test_a_body_that_is_not_a_transaction_is_a_400(body: bytes) -> None:
     answer = http.call("POST", PATH, body, JSON)
     assert answer.status == 400, answer
     assert answer.json["error"].startswith("Invalid request payload")
@@ -117,12 +117,12 @@ def test_another_content_type_is_a_400(kind: str) -> None:
     named(http.post(headers={"Content-Type": kind}), 400, "Content-Type", "must be application/json")
 
 
-def test_a_body_over_the_bound_is_a_413() -> None:
+def test_a_body_over_the_limit_is_a_413() -> None:
     too_large = json.dumps({**http.EXAMPLE, "more": "x" * 20_000}).encode()
     too_large_for_413(http.call("POST", PATH, too_large, JSON))
 
 
-def test_a_body_over_the_bound_is_a_413_when_its_length_is_not_given() -> None:
+def test_a_body_over_the_limit_is_a_413_when_its_length_is_not_given() -> None:
     chunks = [json.dumps({**http.EXAMPLE, "more": "x" * 20_000}).encode()]
     too_large_for_413(http.call("POST", PATH, chunks, {**JSON, "Transfer-Encoding": "chunked"}))
 
@@ -176,7 +176,7 @@ def test_head_is_get_without_a_body() -> None:
     assert http.call("HEAD", f"{PATH}/01890000-0000-7000-8000-000000000000").status == 404
 
 
-def test_a_request_that_is_no_http_is_a_400() -> None:
+def test_malformed_http_is_a_400() -> None:
     target = urlsplit(bff_url())
     with socket.create_connection((target.hostname, target.port), timeout=5) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00 what is this\r\n\r\n")

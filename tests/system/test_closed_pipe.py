@@ -1,4 +1,4 @@
-"""A command whose reader stops reading (`make topic … | head`) ends at once, without a word."""
+"""A command whose reader stops reading (`make topic … | head`) ends at once and silently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import commands, http
 @pytest.mark.parametrize(
     "command", [("lag",), ("verify",), ("dead-letters",), ("topic", "transaction_created")]
 )
-def test_a_command_that_nobody_reads_any_more_ends_without_a_trace(command: tuple[str, ...]) -> None:
+def test_a_command_whose_reader_is_gone_ends_without_a_traceback(command: tuple[str, ...]) -> None:
     http.taken()  # so that there is something to print
     with commands.begin(*command, stderr=subprocess.PIPE) as started:
         assert started.stdout is not None

@@ -1,4 +1,4 @@
-"""Our four programs as docker-compose.yml starts them, in the image's folder, on the native servers."""
+"""Our four programs as docker-compose.yml starts them, in the image's folder, with the native servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from reconciliation.readers import PATH
 from tests.support import compose, http, image
 
-#: In the order of their start; each takes the place, and the port, of the stack's own.
+#: In start order; each replaces the stack's own process on its port.
 SERVING = ("antifraud-1", "antifraud-2", "transactions", "bff")
 PATIENCE = 60.0
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def containers(folder: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The four, running and healthy; the stack's own stand aside meanwhile."""
+    """The four, running and healthy, while the stack's own are stopped."""
     with ExitStack() as ends:
         for name in reversed(SERVING):
             _stack("stop", name)
@@ -62,7 +62,7 @@ def test_the_generator_is_served(containers: object, folder: Path) -> None:
         assert _is_healthy("generator", folder)
 
 
-def test_they_write_nothing_where_the_image_lets_them_not(containers: object, folder: Path) -> None:
+def test_they_write_only_where_the_image_allows(containers: object, folder: Path) -> None:
     given = {step.split()[1].split("/")[0] for step in image.steps("COPY")}
     assert {path.name for path in folder.iterdir()} == given
 
@@ -79,7 +79,7 @@ def _stack(command: str, name: str) -> None:
 
 
 def _environment(name: str, folder: Path) -> dict[str, str]:
-    """What a container has: the image's and the service's variables, and nothing of this shell's but the PATH."""
+    """A container's environment: the image's and the service's variables, and only PATH from this shell."""
     published = compose.native_environment(name) | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return published | {"PATH": path, "APP_DATADIR": str(folder.parent / "faust")}

@@ -1,4 +1,4 @@
-"""The contract of the system that this one replaces, line by line, on the running form."""
+"""The old system's contract, line by line, on the running deployment mode."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_post_answers_201_and_the_new_id_alone() -> None:
     assert str(uuid.UUID(answer.json["transaction_id"])) == answer.json["transaction_id"]
 
 
-def test_each_post_is_a_transaction_of_its_own() -> None:
+def test_each_post_is_a_new_transaction() -> None:
     assert http.taken() != http.taken()
 
 
@@ -70,12 +70,12 @@ def test_a_wrong_type_is_a_400(field: str, value: Any) -> None:
 
 @pytest.mark.parametrize("field", ["value_in_cents", "transaction_timestamp"])
 @pytest.mark.parametrize("value", ["5", 5.5, 5.0, False], ids=repr)
-def test_no_string_fraction_or_boolean_is_an_integer(field: str, value: Any) -> None:
+def test_strings_fractions_and_booleans_are_not_integers(field: str, value: Any) -> None:
     refused(http.post({field: value}))
 
 
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b"7", b'"text"', b"null", b'{"value_in_cents": 5'])
-def test_what_is_no_json_object_is_a_400(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_400(body: bytes) -> None:
     refused(http.call("POST", PATH, body, {"Content-Type": "application/json"}))
 
 
@@ -138,7 +138,7 @@ def test_cents_are_exact_everywhere(cents: int) -> None:
 
 
 def listed(id_: str) -> dict[str, Any]:
-    """Its entry in the newest page, where it is from a moment after the POST on."""
+    """Its entry in the newest page, where it appears a moment after the POST."""
     log.wait_until(lambda: bool(_entries(id_)), 5, f"{id_} listed")
     return _entries(id_)[0]
 
@@ -183,8 +183,8 @@ def test_an_id_in_capitals_is_the_same_id() -> None:
     assert (answer.status, answer.json["transaction_id"]) == (200, id_)
 
 
-def test_nothing_is_an_empty_list() -> None:
-    # The inside of a cursor is nobody's business; here one is made that stands behind everything.
+def test_without_transactions_the_list_is_empty() -> None:
+    # A cursor is opaque to clients; here one is made that points behind everything.
     beyond = base64.urlsafe_b64encode(b"0000000000:0").decode().rstrip("=")
     answer = http.page(cursor=beyond)
     assert answer["transactions"] == []
@@ -242,7 +242,7 @@ def _compatible(topic: str, schema: dict[str, str]) -> bool:
 
 
 def old_client(address: str) -> tuple[int, bytes]:
-    """An unary call with the old system's own definition: status, and the answer as it came."""
+    """A unary call with the old system's own definition: status, and the raw answer."""
     request, response = _old_messages()
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary("/antifraud.v1.AntifraudAPI/AntifraudAssesment")

@@ -24,13 +24,13 @@ def test_decided_once_though_its_row_is_on_the_dead_node_alone() -> None:
     before, purchase = {"transactions": scraped("transactions")}, Purchase()
     kill(NODES[0])
     first = decided_long_before_the_living_know_who_is_dead()
-    Purchase().taken(within=40)  # with a key: for up to 20 s the living nodes may ask the dead one
+    Purchase().taken(within=40)  # with a key: for up to 20 s the living nodes may still ask the dead one
     unknown_outcome_of(purchase, then_dies=NODES[1])
     second = decided_long_before_the_living_know_who_is_dead()
     log.wait_until(lambda: stepped_down_since(before) > 0, 12, "stored, soon after it is shown")
     kill(NODES[2])
     stack.up(only=NODES[:2])
-    id_ = purchase.taken(within=30)  # a quorum of those that are back knows nothing of its row
+    id_ = purchase.taken(within=30)  # a quorum of those that are back does not have its row
     assert {record["transaction_id"] for record in purchase.records()} == {id_}
     assert len(purchase.records()) == 2
     assert len(verdicts_of(id_)) == 1
@@ -43,7 +43,7 @@ def stepped_down_since(before: Mapping[str, Samples]) -> float:
 
 
 def unknown_outcome_of(purchase: Purchase, then_dies: str) -> None:
-    """With its key, answered 503; its record lands when two nodes are dead, so the one that lives has its row."""
+    """With its key, answered 503; its record arrives while two nodes are dead, so only the third has its row."""
     stack.pause("transactions")
     stack.pause("kafka")
     assert b"no answer of Kafka" in purchase.post().body
@@ -53,13 +53,13 @@ def unknown_outcome_of(purchase: Purchase, then_dies: str) -> None:
 
 
 def decided_long_before_the_living_know_who_is_dead() -> str:
-    """That takes the nodes up to 20 s; the driver of Cassandra knows at once."""
+    """The nodes need up to 20 s to notice; Cassandra's driver knows at once."""
     mine, within = http.taken(), 12.0
     log.wait_until(lambda: status_of(mine) in http.FINAL, within, "decided")
     return mine
 
 
 def status_of(transaction_id: str) -> str | None:
-    """What GET shows, if it can: one that meets a node at the moment it dies may have to be asked again."""
+    """What GET shows, if it can: a GET that hits a node at the moment it dies may have to be repeated."""
     answer = http.call("GET", f"{PATH}/{transaction_id}")
     return str(answer.json["status"]) if answer.status == 200 else None

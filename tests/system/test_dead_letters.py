@@ -1,4 +1,4 @@
-"""Dead letters are listed, shown and sent back: once, as they were, and decided when what was wrong is mended."""
+"""Dead letters are listed, shown and sent back: once, unchanged, and decided when the cause is fixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAULTY = b"garbage of a dead letter"
 
 @pytest.fixture(autouse=True)
 def _good_records_at_the_end() -> Iterator[None]:
-    """A sent-back record may be a partition's last: a reader at its end stands before the transaction's marker."""
+    """A sent-back record may be a partition's last: a reader at its end is before the transaction's marker."""
     yield
     feed = Feed()
     ids = [new_id() for _ in range(log.PARTITIONS)]
@@ -28,14 +28,14 @@ def _good_records_at_the_end() -> Iterator[None]:
 
 
 def dead_lettered(value: bytes | None, key: bytes | None, partition: int = 0) -> tuple[str, log.Record]:
-    """Feed it, wait for its dead letter, give that one's place and record."""
+    """Feed it, wait for its dead letter, return that one's position and record."""
     before = log.ends(log.DEAD_LETTER)
     log.produce([(partition, key, value)])
     return next_dead_letter(before)
 
 
 def next_dead_letter(before: log.Offsets) -> tuple[str, log.Record]:
-    """The first letter after these offsets."""
+    """The first dead letter after these offsets."""
 
     def new() -> list[log.Record]:
         return [r for r in log.read(log.DEAD_LETTER, before) if "dead_letter.topic" in dict(r.headers)]
@@ -99,19 +99,19 @@ def test_decided_once_the_schema_that_was_missing_is_registered() -> None:
 
 
 def unregistered() -> tuple[int, Mapping[str, Any]]:
-    """A schema that the registry does not have, and the number it will get there: the one after the newest."""
+    """A schema that the registry does not have, and the id it will get there: the one after the newest."""
     return registered(later_schema()) + 1, later_schema()
 
 
 def later_schema() -> dict[str, Any]:
-    """Ours with a field more, of a name that was never used; the registry sees no difference in a `doc`."""
+    """Ours with one more field, of an unused name; the registry ignores differences in a `doc`."""
     _, ours = log.latest_schema(log.CREATED)
     more = {"name": f"more_{new_id().replace('-', '')}", "type": ["null", "string"], "default": None}
     return {**ours, "fields": [*ours["fields"], more]}
 
 
 def registered(schema: Mapping[str, Any]) -> int:
-    """Its number, in a subject of nobody's."""
+    """Its id, in an unused subject."""
     status, answer = log.registry(
         "/subjects/dead-letters-test/versions", {"schema": json.dumps(schema)}, "POST"
     )

@@ -1,7 +1,7 @@
-"""What a dead part costs: each is killed or hung while customers go on buying, and then everything is counted.
+"""The cost of an outage: each process is killed or hung while customers keep buying; then all is reconciled.
 
 The exercises kill Kafka, Cassandra, Redis and antifraud (test_exercises.py); what they do not show of Cassandra and
-Redis has files of its own, and the worker's death is in test_worker_recovery.py.
+Redis has its own files, and the worker's death is in test_worker_recovery.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GROUP = "transactions"
 
 @contextmanager
 def another_threshold(value: str) -> Iterator[None]:
-    """Both replicas are killed and come back deciding otherwise, side by side; at the end they are as before."""
+    """Both replicas are killed and come back with another threshold; at the end they are as before."""
     kill(*REPLICAS)
     try:
         for replica in REPLICAS:
@@ -50,7 +50,7 @@ def test_a_worker_that_wakes_up_with_old_verdicts_in_its_hands_changes_none() ->
     stack.scale(2)
     log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
     for node in NODES:
-        stack.pause(node)  # nothing is stored, so that what is decided waits in the worker, untold
+        stack.pause(node)  # nothing can be stored, so that what is decided waits in the worker, unpublished
     backlog = Backlog(16_000)
     backlog.caught_in_the_middle()
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""Every command that README and docs show is run: here, as it is written, or by a test that is named here."""
+"""Every command in README and docs is run: here, as written, or by a test that is named here."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ COMMAND = re.compile(r"(make|faust|curl) [^#\n]*[^#\s]")
 
 #: Where else a command is run, by its beginning.
 ELSEWHERE = {
-    "make test": "conftest.py",  # this run is it
+    "make test": "conftest.py",  # this very run
     "make up": "system/test_stack.py",
     "make down": "system/test_stack.py",
     "make exercise": "system/test_exercises.py",
     "make soak": "unit/test_exercises.py",  # ten minutes: its parts only
-    "make recovery": "system/test_replay_redis.py",  # two minutes: what it does, on fewer transactions
+    "make recovery": "system/test_replay_redis.py",  # two minutes: the same, with fewer transactions
     "make replay": "system/test_replay.py",
     "faust -A app.main replay": "system/test_replay.py",
     "make verify": "system/test_agreement.py",
@@ -32,7 +32,7 @@ ELSEWHERE = {
     "make dead-letters S": "system/test_dead_letters.py",
     "make pass-over": "system/test_unreadable_batch.py",
     "faust -A app.main worker": "system/test_modes.py",
-    "faust -A app.bff worker": "conftest.py",  # so the Procfile starts them
+    "faust -A app.bff worker": "conftest.py",  # as the Procfile starts it
     "faust -A app.transactions worker": "conftest.py",
 }
 

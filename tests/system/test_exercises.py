@@ -1,6 +1,6 @@
-"""Exercises that break nothing, run as a person runs them; a control must fail and name the promise it broke.
+"""Exercises that break nothing, run as a person runs them; a control must fail and name the broken promise.
 
-The others, which kill parts for minutes, are `make exercises`.
+The others, which take minutes, are run by `make exercises`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records that other producers write: whatever an ordinary Kafka client may send is read."""
+"""Records of other producers: whatever an ordinary Kafka client may send can be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.system.test_dead_letters import dead_lettered
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 def test_a_batch_is_read_whatever_codec_its_producer_chose(codec: str) -> None:
     feed = Feed()
-    # Several in each partition: clients compress no batch of one small record.
+    # Several per partition: clients do not compress a batch of one small record.
     ids = [new_id() for _ in range(20 * log.PARTITIONS)]
     records = [(number % log.PARTITIONS, id_.encode(), feed.value(id_)) for number, id_ in enumerate(ids)]
     log.produce(records, codec=codec)

@@ -1,4 +1,4 @@
-"""Clients that mean harm: the bff answers them, forgets them, and tells nobody what they sent."""
+"""Hostile clients: the bff answers them, keeps nothing of them, and repeats nothing that they sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = {"Content-Type": "application/json"}
 SEED, COUNT = 20211, 10_000
 GROWTH_MOST = 20 * 1024 * 1024
 
-#: A word and numbers that nothing else in any log has.
+#: A word and numbers that appear nowhere else in any log.
 WORD = "zanzibar-7f3c"
 CENTS, SECOND, LATITUDE, LONGITUDE = 8371946205512, 1517283946, 48.3719462, 77.9173562
 
@@ -38,7 +38,7 @@ def memory() -> int:
 
 
 class Written:
-    """What the logs of all parts have been given since."""
+    """What all processes have logged since."""
 
     def __init__(self) -> None:
         self._sizes = {path: path.stat().st_size for path in LOGS.glob("*.log")}
@@ -58,7 +58,7 @@ def written() -> Written:
 
 
 class EndlessHeaders(threading.Thread):
-    """A client that sends a header a second, while the other tests run; `seconds`: until it was cut off."""
+    """A client that sends one header per second while the other tests run; `seconds`: until it was cut off."""
 
     seconds = 0.0
 
@@ -87,7 +87,7 @@ def endless_headers() -> EndlessHeaders:
 
 
 def test_ten_thousand_hostile_requests_cost_no_500_no_memory_and_no_trace(written: Written) -> None:
-    asyncio.run(hostile.send_all(hostile.requests(1, 500)))  # what every first request costs
+    asyncio.run(hostile.send_all(hostile.requests(1, 500)))  # the one-time cost of first requests
     before, good = memory(), http.post()
     answers = asyncio.run(hostile.send_all(hostile.requests(SEED, COUNT)))
     assert not [status for status in answers if status >= 500]
@@ -104,7 +104,7 @@ def test_ten_thousand_hostile_requests_cost_no_500_no_memory_and_no_trace(writte
 
 
 def bodies_with_the_marks() -> Iterator[bytes]:
-    """Bodies with a mark in every field, in each the kind of wrong that an error text might repeat."""
+    """Bodies with a mark in every field, each wrong in a way that an error text might repeat."""
     good = {
         "value_in_cents": CENTS, "description": WORD, "customer_id": WORD, "merchant_id": WORD,
         "transaction_timestamp": SECOND, "latitude": LATITUDE, "longitude": LONGITUDE,
@@ -174,7 +174,7 @@ def test_a_body_that_does_not_arrive_is_a_408_and_the_connection_ends() -> None:
         assert 4 < time.monotonic() - began < 12
 
 
-def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(written: Written) -> None:
+def test_more_connections_than_the_limit_do_not_lock_others_out(written: Written) -> None:
     held: list[socket.socket] = []
     try:
         held += [opened() for _ in range(850)]
@@ -191,7 +191,7 @@ def test_more_connections_than_the_bound_do_not_shut_others_out_of_the_worker(wr
 
 
 @pytest.mark.parametrize("header", [b"X: " + b"a" * 9000, b"X" * 9000 + b": a", b"X: a\r\n" * 200], ids=len)
-def test_headers_over_the_bound_are_a_400_in_our_form(header: bytes, written: Written) -> None:
+def test_headers_over_the_limit_are_a_400_in_our_format(header: bytes, written: Written) -> None:
     with opened() as client:
         client.sendall(post_head(0) + header + b"\r\n\r\n")
         answer = client.recv(10_000)

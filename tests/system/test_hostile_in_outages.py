@@ -1,6 +1,6 @@
-"""In each outage the bff still answers in its own form, honest clients and hostile ones.
+"""In each outage the bff still answers honest and hostile clients in its own format.
 
-No 500; every 503 is a problem+json that says when to come again and under which id it is in the log.
+No 500; every 503 is a problem+json that says when to retry and under which id it is in the log.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ pytestmark = pytest.mark.usefixtures("whole_again")
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 COUNT = 200
-#: Seconds for an answer: the bff's own bounds are 1.8 for Kafka and 2 for an Idempotency-Key.
+#: Seconds for an answer: the bff's own time-outs are 1.8 for Kafka and 2 for an Idempotency-Key.
 PATIENCE = 2.5
 WORKER = "http://127.0.0.1:5002"
 SEEDS = iter(range(1, 100))
 
 
 def honest(known: str) -> list[Answer]:
-    """One call of each kind, all at once."""
+    """One call of each kind, concurrently."""
     body = json.dumps(http.EXAMPLE).encode()
     key = {"Idempotency-Key": str(uuid.uuid4())}
     calls: list[Callable[[], Answer]] = [
@@ -77,7 +77,7 @@ def faults(answer: Answer) -> Iterator[str]:
 
 
 class Clients:
-    """Sends everything in a state and keeps what was wrong."""
+    """Sends everything in each state and collects what was wrong."""
 
     def __init__(self) -> None:
         self.known = http.taken()
@@ -85,7 +85,7 @@ class Clients:
         self.wrong: list[tuple[str, list[str], Answer]] = []
 
     def ask(self, state: str, expected: int | None = None) -> None:
-        """`expected`: a status that some honest call must be answered with, else the state was not there."""
+        """`expected`: a status that some honest call must get, otherwise the state was not reached."""
         polite = honest(self.known)
         rude = asyncio.run(hostile.answers(hostile.requests(next(SEEDS), COUNT), PATIENCE))
         for answer in chain(polite, rude):
@@ -106,7 +106,7 @@ def ready(url: str | None = None) -> tuple[int, dict[str, Any]]:
 
 
 def nodes_die_one_by_one() -> None:
-    """With one node left both roles still work and say how it is; with none the worker is not ready."""
+    """With one node left both roles still work and report it; with none the worker is not ready."""
     for node, word in zip(NODES, ("ok (2 of 3 nodes up)", "1 of 3 nodes up: no quorum"), strict=False):
         kill(node)
         for url in (None, WORKER):

@@ -1,4 +1,4 @@
-"""POST with an Idempotency-Key: one transaction for a key, whatever dies or hangs between two tries of it."""
+"""POST with an Idempotency-Key: one transaction per key, whatever dies or hangs between two tries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 
 
 class Purchase:
-    """A request with a key of its own, told from all others by its description."""
+    """A request with its own key, recognisable by its description."""
 
     def __init__(self, before: log.Offsets | None = None) -> None:
         self.key = str(uuid.uuid4())
@@ -34,7 +34,7 @@ class Purchase:
         return http.post(body, {"Content-Type": "application/json", "Idempotency-Key": self.key})
 
     def taken(self, within: float = 0.0) -> str:
-        """Its id; asked again until it is taken, as a client would."""
+        """Its id; retried until it is accepted, as a client would."""
         deadline = time.monotonic() + within
         while (answer := self.post()).status != 201:
             assert answer.status in (409, 503), answer
@@ -44,7 +44,7 @@ class Purchase:
         return str(answer.json["transaction_id"])
 
     def records(self) -> list[dict[str, Any]]:
-        """What transaction_created has of it."""
+        """Its records in transaction_created."""
         found = [log.decoded(record.value) for record in log.read(log.CREATED, self.before)]
         return [record for record in found if self.key in record["description"]]
 
@@ -75,7 +75,7 @@ def restarted() -> None:
 
 
 def verdicts_of(id_: str) -> list[readers.Verdict]:
-    """All that was told of it, once nothing waits any more."""
+    """All its published verdicts, once nothing is in flight."""
     http.final(id_, within=30)
     group = "transactions" if bff() == "bff" else "main"
     log.wait_until(lambda: log.lag(group) == 0, 30, "the worker has caught up")
@@ -133,7 +133,7 @@ def test_with_one_cassandra_node_that_hangs() -> None:
         with paused(node):
             for _ in range(4):
                 purchase = Purchase()
-                # a busy machine may need a second try: what counts is that there is one id
+                # a busy machine may need a second try: what matters is that there is one id
                 assert purchase.taken(within=30) == purchase.taken(within=30)
 
 
@@ -158,7 +158,7 @@ def test_without_cassandra_nobody_guesses(purchase: Purchase) -> None:
     assert len(fresh.records()) == 1
 
 
-def test_the_bff_dies_between_taking_the_key_and_kafkas_answer(purchase: Purchase) -> None:
+def test_the_bff_dies_between_reserving_the_key_and_kafkas_answer(purchase: Purchase) -> None:
     with paused("kafka"):
         answer = purchase.post()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
@@ -181,7 +181,7 @@ def test_the_outcome_was_not_known_and_the_record_did_land(purchase: Purchase) -
     assert len(verdicts_of(id_)) == 1
 
 
-def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purchase: Purchase) -> None:
+def test_both_records_are_in_one_batch_and_undecided(purchase: Purchase) -> None:
     if bff() == "main":
         pytest.fail("this test needs split mode")
     stack.stop("transactions")
@@ -195,7 +195,7 @@ def test_both_records_are_in_one_batch_and_both_were_decided_by_nobody_yet(purch
     assert len(verdicts_of(id_)) == 1
 
 
-def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase: Purchase) -> None:
+def test_without_a_quorum_the_log_answers_and_the_worker_goes_on(purchase: Purchase) -> None:
     if bff() == "main":
         pytest.fail("this test needs split mode")
     with paused("kafka"):
@@ -208,7 +208,7 @@ def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase
         stack.pause("cassandra-2")
         stack.pause("cassandra-3")
         stack.resume("transactions")
-        # Gossip takes 12 to 24 s to convict the two; until the driver hears of it two of three tries go to them.
+        # Gossip takes 12 to 24 s to mark the two down; until the driver hears of it two of three tries go to them.
         log.wait_until(
             lambda: log.lag("transactions") == 0, 90, "the worker has passed over the second record"
         )
@@ -220,14 +220,14 @@ def test_where_no_quorum_can_answer_the_log_does_and_the_worker_goes_on(purchase
 
 
 @pytest.mark.parametrize("key", ["", "with space", "a" * 256, "ключ".encode().decode("latin-1"), "tab\tbed"])
-def test_a_key_that_is_none(key: str) -> None:
+def test_an_invalid_key(key: str) -> None:
     body = json.dumps(http.EXAMPLE).encode()
     answer = http.call("POST", body=body, headers={"Idempotency-Key": key})
     assert answer.status == 400
     assert answer.json["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_a_request_that_is_invalid_takes_no_key(purchase: Purchase) -> None:
+def test_an_invalid_request_reserves_no_key(purchase: Purchase) -> None:
     assert purchase.post(latitude="north").status == 400
     purchase.taken()
 
@@ -238,8 +238,8 @@ KEYS = 400
 
 
 def taken_whatever_dies(purchase: Purchase, deadline: float) -> str:
-    """As a patient client does it: the same call again until it is taken."""
-    time.sleep(0.15)  # so that there are calls as long as parts die
+    """As a patient client does it: the same call again until it is accepted."""
+    time.sleep(0.15)  # so that calls go on as long as processes die
     while time.monotonic() < deadline:
         try:
             answer = purchase.post()
@@ -253,7 +253,7 @@ def taken_whatever_dies(purchase: Purchase, deadline: float) -> str:
     raise AssertionError(f"key {purchase.key} was never taken")
 
 
-def test_clients_that_try_again_while_everything_dies() -> None:
+def test_clients_that_retry_while_everything_dies() -> None:
     before = log.ends(log.CREATED)
     purchases = [Purchase(before) for _ in range(KEYS)]
     deadline = time.monotonic() + 90

@@ -1,4 +1,4 @@
-"""One transaction's life, and three hundred lives at once, compared at every place where they can be seen."""
+"""One transaction's life, and three hundred at once, compared in every store that shows them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _is_assessed(said: dict[str, Any]) -> None:
     assert 0 <= said["decided_at"] // 1000 - said["event_timestamp"] <= 60
 
 
-def test_three_hundred_agree_at_every_place(three_hundred: list[str]) -> None:
+def test_three_hundred_agree_in_every_store(three_hundred: list[str]) -> None:
     counted = asyncio.run(reconcile.reconcile_until_settled(three_hundred, within=20))
     assert not counted.faults()
     assert counted.published_again == 0

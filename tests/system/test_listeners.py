@@ -1,4 +1,4 @@
-"""Nothing of the stack can be reached from another machine, unless a setting says so."""
+"""No process of the stack can be reached from another machine, unless a setting says so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_loopback(address: str) -> bool:
     return ip.is_loopback or bool(getattr(ip, "ipv4_mapped", None) and ip.ipv4_mapped.is_loopback)  # type: ignore[union-attr]
 
 
-def test_every_part_listens_on_loopback_alone() -> None:
+def test_every_process_listens_only_on_loopback() -> None:
     pids = {name: stack.pid(name) for name in processes.states()}
     found = {name: listening(pid) for name, pid in pids.items() if pid}
     assert {"kafka", "registry", "redis", "envoy", "bff"} & set(found), found

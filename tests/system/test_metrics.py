@@ -1,4 +1,4 @@
-"""/metrics on every worker, as Prometheus reads it: what is promised there rises with what happens."""
+"""/metrics on every worker, as Prometheus reads it: the metrics rise with what happens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def url(worker: str) -> str:
-    """Where a worker answers; both are one process with MODE=one."""
+    """Where a worker answers; in combined mode both are one process."""
     return bff_url() if stack.current_mode() == "combined" else WORKERS[worker]
 
 
@@ -34,7 +34,7 @@ def scraped(worker: str) -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of a metric over the labels that are not given."""
+    """The sum of a metric over all labels that are not given."""
     wanted = frozenset(labels.items())
     return sum(value for (found, with_), value in samples.items() if found == name and wanted <= with_)
 
@@ -85,7 +85,7 @@ def test_a_worker_that_has_done_all_is_not_behind_in_any_partition(worker: str, 
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_no_label_is_an_id_and_none_is_made_by_a_client(worker: str) -> None:
+def test_no_label_is_an_id_or_a_clients_text(worker: str) -> None:
     http.call("GET", "/api/v1/transactions/01890000-0000-7000-8000-000000000000")
     http.call("BREW", "/coffee-01890000-0000-7000-8000-000000000000")
     answer = http.call("GET", "/metrics", url=url(worker)).body.decode()
@@ -95,6 +95,6 @@ def test_no_label_is_an_id_and_none_is_made_by_a_client(worker: str) -> None:
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_a_worker_that_moves_is_alive(worker: str) -> None:
+def test_a_worker_that_makes_progress_is_alive(worker: str) -> None:
     answer = http.call("GET", "/health/live", url=url(worker))
     assert (answer.status, answer.json) == (200, {"alive": True})

@@ -1,4 +1,4 @@
-"""Two workers or one process: the mode is changed with transactions stored; nothing is decided or published again."""
+"""The deployment mode is changed with transactions stored; nothing is decided or published again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKERS = {"split": ["bff", "transactions"], "combined": ["main"]}
 
 
 def change_to(mode: str) -> None:
-    """The workers of that mode in place of the other's; the generator stays as it is."""
+    """Start the workers of that mode instead of the other's; the generator stays as it is."""
     stack.up(only=WORKERS[mode], mode=mode)
 
 
@@ -57,7 +57,7 @@ def test_both_ways_nothing_is_published_again(stored: dict[str, str]) -> None:
 
 
 def _as_before(stored: dict[str, str], published: log.Offsets) -> None:
-    time.sleep(1.5)  # whatever would be published again would be told by now
+    time.sleep(1.5)  # anything that is published again would be there by now
     groups = {"combined": ("main", "main"), "split": ("transactions", "bff")}[stack.current_mode()]
     for group, topic in zip(groups, (log.CREATED, log.STATUS), strict=True):
         assert log.lag(group, topic) == 0

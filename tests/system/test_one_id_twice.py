@@ -1,4 +1,4 @@
-"""One transaction_id is decided once, whoever writes it again, wherever, whenever and with whatever in it."""
+"""One transaction_id is decided once, whoever writes it again, wherever, whenever, with any content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.system.test_metrics import scraped, total
 
 WORKER, GROUP = "transactions", "transactions"
 OTHER_CONTENT = "transaction_id is decided already, for other content"
-#: Offsets back that a group is put: more than one round of each partition.
+#: By how many offsets a group is rewound: more than one micro-batch of each partition.
 BACK = 2500
 
 #: Transactions, each as its fields.
@@ -39,7 +39,7 @@ def id_at_home(partition: int) -> str:
 
 
 def write(partitions: Sequence[int], records: Records) -> None:
-    """Each to its partition; wait until all are finished."""
+    """Write each to its partition; wait until all are committed."""
     feed = Feed()
     values = [(p, r["transaction_id"].encode(), log.framed(feed.schema_id, feed.schema, r))
               for p, r in zip(partitions, records, strict=True)]  # fmt: skip
@@ -48,7 +48,7 @@ def write(partitions: Sequence[int], records: Records) -> None:
 
 
 def published_once(ids: Sequence[str]) -> None:
-    """Each is once in transaction_status, once in the list, and all places agree."""
+    """Each is once in transaction_status, once in the list, and all stores agree."""
     published = asyncio.run(readers.published(ids))
     assert {id_: len(published[id_]) for id_ in ids} == dict.fromkeys(ids, 1)
     listed = Counter(entry["transaction_id"] for entry in http.page(1000)["transactions"])
@@ -90,7 +90,7 @@ def test_with_other_content_it_is_a_dead_letter_and_the_first_decision_stands() 
     others = [{**one, "value_in_cents": one["value_in_cents"] + 1} for one in firsts]
     write([(n + 1) % 4 for n in range(8)], firsts)
     verdicts = {id_: http.final(id_) for id_ in ids}
-    write([n % 4 for n in range(8)], others)  # a worker that starts may be given these before the first ones
+    write([n % 4 for n in range(8)], others)  # a worker that starts may get these before the first ones
     assert {id_: http.final(id_) for id_ in ids} == verdicts
     assert dead_letters(ids, before) == [OTHER_CONTENT] * 8
     assert total(scraped(WORKER), "payments_other_content_total") - counted == 8

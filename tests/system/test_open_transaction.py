@@ -1,4 +1,4 @@
-"""A foreign producer that leaves a transaction open: what is behind it is pending, and everybody is told for what."""
+"""A foreign producer leaves a transaction open: what is behind it is pending, and the reason is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHERE = 1
 
 @contextmanager
 def open_transaction(value: bytes) -> Iterator[None]:
-    """Begun in one partition and neither committed nor aborted until this ends."""
+    """A transaction begun in one partition and neither committed nor aborted until this block ends."""
     opened, close = threading.Event(), threading.Event()
 
     async def hold() -> None:

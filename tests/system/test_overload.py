@@ -1,4 +1,4 @@
-"""Hundreds of clients at once: each is answered, from Redis, and no part takes the crowd for an outage."""
+"""Hundreds of clients at once: each is answered, from Redis, and nothing mistakes the load for an outage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _list_without_pause() -> Counter[tuple[int, str]]:
 
 @pytest.fixture
 def _room_for_all() -> Iterator[None]:
-    """The bound of connections is another promise (test_hostile.py)."""
+    """The limit on connections is another promise (test_hostile.py)."""
     stack.stop("bff")
     stack.start("bff", {"MAX_CONNECTIONS": "1000"})
     yield

@@ -1,4 +1,4 @@
-"""Paging by cursor: no gap, no repeat, newest first, whichever store the pages come from."""
+"""Paging by cursor: without gaps or repeats, newest first, whichever store the pages come from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from infra.native import stack
 from tests.support import feed, http, log, traffic
 
-FEWEST_RECENT = 1000  # the smallest RECENT_TRANSACTIONS that the bff takes
+FEWEST_RECENT = 1000  # the smallest RECENT_TRANSACTIONS that the bff accepts
 MINE = 350
 
 
@@ -29,7 +29,7 @@ def pages_down_to(oldest: str, limit: int) -> tuple[list[str], list[str]]:
 
 
 def whole(ids: list[str], mine: list[str]) -> None:
-    """All of ours are there, once, newest first, and nothing else is there twice either."""
+    """All of ours are in the list once, newest first, and nothing else twice either."""
     assert len(ids) == len(set(ids))
     assert [id_ for id_ in ids if id_ in set(mine)] == sorted(mine, reverse=True)
     assert ids == sorted(ids, reverse=True)
@@ -74,7 +74,7 @@ def small_redis() -> Iterator[None]:
 def test_pages_across_the_border_of_redis_and_cassandra(small_redis: None) -> None:
     ids = [*feed.Feed().send(FEWEST_RECENT + MINE)]
     log.wait_until(lambda: log.lag("transactions") == 0, 60, "all of them decided")
-    log.wait_until(lambda: log.lag("bff", log.STATUS) == 0, 60, "all of them told to the bff")
+    log.wait_until(lambda: log.lag("bff", log.STATUS) == 0, 60, "the bff has read all of them")
     found, sources = pages_down_to(min(ids), 100)
     whole(found, ids)
     assert sources[0] == "redis"

@@ -1,4 +1,4 @@
-"""A worker dies between publishing and storing, and Redis is emptied before it is back: no status is forgotten."""
+"""A worker dies between publish and store, and Redis is emptied before it is back: no status is lost."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def _the_worker_runs_at_the_end() -> Iterator[None]:
 
 
 def killed_at_work() -> tuple[list[str], set[str]]:
-    """What was taken until the worker died at work, and what of it was published and not stored.
+    """What was accepted until the worker died at work, and what of it was published and not stored.
 
-    Killed at any moment it is often just idle: it is stopped until it is met between the two steps, then killed.
+    Killed at a random moment it is often just idle: it is paused until it is between the two steps, then killed.
     """
     before = log.total(log.STATUS)
     with Load(rate=200) as load:
         log.wait_until(lambda: log.total(log.STATUS) > before + 200, 30, "the worker has told some")
         for _ in range(40):
             since = log.ends(log.STATUS)
-            time.sleep(random.uniform(0, 0.3))  # a round's length: else each pause would meet the same step
+            time.sleep(
+                random.uniform(0, 0.3)
+            )  # a micro-batch's length: otherwise each pause would hit the same step
             stack.pause(WORKER)
             time.sleep(0.3)  # what it had sent to Kafka and Cassandra is done
             between = asyncio.run(published_not_stored(set(load.ids), since))
@@ -50,7 +52,7 @@ def killed_at_work() -> tuple[list[str], set[str]]:
 
 
 async def published_not_stored(ids: set[str], since: log.Offsets) -> set[str]:
-    """Those of the ids told from these offsets of the status topic on that are not stored."""
+    """Those of the ids published from these offsets of the status topic on that are not stored."""
     published = {record["transaction_id"] async for record in readers.records(log.STATUS, ids, since)}
     return published - set(await readers.stored(published))
 

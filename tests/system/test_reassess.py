@@ -1,4 +1,4 @@
-"""What nobody could assess is put right when antifraud is back: once, in every place, and for good."""
+"""Unassessed rejections are corrected when antifraud is back: once, in every store, and for good."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _all_up_at_the_end() -> Iterator[None]:
 
 @contextmanager
 def no_antifraud() -> Iterator[None]:
-    """Envoy is killed, so that nobody can be asked, and started again: it is quicker than two replicas."""
+    """Envoy is killed, so that antifraud is unavailable, and started again: faster than killing two replicas."""
     stack.kill("envoy")
     try:
         yield
@@ -40,7 +40,7 @@ def no_antifraud() -> Iterator[None]:
 
 
 def unassessed(count: int) -> dict[str, log.Place]:
-    """That many transactions, rejected because nobody could be asked."""
+    """That many transactions, rejected because no replica answered."""
     with no_antifraud():
         ids = Feed().send(count)
         log.wait_until(lambda: log.lag(GROUP) == 0, 90, "all decided without antifraud")
@@ -52,12 +52,12 @@ def unassessed(count: int) -> dict[str, log.Place]:
 
 
 def distinct(ids: Mapping[str, log.Place]) -> dict[str, set[Verdict]]:
-    """What was told of each, repeats left out."""
+    """What was published for each, without repeats."""
     return {id_: set(verdicts) for id_, verdicts in asyncio.run(readers.published(ids)).items()}
 
 
 def is_put_right(ids: Mapping[str, log.Place]) -> dict[str, Verdict]:
-    """Each has its first verdict and one second one, published once; Cassandra has the second; gives the seconds."""
+    """Each has its first and one second verdict, published once; Cassandra has the second; returns the second ones."""
     published = asyncio.run(readers.published(ids))
     assert set(published) == set(ids)
     assert {tuple(v.revision for v in verdicts) for verdicts in published.values()} == {(1, 2)}
@@ -68,11 +68,11 @@ def is_put_right(ids: Mapping[str, log.Place]) -> dict[str, Verdict]:
 
 
 def counted(said: str) -> int:
-    """How many a run says it has assessed again."""
+    """How many transactions a run says it has re-assessed."""
     return int(re.findall(r"^reassess: ([\d,]+) in ", said, re.MULTILINE)[0].replace(",", ""))
 
 
-def test_put_right_once_and_shown_everywhere() -> None:
+def test_corrected_once_and_shown_everywhere() -> None:
     ids = unassessed(40)
     assert re.search(r"reassess: [\d,]+ transactions would be", commands.done("reassess", "--dry-run"))
     assert {len(verdicts) for verdicts in distinct(ids).values()} == {1}
@@ -92,7 +92,7 @@ def test_put_right_once_and_shown_everywhere() -> None:
 
 
 def redelivered_changes_nothing(ids: Mapping[str, log.Place], second: Mapping[str, Verdict]) -> None:
-    """The worker is given the first records again: it repeats first verdicts, which cover no second one."""
+    """The worker gets the first records again: it repeats first verdicts, which replace no second one."""
     stack.stop(WORKER)
     log.rewind(GROUP, lowest(ids))
     ends = log.ends(log.STATUS)
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_then_two_at_once_publish_each_verdict_once() -> No
     ids = unassessed(6000)
     some = log.total(log.STATUS) + 1500  # of batches of 500: the first ones are committed
     run = commands.begin("reassess")
-    log.wait_until(lambda: log.total(log.STATUS) > some or run.poll() is not None, 60, "it tells")
+    log.wait_until(lambda: log.total(log.STATUS) > some or run.poll() is not None, 60, "it publishes")
     run.send_signal(signal.SIGKILL)
     run.communicate()
     published = sum(len(verdicts) == 2 for verdicts in distinct(ids).values())

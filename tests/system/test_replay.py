@@ -1,4 +1,4 @@
-"""What Cassandra has lost is written again from the log: a node's rows after an old backup, or all tables."""
+"""What Cassandra has lost is rewritten from the log: a node's rows after an old backup, or all tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPLAY = ("replay", "--into", "cassandra", "--since", "300")
 
 @contextmanager
 def back_from_a_backup(tmp_path: Path) -> Iterator[None]:
-    """What is written meanwhile reaches the node, so that no hint of it is kept; then its disk is an older one."""
+    """What is written meanwhile reaches the node, so that no hints are kept; then its disk is an older one."""
     stack.stop(NODE)
     shutil.copytree(DATA / NODE, tmp_path / NODE)
     stack.start(NODE)
@@ -37,14 +37,14 @@ def back_from_a_backup(tmp_path: Path) -> Iterator[None]:
 
 
 def it_alone_has(ids: Mapping[str, log.Place]) -> dict[str, str]:
-    """What the node answers for these, at ONE, with nobody else to ask."""
+    """What this node alone answers for these, at ONE."""
     kill(*OTHERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CASSANDRA_HOSTS", store.hosts()[2])
         return store.at_one(ids)
 
 
-def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> None:
+def test_a_node_that_came_back_from_a_backup_is_repaired(tmp_path: Path) -> None:
     with back_from_a_backup(tmp_path):
         ids = Feed().send(COUNT)
         log.wait_until(lambda: log.lag("transactions") == 0, 90, "decided")
@@ -63,7 +63,7 @@ def test_a_node_that_came_back_from_a_backup_is_made_whole(tmp_path: Path) -> No
     assert it_alone_has(ids) == {id_: published[id_][0].status for id_ in ids}
 
 
-def test_a_row_that_a_later_deletion_hides_is_named_and_a_partition_that_there_is_not() -> None:
+def test_a_row_that_a_later_deletion_hides_is_named_and_so_is_an_unknown_partition() -> None:
     id_ = http.taken()
     http.final(id_)
     log.wait_until(lambda: store.has(id_), 20, "stored")
@@ -93,7 +93,7 @@ def key_of(row: Mapping[str, object]) -> list[object]:
     return [row["bucket"], row["shard"], row["transaction_id"]]
 
 
-def test_tables_that_are_gone_are_made_again_and_filled_from_the_log() -> None:
+def test_missing_tables_are_created_again_and_filled_from_the_log() -> None:
     before = http.taken()
     http.final(before)
     with store.session() as session:

@@ -1,4 +1,4 @@
-"""A Redis that was thrown away has all again after a replay, also after one that was killed in between."""
+"""A Redis that was thrown away is complete again after a replay, even one that was killed in between."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _the_worker_at_the_end() -> Iterator[None]:
 
 
 def page() -> Any:
-    """The newest that GET lists, and where it has them from."""
+    """The newest that GET lists, and their source."""
     return http.call("GET", f"{PATH}?limit=500").json
 
 
 def statuses_of(ids: Mapping[str, log.Place]) -> dict[str, str]:
-    """What the list shows of these."""
+    """What the list shows for these."""
     return {t["transaction_id"]: t["status"] for t in page()["transactions"] if t["transaction_id"] in ids}
 
 
 def killed_in_the_middle() -> log.Offsets:
-    """A replay that has come somewhere; where."""
+    """Kill a replay in progress; returns how far it had come."""
     before = log.committed(GROUP, log.STATUS)
     running = commands.begin(*SLOWLY)
     try:
@@ -49,11 +49,11 @@ def killed_in_the_middle() -> log.Offsets:
     return log.committed(GROUP, log.STATUS)
 
 
-def test_redis_is_whole_after_a_replay_that_was_killed_and_went_on() -> None:
+def test_redis_is_complete_after_a_replay_that_was_killed_and_resumed() -> None:
     decided = Feed().send(400)
     log.wait_until(lambda: log.lag("transactions") == 0, 90, "decided")
     stack.stop(WORKER)
-    pending = Feed().send(5)  # not by the bff: it does not know of them
+    pending = Feed().send(5)  # not the bff, which does not know of them
     ends = log.ends(log.STATUS)
 
     with Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:

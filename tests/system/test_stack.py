@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# An address of its own, so that a stack that is up beside the tests is in nobody's way (macOS has only one).
+# A separate address, so that a running stack does not conflict with the tests (macOS has only one).
 HOST = "127.77.0.1" if sys.platform == "linux" else "127.0.0.1"
 WEB = """
 import http.server, os, sys
@@ -34,7 +34,7 @@ generator: python -c 'import time; time.sleep(600)'
 
 
 class Stack:
-    """One stack in a folder of its own, and the commands on it."""
+    """One stack in a separate folder, and the commands on it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -85,10 +85,10 @@ class Stack:
         return int(self.ps()[name][1])
 
     def crash(self) -> None:
-        """SIGKILL the supervisor: its parts go on without it."""
+        """SIGKILL the supervisor: its processes go on without it."""
         supervisor = int((self.root / ".stack/run/supervisor/supervisord.pid").read_text())
         deadline = time.monotonic() + 10
-        # On a slow machine a part may still be the launcher, which has no mark yet.
+        # On a slow machine a process may still be the launcher, which has no mark yet.
         while (
             set(psutil.Process(supervisor).children()) - set(self.processes()) and time.monotonic() < deadline
         ):
@@ -106,8 +106,8 @@ class Stack:
         return found
 
     def close(self) -> None:
-        """End what is left of it."""
-        for process in self.processes():  # not by `down`: it is what is tested
+        """Kill what is left of it."""
+        for process in self.processes():  # not with `down`, which is under test
             process.kill()
         if self.door != self.root:
             shutil.rmtree(self.door, ignore_errors=True)
@@ -155,7 +155,7 @@ STOPPED = "stopped; nothing is left running; data is kept\n"
 
 
 def until_it_says(started: "subprocess.Popen[str]", words: str) -> None:
-    """Read what it says, up to these words."""
+    """Read its output up to these words."""
     assert started.stdout
     for line in started.stdout:
         if words in line:
@@ -210,7 +210,7 @@ def test_ctrl_c_again_while_a_demo_ends_kills_what_is_left_and_still_ends_everyt
         demo.send_signal(signal.SIGINT)
         time.sleep(0.05)
     said = demo.communicate(timeout=60)[0]
-    assert time.monotonic() - began < 12  # by itself it would have 25 s
+    assert time.monotonic() - began < 12  # its own deadline would be 25 s
     assert "stubborn" in said
     assert "by force" in said
     assert said.endswith(STOPPED)
@@ -435,7 +435,7 @@ def test_two_ups_at_once_start_each_part_once(small: Stack) -> None:
     assert len(small.processes()) == 4
 
 
-#: Holds the stack as an exercise does; runs what it is told to, as its own command, and says what came of it.
+#: Holds the stack as an exercise does; runs the given command as its own and prints the result.
 EXERCISE = """
 import subprocess, sys
 from infra.native import lockfile
@@ -468,7 +468,7 @@ def exercise(small: Stack) -> "Iterator[subprocess.Popen[str]]":
     ["up", "down", "clean", "demo", "scale transactions 2", "start bff", "stop bff", "restart bff",
      "kill bff", "pause bff", "resume bff"],
 )  # fmt: skip
-def test_what_somebody_types_during_an_exercise_is_refused_and_told_who_has_the_stack(
+def test_a_command_typed_during_an_exercise_is_refused_and_names_the_holder(
     small: Stack, command: str
 ) -> None:
     small.run("up")

@@ -1,4 +1,4 @@
-"""A batch whose bytes are damaged on the broker's disk holds its partition, in sight; a command passes it over."""
+"""A batch damaged on the broker's disk holds its partition, visibly; a command passes it over."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def overwrite(offset: int, byte: bytes) -> None:
 
 @pytest.fixture
 def damaged() -> Iterator[log.Place]:
-    """A batch of one poison record in one partition, damaged before anybody has read it; mended at the end."""
+    """A batch of one poison record in one partition, damaged before anybody has read it; repaired at the end."""
     name, _ = worker()
     stack.stop(name)
     mark = MARK + new_id().encode()
@@ -70,7 +70,7 @@ def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damag
     )
     assert f"AT={log.CREATED}:{HELD}:{damaged.offset}" in commands.done("lag")
     assert place in commands.done("topic", log.CREATED)
-    later = {number: new_id() for number in ids}  # a POST might go where nothing goes on
+    later = {number: new_id() for number in ids}  # a POST might go to the held partition
     log.produce([(number, id_.encode(), feed.value(id_)) for number, id_ in later.items()])
     for id_ in later.values():
         http.final(id_, within=30)
@@ -90,7 +90,7 @@ def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damag
     assert "batch" in next(line for line in commands.done("dead-letters").splitlines() if place in line)
     assert len(said.lines("CRITICAL", place, "cannot be read")) == 1
 
-    stack.restart(name)  # what was passed over is not met again
+    stack.restart(name)  # what was passed over is not read again
     time.sleep(1)
     http.final(http.taken(), within=30)
     assert len(said.lines("CRITICAL", place)) == 1

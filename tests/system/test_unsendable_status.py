@@ -1,4 +1,4 @@
-"""A status that cannot be sent is tried again without end, is one error in the log, and loses nothing."""
+"""A status that cannot be sent is retried for ever, is one error in the log, and loses nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ GROUP = "transactions"
 
 @contextmanager
 def a_topic_that_takes_nothing() -> Iterator[None]:
-    """Every status is larger than transaction_status takes; the marks that end Kafka's transactions are not.
+    """Every status is larger than transaction_status accepts; Kafka's transaction markers are not.
 
-    min.insync.replicas would not do: of a topic with one replica Kafka asks for no more than that one.
+    min.insync.replicas would not work: for a topic with one replica Kafka never requires more.
     """
     settings = log.settings(log.STATUS)
     log.set_settings(log.STATUS, {**settings, "max.message.bytes": "100"})

@@ -16,13 +16,13 @@ WORKER = "http://127.0.0.1:5002"
 
 
 def worker() -> tuple[str, str]:
-    """The process that decides, and where it answers."""
+    """The process that decides, and its address."""
     return ("main", bff_url()) if stack.current_mode() == "combined" else ("transactions", WORKER)
 
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """The worker's watchdog waits 3 s, less than the 5 s that antifraud is waited for."""
+    """The worker's watchdog waits 3 s, less than the 5 s for which antifraud is retried."""
     name, _ = worker()
     stack.stop(name)
     stack.start(name, {"LIVENESS_TIMEOUT": "3"})
@@ -43,7 +43,7 @@ def answered(status: int, within: float) -> Any:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_worker_whose_step_hangs_is_not_alive_until_it_moves() -> None:
+def test_a_worker_whose_step_hangs_is_not_alive_until_it_makes_progress() -> None:
     answered(200, within=1)
     stack.pause("envoy")
     transaction_id = http.taken()

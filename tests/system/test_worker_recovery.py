@@ -1,4 +1,4 @@
-"""The transactions worker is killed, stopped, rebalanced, fed poison and given its work again: one verdict each.
+"""The transactions worker is killed, stopped, rebalanced, fed poison and given records again: one verdict each.
 
 Publishing the same again after a kill is allowed, and printed;
 two different verdicts for one transaction_id and revision never are.
@@ -22,8 +22,8 @@ from tests.support.feed import Feed, lowest, new_id, spread
 from tests.support.meanwhile import again_and_again
 
 WORKER, GROUP = "transactions", "transactions"
-BACKLOG = 10_000  # several seconds of work, so that its middle can be met
-DECIDED_WITHIN = 90.0  # seconds; a small machine that does other things meanwhile
+BACKLOG = 10_000  # several seconds of work, so that a kill can hit its middle
+DECIDED_WITHIN = 90.0  # seconds; for a small, busy machine
 
 Published = Mapping[str, list[Verdict]]
 
@@ -41,7 +41,7 @@ def _one_worker_at_the_end() -> Iterator[None]:
 
 
 def decided(ids: Mapping[str, log.Place]) -> Published:
-    """The verdicts of all of these, once nothing waits any more; each has one, and one alone."""
+    """The verdicts of all of these, once nothing is in flight; each has exactly one."""
     log.wait_until(lambda: log.lag(GROUP) == 0, DECIDED_WITHIN, f"group {GROUP} has caught up")
     published = asyncio.run(readers.published(ids))
     assert [id_ for id_ in ids if id_ not in published] == [], "lost"
@@ -56,21 +56,21 @@ def reasons(published: Published) -> set[str | None]:
 
 
 def repeats(published: Published) -> int:
-    """Records that say again what was said; printed, since they cost something."""
+    """Records that repeat a verdict; printed, since they have a cost."""
     count = sum(len(verdicts) - 1 for verdicts in published.values())
     print(f"{count} of {len(published)} verdicts were published again, the same")  # noqa: T201
     return count
 
 
 class Backlog:
-    """Fed while the worker is at work; `caught` waits for the middle of it."""
+    """A backlog fed while the worker is at work; `caught` waits for the middle of it."""
 
     def __init__(self, count: int = BACKLOG) -> None:
         self.before = log.ends(log.STATUS)
         self.ids = Feed().send(count)
 
     def published(self) -> int:
-        """How many status records there are since."""
+        """How many status records were published since."""
         return len(log.read(log.STATUS, self.before))
 
     def caught_in_the_middle(self) -> None:
@@ -84,7 +84,7 @@ class Backlog:
         )
 
 
-@pytest.mark.parametrize("pause", [0.4], ids=["a moment after it tells"])
+@pytest.mark.parametrize("pause", [0.4], ids=["a moment after it publishes"])
 def test_killed_in_the_middle_of_a_backlog(pause: float) -> None:
     backlog = Backlog()
     backlog.caught_in_the_middle()
@@ -111,7 +111,7 @@ def test_stopped_in_the_middle_of_a_backlog() -> None:
 
 
 def fed_all_the_time(ids: dict[str, log.Place]) -> AbstractContextManager[None]:
-    """Some hundred transactions a second, so that whatever happens happens in the middle of a batch."""
+    """Some hundred transactions per second, so that anything that happens hits the middle of a batch."""
     feed = Feed()
     return again_and_again(lambda: ids.update(feed.send(200)), 0.3)
 
@@ -139,7 +139,7 @@ def test_killed_as_one_of_two() -> None:
     repeats(decided(ids))
 
 
-def test_shown_as_pending_until_somebody_decides() -> None:
+def test_shown_as_pending_until_decided() -> None:
     stack.stop(WORKER)
     id_ = http.taken()
     log.wait_until(lambda: (http.shown(id_) or {}).get("status") == "pending", 5, "shown as pending")
@@ -152,7 +152,7 @@ def test_shown_as_pending_until_somebody_decides() -> None:
 
 
 def poison_of(feed: Feed) -> list[tuple[bytes | None, str]]:
-    """Values that nobody can handle, and a word of the reason."""
+    """Values that cannot be processed, and a word of the reason."""
     whole = feed.value(new_id())
     return [
         (b"garbage", "first byte"),
@@ -194,7 +194,7 @@ NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 
 @contextmanager
 def deciding_otherwise() -> Iterator[None]:
-    """Both replicas have a newer model and another threshold for a while; replaced side by side."""
+    """Both replicas run a newer model with another threshold for a while."""
     for replica in REPLICAS:
         stack.kill(replica)
         command = procfile.command(replica).replace("antifraud.server", "tests.integration.newer_model")
@@ -220,7 +220,7 @@ def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict() ->
         stack.start(WORKER)
         assert decided(ids) == before
         assert log.read(log.STATUS, ends) == [], "published again"
-        # what is new is decided otherwise: a second assessment would have differed
+        # new transactions are decided differently: a second assessment would have differed
         fresh = Feed().send(50)
         assert [v[0].status for v in decided(fresh).values()].count("rejected") > 40
     assert {id_: http.final(id_)["status"] for id_ in list(ids)[:20]} == {
@@ -228,14 +228,14 @@ def test_stored_and_not_committed_a_redelivery_repeats_the_recorded_verdict() ->
     }
 
 
-def test_told_and_not_stored_while_nobody_could_assess_a_redelivery_repeats_the_recorded_verdict() -> None:
+def test_published_and_not_stored_without_antifraud_a_redelivery_repeats_the_recorded_verdict() -> None:
     decided(Feed().send(40))  # the first batch of a partition waits for what is under way
     for node in NODES:
         stack.pause(node)
     stack.kill("envoy")
     try:
         ids = Feed().send(100)
-        log.wait_until(lambda: asyncio.run(readers.published(ids)).keys() == ids.keys(), 40, "all told")
+        log.wait_until(lambda: asyncio.run(readers.published(ids)).keys() == ids.keys(), 40, "all published")
         stack.kill(WORKER)
     finally:
         for node in NODES:

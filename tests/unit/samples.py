@@ -1,4 +1,4 @@
-"""What the tests of app/ start from: a transaction, a status, a Kafka record."""
+"""Samples for the tests of app/: a transaction, a status, a Kafka record."""
 
 from __future__ import annotations
 

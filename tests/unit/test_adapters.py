@@ -71,13 +71,13 @@ def verdict(offset: int, **changes: Any) -> TransactionStatus:
     return status(transaction(transaction_id=f"t{offset}"), offset, **changes)
 
 
-def test_whom_the_partition_has_a_status_of_is_known_with_its_place() -> None:
+def test_decided_ids_are_known_with_their_positions() -> None:
     assert claimed(Tail(*map(verdict, range(5))), 3) == Claimed(
         {"t4": 4, "t3": 3, "t2": 2, "t1": 1, "t0": 0}, 5
     )
 
 
-def test_the_partition_is_taken_before_it_is_read_so_that_nobody_adds_to_it_meanwhile() -> None:
+def test_the_partition_is_claimed_before_it_is_read() -> None:
     tail = Tail(verdict(5))
     claimed(tail, 5)
     assert tail.happened == ["take 0", "read"]
@@ -108,7 +108,7 @@ def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_
     assert tail.read == 19 + 51
 
 
-def test_a_partition_that_no_record_has_come_of_is_read_back_as_far_as_is_remembered(
+def test_a_partition_without_new_records_is_read_back_as_far_as_is_remembered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
@@ -144,7 +144,7 @@ def test_what_retention_has_deleted_is_older_than_what_is_left() -> None:
     ) > now_ms  # nothing is left: anything may be gone
 
 
-def test_an_empty_log_has_a_status_of_nobody() -> None:
+def test_an_empty_log_has_no_decided_ids() -> None:
     assert claimed(Tail(), 0) == Claimed({}, 0)
 
 
@@ -205,20 +205,20 @@ def test_the_log_is_read_back_to_well_before_the_oldest_was_asked() -> None:
     assert tail.read == 8
 
 
-def test_what_was_asked_before_rows_were_written_below_a_quorum_is_looked_for_on_every_replica() -> None:
+def test_what_was_requested_before_rows_were_written_below_a_quorum_is_looked_up_on_every_replica() -> None:
     on_one_replica = Rows(only_everywhere={"a"})
     assert looked_up(Tail(), on_one_replica, "a", stepped_down_at=NOW + 10) == {"a"}
 
 
-def test_a_replica_that_cannot_be_asked_for_such_a_row_leaves_the_word_to_the_log() -> None:
+def test_if_a_replica_cannot_be_asked_for_such_a_row_the_log_decides() -> None:
     tail = Tail(status(transaction(transaction_id="a")))
     assert looked_up(tail, Rows(fails_everywhere=True), "a", stepped_down_at=NOW + 10) == {"a"}
 
 
-def test_what_was_asked_before_the_partition_was_taken_is_looked_for_on_every_replica() -> None:
+def test_what_was_requested_before_the_partition_was_claimed_is_looked_up_on_every_replica() -> None:
     assert looked_up(Tail(), Rows(only_everywhere={"a"}), "a", taken_at=NOW + 10) == {"a"}
 
 
-def test_what_was_asked_after_both_is_asked_of_a_quorum_alone() -> None:
+def test_what_was_requested_after_both_is_looked_up_at_a_quorum() -> None:
     rows = Rows(only_everywhere={"a"})
     assert looked_up(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()

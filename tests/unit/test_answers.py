@@ -1,4 +1,4 @@
-"""What a client asks is answered as it was asked, or refused with the reason, and with nothing of our inside."""
+"""A request is answered as asked, or refused with the reason and without internals."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_an_unknown_parameter_of_the_list_is_named_and_so_are_the_known_ones(nam
     ]
 
 
-def test_a_parameter_of_the_call_for_one_is_refused_and_the_known_ones_are_taken() -> None:
+def test_a_parameter_of_the_call_for_one_is_refused_and_known_ones_are_accepted() -> None:
     assert answer("?limit=5", ID)[0] == 400
     assert answer("", ID)[0] == 200
     assert answer("?limit=5")[0] == 200
 
 
-def test_what_a_client_made_up_is_not_repeated_at_length() -> None:
+def test_a_clients_own_text_is_not_repeated_at_length() -> None:
     assert len(answer("?" + "x" * 5000 + "=1")[1]["error"]) < 200
 
 
@@ -78,7 +78,7 @@ def test_a_store_that_does_not_answer_is_reported_without_the_drivers_text_and_a
     assert (status, body["detail"]) == (503, "neither Redis nor Cassandra answers")
 
 
-def test_a_post_that_kafka_did_not_take_is_answered_so_without_the_clients_text_and_addresses() -> None:
+def test_a_post_that_kafka_did_not_accept_is_reported_without_the_drivers_text_and_addresses() -> None:
     inside = NotPublished("Kafka: KafkaConnectionError: 10.1.2.3:9092")
     inside.__cause__ = OSError("10.1.2.3:9092")
     assert b"10.1.2.3" not in bytes(_not_acknowledged(inside).body or b"")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What antifraud answers: an outage rejects in the end; nonsense and a refused call hold, and reject nobody."""
+"""Antifraud's answers: an outage ends in rejections; nonsense and a refused call are held and reject nobody."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TWO = [transaction(transaction_id="a"), transaction(transaction_id="b")]
 
 
 class Stub:
-    """Gives what it is told to."""
+    """Returns canned answers."""
 
     def __init__(self, answer: Any):
         self.answer = answer
@@ -52,12 +52,12 @@ def assessed(given: Any) -> list[Assessment]:
     return asyncio.run(antifraud.assess(TWO))
 
 
-def test_a_right_answer_is_an_assessment_of_each_in_order() -> None:
+def test_a_valid_answer_is_one_assessment_each_in_order() -> None:
     assert [(one.verdict, one.score) for one in assessed(answer())] == [("accepted", 0.9), ("rejected", 0.1)]
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode), ids=lambda code: code.name)
-def test_only_nobody_answering_in_time_is_an_outage(code: grpc.StatusCode) -> None:
+def test_only_a_missing_answer_is_an_outage(code: grpc.StatusCode) -> None:
     with pytest.raises(AntifraudUnavailable if code.name in OUTAGE else WrongAnswer):
         assessed(refusal(code))
 
@@ -76,7 +76,7 @@ def test_only_nobody_answering_in_time_is_an_outage(code: grpc.StatusCode) -> No
         (answer(status=[1, 0]), "status 1 to score 0.9"),
     ],
 )
-def test_an_answer_that_cannot_be_right_is_named_with_its_replica(given: Any, says: str) -> None:
+def test_an_impossible_answer_is_reported_with_its_replica(given: Any, says: str) -> None:
     with pytest.raises(WrongAnswer, match=f"antifraud-1.*{says}"):
         assessed(given)
 
@@ -95,5 +95,5 @@ def test_a_wrong_answer_rejects_nobody_however_long_it_lasts() -> None:
     virtual_time.run(situation())
 
 
-def test_a_wrong_answer_is_held_and_tried_again_and_no_record_is_blamed_for_it() -> None:
+def test_a_wrong_answer_is_held_and_retried_and_no_record_is_blamed_for_it() -> None:
     assert issubclass(WrongAnswer, Transient)

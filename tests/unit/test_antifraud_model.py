@@ -85,7 +85,7 @@ def test_weights_too_large_for_exact_sums_are_refused() -> None:
         Model([huge])
 
 
-def test_a_model_that_is_not_what_its_version_says_is_refused(tmp_path: Any) -> None:
+def test_a_model_that_does_not_match_its_version_is_refused(tmp_path: Any) -> None:
     saved = json.loads((TRAINED / "model.json").read_text())
     saved["layers"][0]["weights"][0][0] += 1
     (tmp_path / "model.json").write_text(json.dumps(saved))
@@ -109,7 +109,7 @@ def test_the_committed_evaluation_is_of_the_committed_model_and_beats_the_others
 
 
 def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Columns) -> None:
-    """And a unary call answers as the batch does."""
+    """A unary call answers as the batch does."""
     some = columns.rows(slice(50))
     for threshold in (0.0, 0.4, 0.5, 0.7, 1.0):
         service = Assessor(model, Settings(approved_threshold=threshold, antifraud_replica="x"))

@@ -9,7 +9,7 @@ import pytest
 from antifraud.settings import Settings, WrongSettingError, read
 
 
-def test_nothing_set_gives_the_defaults() -> None:
+def test_without_variables_the_defaults_apply() -> None:
     assert read({}) == Settings() == Settings("127.0.0.1", 5004, "antifraud-1", 0.5)
 
 
@@ -29,7 +29,7 @@ def test_a_threshold_outside_0_to_1_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "5004.0", "port", "٣"])
-def test_a_port_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_port_is_refused(text: str) -> None:
     with pytest.raises(WrongSettingError, match=r"^ANTIFRAUD_PORT must be a port"):
         read({"ANTIFRAUD_PORT": text})
 

@@ -1,4 +1,4 @@
-"""Training and judging, run small."""
+"""Training and evaluation, on a small sample."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`make audit` never takes silence for a clean bill."""
+"""`make audit` never takes a missing answer for a clean one."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ def said(*packages: dict[str, Any]) -> tuple[int, str]:
     return verdict(json.dumps({"dependencies": packages, "fixes": []}), "")
 
 
-def test_no_advisory_is_said_with_the_number_of_packages() -> None:
+def test_a_clean_audit_says_the_number_of_packages() -> None:
     assert said(CLEAN, CLEAN) == (0, "No advisory about any of 2 packages")
 
 

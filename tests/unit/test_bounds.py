@@ -1,4 +1,4 @@
-"""What grows with the log has a bound in memory: a million of them in 300 MB."""
+"""Whatever grows with the log has bounded memory: a million of them in 300 MB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that fails, whatever the driver calls it, is a store that is not available: nothing else may travel up."""
+"""A failed request, whatever the driver raises, is an unavailable store: no other exception leaves the layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.stores.cassandra import FAILURES, Cassandra
 
 MODULES = (cassandra, cassandra.cluster, cassandra.connection, cassandra.pool, cassandra.protocol)
 
-#: Of the driver's own use, or of features that we do not use: no request of ours ends with them.
+#: Internal to the driver, or from features that we do not use: none of our requests raises them.
 OTHERS = {
     "CrcException",  # travels as CrcMismatchException
     "DependencyException",
@@ -45,7 +45,7 @@ def test_every_exception_of_the_driver_is_known() -> None:
 
 
 class Session:
-    """Whose node dies with the request."""
+    """A session whose node dies with the request."""
 
     def execute_async(self, *_: Any, **__: Any) -> Any:
         return SimpleNamespace(
@@ -53,14 +53,14 @@ class Session:
         )
 
 
-def test_a_node_that_dies_with_our_request_is_a_store_not_available() -> None:
+def test_a_node_that_dies_with_our_request_is_an_unavailable_store() -> None:
     store = Cassandra(Settings())
     store._session = Session()
     with pytest.raises(StoreUnavailable, match="reset by peer"):
         asyncio.run(store.run("SELECT", 1.0))
 
 
-def test_a_fault_in_a_job_beside_the_transactions_way_ends_no_worker(
+def test_a_bug_in_a_background_job_ends_no_worker(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.resources.START_PAUSE_MOST", 0)

@@ -1,4 +1,4 @@
-"""The CI workflow: of its published form, with the exercises' own lines."""
+"""The CI workflow: it matches its published schema and contains the exercises' own commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines(job: str) -> list[str]:
     return [step["run"] for step in steps if "run" in step]
 
 
-def test_it_has_the_form_of_a_workflow() -> None:
+def test_it_matches_the_schema_of_a_workflow() -> None:
     # YAML 1.1 reads the key `on` as true; the schema means the word.
     workflow = {"on" if key is True else key: value for key, value in WORKFLOW.items()}
     compose.check("github-workflows", workflow)

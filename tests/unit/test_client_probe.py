@@ -1,4 +1,4 @@
-"""What a client that looks each second sees, and what it takes for a lie."""
+"""What a client that probes each second sees, and what it counts as a lie."""
 
 from __future__ import annotations
 

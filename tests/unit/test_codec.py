@@ -85,7 +85,7 @@ def test_old_and_new_records_stand_side_by_side_in_one_batch() -> None:
     assert currencies == ["BRL", "EUR"]
 
 
-def test_a_schema_is_asked_for_once() -> None:
+def test_a_schema_is_requested_once() -> None:
     asked: list[int] = []
 
     async def fetch(wanted: int) -> Mapping[str, Any] | None:
@@ -97,7 +97,7 @@ def test_a_schema_is_asked_for_once() -> None:
     assert asked == [1]
 
 
-def test_an_unreachable_registry_is_no_poison_but_a_reason_to_wait() -> None:
+def test_an_unreachable_registry_is_a_reason_to_wait_not_poison() -> None:
     codec = codec_of(n2=LogUnavailable("the registry is down"))
     with pytest.raises(LogUnavailable):
         decoded(codec, codec_of(number=2).encode(transaction()))
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_poison_with_its_reason(value: bytes | None, says
     assert says in reason(codec_of(n2={"type": "no such type"}, n3={"type": "string"}), value)
 
 
-def test_poison_leaves_its_neighbours_in_their_places() -> None:
+def test_poison_leaves_its_neighbours_in_place() -> None:
     first, poison, last = decoded(codec_of(), GOOD, b"rubbish", GOOD)
     assert first == last == transaction()
     assert isinstance(poison, Poison)
@@ -176,7 +176,7 @@ def test_a_value_that_does_not_fit_is_refused_when_it_is_encoded(changes: dict[s
 
 
 @pytest.mark.parametrize("record", [None, [], 5, {}, {"transaction_id": "a"}])
-def test_what_is_no_whole_record_is_refused_when_it_is_encoded(record: Any) -> None:
+def test_an_incomplete_record_is_refused_when_it_is_encoded(record: Any) -> None:
     with pytest.raises(Poison, match="does not fit the schema"):
         codec_of().encode(record)
 
@@ -234,12 +234,12 @@ NOTHING = {"type": "record", "name": "Nothing", "fields": [{"name": "nothing", "
         ({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}, "array of nothing"),
     ],
 )
-def test_a_schema_that_a_few_bytes_could_make_endless_is_not_read_by(more: Any, says: str) -> None:
+def test_a_schema_that_a_few_bytes_could_make_endless_is_not_used(more: Any, says: str) -> None:
     schema = {**CREATED, "fields": [{"name": "more", "type": more}, *CREATED["fields"]]}
     assert says in reason(codec_of(n2=schema), b"\0\0\0\0\2" + b"\2" * 1_000_000)
 
 
-def test_a_newer_field_of_a_list_a_map_or_a_record_is_passed_over() -> None:
+def test_a_newer_field_of_a_list_a_map_or_a_record_is_skipped() -> None:
     inner = {"type": "record", "name": "Inner", "fields": [{"name": "a", "type": ["null", "string"]}]}
     lists = {"type": "array", "items": {"type": "map", "values": inner}}
     more = [{"name": "more", "type": lists}, {"name": "again", "type": "Inner"}]
@@ -258,7 +258,7 @@ def test_whatever_reading_one_record_raises_is_reported_by_its_name(raised: Exce
     assert type(raised).__name__ in str(poison)
 
 
-def test_an_id_that_no_registry_can_have_is_not_asked_for() -> None:
+def test_an_impossible_schema_id_is_not_requested() -> None:
     codec = codec_of(n4294967295=AssertionError("it was asked for"))
     assert "4294967295 is no schema id" in reason(codec, b"\0\xff\xff\xff\xff" + GOOD[5:])
 
@@ -275,7 +275,7 @@ class Registry:
         return self.knows
 
 
-def test_an_unknown_schema_is_asked_for_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_schema_is_requested_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("app.messaging.codec.time.monotonic", lambda: clock[0])
     registry = Registry()
@@ -291,7 +291,7 @@ def test_an_unknown_schema_is_asked_for_once_in_ten_seconds(monkeypatch: pytest.
     assert registry.asked == [77, 77]
 
 
-def test_the_unknown_ids_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_unknown_ids_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.messaging.codec._NOES_MOST", 10)
     codec = Codec(CREATED, 1, Registry().fetch)
     decoded(codec, *(struct.pack(">bI", 0, number) + b"x" for number in range(2, 100)))

@@ -1,4 +1,4 @@
-"""A command of the faust CLI ends when what it does is done."""
+"""A command of the faust CLI ends when its work is done."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ async def say(self: Any) -> None:
     """Say nothing."""
 
 
-def test_no_second_is_slept_before_the_process_ends() -> None:
+def test_the_process_does_not_sleep_before_it_ends() -> None:
     worker = Worker()
-    assert asyncio.iscoroutinefunction(worker._sentinel_task), "mode has no such sleep any more: nor need we"
+    assert asyncio.iscoroutinefunction(worker._sentinel_task), (
+        "mode no longer sleeps here, so we need no override"
+    )
     OneShotCommand.on_worker_created(None, worker)  # type: ignore[arg-type]  # a command is made by its command line
     began = time.monotonic()
     asyncio.run(worker._sentinel_task())

@@ -1,4 +1,4 @@
-"""docker-compose.yml: of the specification's form, and of one mind with the Procfile, the ports and the settings."""
+"""docker-compose.yml: it matches the specification and agrees with the Procfile, the ports and the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import compose
 SERVICES = compose.services()
 OURS = ("antifraud-1", "antifraud-2", "bff", "transactions", "generator")
 
-#: Read by the launcher's probes and the generator; no setting of an app.
+#: Read by the launcher's probes and the generator, not by an app.
 ELSEWHERE = {"BFF_URL"}
 
 
@@ -29,7 +29,7 @@ def published(service: str) -> list[tuple[str, int, int]]:
     return [(host, int(outside), int(inside)) for host, outside, inside in found]
 
 
-def test_it_has_the_form_of_the_compose_specification() -> None:
+def test_it_matches_the_compose_specification() -> None:
     compose.check("compose-spec", compose.read())
 
 
@@ -38,7 +38,7 @@ def test_it_has_the_twelve_processes_of_the_procfile() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_container_is_called_as_its_service_is(name: str) -> None:
+def test_a_container_has_its_services_name(name: str) -> None:
     assert SERVICES[name]["container_name"] == name
 
 
@@ -65,12 +65,12 @@ def test_a_service_is_checked_bounded_and_never_restarted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
-def test_an_image_of_others_has_a_plain_name_and_one_version(name: str) -> None:
+def test_a_third_party_image_has_a_plain_name_and_one_version(name: str) -> None:
     assert re.fullmatch(r"([a-z]+/)?[a-z-]+:v?\d+\.\d+\.\d+(-alpine)?", SERVICES[name]["image"])
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_ours_runs_the_procfiles_command(name: str) -> None:
+def test_our_services_run_the_procfiles_commands(name: str) -> None:
     words = shlex.split(procfile.read()[name])
     said = dict(word.split("=", 1) for word in words[1:] if "=" in word) if words[0] == "env" else {}
     command = words[1 + len(said) :] if said else words
@@ -81,7 +81,7 @@ def test_ours_runs_the_procfiles_command(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_ours_are_given_are_settings_and_text(name: str) -> None:
+def test_our_services_environment_is_settings_as_text(name: str) -> None:
     fields = Settings.model_fields if name in ("bff", "transactions") else vars(AntifraudSettings())
     said = compose.environment(name)
     assert {key for key in said if key.lower() not in fields} <= ELSEWHERE
@@ -89,7 +89,7 @@ def test_what_ours_are_given_are_settings_and_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bff", "transactions"])
-def test_the_settings_take_what_they_are_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_accept_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = compose.environment(name)
     for key, value in said.items():
         monkeypatch.setenv(key, value)
@@ -102,7 +102,7 @@ def test_the_settings_take_what_they_are_given(name: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_that_ours_is_sent_to_exists(name: str) -> None:
+def test_a_service_that_ours_call_exists(name: str) -> None:
     parts = [part for text in _addresses(name) for part in text.split(",")]
     hosts = [re.sub(r"^\w+://", "", part).partition(":")[0] for part in parts]
     assert set(hosts) <= set(SERVICES)
@@ -115,14 +115,14 @@ def _addresses(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_starts_when_those_it_needs_are_healthy(name: str) -> None:
+def test_a_service_starts_when_its_dependencies_are_healthy(name: str) -> None:
     for needed, how in SERVICES[name].get("depends_on", {}).items():
         assert needed in SERVICES
         assert how == {"condition": "service_healthy"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_mounted_file_is_the_one_of_infra(name: str) -> None:
+def test_a_mounted_file_is_the_one_in_infra(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
         source, _, rest = volume.partition(":")
         if source.startswith("."):

@@ -1,4 +1,4 @@
-"""At which consistency a read or a write ends: the strongest that the living nodes allow."""
+"""The consistency of a read or a write: the strongest that the living nodes allow."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def at(level: int) -> Statement:
         (REPAIR_LEVELS, 1, {}, [ONE]),
     ],
 )
-def test_a_write_begins_at_what_the_living_nodes_allow(
+def test_a_write_starts_at_the_level_that_the_living_nodes_allow(
     levels: Sequence[int], living: int, fails: Mapping[int, Exception], tried: list[int]
 ) -> None:
     cassandra = Stepping(living, fails)
@@ -77,16 +77,14 @@ def test_a_write_begins_at_what_the_living_nodes_allow(
     assert cassandra.tried == tried
 
 
-def test_who_says_that_too_few_live_gets_the_weaker_write_for_the_others_may_hang() -> None:
+def test_the_node_that_reports_too_few_replicas_gets_the_weaker_write() -> None:
     cassandra = Stepping(3, {QUORUM: FEW})
     asyncio.run(cassandra.write(at, 1.0))
     assert cassandra.hosts == [None, "a node"]
 
 
 @pytest.mark.parametrize(("levels", "living"), [(LEVELS, 2), (REPAIR_LEVELS, 3)])
-def test_a_write_that_is_slow_with_enough_nodes_alive_is_not_made_weaker(
-    levels: Sequence[int], living: int
-) -> None:
+def test_a_slow_write_with_enough_living_nodes_is_not_weakened(levels: Sequence[int], living: int) -> None:
     with pytest.raises(StoreUnavailable):
         asyncio.run(Stepping(living, {levels[0]: SLOW}).write(at, 1.0, levels))
 

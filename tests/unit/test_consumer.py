@@ -67,7 +67,7 @@ def in_a_loop(situation: Callable[[], Any]) -> None:
 
 
 def test_fausts_own_consumer_commits_past_a_record_at_work() -> None:
-    """Why ours does not lean on acks; when this fails, Faust has been mended."""
+    """Why ours does not rely on acks; when this fails, Faust has been fixed."""
 
     async def situation() -> None:
         consumer = consumer_of(driver.Transport, committed=100)
@@ -101,7 +101,7 @@ def test_what_is_finished_is_committed_once_and_never_backwards() -> None:
     in_a_loop(situation)
 
 
-def test_a_partition_that_went_is_not_committed_from_what_was_finished_before() -> None:
+def test_a_revoked_partition_is_not_committed_from_what_was_finished_before() -> None:
     async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
         consumer.mark_processed(THE_TOPIC, 0, 150)
@@ -162,7 +162,7 @@ def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
 
 
 def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:
-    """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other form may start then."""
+    """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other mode may start then."""
 
     async def situation() -> None:
         consumer: Any = consumer_of(BatchTransport, committed=100)
@@ -179,7 +179,7 @@ def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() ->
     run(situation())
 
 
-def test_whatever_the_app_asks_of_its_consumer_is_there() -> None:
+def test_the_consumer_has_everything_that_the_app_uses() -> None:
     """`app.consumer` has no type for mypy: Faust gives it."""
     app = Path(consumer.__file__).parents[1]
     asked = {

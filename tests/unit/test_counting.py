@@ -61,7 +61,7 @@ def test_verdicts_are_counted_by_status_and_reason_once_they_are_published(risen
     assert risen("verdicts_total", status="accepted", reason="") == 3
 
 
-def test_a_rejection_that_nobody_assessed_is_counted_with_its_reason(risen: Since) -> None:
+def test_an_unassessed_rejection_is_counted_with_its_reason(risen: Since) -> None:
     ports = FakePorts()
     ports.antifraud_is_down = True
     put_through(ports, round_of(batch(0, 1, 2)))

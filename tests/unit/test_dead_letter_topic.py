@@ -1,4 +1,4 @@
-"""Dead letters: one a source, told plainly, sent back as they were and once."""
+"""Dead letters: one per source record, listed plainly, sent back unchanged and once."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_what_was_sent_back_is_remembered_for_every_dead_letter_of_its_source() 
     assert [(one.place, one.sent_back) for one in found] == [("2:0", True), ("2:3", False)]
 
 
-def test_a_record_that_names_no_source_is_no_dead_letter() -> None:
+def test_a_record_without_a_source_is_not_a_dead_letter() -> None:
     headers = [("dead_letter.topic", b"t"), ("dead_letter.partition", b"x"), ("dead_letter.offset", b"1")]
     assert dead_letters_of([dead_letter(headers=headers), dead_letter(headers=[])]) == []
 
 
-def test_nothing_of_a_foreign_record_reaches_the_terminal_as_a_command() -> None:
+def test_a_foreign_record_cannot_send_commands_to_the_terminal() -> None:
     (found,) = dead_letters_of([dead_letter(key=b"\x1b[2J")])
     text = shown(found)
     assert "\x1b" not in text
@@ -71,7 +71,7 @@ def test_a_value_may_be_none_or_empty() -> None:
     assert "no value" in shown(dead_letters_of([dead_letter(value=None, key=None)])[0])
 
 
-def test_one_is_chosen_by_its_place() -> None:
+def test_one_is_chosen_by_its_position() -> None:
     dead_letters = dead_letters_of([dead_letter(0), dead_letter(1, source=8)])
 
     def choose(place: str, of: Sequence[Any] = dead_letters) -> list[str]:

@@ -1,4 +1,4 @@
-"""A dead letter fits its topic, whatever the record was; what of it is left out is told."""
+"""A dead letter fits its topic, whatever the record was, and says what was left out."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_is_too_large_in_any_part_is_cut_and_its_size_and_hash_are_reported
     assert published["dead_letter.value_sha256"] == hashlib.sha256(value or b"").hexdigest().encode()
 
 
-def test_a_header_of_no_value_or_no_name_in_utf8_is_no_obstacle() -> None:
+def test_a_header_without_a_value_or_a_utf8_name_is_no_obstacle() -> None:
     read_back(record(b"x", headers=[("none", None), ("\udcff", b"\xff"), ("dead_letter.topic", None)]))
 
 
@@ -79,7 +79,7 @@ def test_a_foreign_header_cannot_make_a_dead_letter_look_sent_back() -> None:
     assert not read_back(record(b"x", headers=[("dead_letter.sent_back", b"a:1:1")])).sent_back
 
 
-def test_a_dead_letter_that_its_topic_refuses_is_tried_again_smaller_until_it_is_taken() -> None:
+def test_a_dead_letter_that_its_topic_refuses_is_retried_smaller_until_it_is_accepted() -> None:
     sizes: list[int] = []
 
     async def publish_batch(topic: str, partition: int, records: Sequence[Any]) -> None:

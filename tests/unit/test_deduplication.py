@@ -1,4 +1,4 @@
-"""One transaction_id, one decision: the first one stands, whoever writes it again, wherever and with whatever in it."""
+"""One transaction_id, one decision: the first one stands, whoever writes it again, wherever, with any content."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_once_it_is_published_it_is_known_and_no_store_is_asked(partition: int) 
     assert looked_up(ports) == []
 
 
-def test_told_by_an_earlier_owner_and_not_stored_it_is_stored_once_and_not_decided_again() -> None:
+def test_published_by_an_earlier_owner_it_is_stored_once_and_not_decided_again() -> None:
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     through(
         ports, round_of(records(0, (1, "a"), (2, "a"))), round_of(records(0, (3, "a")), records(1, (3, "a")))
@@ -148,7 +148,7 @@ def test_a_status_that_cannot_be_read_is_a_verdict_all_the_same() -> None:
 
 
 def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
-    """Told, then killed before the row; the registry forgot the schema meanwhile. The key says whose record it is."""
+    """Published, then killed before the row; then the registry forgot the schema. The key says whose record it is."""
     ports = FakePorts(recorded={0: {1: status(transaction(transaction_id="a"), 1)}})
     unreadable = [Record(offset, Poison("no schema"), key=b"a") for offset in (1, 2)]
     through(ports, round_of(Batch("transaction_created", 0, unreadable, 3)))
@@ -156,7 +156,7 @@ def test_a_record_that_can_be_read_no_longer_keeps_its_verdict() -> None:
     assert reasons(ports) == [(2, "no schema")]
 
 
-def test_what_the_log_has_no_longer_is_looked_up() -> None:
+def test_what_is_no_longer_in_the_log_is_looked_up() -> None:
     ports = FakePorts()
 
     async def main() -> None:
@@ -204,7 +204,7 @@ def test_what_the_worker_may_have_forgotten_is_looked_up() -> None:
     assert ids(ports.stored[4:]) == ["redelivered", *ports.asked]
 
 
-def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key_belongs() -> None:
+def test_a_worker_without_all_partitions_looks_up_records_outside_their_keys_partition() -> None:
     ports = FakePorts()
     ports.elsewhere = {"b", "c"}
     ports.stored = [status(transaction(transaction_id="b"), 9, source_partition=3)]
@@ -213,7 +213,7 @@ def test_a_worker_that_has_not_all_partitions_looks_up_what_is_not_where_its_key
     assert ports.asked == ["a", "c"]
 
 
-def test_a_worker_that_has_all_partitions_looks_up_nothing() -> None:
+def test_a_worker_with_all_partitions_looks_up_nothing() -> None:
     ports = FakePorts()
     ports.elsewhere = {"a"}
     through(
@@ -240,7 +240,7 @@ def test_a_decision_that_failed_leaves_nothing_behind() -> None:
 
 
 def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgotten() -> None:
-    """It may never have been told; whoever had the partition meanwhile decided, and that is in the log."""
+    """It may never have been published; the owner in between decided, and that is in the log."""
     ports = FakePorts()
 
     async def main() -> None:

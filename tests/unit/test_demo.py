@@ -1,4 +1,4 @@
-"""The demo: what it starts it ends, what was up stays up, and each transaction is followed to its end."""
+"""The demo: it stops what it started, leaves up what was up, and follows each transaction to its end."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from reconciliation import demo
 
 
 class Stack:
-    """A stand-in for the stack: keeps what it was told to do."""
+    """A fake stack that records its calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, up: bool, generator: bool = True) -> None:
         self.is_up, self.published = up, list[str]()
@@ -50,7 +50,7 @@ class Stack:
 
 
 def through(mode: str = "") -> None:
-    """What the demo does around its traffic."""
+    """The demo's calls before and after its traffic."""
     with demo.running(mode) as seconds, demo.no_other_traffic(stays_up=seconds is None):
         pass
 
@@ -71,7 +71,7 @@ def test_a_generator_that_somebody_has_stopped_stays_so(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("mode", ["", "combined"])
-def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_a_stack_that_was_started_is_stopped(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     around = Stack(monkeypatch, up=False)
     through(mode)
     assert around.published == [f"up {mode or None}", "stop generator", "down"]
@@ -80,7 +80,7 @@ def test_a_stack_that_was_started_is_ended(monkeypatch: pytest.MonkeyPatch, mode
 @pytest.mark.parametrize(
     ("failure", "published"), [(KeyboardInterrupt(), SystemExit), (OSError("refused"), OSError)]
 )
-def test_it_is_ended_also_when_the_traffic_fails_or_is_broken_off(
+def test_it_is_stopped_also_when_the_traffic_fails_or_is_interrupted(
     monkeypatch: pytest.MonkeyPatch, failure: BaseException, published: type[BaseException]
 ) -> None:
     around = Stack(monkeypatch, up=False)
@@ -89,7 +89,7 @@ def test_it_is_ended_also_when_the_traffic_fails_or_is_broken_off(
     assert around.published[-1] == "down"
 
 
-def test_one_that_is_broken_off_leaves_a_stack_that_was_up_and_says_so(
+def test_an_interrupted_demo_leaves_a_stack_that_was_up_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     around = Stack(monkeypatch, up=True)
@@ -99,7 +99,7 @@ def test_one_that_is_broken_off_leaves_a_stack_that_was_up_and_says_so(
     assert capsys.readouterr().out == "\nstopped; the stack goes on as it was\n"
 
 
-def test_a_start_that_fails_says_where_the_logs_are_and_leaves_no_part(
+def test_a_failed_start_says_where_the_logs_are_and_leaves_no_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     around = Stack(monkeypatch, up=False)
@@ -120,7 +120,9 @@ def test_a_stack_of_the_other_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -
     assert around.published == []
 
 
-def test_a_part_that_is_not_ready_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_not_ready_is_named_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     around = Stack(monkeypatch, up=True)
     around.states["bff"] = Part("bff", "paused", 1, why_not="paused")
     with pytest.raises(SystemExit, match=r"bff is not ready \(paused\)"):
@@ -132,7 +134,7 @@ FINAL_AFTER = {"at-once": 0.0, "soon": 0.5, "never": 1e9}
 
 
 async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Follow three transactions, told at one moment, on a server that decides each after its time."""
+    """Follow three transactions, sent at the same moment, on a server that decides each after its own delay."""
     began = time.monotonic()
 
     async def get(request: web.Request) -> web.Response:
@@ -152,7 +154,7 @@ async def follow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         await runner.cleanup()
 
 
-def test_each_is_followed_until_final_and_given_up_after_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_is_followed_until_final_or_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FINAL_WITHIN", 2.0)
     began = time.monotonic()
     at_once, soon = asyncio.run(follow(monkeypatch))
@@ -160,7 +162,7 @@ def test_each_is_followed_until_final_and_given_up_after_its_bound(monkeypatch: 
     assert 2 <= time.monotonic() - began < 6
 
 
-def test_a_get_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_get_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = deque([503, 404, "pending", "rejected"])
 
     async def status_of(*_: object) -> str | None:

@@ -1,4 +1,4 @@
-"""One line in the log per outage of a neighbour; a start is none."""
+"""One log line per outage of a dependency; a start is not an outage."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def levels(said: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in said.records]
 
 
-def test_a_normal_start_waits_and_is_no_error(said: pytest.LogCaptureFixture) -> None:
+def test_a_normal_start_waits_and_logs_no_error(said: pytest.LogCaptureFixture) -> None:
     looks((NO_TABLE, 50), (FINE, 5))
     assert said.messages == ["Waiting for cassandra: no tables yet"]
     assert levels(said) == ["INFO"]
 
 
-def test_what_does_not_start_is_an_error_once(said: pytest.LogCaptureFixture) -> None:
+def test_a_dependency_that_does_not_start_is_one_error(said: pytest.LogCaptureFixture) -> None:
     looks((NO_TABLE, 120))
     assert levels(said) == ["INFO", "ERROR"]
     assert said.messages[1].startswith("cassandra is not ready: no tables yet")
@@ -68,7 +68,7 @@ def test_an_outage_is_named_at_once_with_its_reason_and_so_is_its_end(
     ]
 
 
-def test_nodes_that_go_and_come_are_a_line_each_and_no_outage(said: pytest.LogCaptureFixture) -> None:
+def test_nodes_that_go_and_come_log_a_line_each_and_are_no_outage(said: pytest.LogCaptureFixture) -> None:
     looks((FINE, 5), (TWO, 5), (ONE, 5), (FINE, 5))
     assert said.messages == [
         "cassandra: ok (2 of 3 nodes up)",
@@ -78,7 +78,7 @@ def test_nodes_that_go_and_come_are_a_line_each_and_no_outage(said: pytest.LogCa
     assert set(levels(said)) == {"WARNING"}
 
 
-def test_a_driver_that_is_still_counting_its_nodes_is_no_news(said: pytest.LogCaptureFixture) -> None:
+def test_a_driver_that_is_still_counting_its_nodes_logs_nothing(said: pytest.LogCaptureFixture) -> None:
     looks((ONE, 1), (TWO, 1), (FINE, 5))
     assert said.messages == []
 
@@ -133,12 +133,12 @@ def heard(*situation: tuple[str, int]) -> list[str]:
     return said
 
 
-def test_a_librarys_error_while_all_is_well_is_in_the_log() -> None:
+def test_a_librarys_error_while_all_is_well_is_logged() -> None:
     assert heard(("well", 10), ("a topic is refused", 1), ("well", 10)) == ["a topic is refused"]
 
 
 @pytest.mark.parametrize("first_seen_after", [1, 3])
-def test_what_a_library_says_of_an_outage_is_not_also_before_it_is_seen_and_after(
+def test_a_librarys_errors_about_an_outage_are_not_logged_before_it_is_noticed_nor_after(
     first_seen_after: int,
 ) -> None:
     assert (
@@ -150,10 +150,10 @@ def test_what_a_library_says_of_an_outage_is_not_also_before_it_is_seen_and_afte
     )  # fmt: skip
 
 
-def test_nor_is_what_it_says_while_the_worker_starts() -> None:
+def test_a_librarys_errors_while_the_worker_starts_are_not_logged() -> None:
     assert heard(("no coordinator yet", 5), ("well", 3), ("no coordinator yet", 5), ("well", 20)) == []
 
 
-def test_the_same_message_is_there_once_a_minute() -> None:
+def test_the_same_message_is_logged_once_a_minute() -> None:
     minute = [("again", 1), ("well", 1)] * 60
     assert heard(("well", 10), *minute, *minute, ("well", 10)) == ["again"] * 2

@@ -11,7 +11,7 @@ CLUSTER: dict[str, Any] = yaml.safe_load(TEXT)["static_resources"]["clusters"][0
 
 
 @pytest.mark.parametrize("port", [9901, 5005, 5004, 5003])
-def test_each_address_stands_in_one_place_so_that_it_can_be_substituted(port: int) -> None:
+def test_each_address_appears_once_so_that_it_can_be_substituted(port: int) -> None:
     assert TEXT.count(f"{{ address: 127.0.0.1, port_value: {port} }}") == 1
     assert TEXT.count("port_value:") == TEXT.count("{ address: 127.0.0.1,") == 4
 

@@ -1,4 +1,4 @@
-"""A batch that cannot be read stops its own partition, at its own offset, and nobody else's records are lost."""
+"""An unreadable batch stops only its own partition, at its own offset, and no other records are lost."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_same_when_few_records_are_taken_at_a_time() -> None:
     assert where.offset == 10
 
 
-def test_what_is_taken_to_its_very_end_is_no_failure() -> None:
+def test_reading_to_the_very_end_is_no_failure() -> None:
     for most in (5, 10):
         bad, _, where = read(ten(0, header=b"\xff"), ten(1), most=most)
         assert (bad, where) == (list(range(20)), None)
@@ -76,7 +76,7 @@ def test_an_unknown_codec_is_named() -> None:
     assert "codec" in where.reason
 
 
-def test_a_header_whose_name_is_not_utf_8_is_read_for_all_that() -> None:
+def test_a_header_whose_name_is_not_utf_8_is_still_read() -> None:
     bad, _, where = read(ten(0), ten(1, header=b"\xff\xfe"), ten(2))
     assert (bad, where) == (list(range(30)), None)
 

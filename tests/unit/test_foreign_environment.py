@@ -1,4 +1,4 @@
-"""Variables that people's shells, images and clusters set for other programs: none of them changes what runs here."""
+"""Variables that shells, images and clusters set for other programs change nothing here."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def configured(monkeypatch: pytest.MonkeyPatch, **changes: str) -> dict[str, str
 
 @pytest.mark.filterwarnings("ignore:.*deprecated since Faust")
 @pytest.mark.parametrize("name", FAUSTS)
-def test_a_variable_of_fausts_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_faust_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert configured(monkeypatch) == configured(monkeypatch, **{name: FAUSTS[name]})
 
 
 @pytest.mark.parametrize("name", FOR_OTHERS)
-def test_what_is_set_for_other_programs_reaches_no_part(name: str) -> None:
+def test_other_programs_variables_reach_no_process(name: str) -> None:
     assert not is_passed_on(name)
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_a_part_needs_reaches_it(name: str) -> None:
+def test_a_process_gets_the_variables_it_needs(name: str) -> None:
     assert is_passed_on(name)
 
 
@@ -101,7 +101,7 @@ def test_antifraud_and_the_registry_are_never_asked_through_a_proxy() -> None:
     assert made[0].client_kwargs["trust_env"] is False
 
 
-def test_blanks_between_hosts_are_no_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blanks_between_hosts_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASSANDRA_HOSTS", " a, b ,")
     monkeypatch.setenv("KAFKA_BROKERS", "a:1, b:2")
     assert (Settings().cassandra_hosts, Settings().kafka_brokers) == ("a,b", "a:1,b:2")
@@ -114,7 +114,7 @@ def test_the_launcher_finds_the_same_nodes_as_the_workers(monkeypatch: pytest.Mo
     assert ports.cassandra_port() == Settings().cassandra_port
 
 
-def test_whoever_has_no_home_keeps_the_downloads_in_the_checkout() -> None:
+def test_without_a_home_the_downloads_stay_in_the_checkout() -> None:
     said = subprocess.run(
         ["make", "-f", "-", "show"],
         input=f"include {ROOT / 'Makefile'}\nshow:\n\t@env\n",

@@ -1,4 +1,4 @@
-"""The generator's traffic is the contract's, and it is sent at the rate that was asked for."""
+"""The generator's traffic follows the contract, at the requested rate."""
 
 import asyncio
 import itertools
@@ -62,7 +62,7 @@ def test_without_a_count_the_traffic_has_no_end() -> None:
 
 
 class Bff:
-    """A stand-in that answers what it is on_answer to, and keeps when and how many at a time it was asked."""
+    """A fake bff with given answers that records when it was called, and how many calls ran at a time."""
 
     def __init__(self, seconds: float = 0, statuses: tuple[int, ...] = ()) -> None:
         self.seconds, self.statuses = seconds, list(statuses)
@@ -111,7 +111,7 @@ def test_every_answer_is_reported_with_its_id_and_its_times() -> None:
     assert all(answer.due <= answer.sent < answer.answered for answer in answers)
 
 
-def test_the_rate_is_not_exceeded_and_is_kept_although_answers_are_slow() -> None:
+def test_the_rate_is_kept_and_not_exceeded_although_answers_are_slow() -> None:
     bff = Bff(seconds=0.2)
     sent_to(bff, count=20, rate=100)
     lasted = bff.asked[-1] - bff.asked[0]
@@ -124,7 +124,7 @@ def test_never_more_than_the_concurrency_is_in_flight() -> None:
     assert bff.most == 3
 
 
-def test_time_spent_waiting_for_a_free_slot_counts_from_when_the_turn_was() -> None:
+def test_time_spent_waiting_for_a_free_slot_counts_as_latency() -> None:
     answers = sent_to(Bff(seconds=0.05), count=6, rate=1000, concurrency=1)
     assert max(answer.sent - answer.due for answer in answers) > 0.2
 
@@ -153,7 +153,7 @@ def test_the_wait_in_an_outage_grows_and_is_bounded_with_jitter() -> None:
     assert len(set(waits)) == 40
 
 
-def test_a_refused_transaction_is_no_outage_and_keeps_the_rate(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_transaction_is_not_an_outage_and_keeps_the_rate(caplog: pytest.LogCaptureFixture) -> None:
     answers = sent_to(Bff(statuses=(400,)), count=2, rate=100)
     assert [answer.status for answer in answers] == [400, 201]
     assert answers[0].error == "400 no"
@@ -166,7 +166,7 @@ def test_no_answer_in_time_is_a_failure_of_unknown_outcome() -> None:
     assert "0.05 s" in answer.error
 
 
-def test_stopping_waits_for_what_is_in_flight_and_reports_it() -> None:
+def test_stopping_awaits_calls_in_flight_and_reports_them() -> None:
     answers: list[Answer] = []
 
     async def go() -> None:

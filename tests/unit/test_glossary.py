@@ -1,4 +1,4 @@
-"""The words of the glossary are those of the code, and the words that they replaced are gone."""
+"""The glossary's words are in the code, and the words that they replaced are not."""
 
 from __future__ import annotations
 

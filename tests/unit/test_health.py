@@ -1,4 +1,4 @@
-"""Liveness: 200 while the work moves. Readiness: what each dependency is, in words that name no address."""
+"""Liveness: 200 while the work makes progress. Readiness: each dependency's state, without addresses."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ def nodes(up: int, known: int = 3, replication: int = 3) -> Health:
         (1, 1, 1, "ok"),
     ],
 )
-def test_cassandra_is_as_well_as_its_nodes(up: int, known: int, replication: int, word: str) -> None:
+def test_cassandras_word_counts_its_nodes(up: int, known: int, replication: int, word: str) -> None:
     assert nodes(up, known, replication) == Health(True, word)
 
 
@@ -93,7 +93,7 @@ def ready(role: str, **found: Health | Exception) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("role", ["bff", "transactions"])
 @pytest.mark.parametrize("up", [1, 2, 3])
-def test_a_role_is_ready_as_long_as_a_node_takes_what_it_writes(role: str, up: int) -> None:
+def test_a_role_is_ready_while_one_node_accepts_its_writes(role: str, up: int) -> None:
     """With one of three, reads and writes step down to that one: the exercises go on, and readiness says how it is."""
     status, body = ready(role, cassandra=nodes(up))
     assert (status, body["ready"], body["parts"]["cassandra"]) == (200, True, nodes(up).word)
@@ -116,7 +116,7 @@ def test_readiness_names_no_address_and_no_drivers_text() -> None:
     assert "10.1.2.3" not in json.dumps(body)
 
 
-def test_what_is_written_for_clients_is_passed_on() -> None:
+def test_a_reason_written_for_clients_is_passed_on() -> None:
     assert ready("bff", cassandra=Unusable("no tables yet"))[1]["parts"]["cassandra"] == "no tables yet"
 
 

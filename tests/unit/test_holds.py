@@ -1,4 +1,4 @@
-"""A partition that cannot be read is held in sight, tried again, and goes on where the log says it was passed over."""
+"""An unreadable partition is held visibly, retried, and resumes where the log says it was passed over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELD, OTHER = TP("transaction_created", 2), TP("transaction_created", 1)
 WRONG = {HELD: Unreadable(17, "wrong checksum")}
 
 
-def test_the_others_are_read_meanwhile_and_it_is_tried_again_after_some_seconds() -> None:
+def test_the_others_are_read_meanwhile_and_it_is_retried_after_some_seconds() -> None:
     async def main() -> None:
         holds = Holds()
         holds.note([], WRONG)
@@ -47,7 +47,7 @@ def test_one_alarm_however_often_it_is_tried_and_a_line_once_it_can_be_read(
     assert list(holds) == []
 
 
-def test_liveness_says_it_after_a_while() -> None:
+def test_liveness_reports_it_after_a_while() -> None:
     async def main() -> None:
         holds = Holds()
         holds.note([], WRONG)
@@ -118,7 +118,7 @@ class Consumer:
         "nothing",
     ],
 )
-def test_it_goes_on_behind_a_batch_that_was_passed_over_and_no_other(
+def test_it_resumes_behind_a_batch_that_was_passed_over_and_no_other(
     dead_letters: list[Record], went_on: list[int]
 ) -> None:
     async def main() -> None:

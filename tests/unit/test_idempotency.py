@@ -1,4 +1,4 @@
-"""An Idempotency-Key's states: free, held, acknowledged; and what each call on each of them is answered."""
+"""An Idempotency-Key's states (free, held, acknowledged) and the answer to each call in each state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOWN = StoreUnavailable("no node")
 
 
 class FakeTable:
-    """The rows, with what a lightweight transaction promises of them; the next calls fail as said."""
+    """The rows, with the guarantees of a lightweight transaction; the next calls fail as configured."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Entry] = {}
@@ -108,7 +108,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main)
 
 
-def test_a_free_key_is_held_then_produced_then_acknowledged(world: World) -> None:
+def test_a_free_key_is_reserved_then_produced_then_acknowledged(world: World) -> None:
     run(_is(world.post(), FIRST))
     assert world.table.calls == ["take", "acknowledge"]
     assert world.table.rows["k"].acknowledged
@@ -150,7 +150,7 @@ async def _until(holds: Callable[[], bool]) -> None:
     assert holds()
 
 
-def test_a_call_at_the_same_moment_is_asked_to_come_again(world: World) -> None:
+def test_a_concurrent_call_is_asked_to_retry(world: World) -> None:
     async def main() -> None:
         world.kafka.answers.clear()
         first = asyncio.create_task(world.post())
@@ -166,7 +166,7 @@ def test_a_call_at_the_same_moment_is_asked_to_come_again(world: World) -> None:
     run(main())
 
 
-def test_of_many_at_once_one_is_taken(world: World) -> None:
+def test_of_many_concurrent_calls_one_is_accepted(world: World) -> None:
     async def main() -> None:
         processes = [world.keys] * 5 + [world.another_process() for _ in range(5)]
         found = await asyncio.gather(*(world.post(keys=keys) for keys in processes), return_exceptions=True)
@@ -208,7 +208,7 @@ def test_after_a_crash_another_process_finishes_it_once_the_lease_is_over(world:
     assert world.kafka.records[0] == world.kafka.records[1]
 
 
-def test_of_two_that_take_over_at_once_one_does(world: World) -> None:
+def test_of_two_that_steal_a_lease_at_once_one_succeeds(world: World) -> None:
     async def main() -> None:
         world.kafka.unknown = 1
         with pytest.raises(LogUnavailable):
@@ -249,7 +249,7 @@ def test_a_take_over_that_the_store_cannot_confirm_produces_nothing(world: World
     run(main())
 
 
-def test_what_is_in_the_log_is_answered_even_if_the_table_does_not_hear_of_it(world: World) -> None:
+def test_what_is_in_the_log_is_acknowledged_even_if_the_table_cannot_be_updated(world: World) -> None:
     async def main() -> None:
         world.table.fails("acknowledge")
         assert await world.post() == FIRST
@@ -275,7 +275,7 @@ def test_a_call_that_is_cancelled_blocks_nobody(world: World) -> None:
 @pytest.mark.parametrize(
     "key", ["a", "A" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", "~!#", '"', '""', '"a']
 )
-def test_a_key_is_taken_as_it_is(key: str) -> None:
+def test_a_key_is_used_as_it_is(key: str) -> None:
     assert key_of(make_mocked_request("POST", "/", headers={HEADER: key})) == key
 
 
@@ -285,13 +285,13 @@ def test_a_quoted_key_is_the_same_key(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "A" * 256, '"' + "A" * 256 + '"', '"a b"', "a b", "a\tb", "é", "a\x7f"])
-def test_a_key_that_is_none_is_named(key: str) -> None:
+def test_an_invalid_key_is_reported(key: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         key_of(make_mocked_request("POST", "/", headers={HEADER.lower(): key}))
     assert [error["field"] for error in caught.value.errors] == [HEADER]
 
 
-def test_two_keys_are_none() -> None:
+def test_two_keys_are_refused() -> None:
     from multidict import CIMultiDict
 
     headers = CIMultiDict([(HEADER, "a"), (HEADER, "b")])
@@ -300,7 +300,7 @@ def test_two_keys_are_none() -> None:
 
 
 class FakeCassandra:
-    """Fails as often as said; remembers how long each try might take."""
+    """Fails as often as configured; records each try's time-out."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -360,7 +360,7 @@ def test_a_store_that_does_not_answer_is_reported_within_the_bound() -> None:
     assert sum(cassandra.bounds) == 2.0
 
 
-def test_before_the_table_is_made_nobody_waits_for_it() -> None:
+def test_before_the_table_exists_nobody_waits_for_it() -> None:
     cassandra = FakeCassandra(failures=0)
     with pytest.raises(StoreUnavailable, match="not been reached"):
         on_table(cassandra, made=False)

@@ -1,4 +1,4 @@
-"""The Dockerfile: its steps, done in order in an empty directory."""
+"""The Dockerfile: its steps, run in order in an empty directory."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_it_is_a_pinned_python_that_the_project_supports_and_not_root() -> None:
     assert image.steps("USER") == ["nobody"]
 
 
-def test_what_it_copies_is_sent_to_the_engine_and_nothing_else() -> None:
+def test_only_what_it_copies_is_sent_to_the_engine() -> None:
     lines = (compose.ROOT / ".dockerignore").read_text().splitlines()
     sent = [line[1:] for line in lines if line.startswith("!")]
     assert lines.index("*") < lines.index(f"!{sent[0]}")
@@ -99,7 +99,9 @@ for module in sys.argv[2:]:
         ("antifraud", ["antifraud.server", "antifraud.model", "infra.native.ready"]),
     ],
 )
-def test_an_image_has_whatever_its_commands_import(tmp_path: Path, packages: str, modules: list[str]) -> None:
+def test_an_image_has_everything_that_its_commands_import(
+    tmp_path: Path, packages: str, modules: list[str]
+) -> None:
     image.copy_into(tmp_path, packages)
     names = " ".join(one.split("==")[0] for one in pinned(f"infra/image/{packages}.lock"))
     command = [sys.executable, "-c", WITH_ITS_PACKAGES_ALONE, names, *modules]

@@ -1,4 +1,4 @@
-"""What importing a module brings with it. Who may import whom is in pyproject.toml; `make lint` checks it."""
+"""What importing a module loads. The import rules are in pyproject.toml; `make lint` checks them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Signals while something is ended: noted in the main thread, and no hindrance in another one."""
+"""Signals during a shutdown: noted in the main thread, and harmless in another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from infra.native import interrupts
 
 
-def test_a_signal_meanwhile_breaks_nothing_off_and_is_noted() -> None:
+def test_a_signal_meanwhile_interrupts_nothing_and_is_noted() -> None:
     with interrupts.noted() as hurry:
         signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGINT) is hurry

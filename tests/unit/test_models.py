@@ -1,4 +1,4 @@
-"""The values: ids that sort by time, where a transaction is filed, what can be stored, what is shown."""
+"""The values: ids that sort by time, a transaction's partition, what can be stored, what is shown."""
 
 import re
 import time
@@ -52,7 +52,7 @@ def test_ids_of_the_same_millisecond_differ_in_every_random_bit() -> None:
     assert seen == 0xFFF << 64 | (1 << 62) - 1
 
 
-def test_an_id_of_ours_is_filed_by_its_own_minute_whatever_the_event_says() -> None:
+def test_our_ids_are_stored_under_their_own_minute_whatever_the_event_says() -> None:
     assert bucket_of(uuid7(NOW), event_timestamp=5) == MINUTE
     assert bucket_of_id(uuid7(NOW)) == MINUTE
 
@@ -77,7 +77,7 @@ FOREIGN_IDS = [
 
 
 @pytest.mark.parametrize("foreign", FOREIGN_IDS)
-def test_a_foreign_id_is_filed_by_its_events_minute(foreign: str) -> None:
+def test_a_foreign_id_is_stored_under_its_events_minute(foreign: str) -> None:
     assert bucket_of_id(foreign) is None
     assert bucket_of(foreign, NOW) == MINUTE
 
@@ -93,7 +93,7 @@ def test_the_transactions_of_one_minute_are_spread_evenly_over_the_shards() -> N
     assert all(1_700 < shards.count(shard) < 2_300 for shard in range(SHARDS))
 
 
-def test_a_new_transaction_has_the_requests_fields_an_id_and_the_time_it_came() -> None:
+def test_a_new_transaction_has_the_requests_fields_an_id_and_its_arrival_time() -> None:
     fields = {k: v for k, v in transaction().items() if k not in ("transaction_id", "event_timestamp")}
     made = new_transaction(TransactionRequest.model_validate(fields), now=NOW + 0.9)
     assert made == transaction(transaction_id=made["transaction_id"], event_timestamp=NOW)
@@ -131,7 +131,7 @@ def test_without_a_time_it_is_now() -> None:
         {"value_in_cents": 2**63 - 1, "transaction_timestamp": 2**63 - 1},
     ],
 )
-def test_what_another_producer_may_write_is_stored(changes: dict[str, object]) -> None:
+def test_a_valid_record_of_another_producer_is_stored(changes: dict[str, object]) -> None:
     one = transaction(**changes)
     assert unstorable(one, NOW) is None
     bucket = bucket_of(one["transaction_id"], one["event_timestamp"])
@@ -160,7 +160,7 @@ def test_what_another_producer_may_write_is_stored(changes: dict[str, object]) -
         ({"transaction_id": "ffffffff-ffff-7000-8000-000000000000"}, "transaction_id"),
     ],
 )
-def test_what_is_no_transaction_is_named_by_its_field(changes: dict[str, object], says: str) -> None:
+def test_an_invalid_transaction_is_refused_by_its_field(changes: dict[str, object], says: str) -> None:
     assert (unstorable(transaction(**changes), NOW) or "").startswith(says)
 
 
@@ -180,7 +180,7 @@ def test_a_verdict_is_the_whole_transaction_with_its_assessment_and_its_source()
     }
 
 
-def test_what_nobody_could_assess_is_rejected_with_the_reason_and_no_score() -> None:
+def test_an_unassessed_rejection_has_the_reason_and_no_score() -> None:
     assessments = unassessed(3)
     assert [(a.verdict, a.score, a.reason) for a in assessments] == [
         ("rejected", None, ANTIFRAUD_UNAVAILABLE)

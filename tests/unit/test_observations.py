@@ -1,11 +1,11 @@
-"""The file in which verify collects what each place says."""
+"""The file in which verify collects what each source says."""
 
 from __future__ import annotations
 
 from app.commands.verify.observations import CREATED, PUBLISHED, STORED, Observation, Observations
 
 
-def test_facts_come_back_by_transaction_and_place() -> None:
+def test_observations_come_back_by_transaction_and_source() -> None:
     observations = Observations()
     observations.add(
         [Observation("b", PUBLISHED), Observation("a", STORED, offset=2**62), Observation("b", CREATED)]
@@ -18,7 +18,7 @@ def test_facts_come_back_by_transaction_and_place() -> None:
     ]
 
 
-def test_the_second_look_is_at_the_suspects_alone() -> None:
+def test_the_second_look_is_only_at_the_suspects() -> None:
     observations = Observations()
     observations.add([Observation(id_, CREATED) for id_ in "abc"])
     observations.suspect(["c", "a"])

@@ -1,4 +1,4 @@
-"""A checkout whose path has a blank, an accent, a # or a %: every server is told the path that is meant."""
+"""A checkout whose path has a blank, an accent, a # or a %: every server gets the right path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def property_of(command: list[str], key: str) -> str:
 
 
 def file_of(uri: str) -> Path:
-    """The file that a URI names, read as Java reads it: what is no sign of a URI must be encoded."""
+    """The file that a URI names, read as Java reads it: illegal characters must be encoded."""
     parts = urlsplit(uri)
     assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("file", "", "", "")
     assert uri.isascii()
@@ -137,6 +137,6 @@ def test_supervisord_reads_each_command_as_it_was_meant(
 
 
 @pytest.mark.parametrize("sign", [":", ",", ";", '"', "$", "`", "\\"])
-def test_a_sign_that_no_quotes_can_save_is_refused_at_setup(sign: str) -> None:
+def test_a_character_that_cannot_be_quoted_is_refused_at_setup(sign: str) -> None:
     assert preflight.checkout(Path("/home/me") / NAME) is None
     assert f"contains {sign}: move it" in str(preflight.checkout(Path(f"/home/me{sign}/payments")))

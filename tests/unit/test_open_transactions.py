@@ -1,4 +1,4 @@
-"""What an open transaction of another producer hides is waited for, and whoever watches is told so, once."""
+"""An open transaction of another producer is waited for, and reported once."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_one_line_says_where_and_that_a_restart_does_not_help(caplog: pytest.Log
     assert "restart does not help" in line
 
 
-def test_one_that_ends_soon_as_ours_do_is_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_short_transaction_like_ours_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     watched(until=3, seconds=60)
     assert caplog.records == []
 
 
-def test_its_end_is_reported_and_nothing_is_waited_for_any_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_its_end_is_reported_and_the_wait_is_over(caplog: pytest.LogCaptureFixture) -> None:
     one = watched(until=30, seconds=60)
     assert "has ended after 30 s" in caplog.records[-1].getMessage()
     assert list(one.seconds()) == []

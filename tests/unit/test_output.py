@@ -1,4 +1,4 @@
-"""What a command prints, and what becomes of it when nobody reads it any more."""
+"""What a command prints, and how it ends when its reader is gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.commands.shared.console import Output, friendly_errors, reason
 from app.errors import LogUnavailable, StoreUnavailable
 
 
-def test_a_command_whose_reader_has_gone_ends_as_any_other_does() -> None:
+def test_a_command_whose_reader_is_gone_ends_normally() -> None:
     read, write = os.pipe()
     with os.fdopen(write, "w") as raw:
         out = Output(raw)

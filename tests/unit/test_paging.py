@@ -1,4 +1,4 @@
-"""GET's query: a page's size is checked, a cursor is one that we gave."""
+"""GET's query: the page size is checked, and a cursor must be one that we issued."""
 
 import base64
 import random
@@ -16,7 +16,7 @@ def test_a_page_has_a_hundred_unless_asked() -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "100", "1000", "0010"])
-def test_a_limit_from_one_to_the_most_is_taken(text: str) -> None:
+def test_a_limit_from_one_to_the_maximum_is_accepted(text: str) -> None:
     assert limit_of(text, most=1000) == int(text)
 
 
@@ -38,7 +38,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_cursor_leads_back_to_its_place_and_needs_no_escaping(key: str) -> None:
+def test_a_cursor_leads_back_to_its_position_and_needs_no_escaping(key: str) -> None:
     cursor = cursor_of(key)
     assert cursor is not None
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -106,7 +106,7 @@ def test_a_row_has_the_key_that_its_entry_in_redis_has() -> None:
     assert key_of_row(row) == f"{MINUTE:010d}:x"
 
 
-def test_known_parameters_are_taken() -> None:
+def test_known_parameters_are_accepted() -> None:
     check_parameters([])
     check_parameters(["limit", "cursor", "limit"], LIST_PARAMETERS)
 

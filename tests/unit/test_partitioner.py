@@ -10,7 +10,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from app.messaging.partitioner import partition_of
 
 
-def test_keys_of_any_length_are_where_the_default_of_other_producers_puts_them() -> None:
+def test_keys_of_any_length_go_where_other_producers_default_puts_them() -> None:
     rng, default = random.Random(1), DefaultPartitioner()
     keys = [rng.randbytes(length) for length in range(300)] + [str(uuid.uuid4()).encode() for _ in range(500)]
     for partitions in (1, 3, 4, 100):

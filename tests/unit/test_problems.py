@@ -52,7 +52,7 @@ def test_a_problem_has_the_standards_keys_and_the_old_one() -> None:
     }
 
 
-def test_an_answer_passes_as_it_is() -> None:
+def test_an_answer_passes_unchanged() -> None:
     response = answer()
     assert isinstance(response, web.Response)
     assert (response.status, response.text) == (200, "fine")
@@ -82,12 +82,12 @@ def test_a_wrong_method_is_answered_with_the_right_ones() -> None:
     assert answer(web.HTTPMethodNotAllowed("POST", ["GET"])).headers["Allow"] == "GET"
 
 
-def test_a_redirect_is_no_problem() -> None:
+def test_a_redirect_is_not_a_problem() -> None:
     with pytest.raises(web.HTTPFound):
         answer(web.HTTPFound("/elsewhere"))
 
 
-def test_a_fault_of_ours_is_logged_once_with_its_trace_and_not_shown(
+def test_a_bug_is_logged_once_with_its_trace_and_not_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     response = answer(RuntimeError("row of a customer"))
@@ -98,6 +98,6 @@ def test_a_fault_of_ours_is_logged_once_with_its_trace_and_not_shown(
     assert "secret" not in record.getMessage()
 
 
-def test_a_client_that_went_away_is_no_fault_of_ours() -> None:
+def test_a_client_that_went_away_is_not_a_bug() -> None:
     with pytest.raises(asyncio.CancelledError):
         answer(asyncio.CancelledError())

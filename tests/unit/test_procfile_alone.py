@@ -1,4 +1,4 @@
-"""The Procfile alone, without the launcher: `honcho start` takes it, and finds what each line runs."""
+"""The Procfile without the launcher: `honcho start` accepts it and finds each line's program."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def test_honcho_started_as_the_readme_writes_it_finds_the_program_of_each_line(t
     assert "0" in ended.values()
 
 
-def test_each_line_runs_a_program_that_is_there() -> None:
+def test_each_line_runs_a_program_that_exists() -> None:
     programs = {command.split()[0] for command in procfile.read().values()}
     assert all(shutil.which(program, path=f"{BIN}:/usr/bin:/bin") for program in programs), programs

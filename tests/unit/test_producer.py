@@ -1,4 +1,4 @@
-"""A POST's record on its way to a Kafka that does not answer: a bounded wait, and a bounded number that wait."""
+"""A POST's record and a Kafka that does not answer: a bounded wait, for a bounded number of records."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_outcome_is_not_known_after_the_wait_and_the_wait_is_bounded() -> No
     asyncio.run(situation())
 
 
-def test_what_waits_is_bounded_also_after_its_caller_has_gone_and_is_freed_by_kafkas_answer() -> None:
+def test_what_waits_is_bounded_also_after_its_caller_is_gone_and_is_freed_by_kafkas_answer() -> None:
     async def situation() -> None:
         log, producer = await opened(3)
         for _ in range(3):
@@ -85,7 +85,7 @@ def test_what_waits_is_bounded_also_after_its_caller_has_gone_and_is_freed_by_ka
     asyncio.run(situation())
 
 
-def test_before_kafka_has_been_reached_nothing_is_taken() -> None:
+def test_before_kafka_has_been_reached_nothing_is_accepted() -> None:
     async def situation() -> None:
         with pytest.raises(NotPublished):
             await published(EventProducer(Settings()))

@@ -1,4 +1,4 @@
-"""A profile's stacks find their stage, and say nothing of the machine."""
+"""A profile's stacks are assigned to their stage, without the machine's paths."""
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_the_innermost_frame_that_has_an_owner_decides(stack: tuple[str, ...], s
         if place.startswith("app/") and not place.endswith("/")
     ],
 )
-def test_what_owns_a_part_is_in_the_app(place: str) -> None:
+def test_the_owner_of_each_part_is_in_the_app(place: str) -> None:
     file, _, function = place.partition(":")
     assert f"def {function}" in (CODE / file).read_text()
 

@@ -1,4 +1,4 @@
-"""Which part of the log a replay is told to read."""
+"""Which part of the log a replay reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.commands.shared.read_range import WHOLE, moment, places, read_range_of
 NOW = 1_700_000_000.0
 
 
-def test_without_options_it_is_all() -> None:
+def test_without_options_everything_is_read() -> None:
     assert read_range_of(None, None, None, None) == WHOLE
     assert WHOLE.is_whole
     assert WHOLE.partitions is None
@@ -32,13 +32,13 @@ def test_a_moment_is_seconds_ago_or_a_time(text: str, millis: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "nan", "inf", ""])
-def test_what_is_no_moment_ends_in_a_sentence(text: str) -> None:
+def test_an_invalid_time_is_reported_in_a_sentence(text: str) -> None:
     with pytest.raises(SystemExit, match="neither seconds ago"):
         moment(text, NOW)
 
 
 @pytest.mark.parametrize("text", ["1699996400", "-60", "1e300"])
-def test_seconds_since_1970_are_not_taken_for_seconds_ago(text: str) -> None:
+def test_seconds_since_1970_are_not_mistaken_for_seconds_ago(text: str) -> None:
     with pytest.raises(SystemExit, match="a time is said as"):
         moment(text, NOW)
 
@@ -50,7 +50,7 @@ def test_offsets_name_the_partitions() -> None:
 
 
 @pytest.mark.parametrize("text", ["7", "0:1,", "a:1", "0:-1"])
-def test_what_is_no_list_of_offsets_ends_in_a_sentence(text: str) -> None:
+def test_an_invalid_list_of_offsets_is_reported_in_a_sentence(text: str) -> None:
     with pytest.raises(SystemExit, match="PARTITION:OFFSET"):
         places(text)
 

@@ -1,4 +1,4 @@
-"""What the pages promise: the files of the table of packages import their package, every link leads somewhere."""
+"""The pages keep their promises: files in the table of packages import them, every link leads somewhere."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Who is assessed again, and what is then published and stored."""
+"""Which transactions are re-assessed, and what is then published and stored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def taken(found: ReassessmentBacklog, *statuses: TransactionStatus) -> list[Tran
     return [one for one in statuses if found.takes(one)]
 
 
-def test_only_what_nobody_assessed_waits() -> None:
+def test_only_unassessed_rejections_are_reassessed() -> None:
     log = unassessed_one("a"), status(transaction(transaction_id="b")), unassessed_one("c")
     found = noted(*log)
     assert found.waiting == 2
@@ -41,7 +41,7 @@ def test_only_what_nobody_assessed_waits() -> None:
     assert found.perhaps_not_stored == []
 
 
-def test_the_highest_revision_says_whether_one_waits() -> None:
+def test_the_highest_revision_decides_whether_one_is_reassessed() -> None:
     first = unassessed_one()
     log = first, second_of(first)
     assert taken(noted(*log), *log) == []
@@ -49,18 +49,18 @@ def test_the_highest_revision_says_whether_one_waits() -> None:
     assert taken(noted(*still), *still) == [still[1]]  # type: ignore[arg-type]
 
 
-def test_a_first_verdict_published_again_after_the_second_does_not_wait() -> None:
+def test_a_first_verdict_published_again_after_the_second_is_not_reassessed() -> None:
     first = unassessed_one()
     log = first, second_of(first), first
     assert taken(noted(*log), *log) == []
 
 
-def test_one_that_was_published_twice_is_assessed_again_once() -> None:
+def test_one_that_was_published_twice_is_reassessed_once() -> None:
     log = unassessed_one(), unassessed_one()
     assert taken(noted(*log), *log) == [log[0]]
 
 
-def test_one_that_may_have_been_assessed_again_in_what_cannot_be_read_is_left_alone() -> None:
+def test_one_whose_unreadable_status_may_be_a_reassessment_is_left_alone() -> None:
     log = unassessed_one("a"), unassessed_one("b")
     found = noted(*log)
     found.note_unreadable("a")
@@ -68,7 +68,7 @@ def test_one_that_may_have_been_assessed_again_in_what_cannot_be_read_is_left_al
     assert found.unreadable == 1
 
 
-def test_more_than_fit_in_memory_are_taken_in_parts_each_once() -> None:
+def test_more_than_fit_in_memory_are_processed_in_parts_each_once() -> None:
     log = [unassessed_one(str(number)) for number in range(1000)]
     left, done = [Slice()], list[TransactionStatus]()
     while left:
@@ -88,7 +88,7 @@ def test_a_run_killed_between_publishing_and_storing_is_completed() -> None:
     assert noted(first, second_of(first)).perhaps_not_stored == [second_of(first)]
 
 
-def test_of_older_runs_only_a_batch_a_partition_is_stored_again() -> None:
+def test_of_older_runs_only_one_batch_per_partition_is_stored_again() -> None:
     firsts = [unassessed_one(str(n), source_partition=n % 2) for n in range(4 * BATCH)]
     found = noted(*firsts, *map(second_of, firsts), most=4 * BATCH)
     assert found.perhaps_not_stored == [
@@ -126,7 +126,7 @@ def test_the_second_verdict_is_the_same_transaction_with_another_assessment() ->
     }
 
 
-def test_a_second_verdict_covers_the_reason_and_the_first_never_covers_the_second() -> None:
+def test_a_second_verdict_replaces_the_reason_and_the_first_never_replaces_the_second() -> None:
     first = unassessed_one()
     second = second_of(first)
     assert None in row_of((1, 1), second)

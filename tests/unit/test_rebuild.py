@@ -1,10 +1,10 @@
-"""What the rebuild benchmark makes of the commands that it has run."""
+"""How the rebuild benchmark interprets the commands that it has run."""
 
 from benchmarks import rebuild, start_up
 from benchmarks.start_up import Start
 
 
-def test_a_verify_that_finds_a_difference_is_a_fault() -> None:
+def test_a_verify_that_finds_a_difference_is_an_error() -> None:
     runs = {"verify": [rebuild.Ended(10, 5, 200, 1)], "replay into Redis": [rebuild.Ended(5, 4, 100, 0)]}
     start = Start(30.0, {"kafka": 3.0, "bff": 29.0})
     found = rebuild._result(1000, 1, runs, {"cold": [start], "warm": [start]})

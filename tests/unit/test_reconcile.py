@@ -1,4 +1,4 @@
-"""The comparison of the places, on plain data: what is wrong is named, by id."""
+"""The comparison of the stores, on plain data: each difference is named by id."""
 
 import asyncio
 import struct
@@ -50,7 +50,7 @@ def test_all_ids_everywhere_with_one_status_agree() -> None:
 
 
 @pytest.mark.parametrize("place", all_there())
-def test_what_is_missing_in_one_place_is_named_by_id(place: str) -> None:
+def test_what_is_missing_in_one_store_is_named_by_id(place: str) -> None:
     result = reconciliation(lambda there: there[place].pop("b"))
     assert not result.agrees
     assert result.faults() == [f"missing in {place}: b"]
@@ -68,7 +68,7 @@ def test_a_transaction_missing_everywhere_is_lost_once() -> None:
     assert len(result.faults()) == 5
 
 
-def test_a_strangers_id_is_ignored_in_every_place() -> None:
+def test_an_unknown_id_is_ignored_in_every_store() -> None:
     def stranger(there: Places) -> None:
         there["created"]["x"] = 7
         there["published"]["x"] = [GOOD, GOOD._replace(status="rejected")]
@@ -96,13 +96,13 @@ def test_two_verdicts_for_one_revision_are_found_whatever_differs(other: dict[st
     assert "published with two verdicts for one revision: a" in result.faults()
 
 
-def test_a_verdict_that_is_repeated_is_counted_and_no_fault() -> None:
+def test_a_repeated_verdict_is_counted_and_not_an_error() -> None:
     result = reconciliation(lambda there: there["published"]["a"].append(GOOD))
     assert result.published_again == 1
     assert result.agrees
 
 
-def test_a_later_revision_is_no_second_verdict_and_is_the_one_that_counts() -> None:
+def test_a_later_revision_is_not_a_second_verdict_and_is_the_one_that_counts() -> None:
     def assessed_again(there: Places) -> None:
         # out of order, and without the score that the first has
         there["published"]["a"] = [GOOD._replace(revision=2, status="rejected", score=None), GOOD]
@@ -113,7 +113,7 @@ def test_a_later_revision_is_no_second_verdict_and_is_the_one_that_counts() -> N
 
 
 @pytest.mark.parametrize("place", ["stored", "listed", "shown"])
-def test_a_place_that_says_another_status_is_named(place: str) -> None:
+def test_a_store_with_another_status_is_named(place: str) -> None:
     result = reconciliation(lambda there: there[place].update(b="rejected"))
     assert list(result.differing) == ["b"]
     assert result.differing["b"][place] == "rejected"
@@ -121,7 +121,7 @@ def test_a_place_that_says_another_status_is_named(place: str) -> None:
     assert f"{place} says rejected" in result.faults()[0]
 
 
-def test_a_second_record_of_what_was_asked_is_a_fault() -> None:
+def test_a_second_record_in_transaction_created_is_an_error() -> None:
     result = reconciliation(lambda there: there["created"].update(a=2))
     assert result.created_again == 1
     assert not result.agrees
@@ -180,6 +180,6 @@ def test_the_topics_are_read_from_when_the_oldest_id_was_made() -> None:
 
 
 @pytest.mark.parametrize("ids", [[], ["of-another-form"], [str(uuid4())]])
-def test_where_an_id_does_not_say_when_all_of_the_topic_is_read(ids: list[str]) -> None:
+def test_if_an_id_carries_no_time_the_whole_topic_is_read(ids: list[str]) -> None:
     assert readers.made(ids) is None
     assert readers.made([*ids, new_id()]) is None or not ids

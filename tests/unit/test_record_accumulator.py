@@ -1,4 +1,4 @@
-"""Records of single callers that go together: each gets its answer, in order, a partition at a time."""
+"""Records of single callers that are sent together: each gets its answer, in order, per partition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.messaging.record_accumulator import RecordAccumulator
 
 
 class Kafka:
-    """Answers a batch when it is told to; what it was sent, in order."""
+    """Answers a batch on command; records what it was sent, in order."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, list[str]]] = []
@@ -31,7 +31,7 @@ async def a_moment() -> None:
         await asyncio.sleep(0)
 
 
-def test_what_comes_while_kafka_has_not_answered_goes_together_and_in_order() -> None:
+def test_records_that_arrive_before_kafka_answers_are_sent_together_in_order() -> None:
     async def situation() -> None:
         kafka = Kafka()
         accumulator = RecordAccumulator(kafka.send)
@@ -61,7 +61,7 @@ def test_a_partition_that_does_not_answer_holds_up_no_other() -> None:
     asyncio.run(situation())
 
 
-def test_each_of_a_batch_hears_why_it_failed_and_the_next_batch_is_sent() -> None:
+def test_each_of_a_failed_batch_gets_the_reason_and_the_next_batch_is_sent() -> None:
     async def situation() -> None:
         kafka = Kafka()
         kafka.failure = LogUnavailable("no leader")
@@ -91,7 +91,7 @@ def test_a_bug_is_reported_too_and_nothing_stays_held() -> None:
     asyncio.run(situation())
 
 
-def test_a_record_whose_caller_has_gone_is_held_until_kafka_answers_and_harms_no_other() -> None:
+def test_a_record_whose_caller_is_gone_is_held_until_kafka_answers_and_harms_no_other() -> None:
     async def situation() -> None:
         kafka = Kafka()
         accumulator = RecordAccumulator(kafka.send)

@@ -1,4 +1,4 @@
-"""Records that no one should write: each is decided or a dead letter, and the good one behind is decided."""
+"""Malformed records: each is decided or a dead letter, and the good one behind it is decided."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def schema_like(rng: random.Random) -> Any:
 
 
 class World(FakePorts):
-    """The real codecs; what is buried and told is put into aiokafka's batches."""
+    """The real codecs; dead letters and statuses are put into aiokafka's batches."""
 
     def __init__(self, schemas: dict[int, Any]) -> None:
         super().__init__()

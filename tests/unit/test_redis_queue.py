@@ -1,4 +1,4 @@
-"""Waiting for a turn at Redis: it has a bound, and is not taken for a Redis that does not answer."""
+"""The queue for Redis is bounded, and is not mistaken for a Redis that does not answer."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def pinged(redis: Slow, clients: int) -> list[BaseException | None]:
     return await asyncio.gather(*(recent.ping() for _ in range(clients)), return_exceptions=True)
 
 
-def test_eight_hundred_at_once_all_have_their_answer_one_after_another() -> None:
+def test_eight_hundred_calls_at_once_are_all_answered_one_after_another() -> None:
     redis = Slow(0.05)
     assert virtual_time.run(pinged(redis, 800)) == [None] * 800
     assert redis.most == CONNECTIONS
 
 
-def test_who_waits_for_a_turn_too_long_is_answered_so_and_redis_is_not_asked() -> None:
+def test_a_call_that_waits_too_long_for_its_turn_is_refused_and_redis_is_not_asked() -> None:
     redis = Slow(QUEUE_TIMEOUT * 0.75)
     answers = virtual_time.run(pinged(redis, 3 * CONNECTIONS))
     assert [type(answer) for answer in answers if answer] == [Overloaded] * CONNECTIONS

@@ -1,4 +1,4 @@
-"""How a replay goes on after a kill: what its bookmark says is written, and when it may go on at all."""
+"""How a replay resumes after a kill: its checkpoint covers only what is written, and when it may resume at all."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def test_all_chunks_are_written_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
-def test_the_bookmark_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_the_checkpoint_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     those, moves = written(monkeypatch, Sink(most))
     assert all(offset <= len(those) for move in moves for offset in move.values())
 
 
-def test_when_reading_fails_no_write_is_left_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_reading_fails_no_write_is_left_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def chunks(*_: Any) -> AsyncIterator[ReplayBatch]:
@@ -157,7 +157,7 @@ class Cassandra:
     ],
     ids=["all is written", "Redis alone", "an empty span", "unreadable", "a dead replica", "a tombstone"],
 )
-def test_it_ends_well_only_when_everything_is_in_its_store(
+def test_it_succeeds_only_when_everything_is_in_its_store(
     cassandra: Any, left_out: list[str], nothing: bool, said: str | None
 ) -> None:
     found = run.wrong(cassandra, named(left_out), nothing=nothing)
@@ -182,22 +182,22 @@ def plan(into: str = "redis", read_range: ReadRange = WHOLE, *, resume: bool = T
     return Plan(into, read_range, None, resume)
 
 
-def test_a_killed_one_is_gone_on_with_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_replay_resumes_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     assert began(plan(), LEFT, Redis("replay:token")) == (LEFT, "replay:token")
     assert "goes on at 0:4, 1:7" in capsys.readouterr().out
 
 
-def test_into_a_redis_that_was_emptied_since_it_begins_anew() -> None:
+def test_into_a_redis_that_was_emptied_since_it_starts_over() -> None:
     assert began(plan(), LEFT, Redis("")) == (Checkpoint(), "replay:new")
 
 
-def test_a_span_and_cassandra_alone_take_no_sign_away() -> None:
+def test_a_range_or_cassandra_alone_removes_no_marker() -> None:
     assert began(plan(read_range=ReadRange(since=1)), LEFT, Redis("other")) == (LEFT, LEFT.metadata)
     assert began(plan("cassandra"), LEFT, None) == (LEFT, LEFT.metadata)
     assert began(plan("cassandra", resume=False), LEFT, None) == (Checkpoint(), "")
 
 
-def test_without_resume_it_begins_anew_and_says_what_was_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_resume_it_starts_over_and_says_what_was_left(capsys: pytest.CaptureFixture[str]) -> None:
     assert began(plan("both", resume=False), LEFT, Redis("replay:token")) == (Checkpoint(), "replay:both:new")
     assert "killed at 0:4, 1:7; --resume would continue there" in capsys.readouterr().out
     assert began(plan("both"), Checkpoint(), Redis("")) == (Checkpoint(), "replay:both:new")

@@ -1,4 +1,4 @@
-"""Every answer has X-Request-Id, and the log has it beside the reason that the client is not shown."""
+"""Every answer has X-Request-Id, and the log has it with the reason that the client does not see."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_every_answer_has_one_id_and_every_error_repeats_it_in_its_body(request_
 @pytest.mark.parametrize(
     "sent", ["a", "7f3c-ab.cd_ef~1", "Root=1-67891233-abcdef012345678912345678", "x" * 128]
 )
-def test_a_clients_own_id_is_taken(sent: str) -> None:
+def test_a_clients_own_id_is_kept(sent: str) -> None:
     for answer in answers(get("/there", f"X-Request-Id: {sent}"), get("/no", f"x-request-id: {sent}")):
         assert answer.id == sent
 
@@ -144,25 +144,25 @@ def test_a_clients_own_id_is_taken(sent: str) -> None:
         "a\tb",
     ],
 )
-def test_an_id_that_is_not_safe_is_replaced(sent: str) -> None:
+def test_an_unsafe_id_is_replaced(sent: str) -> None:
     (answer,) = answers(get("/there", f"X-Request-Id: {sent}"))
     assert answer.id != sent
     assert len(answer.id) == 16
 
 
-def test_two_ids_are_none() -> None:
+def test_two_ids_are_replaced() -> None:
     (answer,) = answers(get("/there", "X-Request-Id: a", "X-Request-Id: b"))
     assert answer.id not in ("a", "b", "a, b")
 
 
-def test_each_request_of_a_connection_has_its_own() -> None:
+def test_each_request_of_a_connection_has_its_own_id() -> None:
     first, second, third = answers(get("/no", "X-Request-Id: mine"), get("/no"), b"\0\r\n\r\n")
     assert first.json["request_id"] == "mine"
     assert len({first.id, second.id, third.id}) == 3
     assert [second.json["request_id"], third.json["request_id"]] == [second.id, third.id]
 
 
-def test_a_fault_of_ours_is_in_the_log_under_its_requests_id(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_in_the_log_under_its_requests_id(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(_: web.Request) -> web.Response:
         raise RuntimeError(f"row at {ADDRESS}")
 

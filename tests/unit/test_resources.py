@@ -1,4 +1,4 @@
-"""What a worker has opened is closed in order, each of it, whatever one of them raises."""
+"""A worker's resources are all closed, in order, whatever one of them raises."""
 
 from __future__ import annotations
 

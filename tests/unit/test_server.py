@@ -44,7 +44,7 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off() -> None:
     asyncio.run(situation())
 
 
-def test_one_that_takes_it_late_is_not() -> None:
+def test_one_that_takes_it_late_is_not_cut_off() -> None:
     async def situation() -> None:
         protocol, transport = Protocol(web.Server(unserved), loop=asyncio.get_running_loop()), Full()
         protocol.transport = transport
@@ -86,7 +86,7 @@ async def connected(idle: float) -> tuple[Protocol, Scripted]:
     return protocol, transport
 
 
-def test_a_connection_that_asks_nothing_is_ended_sooner_than_one_in_use() -> None:
+def test_an_unused_connection_is_closed_sooner_than_one_in_use() -> None:
     async def situation() -> None:
         _, transport = await connected(idle=75)
         await asyncio.sleep(server.FIRST_REQUEST - 1)
@@ -97,7 +97,7 @@ def test_a_connection_that_asks_nothing_is_ended_sooner_than_one_in_use() -> Non
     run(situation())
 
 
-def test_one_that_has_asked_is_kept_as_long_as_the_setting_says() -> None:
+def test_a_used_connection_is_kept_as_long_as_the_setting_says() -> None:
     async def situation() -> None:
         protocol, transport = await connected(idle=75)
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

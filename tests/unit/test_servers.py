@@ -95,7 +95,7 @@ def test_what_is_missing_is_one_line_that_says_what_to_do(problem: str, words: s
     assert "\n" not in problem
 
 
-def test_a_machine_that_has_everything_hears_nothing() -> None:
+def test_a_machine_that_has_everything_gets_no_message() -> None:
     assert preflight.system("Linux", "x86_64") is None
     assert preflight.system("Darwin", "arm64") is None
     assert preflight.disk(50.0, Path("/")) is None
@@ -119,7 +119,7 @@ def artifact() -> artifacts.Artifact:
 
 
 class Repository:
-    """Stands for jgo's context: gives these contents, one a download."""
+    """A fake of jgo's context: returns these contents, one per download."""
 
     def __init__(self, folder: Path, *contents: bytes) -> None:
         self.file, self.contents = folder / "thing.jar", list(contents)
@@ -140,7 +140,7 @@ def test_a_damaged_download_is_refused(artifact: artifacts.Artifact, tmp_path: P
     assert not artifact.path.exists()
 
 
-def test_a_damaged_download_is_done_again(artifact: artifacts.Artifact, tmp_path: Path) -> None:
+def test_a_damaged_download_is_repeated(artifact: artifacts.Artifact, tmp_path: Path) -> None:
     fetch.fetch_one(Repository(tmp_path, b"half", b"whole"), artifact)
     assert artifact.path.read_bytes() == b"whole"
 
@@ -210,7 +210,7 @@ def test_a_process_that_accepts_but_never_answers_is_not_ready(monkeypatch: pyte
     assert ready.is_ready("generator") is None
 
 
-def test_a_worker_that_is_not_ready_says_which_part() -> None:
+def test_a_worker_that_is_not_ready_names_the_dependency() -> None:
     body = json.dumps({"ready": False, "parts": {"kafka": "no broker"}}).encode()
     answer = b"HTTP/1.1 503 Unavailable\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -225,7 +225,7 @@ def _answer_once(server: socket.socket, answer: bytes) -> None:
         connection.sendall(answer)
 
 
-def test_kafka_keeps_the_log_and_where_the_groups_stand() -> None:
+def test_kafka_keeps_the_log_and_the_groups_offsets() -> None:
     text = (paths.ROOT / "infra" / "kafka" / "server.properties").read_text()
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
     assert (values["log.retention.ms"], values["log.retention.bytes"]) == ("-1", "-1")

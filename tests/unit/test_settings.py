@@ -1,4 +1,4 @@
-"""The app's settings: read from the environment, checked at start, told without secrets."""
+"""The app's settings: read from the environment, checked at start, logged without secrets."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ NUMBERS = sorted(
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine that runs the tests."""
+    """Without the settings of the machine that runs the tests."""
     for name in Settings.model_fields:
         for variable in (PREFIX + name.upper(), name.upper(), FORMER.get(name, "-")):
             monkeypatch.delenv(variable, raising=False)
@@ -79,7 +79,7 @@ def test_a_wrong_value_is_refused_by_the_name_it_was_given(
 
 
 @pytest.mark.parametrize(("name", "former"), FORMER.items())
-def test_what_was_renamed_is_still_read(monkeypatch: pytest.MonkeyPatch, name: str, former: str) -> None:
+def test_a_former_name_is_still_read(monkeypatch: pytest.MonkeyPatch, name: str, former: str) -> None:
     before = getattr(Settings(), name)
     monkeypatch.setenv(former, "hold" if before == "reject" else "1" if before != 1 else "2")
     if name == "max_connections":
@@ -93,7 +93,7 @@ def test_each_setting_says_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("name", [*NUMBERS, "web_port"])
 @pytest.mark.parametrize("value", ["many", "-1", "0", "1e18", "nan", "inf"])
-def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_name(
+def test_an_invalid_or_out_of_range_number_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     assert said(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
@@ -102,9 +102,7 @@ def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_name(
 @pytest.mark.parametrize(
     ("name", "value"), [("antifraud_unavailable_policy", "guess"), ("log_each_transaction", "perhaps")]
 )
-def test_a_word_that_is_none_of_the_choices_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_an_unknown_choice_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert said(monkeypatch, **{name: value}).startswith(f"Wrong setting: {name.upper()}: ")
 
 
@@ -162,7 +160,7 @@ SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:
 
 @pytest.mark.parametrize("name", ["redis_url", "schema_registry_url"])
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_url_that_is_none_is_refused_without_a_piece_of_its_password(
+def test_an_invalid_url_is_refused_without_showing_its_password(
     name: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = said(monkeypatch, **{name: url})

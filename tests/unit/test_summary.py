@@ -38,7 +38,7 @@ def lines(of: Outcome) -> list[str]:
     return [" ".join(line.split()) for line in summary(of).splitlines()]
 
 
-def test_all_right_is_said_with_every_number() -> None:
+def test_a_good_run_is_reported_with_every_number() -> None:
     assert outcome().good
     assert lines(outcome())[:19] == [
         "sent 200 200 acknowledged with 201",
@@ -79,7 +79,7 @@ def test_it_says_where_to_look_next() -> None:
         assert hint in page
 
 
-def test_a_transaction_missing_in_one_place_is_named_and_nothing_is_called_good() -> None:
+def test_a_transaction_missing_in_one_store_is_named_and_nothing_is_called_good() -> None:
     of = outcome(lose="id-7")
     assert not of.good
     assert "lost 1" in lines(of)
@@ -88,7 +88,7 @@ def test_a_transaction_missing_in_one_place_is_named_and_nothing_is_called_good(
     assert "Nothing lost" not in summary(of)
 
 
-def test_places_that_differ_are_named() -> None:
+def test_stores_that_differ_are_named() -> None:
     of = outcome(change="id-1")
     assert not of.good
     assert (
@@ -97,7 +97,7 @@ def test_places_that_differ_are_named() -> None:
     )
 
 
-def test_many_faults_do_not_fill_the_screen() -> None:
+def test_many_errors_do_not_fill_the_screen() -> None:
     of = outcome()
     nothing = compare(STATUSES, {}, {}, {}, {}, {})
     page = summary(replace(of, reconciliation=nothing))
@@ -112,7 +112,7 @@ def test_a_post_that_was_not_acknowledged_is_counted_with_its_reason() -> None:
     assert lines(refused)[:2] == ["sent 201 200 acknowledged with 201", "failed 1 503 Kafka does not answer"]
 
 
-def test_one_whose_final_status_was_not_seen_is_not_good() -> None:
+def test_a_transaction_without_a_final_status_is_not_good() -> None:
     of = outcome()
     assert not replace(of, seconds_to_final=of.seconds_to_final[1:]).good
 

@@ -22,7 +22,7 @@ def test_cassandra_gets_no_clause_that_only_scylla_knows() -> None:
 
 
 @pytest.mark.parametrize("scylla", [True, False])
-def test_all_else_is_the_same_on_both(scylla: bool) -> None:
+def test_everything_else_is_the_same_on_both(scylla: bool) -> None:
     statements = ddl(2, scylla=scylla)
     assert statements[1:] == ddl(3, scylla=not scylla)[1:]
     assert "{'class': 'NetworkTopologyStrategy', 'replication_factor': 2}" in statements[0]

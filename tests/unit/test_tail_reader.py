@@ -1,4 +1,4 @@
-"""A long way back through a partition takes its time; only a log that gives nothing more is given up."""
+"""Reading far back in a partition may take long; only a log that delivers nothing more is given up."""
 
 from __future__ import annotations
 

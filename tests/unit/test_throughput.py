@@ -1,4 +1,4 @@
-"""What the pipeline's benchmark calls wrong, and how it compares."""
+"""What the pipeline's benchmark counts as wrong, and how it compares."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where a topic is begun and ended, and when it cannot be."""
+"""Where reading a topic begins and ends, and when it is refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_reader, "partitions_of", partitions_of)
 
 
-def test_a_partition_that_there_is_not_is_named() -> None:
+def test_a_partition_that_does_not_exist_is_named() -> None:
     assert chosen(PARTITIONS, ReadRange(last={1: 5})) == [PARTITIONS[1]]
     with pytest.raises(SystemExit, match="has no partition 9: it has 0 to 1"):
         chosen(PARTITIONS, ReadRange(last={0: 5, 9: 100}))
@@ -85,23 +85,23 @@ def read(
     return asyncio.run(seek())
 
 
-def test_the_whole_is_from_the_first_offset_to_the_present_end() -> None:
+def test_everything_is_from_the_first_offset_to_the_current_end() -> None:
     assert read() == ({0: 0, 1: 0}, {0: 10, 1: 10})
 
 
-def test_a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() -> None:
+def test_a_time_range_includes_its_start_and_excludes_its_end() -> None:
     assert read(ReadRange(since=3000, until=7000)) == ({0: 3, 1: 3}, {0: 7, 1: 7})
     assert read(ReadRange(until=60_000)) == ({0: 0, 1: 0}, {0: 10, 1: 10})
     assert read(ReadRange(since=60_000)) == ({0: 10, 1: 10}, {0: 10, 1: 10})
 
 
-def test_with_offsets_only_what_is_named_is_read() -> None:
+def test_with_offsets_only_the_named_partitions_are_read() -> None:
     assert read(ReadRange(first={1: 4})) == ({1: 4}, {1: 10})
     assert read(ReadRange(first={1: 4}, last={1: 5})) == ({1: 4}, {1: 5})
     assert read(ReadRange(last={0: 5, 1: 99})) == ({0: 0, 1: 0}, {0: 5, 1: 10})
 
 
-def test_what_is_done_is_passed_over_and_no_span_goes_back_for_it() -> None:
+def test_what_is_done_is_skipped_and_no_range_goes_back_for_it() -> None:
     assert read(past={1: 6})[0] == {0: 0, 1: 6}
     assert read(ReadRange(since=8000), past={1: 6})[0] == {0: 8, 1: 8}
 
@@ -109,18 +109,18 @@ def test_what_is_done_is_passed_over_and_no_span_goes_back_for_it() -> None:
 @pytest.mark.parametrize(
     "read_range", [WHOLE, ReadRange(since=2000), ReadRange(first={0: 3}), ReadRange(last={1: 9})]
 )
-def test_a_beginning_that_is_gone_is_refused(read_range: ReadRange) -> None:
+def test_a_deleted_beginning_is_refused(read_range: ReadRange) -> None:
     with pytest.raises(OffsetOutOfRange, match="begins at offset 5"):
         read(read_range, beginning=5)
 
 
-def test_what_is_wanted_of_a_topic_whose_beginning_is_gone_may_be_there() -> None:
+def test_a_range_after_a_deleted_beginning_can_be_read() -> None:
     assert read(ReadRange(since=7000), beginning=5)[0] == {0: 7, 1: 7}
     assert read(ReadRange(first={0: 5}), beginning=5)[0] == {0: 5}
     assert read(past={0: 5, 1: 8}, beginning=5)[0] == {0: 5, 1: 8}
 
 
-def test_a_broker_that_takes_the_connection_and_never_answers_ends_a_command_in_a_sentence(
+def test_a_broker_that_accepts_the_connection_and_never_answers_ends_a_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(topic_reader, "ANSWERS_WITHIN_MS", 300)

@@ -1,4 +1,4 @@
-"""Topics are made at start, and a broker that is not ready for it is waited for."""
+"""Topics are created at start, which waits for a broker that is not ready."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.settings import Settings
 
 
 class Young:
-    """A broker that has just begun to answer: aiokafka fails like this while no controller is known."""
+    """A broker that has just started: aiokafka fails like this while no controller is known."""
 
     async def create_topics(self, *_: Any) -> None:
         raise AttributeError("'NoneType' object has no attribute 'nodeId'")
@@ -40,7 +40,7 @@ def answered(status: int, content: Any) -> SchemaRegistryClient:
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_an_id_that_the_registry_does_not_have_is_no_reason_to_wait(status: int) -> None:
+def test_an_id_unknown_to_the_registry_is_no_reason_to_wait(status: int) -> None:
     assert topics._asked(Settings(), lambda: topics._found(answered(status, {}), 7)) is None
 
 
@@ -48,7 +48,7 @@ def test_an_id_that_the_registry_does_not_have_is_no_reason_to_wait(status: int)
     ("status", "content"),
     [(500, {}), (503, b"<html>"), (200, b"<html>busy</html>"), (200, {}), (200, []), (401, {}), (429, {})],
 )
-def test_an_answer_that_is_no_registrys_is_a_reason_to_wait(status: int, content: Any) -> None:
+def test_an_answer_that_is_not_a_registrys_is_a_reason_to_wait(status: int, content: Any) -> None:
     with pytest.raises(LogUnavailable):
         topics._asked(Settings(), lambda: topics._found(answered(status, content), 7))
 
@@ -65,7 +65,7 @@ def test_an_answer_that_is_no_registrys_is_a_reason_to_wait(status: int, content
         ({"schema": "[" * 100_000}, "RecursionError"),
     ],
 )
-def test_a_schema_that_is_no_avro_schema_by_itself_makes_a_dead_letter(found: Any, says: str) -> None:
+def test_a_schema_that_is_not_self_contained_avro_makes_a_dead_letter(found: Any, says: str) -> None:
     async def fetch(schema_id: int) -> Any:
         return topics.schema_in(topics._found(answered(200, found), schema_id), schema_id)
 
@@ -88,7 +88,7 @@ def test_a_topic_whose_records_may_be_acknowledged_by_one_of_three_brokers_is_re
 
 
 class Making:
-    """A broker that notes what it is asked to make."""
+    """A broker that records the topics it is asked to create."""
 
     def __init__(self) -> None:
         self.made: list[Any] = []
@@ -98,7 +98,7 @@ class Making:
         return SimpleNamespace(topic_errors=[])
 
 
-def test_topics_are_made_so_that_one_broker_may_die() -> None:
+def test_topics_are_created_so_that_one_broker_may_die() -> None:
     admin: Any = Making()
     for topic in topics.ALL:
         asyncio.run(topics._create(admin, topic, Settings(topic_replication=3)))
@@ -131,7 +131,7 @@ class Levels:
         (None, "FULL_TRANSITIVE", None),
     ],
 )
-def test_a_level_that_is_strict_enough_is_left_as_somebody_has_set_it(
+def test_a_strict_enough_compatibility_level_is_left_as_it_is(
     own: str | None, of_all: str, then: str | None
 ) -> None:
     registry: Any = Levels(own, of_all)
@@ -139,7 +139,7 @@ def test_a_level_that_is_strict_enough_is_left_as_somebody_has_set_it(
     assert registry.own == then
 
 
-def test_a_registry_that_answers_a_page_of_a_proxy_is_waited_for() -> None:
+def test_a_registry_that_answers_with_a_proxys_page_is_waited_for() -> None:
     def html() -> None:
         raise json.JSONDecodeError("Expecting value", "<html>", 0)
 

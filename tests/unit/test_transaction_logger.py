@@ -1,4 +1,4 @@
-"""What the log tells of transactions: a line each while they are few, and never what a customer sent."""
+"""What the log says about transactions: a line each while they are few, and never a customer's data."""
 
 import asyncio
 import logging
@@ -82,7 +82,7 @@ def test_no_more_than_ten_transactions_a_second_have_a_line_of_their_own(
     assert len([line for line in said[25:] if line.startswith("transaction id")]) == 9
 
 
-def test_by_the_setting_each_has_its_line_at_any_rate(caplog: pytest.LogCaptureFixture) -> None:
+def test_with_the_setting_each_has_its_line_at_any_rate(caplog: pytest.LogCaptureFixture) -> None:
     assert len(lines(caplog, deciding(2_000), arriving(100), each=True)) == 2_100
 
 
@@ -94,12 +94,12 @@ def test_a_line_says_why_it_was_rejected_without_an_assessment(caplog: pytest.Lo
     assert line.endswith(" rejected (antifraud_unavailable)")
 
 
-def test_nothing_decided_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_decided_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert lines(caplog, deciding(0)) == []
 
 
 @pytest.mark.parametrize("each", [False, True])
-def test_nothing_that_a_customer_sent_is_in_the_log(caplog: pytest.LogCaptureFixture, each: bool) -> None:
+def test_no_customers_data_are_in_the_log(caplog: pytest.LogCaptureFixture, each: bool) -> None:
     secret = {
         "value_in_cents": 777_001,
         "description": "secret-description",
@@ -138,7 +138,7 @@ def test_the_next_outage_has_its_line_again(caplog: pytest.LogCaptureFixture) ->
     assert len(lines(caplog, unassessed, *[quiet] * int(OUTAGE_OVER_AFTER), unassessed)) == 2
 
 
-def test_the_end_of_an_outage_says_once_what_it_has_cost(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_end_of_an_outage_logs_its_cost_once(caplog: pytest.LogCaptureFixture) -> None:
     transaction_logger = TransactionLogger(each=False)
     transaction_logger.assessed()
     for _ in range(4):

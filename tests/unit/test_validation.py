@@ -1,4 +1,4 @@
-"""POST's body and content type: what is wrong is told by field and reason; what is right becomes a request."""
+"""POST's body and content type: errors name the field and the reason; a valid body becomes a request."""
 
 import json
 from typing import Any
@@ -25,21 +25,21 @@ def body(**changes: Any) -> bytes:
 
 
 def body_with(field: str, raw: str | bytes) -> bytes:
-    """The good body with a field's value as it stands here, JSON or not."""
+    """The good body with this literal as a field's value, JSON or not."""
     raw = raw.encode() if isinstance(raw, str) else raw
     marked = json.dumps(GOOD | {field: "MARK"}).encode()
     return marked.replace(b'"MARK"', raw)
 
 
 def wrong(text: bytes) -> dict[str, str]:
-    """What is said of a wrong body: reasons by field."""
+    """The errors for a wrong body: reasons by field."""
     with pytest.raises(InvalidRequest) as caught:
         parse(text)
     assert all(set(error) == {"field", "reason"} for error in caught.value.errors)
     return {error["field"]: error["reason"] for error in caught.value.errors}
 
 
-def test_the_exercises_body_is_taken_as_it_is() -> None:
+def test_the_exercises_body_is_accepted_as_it_is() -> None:
     assert parse(body()).model_dump() == GOOD
 
 
@@ -71,7 +71,7 @@ def test_a_missing_field_is_named(field: str) -> None:
     assert wrong(json.dumps({k: v for k, v in GOOD.items() if k != field}).encode()) == {field: "is missing"}
 
 
-def test_all_that_is_wrong_is_reported_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     assert set(wrong(b'{"value_in_cents": 0, "latitude": "north"}')) == set(GOOD)
 
 
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
         b"\xef\xbb\xbf{}",
     ],
 )
-def test_what_is_no_json_is_reported(text: bytes) -> None:
+def test_invalid_json_is_reported(text: bytes) -> None:
     assert wrong(text) == {"body": "is not JSON in UTF-8"}
 
 
@@ -111,7 +111,7 @@ def test_a_broken_charset_is_reported(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [b"[]", b"1", b"null", b"true", b'"{}"', b"[" + body() + b"]"])
-def test_json_that_is_no_object_is_reported(text: bytes) -> None:
+def test_json_that_is_not_an_object_is_reported(text: bytes) -> None:
     assert wrong(text) == {"body": "must be a JSON object"}
 
 
@@ -159,14 +159,14 @@ def test_cents_are_at_least_one_and_fit_64_bits(cents: int) -> None:
 
 
 @pytest.mark.parametrize("time", [1_624_079_756_000, 253_402_300_800, -1, 2**63, -(2**63) - 1])
-def test_a_time_that_is_not_in_seconds_of_our_era_names_its_unit(time: int) -> None:
+def test_a_time_out_of_range_names_its_unit(time: int) -> None:
     reason = "must be in seconds since 1970 (UTC), 0 to 253402300799"
     assert wrong(body(transaction_timestamp=time)) == {"transaction_timestamp": reason}
 
 
 @pytest.mark.parametrize("field", ["latitude", "longitude"])
 @pytest.mark.parametrize("degrees", [991, 180.001, -180.001, 1e308, 2**60])
-def test_a_coordinate_that_is_nowhere_names_its_unit(field: str, degrees: float) -> None:
+def test_an_impossible_coordinate_names_its_unit(field: str, degrees: float) -> None:
     assert wrong(body(**{field: degrees})) == {field: "must be in degrees, -180 to 180"}
 
 
@@ -183,7 +183,7 @@ def test_of_a_field_given_twice_the_last_counts_and_is_checked() -> None:
     assert wrong(body()[:-1] + b', "value_in_cents": "7"}') == {"value_in_cents": INTEGER}
 
 
-def test_what_the_customer_sent_is_not_repeated_in_the_answer() -> None:
+def test_the_customers_values_are_not_repeated_in_the_answer() -> None:
     text = body(customer_id=["secret-customer"], description="secret " * 200, latitude="secret place")
     with pytest.raises(InvalidRequest) as caught:
         parse(text)
@@ -205,11 +205,11 @@ def content_type(*value: str) -> None:
         "application/vnd.payments+json",
     ],
 )
-def test_json_by_its_names_is_taken(kind: str) -> None:
+def test_the_names_of_json_are_accepted(kind: str) -> None:
     content_type(kind)
 
 
-def test_no_content_type_is_taken_as_json() -> None:
+def test_a_missing_content_type_means_json() -> None:
     content_type()
 
 

@@ -1,4 +1,4 @@
-"""What verify finds wrong with a transaction, and what it takes for work that is under way."""
+"""What verify finds wrong with a transaction, and what it counts as in flight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.samples import BAD, GOOD, NOW, Record, status, transaction
 ASKED, VERDICT = transaction(), status()
 KEY = key_of_row(ASKED)
 WHOLE = Watermarks(claimed_from="")
-#: Both groups are done with everything; and with nothing yet.
+#: Both groups have committed everything; and nothing yet.
 DONE = replace(WHOLE, decided={0: 100}, shown={0: 100}, now=NOW * 1000)
 BEHIND = replace(WHOLE, decided={0: 7}, shown={0: 3}, now=NOW * 1000)
 
@@ -73,7 +73,7 @@ def only(*those: Observation, watermarks: Watermarks = WHOLE) -> Problem:
     return problems(those, watermarks)[0]
 
 
-def test_a_transaction_that_all_know_alike_is_right() -> None:
+def test_a_transaction_that_is_the_same_everywhere_is_right() -> None:
     assert is_plain(created(), published(), stored(), entry(), LISTED)
     assert is_plain(created(), published(), stored(), watermarks=Watermarks())
     assert found(created(), published(), stored(), entry(), LISTED) == []
@@ -97,7 +97,7 @@ def test_every_column_counts(column: str) -> None:
     if column == "revision":  # a fact's, and its text's
         assert found(created(), published(), stored(changed), entry(), LISTED) == [("different", "cassandra")]
         return
-    moved = column == "event_timestamp"  # a foreign id is filed by it
+    moved = column == "event_timestamp"  # a foreign id's partition follows from it
     wanted = [("extra", "cassandra"), ("missing", "cassandra")] if moved else [("different", "cassandra")]
     row = stored(VERDICT, **{column: changed[column]})
     assert found(created(), published(), row, entry(), LISTED) == wanted
@@ -115,7 +115,7 @@ def test_a_digest_distinguishes_what_python_takes_for_equal_or_hashes_alike(
     assert observations.digest((one,)) != observations.digest((other,))
 
 
-def test_what_is_missing_is_named_with_its_place() -> None:
+def test_what_is_missing_is_named_with_its_store() -> None:
     assert found(created(), published(), entry(), LISTED) == [("missing", "cassandra")]
     assert found(created(), published(), stored()) == [("missing", "redis")]
     assert found(created(), published(), stored(), entry()) == [("missing", "redis")]  # not in the list
@@ -126,7 +126,7 @@ def test_what_is_missing_is_named_with_its_place() -> None:
     assert found(published(), stored(), entry(), LISTED) == [("missing", "transaction_created")]
 
 
-def test_what_nobody_sent_is_extra() -> None:
+def test_what_was_never_sent_is_extra() -> None:
     assert found(stored()) == [("extra", "cassandra")]
     assert found(entry(), LISTED) == [("extra", "redis")]
     assert found(LISTED) == [("extra", "redis")]
@@ -145,21 +145,21 @@ def test_the_highest_revision_counts_in_every_store() -> None:
     assert found(*log, stored(second), entry(), LISTED) == [("different", "redis")]
 
 
-def test_two_verdicts_for_one_revision_are_named_and_an_identical_repetition_is_none() -> None:
+def test_two_verdicts_for_one_revision_are_named_but_not_an_identical_repetition() -> None:
     other: Any = {**VERDICT, "status": "rejected"}
     two = (created(), published(), published(other, offset=4))
     assert found(*two, stored(), entry(), LISTED) == [("two verdicts", "transaction_status")]
     assert found(*two, stored(other), entry(other), LISTED) == [("two verdicts", "transaction_status")]
 
 
-def test_redis_need_have_only_what_it_says_it_has() -> None:
+def test_redis_needs_only_what_it_claims_to_have() -> None:
     log = (created(), published(), stored())
     assert found(*log, watermarks=Watermarks()) == []
     assert found(*log, watermarks=Watermarks(claimed_from=KEY + "0")) == []
     assert found(*log, watermarks=Watermarks(claimed_from=KEY)) == [("missing", "redis")]
 
 
-def test_a_dead_letter_waits_for_nobody() -> None:
+def test_a_dead_letter_is_not_in_flight() -> None:
     dead_lettered = replace(WHOLE, dead_lettered={(0, 7)})
     assert found(created(), pending(), LISTED, watermarks=dead_lettered) == []
     assert found(created(), created(9), watermarks=dead_lettered) == [
@@ -170,7 +170,7 @@ def test_a_dead_letter_waits_for_nobody() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1\n{}", "1\n{}\n{}", "x\n{}\n{}", "1\n[]\n[]", '1\n{"a": 1}\n{"revision": 1}', "null"]
 )
-def test_an_entry_that_is_none_of_ours_is_different(text: str) -> None:
+def test_an_entry_of_another_format_is_different(text: str) -> None:
     wrong = observations.entry(KEY, text)
     assert found(created(), published(), stored(), wrong, LISTED) == [("different", "redis")]
 
@@ -182,9 +182,9 @@ def test_an_entry_whose_list_and_detail_differ_is_different() -> None:
     assert found(created(), published(), stored(), wrong, LISTED) == [("different", "redis")]
 
 
-def test_what_a_worker_has_not_come_to_is_in_flight_and_what_it_is_done_with_is_not() -> None:
+def test_what_a_worker_has_not_committed_is_in_flight_and_what_it_has_is_not() -> None:
     for those in (
-        (created(), pending(), LISTED),  # not told
+        (created(), pending(), LISTED),  # not published
         (created(),),  # not even pending
         (created(), published(), entry(), LISTED),  # not stored
         (created(), published(), stored(), pending(), LISTED),  # not shown
@@ -207,7 +207,7 @@ def test_a_wrong_value_is_never_in_flight() -> None:
         assert not in_flight(only(*those), BEHIND)
 
 
-def test_a_re_assessment_may_be_between_publishing_and_storing_for_a_while() -> None:
+def test_a_reassessment_may_be_between_publish_and_store_for_a_while() -> None:
     second = decided_again(VERDICT, GOOD, NOW * 1000)
     problem = only(created(), published(), published(second, offset=4), stored(), entry(second), LISTED)
     assert in_flight(problem, DONE)

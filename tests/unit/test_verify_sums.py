@@ -1,4 +1,4 @@
-"""The sums of verify hold whatever moves while it looks, and dead letters are those that dead-letters lists."""
+"""The sums of verify add up whatever changes meanwhile; its dead letters are those that dead-letters lists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTHING = CompletenessMarker(complete=False, trimmed=False, oldest="")
 
 
 class Stores:
-    """Both stores at the second look: the rows that there are by then; Redis has nothing."""
+    """Both stores at the second look: the rows so far; Redis has nothing."""
 
     def __init__(self, *rows: dict[str, Any]):
         self._rows = rows
@@ -43,7 +43,7 @@ class Stores:
 
 
 class Moving:
-    """The four places, in which `then` comes into the log between the first and the second look."""
+    """The four sources; `then` enters the log between the first and the second look."""
 
     def __init__(
         self, first: list[Observation], then: list[Observation], rows: list[dict[str, Any]], decided: int
@@ -112,7 +112,7 @@ def test_a_row_that_was_there_before_its_record_is_counted_with_it(monkeypatch: 
     assert (found, counts) == ([], Counts(sent=1, decided=1, published=1, stored=1))
 
 
-def test_who_waits_is_counted_by_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_in_flight_is_counted_by_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verified(Moving([created()], [], [], decided=7), monkeypatch)[1] == Counts(sent=1, in_flight=1)
     assert verified(Moving([created(), published()], [], [], decided=7), monkeypatch)[1] == Counts(
         sent=1, decided=1, published=1, being_stored=1
@@ -148,7 +148,7 @@ def test_a_certain_problem_beside_one_that_may_be_ahead_is_reported_once(
     ]
 
 
-def test_dead_letters_are_those_that_the_list_has_also_of_records_that_nobody_can_read(
+def test_dead_letters_are_those_in_the_list_also_of_unreadable_records(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mark = StoredDeadLetter(9, None, 2, None, [(SENT_BACK, b"transaction_created:2:8")])

@@ -1,4 +1,4 @@
-"""What verify says, to a person and to a program."""
+"""What verify prints, for a person and for a program."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_difference_is_named_with_both_values(capsys: pytest.CaptureFixture[st
     assert end.startswith("verify: 2 differences, in ")
 
 
-def test_a_million_differences_are_no_million_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_million_differences_are_not_a_million_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines = text_of(*[GONE] * (command.SHOWN + 7), capsys=capsys)
     assert len(lines) == command.SHOWN + 6
     assert "... and 7 more; all of them: --json" in lines

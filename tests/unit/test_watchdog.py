@@ -1,4 +1,4 @@
-"""The watchdog: a worker that has work and does not move fails its liveness; one that retries or rests does not."""
+"""The watchdog: a worker with work but without progress fails its liveness; one that retries or idles does not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -62,7 +62,7 @@ def after(seconds: float, step: Step, lag: Lag | None = None, batches: int = 1) 
 
     async def situation() -> str | None:
         async with watched(step, lag or Lag()) as (processor, watchdog):
-            await asyncio.sleep(1000)  # a long rest before is no sign of anything
+            await asyncio.sleep(1000)  # having been idle for long means nothing
             for number in range(batches):
                 await processor.put(batch(number + 1), 1)
             await asyncio.sleep(seconds)
@@ -78,7 +78,7 @@ def test_a_step_that_never_ends_is_reported_after_its_time_and_not_before() -> N
     assert "created" in reason
 
 
-def test_a_step_that_fails_and_is_tried_again_is_not_stuck() -> None:
+def test_a_step_that_fails_and_is_retried_is_not_stuck() -> None:
     assert after(3600, fail) is None
 
 
@@ -99,7 +99,7 @@ def test_records_that_no_fetch_brings_are_reported() -> None:
     assert after(AFTER + 2, work, lag, batches=0) is not None
 
 
-def test_batches_that_nobody_takes_are_reported() -> None:
+def test_batches_that_nobody_processes_are_reported() -> None:
     async def situation() -> str | None:
         processor = BatchProcessor(lambda _: Steps([work], nothing), lambda *_: None, most=1000, pause_most=5)
         watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
@@ -134,7 +134,7 @@ def test_once_it_moves_it_is_alive_again() -> None:
 
 
 def test_a_process_that_was_stopped_has_not_been_stuck() -> None:
-    """What the clock says is not asked: SIGSTOP for an hour is one look."""
+    """Looks count, not the clock: an hour of SIGSTOP is one look."""
 
     async def situation() -> str | None:
         async with watched(hang) as (processor, watchdog):

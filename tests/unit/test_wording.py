@@ -1,4 +1,4 @@
-"""What somebody types wrongly: one line that names what is allowed, and the exit status 2."""
+"""A typing mistake is answered in one line that names what is allowed, with exit status 2."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
         ("exercises.soak --seed x", "argument --seed: invalid int value: 'x'"),
     ],
 )
-def test_a_wrong_word_is_answered_with_what_is_allowed_in_one_line(typed: str, allowed: str) -> None:
+def test_a_typing_mistake_is_answered_with_what_is_allowed_in_one_line(typed: str, allowed: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *typed.split()], cwd=ROOT, capture_output=True, text=True, check=False
     )
