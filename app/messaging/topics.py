@@ -18,6 +18,7 @@ from schema_registry.client.errors import ClientError
 
 from app.errors import LogUnavailable, Poison
 from app.messaging.codec import Codec, Fetch
+from app.messaging.fenced_producer import CLAIM_LASTS
 from app.settings import Settings, without_secrets
 
 CREATED = "transaction_created"
@@ -38,6 +39,10 @@ IN_SYNC = "min.insync.replicas"
 #: Beyond Kafka's default of 1 MiB: a status or a dead letter is its source record and more.
 MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 
+#: How long a partition's leader remembers a producer, in ms; twice as long as a claim lasts.
+EXPIRATION = "producer.id.expiration.ms"
+EXPIRATION_LEAST = int(2 * CLAIM_LASTS * 1000)
+
 #: A new schema must read every older one: a replay goes back to the first record.
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
 STRICT_ENOUGH = (COMPATIBILITY, "FULL_TRANSITIVE")
@@ -48,7 +53,7 @@ _UNKNOWN = (400, 404, 422)
 
 
 class WrongTopic(Exception):
-    """A topic or schema that exists is not what we need; the text names what differs. No retry helps."""
+    """A topic, schema or setting of Kafka is not what we need; the text names what differs. No retry helps."""
 
 
 def load_schema(topic: str) -> dict[str, Any]:
@@ -98,10 +103,16 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     if counts[CREATED] != counts[STATUS]:
         raise WrongTopic(unequal(counts[CREATED], counts[STATUS]))
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
+    brokers = (await admin.describe_cluster())["brokers"]
+    resources += [ConfigResource(ConfigResourceType.BROKER, str(broker["node_id"])) for broker in brokers]
     for response in await admin.describe_configs(resources):
-        for _, _, _, topic, entries in response.resources:
-            replicas = min(len(partition["replicas"]) for partition in described[topic]["partitions"])
-            check_config(topic, {entry[0]: entry[1] for entry in entries}, replicas)
+        for _, _, _, name, entries in response.resources:
+            found = {entry[0]: entry[1] for entry in entries}
+            if name in described:
+                replicas = min(len(partition["replicas"]) for partition in described[name]["partitions"])
+                check_config(name, found, replicas)
+            else:
+                check_broker(found)
 
 
 def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:
@@ -117,6 +128,17 @@ def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:
             f"topic {topic} has {IN_SYNC}={found[IN_SYNC]}, less than {least} of its {replicas} replicas: what is "
             f"acknowledged may be on one broker alone; set it: kafka-configs --alter --topic {topic} "
             f"--add-config {IN_SYNC}={least}"
+        )
+
+
+def check_broker(found: Mapping[str, str]) -> None:
+    """Whether a broker remembers for long enough which producers are fenced; WrongTopic if not."""
+    remembers = int(found.get(EXPIRATION, EXPIRATION_LEAST))
+    if remembers < EXPIRATION_LEAST:
+        raise WrongTopic(
+            f"the brokers have {EXPIRATION}={remembers}, less than {EXPIRATION_LEAST}: a worker that was paused could "
+            f"publish what another has decided meanwhile; set it: kafka-configs --alter --entity-type brokers "
+            f"--entity-default --add-config {EXPIRATION}={EXPIRATION_LEAST}"
         )
 
 

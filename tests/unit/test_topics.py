@@ -145,3 +145,13 @@ def test_a_registry_that_answers_with_a_proxys_page_is_waited_for() -> None:
 
     with pytest.raises(LogUnavailable, match="schema registry"):
         topics._asked(Settings(), html)
+
+
+def test_brokers_that_forget_early_whom_they_have_fenced_are_refused() -> None:
+    with pytest.raises(topics.WrongTopic, match=r"producer\.id\.expiration\.ms=60000, less than 7200000"):
+        topics.check_broker({topics.EXPIRATION: "60000"})
+
+
+@pytest.mark.parametrize("found", [{}, {topics.EXPIRATION: "86400000"}])
+def test_brokers_with_the_default_or_that_do_not_say_will_do(found: dict[str, str]) -> None:
+    topics.check_broker(found)
