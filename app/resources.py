@@ -9,16 +9,17 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from app.assessment.client import Antifraud
-from app.errors import LogUnavailable, Transient
+from app.errors import Transient
 from app.messaging import topics
 from app.messaging.codec import Codec
+from app.messaging.kafka_errors import log_unavailable
 from app.messaging.producer import EventProducer
 from app.messaging.status_log import StatusLog
 from app.messaging.tail_reader import TailReader
 from app.models.health import Health, Unusable, pinged
+from app.retry import pauses
 from app.settings import Settings
 from app.stores.cassandra import KEYS_TABLE, TABLES, Cassandra
 from app.stores.idempotency_table import IdempotencyTable
@@ -80,10 +81,9 @@ class Resources:
     async def _open_kafka(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_brokers, request_timeout_ms=10_000)
         try:
-            await admin.start()
-            await topics.ensure(admin, self.settings)
-        except (KafkaError, OSError) as exc:
-            raise LogUnavailable(f"no broker at {self.settings.kafka_brokers} answers: {exc!r}") from exc
+            with log_unavailable(f"no broker at {self.settings.kafka_brokers} answers"):
+                await admin.start()
+                await topics.ensure(admin, self.settings)
         finally:
             await admin.close()
         if not self.producer.is_open:
@@ -146,8 +146,8 @@ class Resources:
 
 async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -> None:
     """Try until it works, with a growing pause; two lines in the log however long it takes."""
-    pause, said = START_PAUSE, False
-    while True:
+    said = False
+    for pause in pauses(START_PAUSE, START_PAUSE_MOST):
         try:
             await opening()
         except Transient as exc:
@@ -155,7 +155,6 @@ async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -
                 log.warning("Waiting for %s: %s", what, exc)
             said = True
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, START_PAUSE_MOST)
         else:
             if said:
                 log.info("No longer waiting for %s", what)

@@ -11,6 +11,7 @@ from app.errors import AntifraudUnavailable, WrongAnswer
 from app.models.assessment import Assessment, unassessed
 from app.models.transaction import Transaction
 from app.observability.transaction_logger import OUTAGE_OVER_AFTER, TransactionLogger
+from app.retry import pauses
 
 WhenDown = Literal["reject", "hold"]
 Assess = Callable[[Sequence[Transaction]], Awaitable[Sequence[Assessment]]]
@@ -37,7 +38,7 @@ class AssessmentFallback:
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Antifraud's verdicts; after `outage_timeout` seconds without any the setting's, one try per micro-batch."""
-        pause = 0.05
+        waits = pauses(0.05, 1.0)
         while transactions:
             began = time.monotonic()
             try:
@@ -49,6 +50,7 @@ class AssessmentFallback:
             except AntifraudUnavailable:
                 if self._when_down == "hold":
                     raise
+                pause = next(waits)
                 if time.monotonic() + pause > self._down_from(began) + self._outage_timeout:
                     self._transaction_logger.unassessed(len(transactions))
                     return unassessed(len(transactions))
@@ -57,7 +59,6 @@ class AssessmentFallback:
                 self._transaction_logger.assessed()
                 return said
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
         return []
 
     def _down_from(self, began: float) -> float:

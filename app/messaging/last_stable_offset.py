@@ -11,11 +11,11 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.retry import pauses
 from app.settings import Settings
 
-#: Seconds between two looks; the marker follows its commit within milliseconds.
-LOOK_EVERY = 0.002
-LOOK_EVERY_MOST = 0.1
+#: Seconds between two looks, first and at most; the marker follows its commit within milliseconds.
+LOOK_EVERY = 0.004, 0.1
 
 
 class LastStableOffset:
@@ -28,10 +28,11 @@ class LastStableOffset:
 
     async def wait_for(self, topic: str, partition: int, offset: int) -> None:
         """Return once all before `offset` is readable as committed, or has been aborted; KafkaError. No time-out."""
-        consumer, tp, pause = await self._opened(), TopicPartition(topic, partition), LOOK_EVERY
-        while (await consumer.end_offsets([tp]))[tp] < offset:
+        consumer, tp, waits = await self._opened(), TopicPartition(topic, partition), pauses(*LOOK_EVERY)
+        for pause in waits:
+            if (await consumer.end_offsets([tp]))[tp] >= offset:
+                return
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LOOK_EVERY_MOST)
 
     async def _opened(self) -> AIOKafkaConsumer:
         async with self._opening:

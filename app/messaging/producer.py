@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from app.errors import LogUnavailable, NotPublished, Poison
+from app.messaging.kafka_errors import log_unavailable
 from app.messaging.partitioner import partition_of
 from app.messaging.record_accumulator import RecordAccumulator
 from app.observability import metrics
@@ -51,10 +52,11 @@ class EventProducer:
             metadata_max_age_ms=METADATA_MAX_AGE,
         )
         try:
-            await producer.start()
-        except (KafkaError, OSError) as exc:
+            with log_unavailable(f"Kafka at {self._settings.kafka_brokers} does not answer"):
+                await producer.start()
+        except LogUnavailable:
             await producer.stop()
-            raise LogUnavailable(f"Kafka at {self._settings.kafka_brokers} does not answer: {exc!r}") from exc
+            raise
         return producer
 
     async def close(self) -> None:
@@ -74,10 +76,8 @@ class EventProducer:
         """How many partitions each topic has now (0: there is no such topic), or LogUnavailable."""
         if self._producer is None:
             raise LogUnavailable("not reached since the start")
-        try:
+        with log_unavailable("no broker answers"):
             cluster = await self._producer.client.fetch_all_metadata()
-        except (KafkaError, OSError) as exc:
-            raise LogUnavailable(f"no broker answers: {exc!r}") from exc
         return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
     async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
@@ -134,11 +134,9 @@ async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) ->
     known: Collection[int] | None = producer.client.cluster.partitions_for_topic(topic)
     if known:
         return known
-    try:
+    with log_unavailable(f"Kafka does not answer which partitions {topic} has", NotPublished):
         async with asyncio.timeout(timeout):
             return await producer.partitions_for(topic)  # type: ignore[no-any-return]
-    except (KafkaError, TimeoutError) as exc:
-        raise NotPublished(f"Kafka does not answer which partitions {topic} has: {exc!r}") from exc
 
 
 def _give_up(answer: asyncio.Future[None], timeout: float) -> None:

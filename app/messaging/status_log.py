@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from app.errors import LogUnavailable
 from app.messaging.fenced_producer import FencedProducer
+from app.messaging.kafka_errors import log_unavailable
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import Record
 from app.settings import Settings
@@ -29,12 +30,8 @@ class StatusLog:
         await self._drop(partition)
         producer = FencedProducer(self._settings, f"{self._topic}-{partition}", self._stable)
         self._producers[partition] = producer
-        try:
-            async with asyncio.timeout(self._settings.status_publish_timeout):
-                await producer.claim([TopicPartition(self._topic, partition)])
-        except (KafkaError, OSError, TimeoutError) as exc:
-            await self._drop(partition)
-            raise LogUnavailable(f"{self._topic}[{partition}] could not be claimed: {exc!r}") from exc
+        async with self._within_the_time(partition, "claimed"):
+            await producer.claim([TopicPartition(self._topic, partition)])
 
     def is_claimed(self, partition: int) -> bool:
         """Whether `publish` may be called; not after a failure, nor when the claim is too old to be relied on."""
@@ -49,14 +46,18 @@ class StatusLog:
         """
         if not self.is_claimed(partition):
             raise LogUnavailable(f"{self._topic}[{partition}] must be claimed first")
+        async with self._within_the_time(partition, "published"):
+            return await self._producers[partition].append(TopicPartition(self._topic, partition), records)
+
+    @asynccontextmanager
+    async def _within_the_time(self, partition: int, done: str) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._settings.status_publish_timeout):
-                return await self._producers[partition].append(
-                    TopicPartition(self._topic, partition), records
-                )
-        except (KafkaError, OSError, TimeoutError) as exc:
+            with log_unavailable(f"{self._topic}[{partition}] could not be {done}"):
+                async with asyncio.timeout(self._settings.status_publish_timeout):
+                    yield
+        except LogUnavailable:
             await self._drop(partition)
-            raise LogUnavailable(f"{self._topic}[{partition}] could not be published: {exc!r}") from exc
+            raise
 
     async def close(self) -> None:
         """Disconnect."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 from app.errors import TooManyDeadLetters, Transient
 from app.observability import metrics
+from app.retry import pauses
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class Assignment:
         return self._revoked.is_set() and not self._at_work
 
     async def _until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
-        tries, began = 0, time.monotonic()
+        tries, began, waits = 0, time.monotonic(), pauses(FIRST_PAUSE, self._pause_most)
         while True:
             try:
                 await self._tried(step, what)
@@ -247,7 +247,7 @@ class Assignment:
                 tries += 1
                 metrics.RETRIES.labels(step.__name__).inc()
                 _report(step.__name__, tries, exc)
-                await self._pause(tries)
+                await self._pause(next(waits))
                 if self._revoked.is_set():
                     raise PartitionsRevoked from exc
             else:
@@ -265,10 +265,9 @@ class Assignment:
             self.progress_count += 1
         metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)
 
-    async def _pause(self, tries: int) -> None:
-        pause = min(self._pause_most, FIRST_PAUSE * 2 ** min(tries - 1, 20)) * random.uniform(0.5, 1.0)
+    async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._revoked.wait(), pause)
+            await asyncio.wait_for(self._revoked.wait(), seconds)
 
 
 def _report(name: str, tries: int, exc: Exception) -> None:

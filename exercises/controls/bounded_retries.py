@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from app.bootstrap import create_app
-from app.processing.assignment import TRIES_BEFORE_ERROR, Assignment
+from app.processing.assignment import FIRST_PAUSE, TRIES_BEFORE_ERROR, Assignment
 
 
 async def _gives_up(self: Assignment, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
@@ -15,7 +15,7 @@ async def _gives_up(self: Assignment, step: Callable[[Any], Awaitable[None]], wh
         try:
             await self._tried(step, what)
         except Exception:  # noqa: BLE001  # logged and dropped: what this control is about
-            await self._pause(1)
+            await self._pause(FIRST_PAUSE)
         else:
             return
 

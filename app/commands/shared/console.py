@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, TextIO, TypeVar
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
@@ -18,6 +19,7 @@ from faust.cli.base import AppCommand
 from mode import Worker
 
 from app.errors import PipelineError, Transient
+from app.retry import pauses
 from app.settings import settings
 
 T = TypeVar("T")
@@ -142,11 +144,11 @@ class Named:
 
 async def with_retries(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
     """The call's answer; a Transient failure is retried `tries` times: a person waits for this command."""
-    for attempt in range(tries):
+    for pause in islice(pauses(0.1, PAUSE_MOST), tries):
         try:
             return await call()
         except Transient:
-            await asyncio.sleep(min(PAUSE_MOST, 0.1 * 2**attempt))
+            await asyncio.sleep(pause)
     return await call()
 
 

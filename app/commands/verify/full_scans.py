@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from app.errors import StoreUnavailable
+from app.retry import pauses
 from app.stores.cassandra import Cassandra
 from app.stores.consistency import EVERY_REPLICA, STRONGEST, Rows, TooFewReplicas
 from app.stores.recent_transactions import COMPLETE, ENTRIES, ORDER, TRIMMED, RecentTransactions
@@ -26,8 +28,8 @@ PAGE = 1000
 #: Pages read at once.
 AT_ONCE = 8
 LOWEST = -(2**63)
-#: Seconds before each further try of a read.
-PAUSES = (0.5, 1.0, 2.0, 4.0)
+#: Further tries of a read.
+TRIES = 4
 
 #: Bucket, shard, and the id behind which a further page begins; with the rows of one page.
 Key = tuple[Any, ...]
@@ -96,7 +98,7 @@ class TableScan:
 
     async def _tried(self, level: int, cql: str, values: Sequence[Any]) -> Rows:
         """A busy node is asked again."""
-        for pause in PAUSES:
+        for pause in islice(pauses(1.0, 8.0), TRIES):
             try:
                 return await self._cassandra.read_at(level, cql, values, self._timeout)
             except TooFewReplicas:

@@ -1,0 +1,19 @@
+"""aiokafka's errors become ours here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka.errors import KafkaError
+
+from app.errors import LogUnavailable
+
+
+@contextmanager
+def log_unavailable(what: str, error: type[LogUnavailable] = LogUnavailable) -> Iterator[None]:
+    """What Kafka refuses or does not answer in time is LogUnavailable: `what`, and in Kafka's words why."""
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as exc:
+        raise error(f"{what}: {exc!r}") from exc
