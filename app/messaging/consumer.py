@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from faust.types.tuples import ConsumerMessage
 
 from app.messaging.fetching import Fetching
 from app.messaging.holds import Holds
+from app.messaging.offset_commits import OffsetCommits
 
 #: Seconds, far below broker_max_poll_interval (1,000).
 SHOWS_WORK_EVERY = 5.0
@@ -100,9 +100,7 @@ class BatchConsumer(driver.Consumer):
     def on_init(self) -> None:
         """Nothing is finished yet."""
         self.holds = Holds()
-        self._finished: dict[TP, int] = {}
-        # What was handed out and is not finished: where it ends, when it was written (its oldest record).
-        self._in_hand: dict[TP, deque[tuple[int, float]]] = {}
+        self._commits = OffsetCommits()
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -120,8 +118,7 @@ class BatchConsumer(driver.Consumer):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance has begun; it seeks to the committed offsets
             if batch and (active is None or tp in active or tp in self._buffered_partitions):
-                in_hand = self._in_hand.setdefault(tp, deque())
-                in_hand.append((batch[-1].offset + 1, (batch[0].timestamp or 0) / 1000))
+                self._commits.handed_out(tp, batch)
                 yield tp, _message(tp, batch, generation)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -129,11 +126,7 @@ class BatchConsumer(driver.Consumer):
 
     def mark_processed(self, topic: str, partition: int, next_offset: int) -> None:
         """Everything of the partition before `next_offset` is done for good; called in order."""
-        tp = TP(topic, partition)
-        self._finished[tp] = max(next_offset, self._finished.get(tp, 0))
-        in_hand = self._in_hand.get(tp)
-        while in_hand and in_hand[0][0] <= next_offset:
-            in_hand.popleft()
+        self._commits.mark_processed(TP(topic, partition), next_offset)
 
     async def stay_in_the_group(self) -> None:
         """Until cancelled: while a store is down batches are held, nothing is fetched, and we are at work all the same.
@@ -147,7 +140,7 @@ class BatchConsumer(driver.Consumer):
 
     async def pass_over(self, tp: TP, offset: int) -> bool:
         """Go on at `offset` where a batch cannot be read; False while records before it are in hand."""
-        if self._in_hand.get(tp):
+        if self._commits.oldest_in_hand(tp) is not None:
             return False
         try:
             await self._thread.go_on_at(tp, offset)
@@ -165,13 +158,13 @@ class BatchConsumer(driver.Consumer):
         for tp, state in self._states():
             if state is None or state.highwater is None or not state.has_valid_position:
                 continue
-            in_hand = self._in_hand.get(tp)
-            yield tp, max(0, state.highwater - self._done(tp, state)), in_hand[0][1] if in_hand else None
+            yield tp, max(0, state.highwater - self._done(tp, state)), self._commits.oldest_in_hand(tp)
 
     def _done(self, tp: TP, state: Any) -> int:
         """Up to where all is done. With nothing in hand it is to the position: past marks that end transactions too."""
-        in_hand = self._in_hand.get(tp)
-        return self._finished.get(tp, self._committed_offset[tp] or 0) if in_hand else state.position
+        if self._commits.oldest_in_hand(tp) is None:
+            return int(state.position)
+        return self._commits.processed_to(tp, self._committed_offset[tp])
 
     def is_behind(self, topic: str) -> bool:
         """Whether a fetch should bring records of the topic; what an open transaction hides, none can."""
@@ -202,7 +195,7 @@ class BatchConsumer(driver.Consumer):
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is finished and not yet committed. Faust's acks do not count here."""
-        offsets = {tp: o for tp, o in self._finished.items() if o > (self._committed_offset[tp] or 0)}
+        offsets = self._commits.due(self._committed_offset)
         if not offsets or not await self._commit(offsets):
             return False
         self._committed_offset.update(offsets)
@@ -213,8 +206,7 @@ class BatchConsumer(driver.Consumer):
         """Let the batch processor end what it holds of them, commit, and forget them."""
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
-            self._finished.pop(tp, None)
-            self._in_hand.pop(tp, None)
+            self._commits.forget(tp)
             self.holds.release(tp)
 
 

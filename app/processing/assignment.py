@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.errors import TooManyDeadLetters, Transient
 from app.observability import metrics
+from app.processing.back_pressure import Batch, Changes, WaitingBatches
 from app.retry import pauses
 
 log = logging.getLogger(__name__)
@@ -29,22 +29,8 @@ FIRST_PAUSE = 0.05
 #: record.
 WORTH_A_MICRO_BATCH = 100
 LINGER = 0.25
-#: Batches that wait to be collected; then `put` waits.
-WAITING_MOST = 64
-#: How many full micro-batches may be under way, most of them waiting to be finished while a store is down.
-UNDER_WAY_MOST = 4
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
 TRIES_BEFORE_ERROR = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records of one partition, in order, as one fetch brought them; `next_offset` follows the last."""
-
-    topic: str
-    partition: int
-    records: Sequence[Any]
-    next_offset: int
 
 
 @dataclass(slots=True)
@@ -53,11 +39,6 @@ class MicroBatch:
 
     batches: list[Batch]
     work: Any = None
-
-    @property
-    def size(self) -> int:
-        """Records."""
-        return sum(len(batch.records) for batch in self.batches)
 
 
 Step = Callable[[MicroBatch], Awaitable[None]]
@@ -88,31 +69,25 @@ class Assignment:
         """`most` records per micro-batch, but for a larger batch; pauses grow to `pause_most` seconds."""
         self._steps = steps
         self._mark_processed = mark_processed
-        self._most = most
+        self._enough = min(WORTH_A_MICRO_BATCH, most)
         self._pause_most = pause_most
-        self._waiting: deque[Batch] = deque()
+        self._changes = Changes()
+        self._waiting = WaitingBatches(self._changes, most)
+        self.put = self._waiting.put
         self._next: list[MicroBatch | None] = [None] * len(steps.each)  # what waits for each step
         self._came_through: list[MicroBatch] = []
         self._in_steps = 0  # micro-batches that have not come through
         self._at_work = 0  # steps, but for the last
-        self._under_way = 0  # records, from the first step to the end
         self._tasks: list[asyncio.Task[None]] = []
         self._takes_more = True
         self._revoked = asyncio.Event()
-        self._change = asyncio.Event()
         self._ended = asyncio.Event()
         self.progress_count = 0
 
     @property
     def has_work(self) -> bool:
         """Whether a batch waits or is in a step."""
-        return bool(self._under_way or self._waiting)
-
-    async def put(self, batch: Batch) -> None:
-        """Hand over a batch; waits while too many do."""
-        await self._until(lambda: len(self._waiting) < WAITING_MOST or self._revoked.is_set())
-        self._waiting.append(batch)
-        self._changed()
+        return bool(self._waiting.under_way or self._waiting)
 
     async def run(self) -> None:
         """Drive micro-batches until the end of the assignment."""
@@ -120,24 +95,24 @@ class Assignment:
             async with asyncio.TaskGroup() as tasks:
                 jobs = [self._pass_through(index) for index in range(max(1, len(self._steps.each)))]
                 self._tasks = [tasks.create_task(job) for job in (*jobs, self._finish())]
-                self._changed()
+                self._changes.notify()
         finally:
             self._ended.set()
 
     async def drain(self, within: float) -> None:
         """At a stop: take nothing more, finish what is under way, or leave it uncommitted after `within` seconds."""
         self._takes_more = False
-        self._changed()
+        self._changes.notify()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._until(lambda: not self._under_way)
+                await self._changes.until(lambda: not self._waiting.under_way)
         await self.close(0.1)
 
     async def close(self, within: float) -> None:
         """At a revocation: begin no step, finish what came through, wait for a step at work (`within` seconds)."""
         self._takes_more = False
         self._revoked.set()
-        self._changed()
+        self._waiting.close()
         if not self._tasks:
             return
         try:
@@ -149,14 +124,6 @@ class Assignment:
                 task.cancel()
             await self._ended.wait()
 
-    def _changed(self) -> None:
-        self._change.set()
-        self._change = asyncio.Event()
-
-    async def _until(self, is_so: Callable[[], Any]) -> None:
-        while not is_so():
-            await self._change.wait()
-
     async def _pass_through(self, index: int) -> None:
         """Take what comes to the step of that number, do it, hand it on."""
         while micro_batch := await (self._taken(index) if index else self._collected()):
@@ -166,42 +133,34 @@ class Assignment:
                     await self._until_done(step, micro_batch)
                 await self._hand_on(index + 1, micro_batch)
             self._at_work -= 1
-            self._changed()
+            self._changes.notify()
 
     async def _collected(self) -> MicroBatch | None:
         """All that waits, once that is worth it; None when nothing more is to be taken."""
-        await self._until(lambda: self._may_collect() or not self._takes_more)
+        await self._changes.until(lambda: self._waiting.may_be_taken() or not self._takes_more)
         await self._linger()
         if not self._takes_more:
             return None
-        micro_batch = MicroBatch([])
-        while self._waiting and micro_batch.size < self._most:
-            micro_batch.batches.append(self._waiting.popleft())
-        metrics.BATCH_RECORDS.labels(micro_batch.batches[0].topic).observe(micro_batch.size)
+        micro_batch = MicroBatch(self._waiting.take())
+        records = sum(len(batch.records) for batch in micro_batch.batches)
+        metrics.BATCH_RECORDS.labels(micro_batch.batches[0].topic).observe(records)
         self._in_steps += 1
-        self._under_way += micro_batch.size
-        self._changed()
         return micro_batch
 
-    def _may_collect(self) -> bool:
-        return bool(self._waiting) and self._under_way < UNDER_WAY_MOST * self._most
-
     async def _linger(self) -> None:
-        enough = min(WORTH_A_MICRO_BATCH, self._most)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
-                await self._until(
+                await self._changes.until(
                     lambda: (
-                        not (self._in_steps and self._takes_more)
-                        or sum(len(batch.records) for batch in self._waiting) >= enough
+                        not self._in_steps or not self._takes_more or self._waiting.records >= self._enough
                     )
                 )
 
     async def _taken(self, index: int) -> MicroBatch | None:
         """What the step before has handed on; None once the partitions are revoked."""
-        await self._until(lambda: self._next[index] or self._revoked.is_set())
+        await self._changes.until(lambda: self._next[index] or self._revoked.is_set())
         micro_batch, self._next[index] = self._next[index], None
-        self._changed()
+        self._changes.notify()
         return None if self._revoked.is_set() else micro_batch
 
     async def _hand_on(self, index: int, micro_batch: MicroBatch) -> None:
@@ -210,13 +169,13 @@ class Assignment:
             self._in_steps -= 1
             self._came_through.append(micro_batch)
         else:
-            await self._until(lambda: self._next[index] is None or self._revoked.is_set())
+            await self._changes.until(lambda: self._next[index] is None or self._revoked.is_set())
             self._next[index] = micro_batch
-        self._changed()
+        self._changes.notify()
 
     async def _finish(self) -> None:
         while True:
-            await self._until(lambda: self._came_through or self._is_over())
+            await self._changes.until(lambda: self._came_through or self._is_over())
             if not self._came_through:
                 return
             micro_batches, began = self._came_through, asyncio.get_running_loop().time()
@@ -228,11 +187,10 @@ class Assignment:
             for micro_batch in micro_batches:
                 for batch in micro_batch.batches:
                     self._mark_processed(batch.topic, batch.partition, batch.next_offset)
-                self._under_way -= micro_batch.size
-            self._changed()
+                    self._waiting.finished(batch)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(began + self._steps.last_every):
-                    await self._until(lambda: not self._takes_more)
+                    await self._changes.until(lambda: not self._takes_more)
 
     def _is_over(self) -> bool:
         """Revoked, and no step is at work that could bring something through."""

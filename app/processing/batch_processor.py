@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
-from app.processing.assignment import Assignment, Batch, MarkProcessed, Steps
+from app.processing.assignment import Assignment, MarkProcessed, Steps
+from app.processing.back_pressure import Batch
 
 
 class BatchProcessor:

@@ -22,7 +22,8 @@ from app.models.status import TransactionStatus, decided
 from app.models.transaction import Transaction, id_in_key, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.assignment import Batch, MicroBatch
+from app.processing.assignment import MicroBatch
+from app.processing.back_pressure import Batch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import MOST, DecidedIds, Place
 

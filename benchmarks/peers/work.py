@@ -18,7 +18,8 @@ from app.errors import Transient
 from app.messaging.topics import CREATED
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
-from app.processing.assignment import Batch, MicroBatch
+from app.processing.assignment import MicroBatch
+from app.processing.back_pressure import Batch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline

@@ -12,7 +12,8 @@ from app.agents import statuses, transactions
 from app.errors import Poison
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.assignment import Batch, MicroBatch
+from app.processing.assignment import MicroBatch
+from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
 from app.settings import Settings
 from tests.unit.samples import status

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.errors import StoreUnavailable
-from app.processing.assignment import UNDER_WAY_MOST, Batch, MicroBatch, Steps
+from app.processing.assignment import MicroBatch, Steps
+from app.processing.back_pressure import UNDER_WAY_MOST, Batch
 from app.processing.batch_processor import BatchProcessor
 from tests.unit.virtual_time import VirtualTimeLoop
 

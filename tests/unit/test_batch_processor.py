@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from app.errors import StoreUnavailable
-from app.processing import assignment
-from app.processing.assignment import TRIES_BEFORE_ERROR, Batch, LastStep, MicroBatch, Step, Steps
+from app.processing import assignment, back_pressure
+from app.processing.assignment import TRIES_BEFORE_ERROR, LastStep, MicroBatch, Step, Steps
+from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
 from tests.unit.virtual_time import now, run
 
@@ -559,7 +560,7 @@ def test_while_the_last_step_fails_the_others_go_on_up_to_a_bound_and_nothing_is
 
     run(main())
     published = [what for what in happened if what.startswith("publish")]
-    assert len(published) == assignment.UNDER_WAY_MOST
+    assert len(published) == back_pressure.UNDER_WAY_MOST
     assert not [what for what in happened if what.startswith("finish")]
 
 

@@ -105,7 +105,7 @@ def test_a_revoked_partition_is_not_committed_from_what_was_finished_before() ->
     async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
         consumer.mark_processed(THE_TOPIC, 0, 150)
-        consumer._finished.pop(PARTITION)  # as on_partitions_revoked does after the commit of what is done
+        consumer._commits.forget(PARTITION)  # as on_partitions_revoked does after the commit of what is done
         assert not await consumer.force_commit()
 
     in_a_loop(situation)

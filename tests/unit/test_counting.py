@@ -10,7 +10,8 @@ from prometheus_client.samples import Sample
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE
 from app.observability import metrics
-from app.processing.assignment import Batch, MicroBatch, Steps
+from app.processing.assignment import MicroBatch, Steps
+from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
 from tests.unit.test_batch_processor import nothing
 from tests.unit.test_pipeline import FakePorts, batch, partitions_of, pipeline, recorded, round_of

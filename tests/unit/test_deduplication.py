@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable
 from app.models.transaction import millis_of_id, uuid7
-from app.processing.assignment import Batch
+from app.processing.back_pressure import Batch
 from app.processing.deduplication import CLOCKS_APART, DecidedIds
 from app.processing.pipeline import OTHER_CONTENT
 from tests.unit.samples import Record, status, transaction

@@ -14,7 +14,8 @@ from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.assignment import Batch, MicroBatch
+from app.processing.assignment import MicroBatch
+from app.processing.back_pressure import Batch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds, Place
 from app.processing.pipeline import Claimed, DeadLetter, Pipeline

@@ -14,7 +14,8 @@ from app.messaging import topics
 from app.messaging.codec import Codec
 from app.messaging.dead_letters import MOST, dead_letter_of
 from app.models.status import TransactionStatus
-from app.processing.assignment import Batch, MicroBatch
+from app.processing.assignment import MicroBatch
+from app.processing.back_pressure import Batch
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.pipeline import DeadLetter
 from tests.unit.samples import transaction

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from app.errors import StoreUnavailable
 from app.health.watchdog import Watchdog
-from app.processing.assignment import Batch, MicroBatch, Step, Steps
+from app.processing.assignment import MicroBatch, Step, Steps
+from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
 from tests.unit.test_batch_processor import nothing
 from tests.unit.virtual_time import run
