@@ -110,7 +110,7 @@ def _is_there() -> bool:
 
 
 def _both_measured(context: Context) -> list[str]:
-    """By the same client with as many POSTs at a time, one after the other; both store the row."""
+    """The same client calls both in the same way, one after the other; both store the row."""
     context.step("The same POST, synchronous and asynchronous: 20 a second, then 16 at a time")
     slow_sync = asyncio.run(post_each(SYNCHRONOUS, transactions(100), SLOWLY))
     slow_async, finals = asyncio.run(_until_final(readers.bff_url()))
@@ -136,7 +136,7 @@ def _both_measured(context: Context) -> list[str]:
 
 
 async def _until_final(url: str) -> tuple[RecordedCalls, list[float]]:
-    """And for each the seconds from its POST to the GET that first shows its verdict."""
+    """And the seconds from each POST to the GET that first shows its verdict."""
     calls, waiting = RecordedCalls(), deque[Answer]()
 
     def on_answer(answer: Answer) -> None:
@@ -149,8 +149,8 @@ async def _until_final(url: str) -> tuple[RecordedCalls, list[float]]:
 
 
 def _at_full_load(url: str) -> tuple[RecordedCalls, float]:
-    """And the milliseconds of a core that a POST has cost, whoever spent them: all of it runs on this machine."""
-    psutil.cpu_percent()  # the next one is of the time from here on
+    """And the milliseconds of a core that a POST cost, whichever process spent them."""
+    psutil.cpu_percent()  # the next call measures from here
     began = time.monotonic()
     calls = asyncio.run(post_each(url, for_seconds(4)))
     cores = psutil.cpu_percent() / 100 * (os.cpu_count() or 1)

@@ -77,7 +77,7 @@ class Context:
         time.sleep(seconds)
 
     def until(self, holds: Callable[[], object], within: float) -> bool:
-        """Look five times a second until it holds; whether it did in time."""
+        """Look five times per second until it holds; whether it did in time."""
         ends = self.now() + within
         while not (held := bool(holds())) and self.now() < ends:
             time.sleep(0.2)

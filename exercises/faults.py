@@ -124,7 +124,7 @@ class PartLog:
 
 
 def control(name: str) -> str:
-    """The command of a worker with one protection taken out, a module of exercises/controls."""
+    """The command of a worker without one safeguard: a module of exercises/controls."""
     return f"faust -A exercises.controls.{name} worker --loglevel info"
 
 

@@ -27,13 +27,13 @@ BETWEEN_GETS, BETWEEN_LOOKS = 0.1, 0.5
 TOPIC, GROUP = "transaction_created", "transactions"
 LAG_WITHIN = 0.8  # seconds for Kafka to say how far the worker is
 AT_A_TIME = 16
-AS_FAST_AS_ANSWERED = 1e6  # a second, if only `AT_A_TIME` did not wait for their answers
+AS_FAST_AS_ANSWERED = 1e6  # per second: `AT_A_TIME` is the limit
 
 Say = Callable[[str], None]
 
 
 class LoadClient(RecordedCalls):
-    """POSTs at a rate, whatever the answers are, and GETs one after another; and how far behind the worker is."""
+    """POSTs at a rate, whatever the answers are; GETs one after another; and the worker's lag."""
 
     def __init__(self, say: Say, rate: float) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ async def _get(session: aiohttp.ClientSession) -> Get:
 
 
 async def measure_lag(lags: list[tuple[float, int | None]]) -> None:
-    """Twice a second: how many records the worker has not finished; None while Kafka, which may be dead, is silent."""
+    """Twice per second: how many records the worker has not finished; None while Kafka does not answer."""
     while True:
         brokers = ports.kafka_brokers()
         consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
@@ -104,7 +104,7 @@ async def measure_lag(lags: list[tuple[float, int | None]]) -> None:
                 await asyncio.sleep(BETWEEN_LOOKS)
         except (KafkaError, OSError, TimeoutError, ValueError):
             lags.append((time.monotonic(), None))
-        finally:  # connections are made anew after each failure
+        finally:  # reconnect after each failure
             for end in (consumer.stop, admin.close):
                 with contextlib.suppress(KafkaError, OSError, TimeoutError):
                     await asyncio.wait_for(end(), LAG_WITHIN)
@@ -129,7 +129,7 @@ async def post_until(enough: threading.Event, rate: float, on_answer: Callable[[
 async def post_each(
     url: str, bodies: Iterable[Transaction], rate: float = AS_FAST_AS_ANSWERED
 ) -> RecordedCalls:
-    """These transactions, at a rate or a few at a time, each followed by the next."""
+    """POST these transactions, at a rate or as fast as they are answered; at most `AT_A_TIME` in flight."""
     calls = RecordedCalls()
     await send(
         bodies, calls.answers.append, url=url, rate=rate, concurrency=AT_A_TIME, timeout=10, back_off=False
@@ -138,14 +138,14 @@ async def post_each(
 
 
 def for_seconds(seconds: float) -> Iterator[Transaction]:
-    """New transactions until so long from now."""
+    """New transactions for as long."""
     ends = time.monotonic() + seconds
     return takewhile(lambda _: time.monotonic() < ends, transactions())
 
 
 @contextmanager
 def in_background(work: Callable[[threading.Event], Coroutine[Any, Any, None]]) -> Iterator[None]:
-    """`work` in a thread and a loop of its own; at the end of `with` its event is set, and it may finish."""
+    """Run `work` in a thread and event loop of its own; at the end of `with` its event is set, and it may finish."""
     enough = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(work(enough)), daemon=True)
     thread.start()

@@ -134,7 +134,7 @@ def _redis_again(context: Context, clients: LoadClient, when: str) -> None:
 
 
 class Relay:
-    """Passes TCP on; `silent`: connections stay open, bytes go nowhere, as behind a broken network."""
+    """Relays TCP; while `silent` connections stay open and bytes are dropped, as behind a broken network."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.silent = False
@@ -143,7 +143,7 @@ class Relay:
         self.port = int(self._socket.getsockname()[1])
 
     async def serve(self, enough: threading.Event) -> None:
-        """Until `enough`; what connects before waits."""
+        """Until `enough`; connections made before wait."""
         server = await asyncio.start_server(self._accept, sock=self._socket)
         await asyncio.to_thread(enough.wait)
         server.close()
