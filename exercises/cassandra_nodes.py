@@ -7,10 +7,11 @@ holds its position: it stores again once a node is back. Then the log repairs th
 
 from __future__ import annotations
 
-import re
+import math
 
-from exercises import checks, commands
-from exercises.context import Context, say
+from exercises import checks
+from exercises.context import Context, faust, say
+from exercises.faults import control
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 CONTROL = "the transactions worker gives a step up after ten more tries, instead of holding its place."
@@ -21,9 +22,7 @@ def run(context: Context) -> None:
     """Kill, watch, revive, count."""
     faults = context.faults
     if context.control:
-        faults.replace(
-            "transactions", command="faust -A exercises.controls.bounded_retries worker --loglevel info"
-        )
+        faults.replace("transactions", command=control("bounded_retries"))
     with context.clients() as clients:
         context.watch(2)
         for count, node in enumerate(NODES, 1):
@@ -46,7 +45,8 @@ def run(context: Context) -> None:
 def _made_whole(context: Context, began: float) -> None:
     """Rewrite what the dead nodes missed, at consistency ALL."""
     context.step("The revived nodes are made whole from the log: make replay")
-    code, said = commands.faust("replay", "--into", "cassandra", "--since", commands.seconds_since(began))
+    seconds = math.ceil(context.now() - began) + 1
+    code, said = faust("replay", "--into", "cassandra", "--since", str(seconds))
     say("".join(f"  {line}\n" for line in said.splitlines()[-2:]).rstrip())
-    whole = re.search(r"rows are on all their replicas", said) is not None
+    whole = "rows are on all their replicas" in said
     context.promise("every row is on all three nodes again", code == 0 and whole)

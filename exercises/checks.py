@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Collection, Container, Sequence
 from typing import Any
 
-import aiohttp
-
+from exercises.calls import answered, call
 from exercises.context import Context, say
-from exercises.load_client import LoadClient, answered
-from generator.client import PATH, Answer, open_session
+from exercises.load_client import LoadClient
+from generator.client import PATH, Answer
 from reconciliation import readers
 
 FINAL = ("accepted", "rejected")
@@ -38,22 +38,14 @@ def decided(context: Context, post: Answer, when: str, within: float = 30.0) -> 
     entry: dict[str, Any] = {}
     while not (final := entry.get("status") in FINAL) and time.monotonic() < post.sent + within:
         time.sleep(0.1)
-        entry = asyncio.run(_entry(str(post.transaction_id)))
+        status, shown = call("GET", f"{PATH}/{post.transaction_id}")
+        entry = json.loads(shown) if status == 200 else {}
     said = f"no verdict within {within:.0f} s"
     if final:
         took = entry["decided_at"] / 1000 - wall - post.sent
         said = f"{entry['status']}, decided {took * 1000:.0f} ms after its POST"
     say(f"  that transaction: {said}")
     context.promise(f"{when}: transactions are decided", final, said)
-
-
-async def _entry(id_: str) -> dict[str, Any]:
-    """GET of one id; empty for any other answer, or none."""
-    try:
-        async with open_session(1, 5) as session, session.get(f"{readers.bff_url()}{PATH}/{id_}") as response:
-            return dict(await response.json()) if response.status == 200 else {}
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return {}
 
 
 def caught_up(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from exercises.faults import Faults
 from exercises.load_client import LoadClient
-from exercises.verifying import verified
+from infra.native.paths import ROOT
 from reconciliation import reconcile
 
 SETTLED_WITHIN = 90.0
+AGREE, DIFFER = 0, 1  # the exit status of verify
 FAULTS_SHOWN = 5
 
 
@@ -22,6 +25,34 @@ def say(text: str = "") -> None:
     """A line of the transcript, at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def faust(*arguments: str) -> tuple[int, str]:
+    """`faust -A app.main …`, as a person runs it: its exit status and what it said."""
+    say(f"  faust -A app.main {' '.join(arguments)}")
+    done = _run(arguments, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+def verified(ids: Collection[str]) -> list[str]:
+    """What `faust -A app.main verify` finds wrong with these ids, a line each.
+
+    It compares everything there is; what an earlier control has lost stays lost, and is not ours.
+    """
+    done = _run(("verify", "--json"), stderr=subprocess.PIPE)
+    if done.returncode not in (AGREE, DIFFER):
+        raise SystemExit(f"verify could not compare: {done.stderr.strip()[-500:]}")
+    said, wanted = json.loads(done.stdout), frozenset(ids)
+    counts = ", ".join(f"{name} {count}" for name, count in said["counts"].items())
+    mine = [finding for finding in said["findings"] if finding["transaction_id"] in wanted]
+    say(f"  faust -A app.main verify, of everything in the log: {counts}")
+    say(f"  it finds {len(said['findings'])} wrong, {len(mine)} of them of this exercise")
+    return [f"{one['problem']} in {one['where']}: {one['transaction_id']}" for one in mine]
+
+
+def _run(arguments: Sequence[str], stderr: int) -> subprocess.CompletedProcess[str]:
+    command, out = [sys.executable, "-m", "faust", "-A", "app.main", *arguments], subprocess.PIPE
+    return subprocess.run(command, cwd=ROOT, stdout=out, stderr=stderr, text=True, timeout=600, check=False)
 
 
 @dataclass
@@ -45,6 +76,13 @@ class Context:
         """Let the clients go on for so long."""
         time.sleep(seconds)
 
+    def until(self, holds: Callable[[], object], within: float) -> bool:
+        """Look five times per second until it holds; whether it did in time."""
+        ends = self.now() + within
+        while not (held := bool(holds())) and self.now() < ends:
+            time.sleep(0.2)
+        return held
+
     @staticmethod
     def now() -> float:
         """The moment, as calls are recorded."""
@@ -54,7 +92,7 @@ class Context:
     def clients(self, rate: float = 20) -> Iterator[LoadClient]:
         """Clients at work; the transcript gets one line per second. Single calls meanwhile are among their calls."""
         own = self.faults.recorded_calls
-        with LoadClient(say, rate) as clients:
+        with LoadClient(say, rate).at_work() as clients:
             self.faults.recorded_calls = clients
             try:
                 yield clients
@@ -83,7 +121,7 @@ class Context:
             f"{found.created_again} twice, {found.statuses.get('pending', 0)} pending",
         )
         if not self.short:  # it reads all that was ever published, which takes longer than a short form
-            self._verify(ids)
+            self._promise_verified(ids)
         return found
 
     def _settled(self, ids: Collection[str], within: float) -> reconcile.Reconciliation:
@@ -98,12 +136,11 @@ class Context:
                 say(f"  {why_not}; counting again")
                 time.sleep(1)
 
-    def _verify(self, ids: Collection[str]) -> None:
-        wrong = verified(ids, say)
-        if wrong is not None:
-            for line in wrong[:FAULTS_SHOWN]:
-                say(f"  ! {line}")
-            self.promise("verify finds nothing wrong with them", not wrong, f"{len(wrong)} findings")
+    def _promise_verified(self, ids: Collection[str]) -> None:
+        wrong = verified(ids)
+        for line in wrong[:FAULTS_SHOWN]:
+            say(f"  ! {line}")
+        self.promise("verify finds nothing wrong with them", not wrong, f"{len(wrong)} findings")
 
     def verdict(self, old: str) -> bool:
         """The old system's figure beside ours, each promise with its outcome; whether all were kept."""

@@ -10,12 +10,13 @@ not deliver is pending for good.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from exercises import checks, webhook
+from exercises.calls import wrapped
 from exercises.context import Context, say
+from exercises.faults import PartLog, control
 from exercises.load_client import LoadClient
-from exercises.logs import Log
-from exercises.wrapping import wrapped
 from reconciliation import readers
 
 WORKER, REPLICAS = "transactions", ("antifraud-1", "antifraud-2")
@@ -30,9 +31,7 @@ OLD = "bff stopped for 5 s: 24 of 60 pending for good"
 
 def run(context: Context) -> None:
     """Kafka takes nothing, then the bff is away; then the same with a webhook."""
-    command = (
-        "faust -A exercises.controls.bounded_retries worker --loglevel info" if context.control else None
-    )
+    command = control("bounded_retries") if context.control else None
     context.faults.replace(WORKER, settings=HASTY, command=command)
     with context.clients() as clients:
         context.watch(2)
@@ -47,7 +46,7 @@ def run(context: Context) -> None:
 
 def _refused(context: Context, clients: LoadClient) -> None:
     context.step("Both replicas hang for a moment, so that transactions are under way; Kafka dies")
-    log = Log(WORKER)
+    log = PartLog(WORKER)
     context.faults.hang(*REPLICAS, shown=False)
     context.watch(1)
     waiting = clients.ids[-10:]
@@ -70,11 +69,9 @@ def _refused(context: Context, clients: LoadClient) -> None:
         context.promise("what cannot be published stays pending", pending > 0, f"{pending} of {len(waiting)}")
 
 
-def _until_given_up(context: Context, log: Log, within: float = 40.0) -> int:
+def _until_given_up(context: Context, log: PartLog) -> int:
     """Wait for the error, and some seconds more for a second one; a worker that gives up says nothing."""
-    ends = context.now() + (10 if context.control else within)
-    while context.now() < ends and not log.lines(ERROR):
-        context.watch(0.2)
+    context.until(lambda: log.lines(ERROR), 10 if context.control else 40)
     context.watch(context.seconds(4, 1))
     return len(log.lines(ERROR))
 
@@ -85,32 +82,27 @@ def _bff_away(context: Context) -> None:
     context.faults.stop(WORKER)
     with context.clients(RATE) as clients:
         context.watch(lasts)
-    died = context.faults.die("bff")
+    ids, died = clients.ids, context.faults.die("bff")
     context.faults.back(WORKER)
-    published = asyncio.run(readers.published(clients.ids))
-    while context.now() < died + down_for or (
-        len(published) < len(clients.ids) and context.now() < died + 30
-    ):
-        context.watch(0.2)
-        published = asyncio.run(readers.published(clients.ids))
-    say(f"  decided while the bff was dead: {len(published)} of {len(clients.ids)}")
+    context.until(lambda: len(_published(ids)) == len(ids), 30)
+    context.watch(max(0.0, died + down_for - context.now()))
+    published = len(_published(ids))
+    say(f"  decided while the bff was dead: {published} of {len(ids)}")
     context.faults.back("bff")
-    pending = _pending(context, clients.ids)
-    say(f"  pending after it is back, by the topic: {pending} of {len(clients.ids)}")
-    context.promise(
-        "by the topic no status is lost", not pending and len(published) > 0, f"{pending} pending"
-    )
+    context.until(lambda: not _pending(ids), 20)
+    pending = len(_pending(ids))
+    say(f"  pending after it is back, by the topic: {pending} of {len(ids)}")
+    context.promise("by the topic no status is lost", not pending and published > 0, f"{pending} pending")
 
 
-def _pending(context: Context, ids: list[str], within: float = 20.0) -> int:
-    """How many are not final in GET after at most `within` seconds."""
-    ends = context.now() + within
-    while True:
-        shown = asyncio.run(readers.shown(ids))
-        pending = sum(shown.get(id_) not in checks.FINAL for id_ in ids)
-        if not pending or context.now() > ends:
-            return pending
-        context.watch(0.2)
+def _published(ids: list[str]) -> Collection[str]:
+    return asyncio.run(readers.published(ids))
+
+
+def _pending(ids: list[str]) -> list[str]:
+    """Those that are not final in GET."""
+    shown = asyncio.run(readers.shown(ids))
+    return [id_ for id_ in ids if shown.get(id_) not in checks.FINAL]
 
 
 def _webhook(context: Context) -> None:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from exercises import single_calls
+from exercises import calls
+from exercises.calls import RecordedCalls, wrapped
 from exercises.load_client import Say
-from exercises.recorded_calls import RecordedCalls
-from exercises.wrapping import wrapped
 from generator.client import Answer
 from infra.native import ports, processes, ready, stack, startup, supervisor
+from infra.native.paths import LOGS
 
 
 @dataclass
@@ -21,9 +21,7 @@ class Faults:
     """On the parts of the running stack; `restore` undoes what is left of them."""
 
     say: Say
-    recorded_calls: RecordedCalls = field(
-        default_factory=RecordedCalls
-    )  # the clients' own while they are at work
+    recorded_calls: RecordedCalls = field(default_factory=RecordedCalls)  # at work, the clients' own
     _changed: dict[str, tuple[dict[str, str], str | None]] = field(default_factory=dict)
 
     def die(self, *names: str, shown: bool = True) -> float:
@@ -89,12 +87,10 @@ class Faults:
 
     def client_now(self) -> Answer:
         """One POST and one GET, as a client sends them, both recorded; returns the answer to the POST."""
-        post, said = single_calls.post()
-        self.recorded_calls.answers.append(post)
-        self._say("POST:", post.status, post.answered - post.sent, said)
-        get, said = single_calls.get()
-        self.recorded_calls.gets.append(get)
-        self._say("GET: ", get.status, get.took, said)
+        self.recorded_calls.answers.append(post := calls.post())
+        self._say("POST:", post.status, post.answered - post.sent, post.error)
+        self.recorded_calls.gets.append(get := calls.get())
+        self._say("GET: ", get.status, get.took, get.error or f"from {get.source}")
         return post
 
     def _say(self, call: str, status: int, took: float, said: str) -> None:
@@ -112,6 +108,24 @@ class Faults:
         if dead:
             self.say(f"\n> Restoring {', '.join(dead)}")
             self.back(*dead)
+
+
+class PartLog:
+    """What a part writes into its log from now on."""
+
+    def __init__(self, part: str) -> None:
+        self._path = LOGS / f"{part}.log"
+        self._begin = self._path.stat().st_size
+
+    def lines(self, *words: str) -> list[str]:
+        """The lines with all of these words."""
+        text = self._path.read_bytes()[self._begin :].decode(errors="replace")
+        return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def control(name: str) -> str:
+    """The command of a worker without one safeguard: a module of exercises/controls."""
+    return f"faust -A exercises.controls.{name} worker --loglevel info"
 
 
 def _until_ready(names: Collection[str], within: float = 300.0) -> None:

@@ -7,16 +7,20 @@ and Redis. Hung: SIGSTOP. Empty: it is killed, comes back, and has lost its data
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from redis import Redis
 
 from exercises import checks
+from exercises.calls import LISTED, Get
 from exercises.context import Context, say
-from exercises.load_client import LoadClient
-from exercises.recorded_calls import LISTED, Get
-from exercises.tcp_proxy import TcpProxy
+from exercises.faults import control
+from exercises.load_client import LoadClient, in_background
 from infra.native import ports
 from reconciliation.summary import percentile
 
@@ -33,28 +37,22 @@ MOST, HALF_UNDER = 1.0, 0.2
 
 def run(context: Context) -> None:
     """The four cases, one after the other, under load."""
-    with TcpProxy(ports.endpoints("redis")[0]) as tcp_proxy:
-        command = "faust -A exercises.controls.redis_only worker --loglevel info" if context.control else None
+    relay = Relay(ports.endpoints("redis")[0])
+    with in_background(relay.serve):
+        command = control("redis_only") if context.control else None
         context.step("The bff talks to Redis through a relay that can fall silent")
-        address = {"REDIS_URL": f"redis://127.0.0.1:{tcp_proxy.port}/0"}
+        address = {"REDIS_URL": f"redis://127.0.0.1:{relay.port}/0"}
         context.faults.replace("bff", settings=address, command=command)
         with context.clients() as clients:
             context.watch(context.seconds(8, 2))
-            _until_a_list_is_full(context, clients)
+            context.until(lambda: clients.gets[-1].length == LISTED, 30)  # where nothing was stored before
             _refused(context, clients)
-            _silent(context, clients, tcp_proxy)
+            _silent(context, clients, relay)
             _hung(context, clients)
             _empty(context, clients)
             checks.caught_up(context, clients, "at the end")
         context.count(clients.ids)
         context.faults.restore()  # the bff ends before its relay does
-
-
-def _until_a_list_is_full(context: Context, clients: LoadClient, within: float = 30.0) -> None:
-    """Where nothing was stored before: some seconds."""
-    ends = context.now() + within
-    while context.now() < ends and clients.gets[-1].length < LISTED:
-        context.watch(0.2)
 
 
 def _refused(context: Context, clients: LoadClient) -> None:
@@ -66,14 +64,14 @@ def _refused(context: Context, clients: LoadClient) -> None:
     _redis_again(context, clients, "after it was refused")
 
 
-def _silent(context: Context, clients: LoadClient, tcp_proxy: TcpProxy) -> None:
+def _silent(context: Context, clients: LoadClient, relay: Relay) -> None:
     context.step("Silent: the relay takes connections and bytes and passes nothing on")
     since = context.now()
-    tcp_proxy.fall_silent()
+    relay.silent = True
     context.faults.client_now()
     with _case(context, clients, "silent", since):
         context.watch(context.seconds(6, 3))
-    tcp_proxy.speak()
+    relay.silent = False
     _redis_again(context, clients, "after it was silent")
 
 
@@ -128,12 +126,39 @@ def _never_short(context: Context, gets: list[Get], case: str) -> None:
     )
 
 
-def _redis_again(context: Context, clients: LoadClient, when: str, within: float = 90.0) -> None:
+def _redis_again(context: Context, clients: LoadClient, when: str) -> None:
     """GET comes from Redis again, by itself."""
     began = context.now()
-    while context.now() < began + within:
-        context.watch(0.2)
-        if any(get.source == "redis" for get in clients.reads(began)):
-            break
-    took = context.now() - began
-    context.promise(f"GET comes from Redis again {when}", took < within, f"{took:.1f} s")
+    held = context.until(lambda: any(get.source == "redis" for get in clients.reads(began)), 90)
+    context.promise(f"GET comes from Redis again {when}", held, f"{context.now() - began:.1f} s")
+
+
+class Relay:
+    """Relays TCP; while `silent` connections stay open and bytes are dropped, as behind a broken network."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.silent = False
+        self._target = target
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    async def serve(self, enough: threading.Event) -> None:
+        """Until `enough`; connections made before wait."""
+        server = await asyncio.start_server(self._accept, sock=self._socket)
+        await asyncio.to_thread(enough.wait)
+        server.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+            ways = [self._pass(reader, there_writer), self._pass(there_reader, writer)]
+            await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when="FIRST_COMPLETED")
+            there_writer.close()
+        writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if not self.silent:  # what comes while it is silent is gone
+                    writer.write(data)
+                    await writer.drain()

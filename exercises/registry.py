@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.error import HTTPError
@@ -24,35 +24,32 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> tuple[in
         return error.code, json.loads(error.read() or b"null")
 
 
-class Subject:
-    """A subject of the registry, with versions of one kind of schema."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self._path = f"/subjects/{name}/versions"
-        self._kind = kind
-
-    def register(self, schema: str) -> tuple[bool, str]:
-        """Whether the registry took it, and what it said."""
-        status, answer = call("POST", self._path, {"schemaType": self._kind, "schema": schema})
-        said = "" if status == 200 else str(answer.get("message", answer))
-        return status == 200, f"{status} {said.split('Exception: ')[-1]}".strip()
-
-    def forget_newest(self) -> None:
-        """Delete the newest version, so that each change is judged against the first."""
-        call("DELETE", f"{self._path}/latest")
+#: Whether a schema was taken, and what was said of it.
+Register = Callable[[str], tuple[bool, str]]
 
 
 @contextmanager
-def subject(name: str, kind: str, first: str, compatibility: str) -> Iterator[Subject]:
-    """A subject with its first version, that takes what is compatible in this way."""
+def subject(name: str, kind: str, first: str, compatibility: str) -> Iterator[Register]:
+    """A subject with a first schema, that takes what is compatible with it in this way.
+
+    What else it takes is deleted at once, so that each change is judged against the first.
+    """
+    versions = f"/subjects/{name}/versions"
+
+    def register(schema: str) -> tuple[bool, str]:
+        status, answer = call("POST", versions, {"schemaType": kind, "schema": schema})
+        if status == 200:
+            call("DELETE", f"{versions}/latest")
+            return True, "200"
+        return False, f"{status} {str(answer.get('message', answer)).split('Exception: ')[-1]}"
+
     _delete(name)
-    found = Subject(name, kind)
-    taken, said = found.register(first)
-    if not taken:
-        raise SystemExit(f"the registry did not take the first schema: {said}")
+    status, answer = call("POST", versions, {"schemaType": kind, "schema": first})
+    if status != 200:
+        raise SystemExit(f"the registry did not take the first schema: {answer}")
     call("PUT", f"/config/{name}", {"compatibility": compatibility})
     try:
-        yield found
+        yield register
     finally:
         _delete(name)
 

@@ -8,15 +8,23 @@ verdict is compared with each replica's direct answer for the same fields.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from exercises import checks, commands, model
-from exercises.context import Context, say
+import grpc
+
+from exercises import checks
+from exercises.context import Context, faust, say
 from exercises.load_client import LoadClient
+from infra.native import ports
 from reconciliation import readers
+from schemas.proto import antifraud_pb2 as pb
+from schemas.proto import antifraud_pb2_grpc as pb_grpc
 
 REPLICAS = ("antifraud-1", "antifraud-2")
 UNAVAILABLE = "antifraud_unavailable"
+AT_A_TIME = 500
+STATUSES = {pb.ACCEPTED: "accepted", pb.REJECTED: "rejected"}
 CONTROL = "Envoy neither retries nor checks health, and the worker does not try again."
 OLD = "one of two dead: 53 of 100 rejected, 50 of them never assessed; both dead: all rejected"
 
@@ -72,7 +80,7 @@ def _put_right(context: Context, ids: Collection[str]) -> None:
     context.step("What nobody could assess is put right: make reassess")
     before = _unassessed(ids)
     say(f"  rejected with reason {UNAVAILABLE}: {len(before)}")
-    code, said = commands.faust("reassess")
+    code, said = faust("reassess")
     say(f"  {said.strip().splitlines()[-1]}")
     after = _unassessed(ids)
     context.promise(
@@ -84,9 +92,9 @@ def _put_right(context: Context, ids: Collection[str]) -> None:
 
 def _as_the_model_says(context: Context, ids: Collection[str]) -> None:
     context.step("Every verdict beside the answer of each replica, asked directly for the same fields")
-    asked, published = asyncio.run(_fields_and_verdicts(ids))
+    asked, published = asyncio.run(_fields(ids)), asyncio.run(readers.published(ids))
     for replica in REPLICAS:
-        said = model.answers(replica, asked)
+        said = _answers(replica, asked)
         differing = [id_ for id_, verdicts in published.items() if verdicts[-1].status != said[id_]]
         say(f"  {replica}: {len(said)} asked, {len(differing)} differ")
         context.promise(
@@ -96,7 +104,26 @@ def _as_the_model_says(context: Context, ids: Collection[str]) -> None:
         )
 
 
-async def _fields_and_verdicts(
-    ids: Collection[str],
-) -> tuple[dict[str, model.Fields], dict[str, list[readers.Verdict]]]:
-    return await model.asked_for(ids), await readers.published(ids)
+async def _fields(ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Those of each transaction, as its client sent them."""
+    created = readers.records("transaction_created", frozenset(ids))
+    return {record["transaction_id"]: record async for record in created}
+
+
+def _answers(replica: str, transactions: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The replica's own verdict on each: asked directly, without Envoy and without our app."""
+    said: dict[str, str] = {}
+    ids, address = list(transactions), str(ports.endpoints(replica)[0])
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        stub = pb_grpc.AntifraudAPIStub(channel)
+        for start in range(0, len(ids), AT_A_TIME):
+            some = ids[start : start + AT_A_TIME]
+            answer = stub.AntifraudAssesmentBatch(_request([transactions[id_] for id_ in some]), timeout=10)
+            said |= {id_: STATUSES[status] for id_, status in zip(some, answer.status, strict=True)}
+    return said
+
+
+def _request(transactions: Sequence[Mapping[str, Any]]) -> pb.AntifraudAssesmentBatchRequest:
+    fields = ("value_in_cents", "transaction_timestamp", "latitude", "longitude")
+    columns = {field: [transaction[field] for transaction in transactions] for field in fields}
+    return pb.AntifraudAssesmentBatchRequest(**columns)

@@ -6,19 +6,20 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
-from exercises.load_client import LoadClient
+from generator.client import Answer
 from reconciliation import readers, reconcile
 from reconciliation.summary import percentile
 
 PATH = Path(__file__).with_name("soak.md")
 FINAL_WITHIN = 30.0
+SAMPLE = 1000  # ids that are looked for in GET, too
 
 
 class Death(NamedTuple):
@@ -29,6 +30,17 @@ class Death(NamedTuple):
     dead_for: float
 
 
+class Counts(NamedTuple):
+    """By id, in both topics and in Cassandra, and of a sample in GET."""
+
+    lost: int
+    twice: int
+    changed: int
+    false: int
+    published_again: int
+    unassessed: int
+
+
 @dataclass(frozen=True)
 class Outcome:
     """All that was measured and counted."""
@@ -37,76 +49,51 @@ class Outcome:
     minutes: float
     capacity: float
     deaths: Sequence[Death]
-    statuses: Counter[int]  # of the POSTs; 0: no answer
-    p99: float
+    answers: Sequence[Answer]
     ids: Sequence[str]
-    lost: int
-    twice: int
-    changed: int
-    false: int
-    published_again: int
-    unassessed: int
+    counts: Counts
     final_after: float
     ended: Sequence[str]
+    wrong: Sequence[str]  # what verify finds
 
     @property
     def good(self) -> bool:
         """Four zeros, in time, and nobody ended by itself."""
-        zeros = not (self.lost or self.twice or self.changed or self.false)
+        counts = self.counts
+        zeros = not (counts.lost or counts.twice or counts.changed or counts.false or self.wrong)
         return zeros and self.final_after <= FINAL_WITHIN and not self.ended and len(self.ids) > 0
 
 
-async def counted(
-    seed: int,
-    minutes: float,
-    capacity: float,
-    deaths: Sequence[Death],
-    clients: LoadClient,
-    ids: Sequence[str],
-    final_after: float,
-    ended: Sequence[str],
-    sample: int,
-) -> Outcome:
-    """Every id in both topics and in Cassandra, a sample of them in GET."""
+async def counted(ids: Collection[str], rng: random.Random) -> Counts:
+    """Read what there is of these ids, and compare."""
     wanted = frozenset(ids)
     created, published, stored = (
         await readers.created(wanted),
         await readers.published(wanted),
         await readers.stored(wanted),
     )
-    some = random.Random(seed).sample(sorted(wanted), min(sample, len(wanted)))
-    shown = await readers.shown(some)
-    latest = {id_: verdicts[-1] for id_, verdicts in published.items()}
-    differ = {id_ for id_ in stored if id_ in latest and stored[id_] != latest[id_].status}
-    differ |= {id_ for id_ in some if id_ in latest and shown.get(id_) != latest[id_].status}
-    return Outcome(
-        seed=seed,
-        minutes=minutes,
-        capacity=capacity,
-        deaths=deaths,
-        statuses=Counter(answer.status for answer in clients.answers),
-        p99=percentile([a.answered - a.sent for a in clients.answers if a.status == 201], 99),
-        ids=sorted(wanted),
+    some = rng.sample(sorted(wanted), min(SAMPLE, len(wanted)))
+    shown = dict.fromkeys(some, "") | await readers.shown(some)
+    found = reconcile.compare(wanted, created, published, stored, {}, shown)
+    return Counts(
         lost=len(wanted - (created.keys() & published.keys() & stored.keys())),
-        twice=sum(count - 1 for count in created.values()),
-        changed=sum(reconcile.is_flipped(verdicts) for verdicts in published.values()) + len(differ),
-        false=len(wanted - created.keys()),
-        published_again=sum(len(verdicts) - len(set(verdicts)) for verdicts in published.values()),
-        unassessed=sum(verdict.reason is not None for verdict in latest.values()),
-        final_after=final_after,
-        ended=ended,
+        twice=found.created_again,
+        changed=len(found.flipped) + len(found.differing),
+        false=len(found.missing["created"]),
+        published_again=found.published_again,
+        unassessed=sum(verdicts[-1].reason is not None for verdicts in published.values()),
     )
 
 
-def text(outcome: Outcome, wrong: Sequence[str] | None) -> str:
+def text(outcome: Outcome) -> str:
     """The report, as Markdown."""
     killed = Counter(death.part for death in outcome.deaths)
-    answers = ", ".join(
-        f"{status or 'none'}: {count:,}" for status, count in sorted(outcome.statuses.items())
-    )
+    statuses = sorted(Counter(answer.status for answer in outcome.answers).items())
+    answers = ", ".join(f"{status or 'none'}: {count:,}" for status, count in statuses)
+    p99 = percentile([a.answered - a.sent for a in outcome.answers if a.status == 201], 99)
     memory = psutil.virtual_memory().total / 2**30
     loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    verify = "not run" if wrong is None else f"{len(wrong)} findings"
+    counts = outcome.counts
     lines = [
         "# Soak",
         "",
@@ -117,19 +104,19 @@ def text(outcome: Outcome, wrong: Sequence[str] | None) -> str:
         "",
         "| | |",
         "| --- | --- |",
-        f"| lost | {outcome.lost} |",
-        f"| twice | {outcome.twice} |",
-        f"| changed verdicts | {outcome.changed} |",
-        f"| false 201 | {outcome.false} |",
+        f"| lost | {counts.lost} |",
+        f"| twice | {counts.twice} |",
+        f"| changed verdicts | {counts.changed} |",
+        f"| false 201 | {counts.false} |",
         f"| answered 201, the measuring of the capacity included | {len(outcome.ids):,} |",
         f"| POSTs by answer | {answers} |",
         f"| capacity, transactions a second until stored | {outcome.capacity:.0f}; the load was half of it |",
-        f"| p99 of a 201 | {outcome.p99 * 1000:.0f} ms |",
+        f"| p99 of a 201 | {p99 * 1000:.0f} ms |",
         f"| all final after the last part's return | {outcome.final_after:.1f} s |",
-        f"| published again, the same | {outcome.published_again} |",
-        f"| rejected because no antifraud replica answered for 5 s | {outcome.unassessed} |",
+        f"| published again, the same | {counts.published_again} |",
+        f"| rejected because no antifraud replica answered for 5 s | {counts.unassessed} |",
         f"| parts that ended by themselves | {', '.join(outcome.ended) or 'none'} |",
-        f"| `faust -A app.main verify` | {verify} |",
+        f"| `faust -A app.main verify` | {len(outcome.wrong)} findings |",
         f"| killed | {', '.join(f'{name} {count}' for name, count in sorted(killed.items()))} |",
         "",
     ]

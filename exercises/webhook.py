@@ -7,8 +7,10 @@ deliver stays pending for good, since nobody remembers it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import aiohttp
@@ -32,33 +34,6 @@ class Delivered(NamedTuple):
     slowest: float  # seconds of the longest delivery: all behind it waited as long
 
 
-class Receiver:
-    """Takes PATCH …/<id>/status while it is up; the port refuses while it is down."""
-
-    def __init__(self) -> None:
-        self.arrived: set[str] = set()
-        self.port = 0
-        self._runner: web.AppRunner | None = None
-
-    async def up(self) -> None:
-        """Listen, the first time on a free port."""
-        app = web.Application()
-        app.router.add_patch("/api/v1/transactions/{id}/status", self._take)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self.port or int(self._runner.addresses[0][1])
-
-    async def down(self) -> None:
-        """Close the port and every connection."""
-        if self._runner:
-            await self._runner.cleanup()
-
-    async def _take(self, request: web.Request) -> web.Response:
-        self.arrived.add(request.match_info["id"])
-        return web.Response(status=204)
-
-
 async def all_senders(count: int, down_for: float) -> dict[str, Delivered]:
     """Each with a receiver of its own, side by side."""
     found = await asyncio.gather(*(deliver(count, down_for, pauses) for pauses in SENDERS.values()))
@@ -67,36 +42,51 @@ async def all_senders(count: int, down_for: float) -> dict[str, Delivered]:
 
 async def deliver(count: int, down_for: float, pauses: Sequence[float]) -> Delivered:
     """Send `count` statuses to a receiver that is down for so long in between."""
-    receiver = Receiver()
-    await receiver.up()
-    outage = asyncio.create_task(_outage(receiver, down_for))
+    arrived = set[str]()
+    async with _receiver(arrived) as port:
+        sending = asyncio.create_task(_send_all(port, count, pauses))
+        await asyncio.sleep(DOWN_AFTER)
+    await asyncio.sleep(down_for)
+    async with _receiver(arrived, port):
+        slowest = await sending
+    return Delivered(count - len(arrived), slowest)
+
+
+@asynccontextmanager
+async def _receiver(arrived: set[str], port: int = 0) -> AsyncIterator[int]:
+    """Takes PATCH …/<id>/status, first on a free port, which it gives; afterwards the port refuses."""
+
+    async def take(request: web.Request) -> web.Response:
+        arrived.add(request.match_info["id"])
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_patch("/api/v1/transactions/{id}/status", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def _send_all(port: int, count: int, pauses: Sequence[float]) -> float:
+    """One after another; gives the seconds of the longest delivery."""
     slowest = 0.0
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
         for number in range(count):
             began = time.monotonic()
-            url = f"http://127.0.0.1:{receiver.port}/api/v1/transactions/{number}/status"
-            await _send(session, url, pauses)
+            await _send(session, f"http://127.0.0.1:{port}/api/v1/transactions/{number}/status", pauses)
             slowest = max(slowest, time.monotonic() - began)
             await asyncio.sleep(BETWEEN)
-    await outage
-    await receiver.down()
-    return Delivered(count - len(receiver.arrived), slowest)
+    return slowest
 
 
-async def _send(session: aiohttp.ClientSession, url: str, pauses: Sequence[float]) -> bool:
-    for pause in (None, *pauses):
-        await asyncio.sleep(pause or 0)
-        try:
+async def _send(session: aiohttp.ClientSession, url: str, pauses: Sequence[float]) -> None:
+    for pause in (0.0, *pauses):
+        await asyncio.sleep(pause)
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with session.patch(url, json={"status": "accepted"}) as response:
                 if response.status < 300:
-                    return True
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            continue
-    return False
-
-
-async def _outage(receiver: Receiver, down_for: float) -> None:
-    await asyncio.sleep(DOWN_AFTER)
-    await receiver.down()
-    await asyncio.sleep(down_for)
-    await receiver.up()
+                    return

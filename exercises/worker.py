@@ -15,8 +15,8 @@ from collections.abc import Collection
 
 from exercises import checks
 from exercises.context import Context, say
+from exercises.faults import PartLog, control
 from exercises.load_client import LoadClient
-from exercises.logs import Log
 from reconciliation import readers
 
 WORKER = "transactions"
@@ -31,9 +31,7 @@ Published = dict[str, list[readers.Verdict]]
 def run(context: Context) -> None:
     """Stop, start, kill in the middle, start, count."""
     if context.control:
-        context.faults.replace(
-            WORKER, command="faust -A exercises.controls.no_recovery worker --loglevel info"
-        )
+        context.faults.replace(WORKER, command=control("no_recovery"))
     with context.clients() as clients:
         context.watch(2)
         _stopped(context, clients)
@@ -63,7 +61,8 @@ def _killed_in_the_middle(context: Context, clients: LoadClient) -> Published:
     context.step("The worker starts, decides and publishes; in the middle of that it dies again")
     waiting = clients.ids[posted_before:]  # in every partition: the worker may get that far in any of them
     context.faults.begin(WORKER)
-    _until_published(context, waiting)
+    if not context.until(lambda: asyncio.run(readers.published(waiting)), 60):
+        raise SystemExit("the worker publishes nothing; see make logs NAME=transactions")
     context.faults.die(WORKER)
     before = asyncio.run(readers.published(clients.ids))
     say(
@@ -72,23 +71,15 @@ def _killed_in_the_middle(context: Context, clients: LoadClient) -> Published:
     context.step("Both replicas get another threshold; Cassandra goes on; the worker comes back")
     context.faults.replace(*REPLICAS, settings={"APPROVED_THRESHOLD": "0.99999"})
     context.faults.back(*NODES)
-    log = Log(WORKER)
+    log = PartLog(WORKER)
     context.faults.back(WORKER)
     checks.caught_up(context, clients, "after the kill")
-    again = sum(map(int, re.findall(r"(\d+) verdicts of partition \d+ are in the log already", log.text())))
+    found = log.lines("verdicts of partition", "are in the log already")
+    again = sum(int(count) for line in found for count in re.findall(r"(\d+) verdicts", line))
     say(f"  its log: {again} verdicts were in the log already: not asked again")
     if not context.control:
         context.promise("it died in the middle: published, not committed", again > 0, f"{again} verdicts")
     return before
-
-
-def _until_published(context: Context, ids: Collection[str], within: float = 60.0) -> None:
-    """Wait until some of these are published."""
-    ends = context.now() + within
-    while not asyncio.run(readers.published(ids)):
-        if context.now() > ends:
-            raise SystemExit("the worker publishes nothing; see make logs NAME=transactions")
-        context.watch(0.2)
 
 
 def _verdicts_stay(context: Context, before: Published) -> None:

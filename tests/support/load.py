@@ -1,60 +1,23 @@
-"""Customers who go on buying while a part is dead: the generator's client in a thread of its own."""
+"""Customers who go on buying while a part is dead: the exercises' POSTs, in the background."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import contextmanager
 
-from generator.client import Answer, send
-from generator.traffic import Transaction, transaction
+from exercises.calls import RecordedCalls
+from exercises.load_client import in_background, post_until
 from reconciliation import reconcile
-from reconciliation.readers import bff_url
 
 
-class Load:
+@contextmanager
+def customers(rate: float) -> Iterator[RecordedCalls]:
     """POSTs at a rate, whatever the answers are, from its `with` to the end of it."""
-
-    def __init__(self, rate: float = 30.0) -> None:
-        self.answers: list[Answer] = []
-        self._rate = rate
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._enough.set()
-        self._thread.join()
-
-    @property
-    def ids(self) -> list[str]:
-        """Those that were answered 201 so far."""
-        return [answer.transaction_id for answer in list(self.answers) if answer.transaction_id]
-
-    def _run(self) -> None:
-        sending = send(
-            self._bodies(),
-            self.answers.append,
-            url=bff_url(),
-            rate=self._rate,
-            concurrency=512,
-            timeout=10,
-            back_off=False,
-        )
-        asyncio.run(sending)
-
-    def _bodies(self) -> Iterator[Transaction]:
-        rng = random.Random(time.monotonic_ns())
-        while not self._enough.is_set():
-            yield transaction(rng)
+    calls = RecordedCalls()
+    with in_background(lambda enough: post_until(enough, rate, calls.answers.append)):
+        yield calls
 
 
 def nothing_lost(ids: list[str], within: float = 60.0) -> None:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from exercises.faults import PartLog
 from infra.native import stack, supervisor
 from reconciliation import readers
 from tests.support import http, log
-from tests.support.dead import Said, kill, whole
+from tests.support.dead import kill, whole
 from tests.support.feed import Feed
-from tests.support.load import Load, nothing_lost
+from tests.support.load import customers, nothing_lost
 from tests.system.test_worker_recovery import Backlog, decided
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -70,7 +71,7 @@ def test_a_worker_that_wakes_up_with_old_verdicts_in_its_hands_changes_none() ->
 
 
 def test_bff_dead_and_back() -> None:
-    with Load(rate=20) as load:
+    with customers(rate=20) as load:
         time.sleep(1)
         kill("bff")
         with pytest.raises(ConnectionRefusedError):
@@ -91,7 +92,7 @@ def test_registry_dead() -> None:
     mine = [http.taken() for _ in range(20)]
     assert {http.final(id_, within=10)["reason"] for id_ in mine} == {None}
     kill("bff")
-    said = Said("bff")
+    said = PartLog("bff")
     supervisor.start("bff")  # `stack.start` would wait until it is ready
     log.wait_until(lambda: bool(said.lines("Waiting for the schema registry")), 30, "the bff says so")
     assert http.call("GET", "/health/live").status == 200
@@ -107,10 +108,10 @@ def test_registry_dead() -> None:
 
 def test_envoy_dead() -> None:
     """All are rejected with the reason, after a bounded patience and with one line in the log."""
-    said = Said("transactions")
+    said = PartLog("transactions")
     kill("envoy")
     time.sleep(0.5)
-    with Load(rate=20) as load:
+    with customers(rate=20) as load:
         began = time.monotonic()
         first = http.final(http.taken(), within=30)
         patience = time.monotonic() - began

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 import redis
 
+from exercises.faults import PartLog
 from infra.native import stack
 from reconciliation.readers import PATH
 from tests.support import hostile, http, log
-from tests.support.dead import Said, kill, whole
+from tests.support.dead import kill, whole
 from tests.support.http import Answer
 from tests.support.load import nothing_lost
 from tests.support.meanwhile import again_and_again
@@ -122,7 +123,7 @@ def says(url: str | None, word: str) -> bool:
 
 
 def the_log_has_the_reason_under_the_requests_id() -> None:
-    said, mine = Said("bff"), f"outage-{time.time_ns()}"
+    said, mine = PartLog("bff"), f"outage-{time.time_ns()}"
     answer = http.post(headers={"Idempotency-Key": mine, "X-Request-Id": mine})
     assert (answer.status, answer.json["request_id"], answer.headers["X-Request-Id"]) == (503, mine, mine)
     log.wait_until(lambda: bool(said.lines(mine, "503", "Cassandra")), 2, "the reason")

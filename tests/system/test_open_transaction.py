@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from exercises.faults import PartLog
 from infra.native import ports, stack
 from tests.support import commands, http, log
-from tests.support.dead import Said
 from tests.support.feed import Feed, new_id
 from tests.system.test_watchdog import worker
 
@@ -53,7 +53,7 @@ def test_what_waits_and_for_what_is_said_and_it_is_decided_at_the_end() -> None:
     name, url = worker()
     stack.stop(name)
     stack.start(name, {"LIVENESS_TIMEOUT": "5"})
-    said, feed, behind = Said(name), Feed(), new_id()
+    said, feed, behind = PartLog(name), Feed(), new_id()
     with open_transaction(feed.value(new_id())):
         begins = log.ends(log.CREATED)[WHERE]
         log.produce([(WHERE, behind.encode(), feed.value(behind))])

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
+from exercises.faults import PartLog
 from infra.native import stack
 from reconciliation.readers import PATH, bff_url
 from tests.support import http, log
-from tests.support.dead import Said
 
 CLIENTS = 800
 SECONDS = 15
@@ -47,7 +47,7 @@ def test_800_clients_that_go_on_listing_are_all_answered_from_redis_and_nothing_
     for _ in range(100):
         http.taken()
     log.wait_until(lambda: http.page()["source"] == "redis", 20, "Redis has all")
-    said = Said("bff")
+    said = PartLog("bff")
     answers = asyncio.run(_list_without_pause())
     print(f"{sum(answers.values())} lists in {SECONDS} s")  # noqa: T201
     assert list(answers) == [(200, "redis")], answers

@@ -14,7 +14,7 @@ from redis import Redis
 from infra.native import stack
 from reconciliation import readers
 from tests.support import http, log
-from tests.support.load import Load
+from tests.support.load import customers
 
 WORKER = "transactions"
 
@@ -34,7 +34,7 @@ def killed_at_work() -> tuple[list[str], set[str]]:
     Killed at a random moment it is often just idle: it is paused until it is between the two steps, then killed.
     """
     before = log.total(log.STATUS)
-    with Load(rate=200) as load:
+    with customers(rate=200) as load:
         log.wait_until(lambda: log.total(log.STATUS) > before + 200, 30, "the worker has told some")
         for _ in range(40):
             since = log.ends(log.STATUS)

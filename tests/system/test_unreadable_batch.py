@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from exercises.faults import PartLog
 from infra.native import stack
 from infra.native.paths import data
 from tests.support import commands, http, log
-from tests.support.dead import Said
 from tests.support.feed import Feed, new_id
 from tests.system.test_watchdog import worker
 
@@ -55,7 +55,7 @@ def metric(name: str) -> list[str]:
 
 def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damaged: log.Place) -> None:
     name, url = worker()
-    said, feed = Said(name), Feed()
+    said, feed = PartLog(name), Feed()
     ids = {number: new_id() for number in range(log.PARTITIONS)}
     log.produce([(number, id_.encode(), feed.value(id_)) for number, id_ in ids.items()])
     stack.start(name, {"LIVENESS_TIMEOUT": "4"})

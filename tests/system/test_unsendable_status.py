@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from exercises.faults import PartLog
 from infra.native import stack
 from reconciliation import readers
 from tests.support import http, log
-from tests.support.dead import Said
 from tests.support.load import nothing_lost
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -45,7 +45,7 @@ def _hasty_worker() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_hasty_worker")
 def test_a_status_that_cannot_be_sent_is_an_error_after_ten_more_tries_and_loses_nothing() -> None:
-    said, committed = Said("transactions"), log.committed(GROUP)
+    said, committed = PartLog("transactions"), log.committed(GROUP)
     with a_topic_that_takes_nothing():
         mine = [http.taken() for _ in range(20)]
         log.wait_until(lambda: bool(said.lines("publish failed 10 times more")), 60, "the error is logged")

@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import checks, formats, proxy, side_by_side, single_calls, webhook
+from exercises import asynchrony, calls, checks, formats, proxy, webhook
 from exercises.__main__ import EXERCISES
+from exercises.calls import WIDTH, Get, RecordedCalls, answered, get_of, line, wrapped
 from exercises.context import Context
 from exercises.controls.bare_envoy import bare
 from exercises.faults import Faults
-from exercises.load_client import LoadClient, answered, line
-from exercises.recorded_calls import Get, RecordedCalls, get_of
+from exercises.load_client import LoadClient
 from exercises.soak import EVERY, schedule
-from exercises.wrapping import WIDTH, wrapped
 from generator.client import Answer
 from infra.native import procfile
 
@@ -97,8 +96,8 @@ def test_a_get_is_reported_by_its_answer_and_is_none_if_that_is_not_ours() -> No
 
 def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the ledger that is in use: the clients' own while they are at work."""
-    monkeypatch.setattr(single_calls, "post", lambda: (Answer("a", 201, 1, 1, 1.01), ""))
-    monkeypatch.setattr(single_calls, "get", lambda: (Get(2, 2.005, 200, "redis", 100), "from redis"))
+    monkeypatch.setattr(calls, "post", lambda: Answer("a", 201, 1, 1, 1.01))
+    monkeypatch.setattr(calls, "get", lambda: Get(2, 2.005, 200, "redis", 100))
     said, clients = list[str](), RecordedCalls()
     faults = Faults(said.append, recorded_calls=clients)
     assert faults.client_now().transaction_id == "a"
@@ -119,7 +118,7 @@ def test_a_single_post_and_get_count_like_any_other(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_an_error_is_reported_in_its_own_words(said: str, error: str) -> None:
-    assert single_calls.error_in(said) == error
+    assert calls.error_in(said) == error
 
 
 def test_the_lag_is_at_rest_when_it_is_what_half_a_second_brings() -> None:
@@ -168,7 +167,7 @@ def test_what_was_made_later_than_the_first_of_ours_and_is_none_of_ours_had_no_2
 def test_without_envoy_a_verdict_may_lack_its_assessment_only_after_the_worker_has_lost_patience(
     published: int, without: int, waited: float, allowed: bool
 ) -> None:
-    assert side_by_side.as_the_setting_allows(40, published, without, waited) is allowed
+    assert asynchrony.as_the_setting_allows(40, published, without, waited) is allowed
 
 
 def test_a_share_is_of_all_that_were_answered() -> None:
