@@ -9,25 +9,24 @@ from benchmarks.cpu import CASSANDRA
 from benchmarks.environment import locked
 from benchmarks.feeding import WARM_UP
 from benchmarks.result import Figure, Plot, Result, Table, number
-from benchmarks.sides import FASTSTREAM, LOOP, OLD_WAY, OURS, PLAIN_FAUST, QUIX, Side
+from benchmarks.sides import FASTSTREAM, LOOP, OURS, PLAIN_FAUST, QUIX, Side
 
 #: Ours to each peer, at least.
-TARGETS = ((LOOP, 0.95), (FASTSTREAM, 1.0), (QUIX, 1.0), (PLAIN_FAUST, 3.0), (OLD_WAY, 500.0))
+TARGETS = ((LOOP, 0.95), (FASTSTREAM, 1.0), (QUIX, 1.0), (PLAIN_FAUST, 3.0))
 OWN_CPU_TO_LOOP = 1.3
 STACK_CPU = 250.0  # microseconds a transaction
 ANTIFRAUD = ("envoy", "antifraud-1", "antifraud-2")
 
 METHOD = """\
-Six programs do the transactions worker's work in its place, one process each, on the same running stack, each with
+Five programs do the transactions worker's work in its place, one process each, on the same running stack, each with
 its own consumer group: this worker, and the programs in `benchmarks/peers/`. (a), (b) and (c) call the app's own
 steps and clients (`app.processing`, `app.messaging`, `app.stores`), so they give the same guarantees (assessed
 through Envoy by both replicas, told with acks=all by the partition's one writer before it is stored, stored at
 LOCAL_QUORUM with replication 3, committed after both; a verdict that is in the log is not decided again) and differ
 in the frame around them: this worker and (a) begin the next batch while one is published or stored, (b) and (c) take
 one after another, (c) ends a batch also when 0.25 s are over. (d) is an agent as Faust's user guide teaches it, on
-the same version of Faust: one assessment, one send that is waited for, one insert an event. (e) does as the old
-system did: a channel and a call, an insert and a notification (here a status record) and a commit for each
-transaction, one after another. None has uvloop. Kafka is one broker.
+the same version of Faust: one assessment, one send that is waited for, one insert an event. None has
+uvloop. Kafka is one broker.
 
 For a run all are stopped, transactions are written straight into `transaction_created`, Avro as the bff writes it,
 with UUIDv7 ids and times as if they had come at {arrived:.0f} a second until now, and one side is started. The rate
@@ -35,7 +34,7 @@ counts all of them, from the moment its group is seen stable to the moment its l
 ms): so the start of the process is not in it; its read of the status tail, its first batch and its last wait for a
 commit (ours and (d) commit every 250 ms) are. The bff reads the statuses into Redis meanwhile. After every run each
 transaction is looked for by its id in `transaction_status` and, at LOCAL_QUORUM, in Cassandra, and compared field by
-field: one that is missing, published twice (by (d) and (e), after the kill: published with two verdicts), never
+field: one that is missing, published twice (by (d), after the kill: published with two verdicts), never
 assessed, published otherwise than asked or stored otherwise than told is a fault.
 
 Before each run the table is emptied (TRUNCATE), so that all write into the same: what a full one costs is the growth
@@ -50,11 +49,10 @@ The machine is full while a side with batches works, so its rate is what the cor
 transaction costs the whole stack. The side's own process is {own:.0f} of {stack:.0f} µs of that; the rest is the same
 work of the same servers for all, and changes from run to run by more than the sides' own differ. Cassandra's three
 nodes take {cassandra:.0f} µs: each row is written three times, and each time with an entry in the index that finds a
-row by its id alone, as `cqlsh` must. (e) is the old system's way with today's packages, servers and none of its own
-delays, so it is many times as fast as that was; 500 times (e) is more than the loop by hand does.
+row by its id alone, as `cqlsh` must.
 """
 FULL = (
-    "five rounds, of (d) and (e) one, each beginning with another side, every second one in the other direction",
+    "five rounds, of (d) one, each beginning with another side, every second one in the other direction",
     f"Each side's backlog is about 30 s of its work. Before all that {WARM_UP:,} transactions make the servers warm.",
 )
 SHORT = ("one round", "Short backlogs and no sweep: good for a look, not for comparing.")

@@ -145,6 +145,5 @@ QUIX = Peer("(c) Quix Streams", "peer-quix", module="quix")
 PLAIN_FAUST = Peer(
     "(d) plain Faust", "peer-plain-faust", False, False, 400, module="plain_faust", arguments=("worker",)
 )
-OLD_WAY = Peer("(e) the old system's way", "peer-one-by-one", False, False, 200, module="one_by_one")
 
-SIDES: tuple[Side, ...] = (OURS, LOOP, FASTSTREAM, QUIX, PLAIN_FAUST, OLD_WAY)
+SIDES: tuple[Side, ...] = (OURS, LOOP, FASTSTREAM, QUIX, PLAIN_FAUST)

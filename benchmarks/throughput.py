@@ -1,4 +1,4 @@
-"""Pipeline throughput: a backlog in Kafka until decided, published, stored and committed; ours and five peers."""
+"""Pipeline throughput: a backlog in Kafka until decided, published, stored and committed; ours and four peers."""
 
 import asyncio
 from collections.abc import Sequence

@@ -67,8 +67,7 @@ RATES = {
     "peer-loop": (5200.0, 5200.0, 5000.0),
     "peer-faststream": (4000.0, 4100.0, 4200.0),
     "peer-quix": (3000.0, 3100.0, 3200.0),
-    "peer-plain-faust": (200.0, 210.0, 220.0),
-    "peer-one-by-one": (8.0,),
+    "peer-plain-faust": (200.0,),
 }
 
 
