@@ -19,12 +19,6 @@ WARM_UP = 400_000
 SEED = 9
 QUIET, LOOK, QUIET_WITHIN = 0.4, 2.0, 60.0  # cores (idle it uses 0.2), seconds of a look, seconds
 
-METHOD = f"""\
-a backlog is written into `transaction_created` at once, Avro as the bff writes it, with UUIDv7 ids as if it had come
-at {ARRIVED_AT:.0f} a second until now, while the workers run and have nothing else to do; the time runs from before
-its first record is sent until the offset of its last is committed, so until all is assessed, published and stored
-(looked at every {1e3 * progress.EVERY:.0f} ms)"""
-
 
 @dataclass(frozen=True)
 class Run:

@@ -7,8 +7,9 @@ from typing import Any
 
 from benchmarks import reads
 from benchmarks.feeding import Run
-from benchmarks.result import Plot, percentile
+from benchmarks.result import Plot
 from benchmarks.sweeps import Runs
+from reconciliation.summary import percentile
 
 WORKERS = ("transactions", "bff")
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from benchmarks import cpu, stage
-from benchmarks.result import percentile
 from generator.client import PATH
 from reconciliation import readers
+from reconciliation.summary import percentile
 
 CLIENTS = (1, 8)
 WARM_UP = 50
@@ -25,12 +25,6 @@ REDIS_BACK, IN_A_ROW = 90.0, 5
 LEAST = 0.9  # of the calls: a Redis that is slow once is passed over, and Cassandra answers
 NEWEST = "newest 100"
 BY_ID = "by id"
-
-METHOD = f"""\
-GETs by one and by eight clients, each asking again when it has its answer, {WARM_UP} before not counted; the time runs
-until the body has been read. From Cassandra: with Redis stopped (its port refuses), and {COLD:,} listings before the
-first that count. Each answer is checked; a listing whose `source` is the other store does not count, and more than one
-of ten end the benchmark"""
 
 
 class Asked(NamedTuple):

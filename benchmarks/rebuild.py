@@ -20,17 +20,6 @@ COMMANDS = {
     "verify": ("verify",),
 }
 
-METHOD = """\
-Replay and verify: it begins with nothing stored; {count:,} decided transactions are written straight into both topics
-(Avro, UUIDv7 ids {density} a second apart in time, four partitions). Then, {rounds} times: both stores are thrown away
-(TRUNCATE, FLUSHALL), and `replay` into Cassandra, `replay` into Redis, `verify` run as a person runs them, one after
-another, while the workers run and have nothing to do. A rate counts all {count:,} over the whole command, so the start
-of its process is in it. Replay into Redis reads all of the log and keeps the newest 10,000. Each `verify` must find
-log, Cassandra and Redis the same in every column, else it is a fault.
-
-{start_up}
-"""
-
 
 class Ended(NamedTuple):
     """A command that has run: seconds, CPU seconds, megabytes at most, exit status."""
@@ -89,8 +78,7 @@ def _result(count: int, rounds: int, runs: dict[str, list[Ended]], starts: dict[
     rows = [[name, *(number(max(values)) for values in _columns(ended))] for name, ended in runs.items()]
     return Result(
         "Replay and start-up",
-        METHOD.format(count=count, density=decided.DENSITY, rounds=rounds, start_up=start_up.METHOD),
-        {"transactions": count, "rounds": rounds},
+        {"transactions": count, "rounds": rounds, "a second, in their ids": decided.DENSITY},
         figures,
         [
             Table("The most of all rounds", ["command", "s", "CPU, s", "memory, MB"], rows),

@@ -105,7 +105,7 @@ def _words(failure: BaseException) -> str:
 
 
 def _failed(name: str, why: str) -> dict[str, Any]:
-    return asdict(Result(name, "", {}, [])) | {"failed": why}
+    return asdict(Result(name, {}, [])) | {"failed": why}
 
 
 def _context(said: str) -> dict[str, Any]:

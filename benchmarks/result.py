@@ -1,9 +1,8 @@
-"""What a benchmark hands back: figures, tables, how it was measured."""
+"""What a benchmark hands back: figures, tables, plots. How it measures, and why targets are missed: METHOD.md."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
@@ -75,26 +74,15 @@ class Plot:
 
 @dataclass(frozen=True)
 class Result:
-    """All of one benchmark. `faults`: what makes its figures worth nothing.
-
-    `in_the_way`: what keeps figures from their targets, and where that is shown; told only where one missed its.
-    """
+    """All of one benchmark. `faults`: what makes its figures worth nothing."""
 
     title: str
-    method: str
     settings: dict[str, Any]
     figures: Sequence[Figure]
     tables: Sequence[Table] = ()
     faults: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
     plots: Sequence[Plot] = ()
-    in_the_way: str = ""
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many per cent of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
 
 def number(value: float) -> str:
@@ -102,3 +90,9 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def spread(values: Sequence[float], shown: Callable[[float], str] = number) -> str:
+    """The median, with the lowest and the highest of several behind it."""
+    behind = f" ({shown(min(values))} to {shown(max(values))})" if len(values) > 1 else ""
+    return shown(median(values)) + behind

@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 from benchmarks.environment import locked
-from benchmarks.profiler import RATE
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.stages import OF_A_POST, Stacks, shares
 from benchmarks.web_load import Shot
@@ -16,38 +15,7 @@ OF_BARE = 0.4  # of the bare handler's POSTs a second
 P99_MOST = 40.0  # milliseconds of a POST, 64 clients
 GET_MOST = 20.0
 
-METHOD = """\
-autocannon asks with 1, 16 and 64 connections, each sending its next call when it has its answer (closed loop). The
-first {warm:g} s of a run do not count, then {post:g} s of POST or {get:g} s of GET do. {rounds} round{s}, in each of
-which the sides take turns within every number of connections and begin with another one; a figure is the rounds'
-median, a ratio is of runs of the same round.
-
-The sides, each one process with one thread and asyncio's own event loop: the **bff**, all of it, with its Kafka
-consumer; **FastAPI + aiokafka** (uvicorn with httptools, no access log) doing the same job: the same fields and
-bounds checked by pydantic, a UUIDv7, Avro in Confluent's frame, an idempotent producer waiting for the
-acknowledgement of all replicas (Kafka is one broker here), the same answers (a list without cursor and source), the
-pending transaction put into Redis in the background, GET from Redis by the same client; the **bare aiohttp handler**,
-as Faust starts it, answers constants of the same bytes, and reads and asks nothing: what the framework allows. Before
-the rounds each side's answers to GET are compared with the bff's; afterwards the records in Kafka are counted against
-the 201s.
-
-While POST is measured the transactions worker is stopped, the same for all sides, so that the web tier and Kafka have
-the machine; what was POSTed, FastAPI's records too, is decided afterwards, and a dead letter among them is a fault. The
-load generator runs on the same two cores as all the rest. p99 is of each round's calls. Then the bff is POSTed to for
-{profiled:g} s more while py-spy looks at it {rate} times a second from outside: {samples:,} stacks of the thread that
-held Python's lock, each counted for the innermost frame that benchmarks/stages.py names.
-"""
-
 Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
-
-
-IN_THE_WAY = """\
-A POST is more than an answer. Of the bff's CPU while 64 connections POST (profile below) HTTP, with
-aiohttp, its middlewares and Faust's view, takes {HTTP:.0%}; the record's way to Kafka (Avro, the batch, the
-acknowledgement) {Kafka:.0%}; the note in Redis that it is pending {Redis:.0%}; the body's check and the record's id
-{body:.0%}; the event loop and what runs in the background the rest. The bare handler does the first of these alone.
-With one connection nothing comes together, so each POST pays for a batch, a call of Redis and a wake of Kafka.
-"""
 
 
 def result(
@@ -66,13 +34,11 @@ def result(
         "rounds": plan.rounds,
         "seconds of POST, of GET": [plan.post, plan.get],
         "not counted, s": plan.warm,
+        "stacks sampled": sum(stacks.values()),
         **locked("fastapi", "uvicorn", "pydantic", "autocannon"),
     }
     return Result(
         "HTTP",
-        METHOD.format(
-            **plan._asdict(), s="s" if plan.rounds > 1 else "", rate=RATE, samples=sum(stacks.values())
-        ),
         settings | {"connections": list(connections)},
         [*_posts(shots, connections), *_gets(shots, connections)],
         [
@@ -86,7 +52,6 @@ def result(
         [*faults, *_wrong(shots)],
         {", ".join(map(str, key)): [asdict(shot) for shot in of] for key, of in shots.items()},
         [_plot(kind, shots, sides, connections) for kind in kinds],
-        IN_THE_WAY.format(**of_a_post),
     )
 
 
