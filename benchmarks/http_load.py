@@ -55,9 +55,9 @@ def kinds(transaction_id: str) -> list[Kind]:
     """POST, GET of one, GET of the newest 100."""
     (body,) = transactions(1, SEED)
     return [
-        Kind("POST", "POST", PATH, 201, json.dumps(body)),
-        Kind("GET by id", "GET", f"{PATH}/{transaction_id}", 200),
-        Kind("GET newest 100", "GET", PATH, 200),
+        Kind("POST", PATH, 201, json.dumps(body).encode()),
+        Kind("GET by id", f"{PATH}/{transaction_id}", 200),
+        Kind("GET newest 100", PATH, 200),
     ]
 
 

@@ -1,7 +1,6 @@
 """What the HTTP benchmark hands back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -35,7 +34,7 @@ def result(
         "seconds of POST, of GET": [plan.post, plan.get],
         "not counted, s": plan.warm,
         "stacks sampled": sum(stacks.values()),
-        **locked("fastapi", "uvicorn", "pydantic", "autocannon"),
+        **locked("fastapi", "uvicorn", "pydantic"),
     }
     return Result(
         "HTTP",
@@ -50,7 +49,7 @@ def result(
             ),
         ],
         [*faults, *_wrong(shots)],
-        {", ".join(map(str, key)): [asdict(shot) for shot in of] for key, of in shots.items()},
+        {", ".join(map(str, key)): [shot._asdict() for shot in of] for key, of in shots.items()},
         [_plot(kind, shots, sides, connections) for kind in kinds],
     )
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
 
-from benchmarks import http_load, meanwhile, web_report
+from benchmarks import http_load, meanwhile, web_load, web_report
 from benchmarks.finality import watching
 from benchmarks.lean_http import Answer, Client, _Connection
 from benchmarks.meanwhile import Look
 from benchmarks.result import Figure
 from benchmarks.stages import Stacks
-from benchmarks.web_load import Shot
+from benchmarks.web_load import Kind, Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 
 STACKS: Stacks = {("start (aiohttp/web_protocol.py)",): 3, ("run (app/read_model/pending_writer.py)",): 1}
@@ -139,6 +141,37 @@ def test_what_the_stack_did_is_of_the_time_between_two_looks() -> None:
     did = meanwhile.between(before, after)
     assert (did.rounds, did.records, did.busy) == (5, 2, 0.5)
     assert did.steps == {"decide": 0, "publish": 20, "store": 0, "remember": 0}
+
+
+def test_a_run_counts_answers_after_its_start_and_knows_the_wrong_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Server:
+        """Each POST takes 10 ms, each third one fails."""
+
+        posts = 0
+
+        async def post(self, path: str, body: bytes) -> Answer:
+            assert (path, body) == ("/transactions", b"{}")
+            self.posts += 1
+            status = 201 if self.posts % 3 else 503
+            await asyncio.sleep(0.01)
+            return Answer(status, b"")
+
+    server = Server()
+
+    @asynccontextmanager
+    async def client(url: str, connections: int) -> AsyncIterator[Server]:
+        assert (url, connections) == ("http://bff", 2)
+        yield server
+
+    monkeypatch.setattr(web_load, "client", client)
+    kind = Kind("POST", "/transactions", 201, b"{}")
+    run = asyncio.run(web_load.shoot("http://bff", kind, 2, warm=0.1, seconds=0.1))
+    assert run.wrong == server.posts // 3
+    assert run.acknowledged + run.wrong == server.posts
+    assert run.rate * 0.1 < 0.8 * server.posts  # half of them came before the start
+    assert 9 <= run.p50 <= run.p99 <= run.most
 
 
 def shot(rate: float = 100, acknowledged: int = 500, wrong: int = 0) -> Shot:
