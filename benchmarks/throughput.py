@@ -10,7 +10,7 @@ from benchmarks.result import Result
 from benchmarks.sides import OURS, SIDES
 from reconciliation.recovery import empty_table
 
-BATCHES = (2000, 5000)
+BATCHES = (500, 2000, 5000)
 BATCH_KILLED = 500  # leaves room for a kill in the middle
 ROUNDS = 5  # of the sides with batches, which differ by less than one run of a side from its next
 SECONDS = 30  # of each side's work
