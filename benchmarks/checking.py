@@ -4,20 +4,15 @@ import asyncio
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
-import fastavro
 from cassandra.concurrent import execute_concurrent_with_args
 
-from benchmarks import traffic
-from benchmarks.traffic import Record
+from benchmarks.traffic import CREATED, STATUS, Record, Schema
 from reconciliation import readers
 
-STATUS = "transaction_status"
 SHARDS = 4  # of a minute, in the table's layout (schemas/cql)
 PARTITIONS_AT_ONCE, ROWS_A_PAGE = 4, 2000
-AVRO_BEGINS = 5
 
 ROWS = "SELECT * FROM transactions WHERE bucket = ? AND shard = ?"
 DECISION = ("revision", "status", "score", "reason", "model_version")
@@ -32,7 +27,8 @@ async def faults(
 
     `once`: a verdict may not be published again, not even the same.
     """
-    fed = _fed(records)
+    schema = Schema(CREATED)
+    fed = {record.key.decode(): schema.decode(record.value) for record in records}
     published = defaultdict[str, list[Found]](list)
     async for status in readers.records(STATUS, fed, published_from):
         published[status["transaction_id"]].append(status)
@@ -69,14 +65,6 @@ def wrong(fed: Found, published: Sequence[Found], row: Found | None, once: bool)
 def _agree(row: Found, published: Sequence[Found]) -> bool:
     """Column by column; of a verdict that was published twice, each column is of one of the two."""
     return all(any(row[name] == status[name] for status in published) for name in published[0])
-
-
-def _fed(records: Sequence[Record]) -> dict[str, Found]:
-    _, schema = traffic.registered()
-    return {
-        record.key.decode(): fastavro.schemaless_reader(BytesIO(record.value[AVRO_BEGINS:]), schema, None)
-        for record in records
-    }
 
 
 def _rows(ids: Sequence[str]) -> dict[str, Found]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.backlog import ARRIVED_AT, DEFAULT_BATCH, SEED, Run
+from benchmarks.backlog import DEFAULT_BATCH, SEED, SideRun
 from benchmarks.cpu import CASSANDRA
 from benchmarks.environment import locked
+from benchmarks.feeding import ARRIVED_AT
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.sides import FASTSTREAM, LOOP, OURS, PLAIN_FAUST, QUIX, Side
 
@@ -24,9 +25,9 @@ class Measured:
     side: Side
     count: int
     batch: int = DEFAULT_BATCH
-    killed: Run | None = None
-    swept: dict[int, Run] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    killed: SideRun | None = None
+    swept: dict[int, SideRun] = field(default_factory=dict)
+    runs: list[SideRun] = field(default_factory=list)
 
     @property
     def rates(self) -> list[float]:
@@ -35,9 +36,9 @@ class Measured:
 
     def own(self) -> list[float]:
         """CPU microseconds a transaction of its own process, by round."""
-        return [run.micros(self.side.part) for run in self.runs]
+        return [run.each(self.side.part) for run in self.runs]
 
-    def all_runs(self) -> list[Run]:
+    def all_runs(self) -> list[SideRun]:
         """Also those before the rounds."""
         return [*([self.killed] if self.killed else []), *self.swept.values(), *self.runs]
 
@@ -54,7 +55,7 @@ def result(sides: Sequence[Measured], quick: bool) -> Result:
         {one.side.title: _raw(one) for one in sides},
         [
             _bars("rates", "Transactions a second", "a second", sides, lambda run: run.rate),
-            _bars("cpu", "CPU of the whole stack", "µs a transaction", batched, lambda run: run.of_stack),
+            _bars("cpu", "CPU of the whole stack", "µs a transaction", batched, lambda run: run.stack),
         ],
     )
 
@@ -76,7 +77,7 @@ def _figures(by_group: Mapping[str, Measured]) -> list[Figure]:
             "CPU of its own process", ours.own(), "µs", peer=f"{LOOP.title}: {number(median(loop.own()))}"
         ),
         Figure.of_rounds("the same, to the loop's", _pairs(ours.own(), loop.own()), "times", at_most=OWN_CPU_TO_LOOP),
-        Figure.of_rounds("CPU of the whole stack", [run.of_stack for run in ours.runs], "µs", at_most=STACK_CPU),
+        Figure.of_rounds("CPU of the whole stack", [run.stack for run in ours.runs], "µs", at_most=STACK_CPU),
     ]  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def _pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def _overview(sides: Sequence[Measured]) -> Table:
-    header = (
+    header = [
         "",
         "a second: median",
         "lowest",
@@ -100,7 +101,7 @@ def _overview(sides: Sequence[Measured]) -> Table:
         "transactions",
         "rounds",
         "killed once",
-    )
+    ]
     rows = [
         (
             one.side.title,
@@ -116,15 +117,15 @@ def _overview(sides: Sequence[Measured]) -> Table:
 
 
 def _cpu(sides: Sequence[Measured]) -> Table:
-    kinds: dict[str, Callable[[Measured, Run], float]] = {
-        "its own process": lambda one, run: run.micros(one.side.part),
-        "Cassandra, three": lambda _, run: run.micros(*CASSANDRA),
-        "Kafka": lambda _, run: run.micros("kafka"),
-        "bff": lambda _, run: run.micros("bff"),
-        "Redis": lambda _, run: run.micros("redis"),
-        "Envoy, antifraud": lambda _, run: run.micros(*ANTIFRAUD),
-        "all of the stack": lambda _, run: run.of_stack,
-        "all of the machine": lambda _, run: run.of_machine,
+    kinds: dict[str, Callable[[Measured, SideRun], float]] = {
+        "its own process": lambda one, run: run.each(one.side.part),
+        "Cassandra, three": lambda _, run: run.each(*CASSANDRA),
+        "Kafka": lambda _, run: run.each("kafka"),
+        "bff": lambda _, run: run.each("bff"),
+        "Redis": lambda _, run: run.each("redis"),
+        "Envoy, antifraud": lambda _, run: run.each(*ANTIFRAUD),
+        "all of the stack": lambda _, run: run.stack,
+        "all of the machine": lambda _, run: run.each(*run.spent),
     }
     rows = [
         [one.side.title, *(number(median(kind(one, run) for run in one.runs)) for kind in kinds.values())]
@@ -143,7 +144,9 @@ def _sweep(sides: Sequence[Measured]) -> Table:
     return Table(title, ("", *map(str, batched[0].swept)), rows)
 
 
-def _bars(name: str, title: str, unit: str, sides: Sequence[Measured], of: Callable[[Run], float]) -> Plot:
+def _bars(
+    name: str, title: str, unit: str, sides: Sequence[Measured], of: Callable[[SideRun], float]
+) -> Plot:
     series = {
         one.side.title: [(float(number), of(run)) for number, run in enumerate(one.runs, 1)] for one in sides
     }
@@ -155,8 +158,8 @@ def _raw(one: Measured) -> dict[str, object]:
         "batch": one.batch,
         "transactions": one.count,
         "rates": one.rates,
-        "until it had its partitions, s": [round(run.assigned - run.started, 3) for run in one.runs],
-        "until its first commit, s": [round(run.seen[0].at - run.assigned, 3) for run in one.runs],
+        "until it had its partitions, s": [round(run.until_assigned, 3) for run in one.runs],
+        "until its first commit, s": [round(run.until_first_commit, 3) for run in one.runs],
         "CPU seconds": [run.spent for run in one.runs],
         "swept": {batch: run.rate for batch, run in one.swept.items()},
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks import cpu, progress, traffic
 from benchmarks.progress import Group
 
-ARRIVED_AT = 500.0  # a second, in the ids' times
+ARRIVED_AT = 500.0  # a second, in the ids' times: the backlog of a worker that was down for some minutes
 CHUNK = 30_000
 ONE_OF = 50  # so many fed transactions the id of one is kept
 BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
@@ -39,14 +39,14 @@ class Run:
 
     @property
     def stack(self) -> float:
-        """CPU microseconds a transaction of the whole stack, without what feeds it."""
+        """CPU microseconds a transaction of all that does the work: neither the benchmark nor strangers."""
         return self.each(*(part for part in self.spent if part not in (cpu.OURSELVES, cpu.OTHERS)))
 
 
 async def through(count: int, seed: int) -> Run:
     """Feed so many and wait until they are done."""
     records = await _made(count, seed)
-    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+    async with progress.group() as group, progress.group("bff", traffic.STATUS) as statuses:
         await _done(group, await group.end())
         await _read(statuses)
         before, used, began = await group.committed(), cpu.used(), time.monotonic()
@@ -76,7 +76,7 @@ async def fill(wanted: int, seed: int, look: Callable[[int], None]) -> list[str]
     `look` is told how many are done, chunk by chunk.
     """
     ids: list[str] = []
-    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+    async with progress.group() as group, progress.group("bff", traffic.STATUS) as statuses:
         fed = await group.end()
         while fed < wanted:
             chunk = min(CHUNK, wanted - fed)
