@@ -82,7 +82,7 @@ async def _watched(group: Group, side: Side, batch: int, kill: bool) -> SideRun:
 
 
 async def _assigned(group: Group, side: Side) -> None:
-    while not await group.is_assigned():
+    while not await group.workers():
         side.check()
         await asyncio.sleep(progress.EVERY)
 

@@ -4,38 +4,21 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from benchmarks import backlog, progress, report, stage, traffic, web_sides
 from benchmarks.profiler import watching
 from benchmarks.progress import Group
 from benchmarks.result import Result
 from benchmarks.stages import Stacks
-from benchmarks.web_load import Kind, Shot, shoot
+from benchmarks.web_load import CONNECTIONS, MOST, Kind, Plan, Shot, Shots, shoot
 from benchmarks.web_report import result
-from benchmarks.web_sides import BARE, BFF, FASTAPI
+from benchmarks.web_sides import BARE, BFF, SIDES
 from generator.client import PATH
 from generator.traffic import transactions
 from infra.native import processes
 
-SIDES = (BARE, FASTAPI, BFF)
-CONNECTIONS = (1, 16, 64)
-MOST = max(CONNECTIONS)
 SEED = 7
 FILLED = 1_000  # transactions that GET finds at least
-
-
-class Plan(NamedTuple):
-    """How long: rounds, seconds that are not counted, seconds of a run of POST, of GET and under the profiler."""
-
-    rounds: int
-    warm: float
-    post: float
-    get: float
-    profiled: float
-
-
-Shots = Mapping[tuple[str, str, int], Sequence[Shot]]  # by kind, side, connections: one a round
 
 
 async def measure(quick: bool) -> Result:
@@ -48,7 +31,7 @@ async def measure(quick: bool) -> Result:
             shots = await _rounds(urls, getting, plan, plan.get)
             posted, stacks, more = await _posted(group, urls, posting, plan)
             shots |= posted
-    return result(shots, plan, SIDES, CONNECTIONS, [*faults, *more], stacks)
+    return result(shots, plan, [*faults, *more], stacks)
 
 
 def kinds(transaction_id: str) -> list[Kind]:

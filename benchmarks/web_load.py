@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.lean_http import client
 from reconciliation.summary import percentile
 
+CONNECTIONS = (1, 16, 64)
+MOST = max(CONNECTIONS)
 BEYOND = 30.0  # seconds a run may take longer than it was told
 
 
@@ -29,6 +32,20 @@ class Shot(NamedTuple):
     most: float
     acknowledged: int
     wrong: int
+
+
+#: By kind, side and connections: one a round.
+Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
+
+
+class Plan(NamedTuple):
+    """How long: rounds, seconds that are not counted, seconds of a run of POST, of GET and under the profiler."""
+
+    rounds: int
+    warm: float
+    post: float
+    get: float
+    profiled: float
 
 
 async def shoot(url: str, kind: Kind, connections: int, warm: float, seconds: float) -> Shot:

@@ -1,32 +1,21 @@
 """What the HTTP benchmark hands back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
 
 from benchmarks.environment import locked
 from benchmarks.result import Figure, Plot, Result, Table, number
 from benchmarks.stages import OF_A_POST, Stacks, shares
-from benchmarks.web_load import Shot
-from benchmarks.web_sides import BARE, BFF, FASTAPI
+from benchmarks.web_load import CONNECTIONS, MOST, Plan, Shot, Shots
+from benchmarks.web_sides import BARE, BFF, FASTAPI, SIDES
 
 OF_BARE = 0.4  # of the bare handler's POSTs a second
 P99_MOST = 40.0  # milliseconds of a POST, 64 clients
 GET_MOST = 20.0
 
-Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
 
-
-def result(
-    shots: Shots,
-    plan: Any,
-    sides: Sequence[str],
-    connections: Sequence[int],
-    faults: Sequence[str],
-    stacks: Stacks,
-) -> Result:
-    """`shots`: by kind, side and connections, one a round; `stacks`: the bff's under POST."""
-    of_a_post = shares(stacks, OF_A_POST)
+def result(shots: Shots, plan: Plan, faults: Sequence[str], stacks: Stacks) -> Result:
+    """`stacks`: the bff's under POST."""
     kinds = list(dict.fromkeys(kind for kind, _, _ in shots))
     kinds.sort(key=lambda kind: kind != "POST")
     settings = {
@@ -34,39 +23,39 @@ def result(
         "seconds of POST, of GET": [plan.post, plan.get],
         "not counted, s": plan.warm,
         "stacks sampled": sum(stacks.values()),
+        "connections": list(CONNECTIONS),
         **locked("fastapi", "uvicorn", "pydantic"),
     }
     return Result(
         "HTTP",
-        settings | {"connections": list(connections)},
-        [*_posts(shots, connections), *_gets(shots, connections)],
+        settings,
+        [*_posts(shots), *_gets(shots)],
         [
-            *(_table(kind, shots, sides, connections) for kind in kinds),
+            *(_table(kind, shots) for kind in kinds),
             Table(
-                "The bff's CPU while 64 connections POST",
+                f"The bff's CPU while {MOST} connections POST",
                 ["part", "of it"],
-                [[part, f"{share:.1%}"] for part, share in of_a_post.items()],
+                [[part, f"{share:.1%}"] for part, share in shares(stacks, OF_A_POST).items()],
             ),
         ],
         [*faults, *_wrong(shots)],
         {", ".join(map(str, key)): [shot._asdict() for shot in of] for key, of in shots.items()},
-        [_plot(kind, shots, sides, connections) for kind in kinds],
+        [_plot(kind, shots) for kind in kinds],
     )
 
 
-def _posts(shots: Shots, connections: Sequence[int]) -> Iterator[Figure]:
-    most = max(connections)
-    bff = {c: shots["POST", BFF, c] for c in connections}
-    yield Figure.of_rounds(f"POST, {most} connections", [shot.rate for shot in bff[most]], "a second")
-    for c in connections:
+def _posts(shots: Shots) -> Iterator[Figure]:
+    bff = {c: shots["POST", BFF, c] for c in CONNECTIONS}
+    yield Figure.of_rounds(f"POST, {MOST} connections", [shot.rate for shot in bff[MOST]], "a second")
+    for c in CONNECTIONS:
         yield Figure.of_rounds(
             f"of the bare handler's rate, {c} connections",
             _ratios(bff[c], shots["POST", BARE, c]),
             "",
-            at_least=OF_BARE if c == most else None,
+            at_least=OF_BARE if c == MOST else None,
             peer="the limit: 1",
         )
-    for c in connections:
+    for c in CONNECTIONS:
         yield Figure.of_rounds(
             f"of FastAPI + aiokafka's rate, {c} connections",
             _ratios(bff[c], shots["POST", FASTAPI, c]),
@@ -74,24 +63,23 @@ def _posts(shots: Shots, connections: Sequence[int]) -> Iterator[Figure]:
             at_least=1,
         )
     yield Figure.of_rounds(
-        f"POST, {most} connections, p99",
-        [shot.p99 for shot in bff[most]],
+        f"POST, {MOST} connections, p99",
+        [shot.p99 for shot in bff[MOST]],
         "ms",
         at_most=P99_MOST,
-        peer=f"FastAPI + aiokafka: {number(median(shot.p99 for shot in shots['POST', FASTAPI, most]))} ms",
+        peer=f"FastAPI + aiokafka: {number(median(shot.p99 for shot in shots['POST', FASTAPI, MOST]))} ms",
     )
 
 
-def _gets(shots: Shots, connections: Sequence[int]) -> Iterator[Figure]:
-    most = max(connections)
+def _gets(shots: Shots) -> Iterator[Figure]:
     for kind in ("GET by id", "GET newest 100"):
         yield Figure.of_rounds(
             f"{kind}, 1 connection, p50", [s.p50 for s in shots[kind, BFF, 1]], "ms", at_most=GET_MOST
         )
         for other in (BARE, FASTAPI):
             yield Figure.of_rounds(
-                f"{kind}, {most} connections, of the rate of {other}",
-                _ratios(shots[kind, BFF, most], shots[kind, other, most]),
+                f"{kind}, {MOST} connections, of the rate of {other}",
+                _ratios(shots[kind, BFF, MOST], shots[kind, other, MOST]),
                 "",
                 at_least=1 if other == FASTAPI else None,
             )
@@ -101,10 +89,10 @@ def _ratios(ours: Sequence[Shot], theirs: Sequence[Shot]) -> list[float]:
     return [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
 
 
-def _table(kind: str, shots: Shots, sides: Sequence[str], connections: Sequence[int]) -> Table:
+def _table(kind: str, shots: Shots) -> Table:
     rows = []
-    for side in sides:
-        for c in connections:
+    for side in SIDES:
+        for c in CONNECTIONS:
             of = shots[kind, side, c]
             rates = [shot.rate for shot in of]
             rows.append([
@@ -116,10 +104,10 @@ def _table(kind: str, shots: Shots, sides: Sequence[str], connections: Sequence[
     return Table(kind, header, rows)
 
 
-def _plot(kind: str, shots: Shots, sides: Sequence[str], connections: Sequence[int]) -> Plot:
+def _plot(kind: str, shots: Shots) -> Plot:
     series = {
-        side: [(float(c), median(shot.rate for shot in shots[kind, side, c])) for c in connections]
-        for side in sides
+        side: [(float(c), median(shot.rate for shot in shots[kind, side, c])) for c in CONNECTIONS]
+        for side in SIDES
     }
     name = kind.lower().replace(" ", "-")
     return Plot(name, f"{kind}: calls a second by connections", "connections", "a second", series, "bars")

@@ -13,6 +13,7 @@ from generator.client import PATH
 from reconciliation import readers
 
 BFF, BARE, FASTAPI = "bff", "bare aiohttp handler", "FastAPI + aiokafka"
+SIDES = (BARE, FASTAPI, BFF)
 PORTS = {BARE: 5091, FASTAPI: 5092}
 START_WITHIN = 30.0
 UVICORN = ("--no-access-log", "--log-level", "warning", "--loop", "asyncio", "--http", "httptools")

@@ -17,7 +17,7 @@ from benchmarks.lean_http import Answer, Client, _Connection
 from benchmarks.meanwhile import Look
 from benchmarks.result import Figure
 from benchmarks.stages import Stacks
-from benchmarks.web_load import Kind, Shot
+from benchmarks.web_load import Kind, Plan, Shot
 from benchmarks.web_sides import BARE, BFF, FASTAPI
 
 STACKS: Stacks = {("start (aiohttp/web_protocol.py)",): 3, ("run (app/read_model/pending_writer.py)",): 1}
@@ -201,9 +201,7 @@ def test_ratios_are_of_runs_of_the_same_round_and_a_wrong_answer_is_a_fault() ->
         for c in (1, 16, 64)
     }
     shots["POST", FASTAPI, 16] = [shot(250.0, wrong=1), shot(500.0), shot(750.0)]
-    made = web_report.result(
-        shots, http_load.Plan(3, 1, 5, 4, 9), http_load.SIDES, (1, 16, 64), ["one"], STACKS
-    )
+    made = web_report.result(shots, Plan(3, 1, 5, 4, 9), ["one"], STACKS)
     figures: dict[str, Figure] = {figure.name: figure for figure in made.figures}
     assert figures["of the bare handler's rate, 64 connections"].rounds == (0.5, 0.5, 0.5)
     assert figures["of FastAPI + aiokafka's rate, 1 connections"].value == 2
