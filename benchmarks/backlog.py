@@ -34,13 +34,13 @@ async def through(side: Side, count: int, batch: int = DEFAULT_BATCH, *, kill: b
         await left(group)
         await group.skip()
         published_from, offsets_from = await _ends(group, STATUS), await _ends(group, CREATED)
-        records = list(traffic.backlog(count, ARRIVED_AT, SEED))
-        await traffic.feed(records)
+        transactions = list(traffic.arrived(count, ARRIVED_AT, SEED))
+        await traffic.feed(traffic.encoded(transactions))
         try:
             run = await _watched(group, side, batch, kill)
         finally:
             await asyncio.to_thread(side.stop)
-    faults = await checking.faults(records, published_from, offsets_from, once=side.publishes_once)
+    faults = await checking.faults(transactions, published_from, offsets_from, once=side.publishes_once)
     return replace(run, faults=faults)
 
 

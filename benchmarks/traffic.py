@@ -53,12 +53,6 @@ class Schema:
         fastavro.schemaless_writer(out, self._schema, content)
         return out.getvalue()
 
-    def decode(self, value: bytes) -> dict[str, Any]:
-        content: dict[str, Any] = fastavro.schemaless_reader(
-            BytesIO(value[len(self._frame) :]), self._schema, None
-        )
-        return content
-
 
 def arrived(count: int, rate: float, seed: int) -> Iterator[dict[str, Any]]:
     """Transactions as if they had come at `rate` a second until now; the same ones, but for ids, for a seed."""
@@ -68,11 +62,16 @@ def arrived(count: int, rate: float, seed: int) -> Iterator[dict[str, Any]]:
         yield {**body, "transaction_id": uuid7(at), "event_timestamp": int(at)}
 
 
-def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
-    """Their records."""
+def encoded(some: Iterable[dict[str, Any]]) -> Iterator[Record]:
+    """Transactions as records of transaction_created."""
     schema = Schema(CREATED)
-    for one in arrived(count, rate, seed):
+    for one in some:
         yield Record(one["transaction_id"].encode(), schema.encode(one))
+
+
+def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
+    """Both."""
+    return encoded(arrived(count, rate, seed))
 
 
 def partition_of(key: bytes) -> int:
