@@ -65,7 +65,7 @@ def _figures(by_group: Mapping[str, Measured]) -> list[Figure]:
     others = [one for one in by_group.values() if one not in (ours, loop)]
     fastest = max(others, key=lambda one: median(one.rates))
     return [
-        Figure.of_rounds(
+        Figure(
             "this worker", ours.rates, "a second", peer="old system, with its own packages: 5.9"
         ),
         *(
@@ -73,17 +73,17 @@ def _figures(by_group: Mapping[str, Measured]) -> list[Figure]:
             for side, least in TARGETS
         ),
         _ratio(f"{LOOP.title}, to the fastest other peer", loop.rates, fastest.rates, 1.0),
-        Figure.of_rounds(
+        Figure(
             "CPU of its own process", ours.own(), "µs", peer=f"{LOOP.title}: {number(median(loop.own()))}"
         ),
-        Figure.of_rounds("the same, to the loop's", _pairs(ours.own(), loop.own()), "times", at_most=OWN_CPU_TO_LOOP),
-        Figure.of_rounds("CPU of the whole stack", [run.stack for run in ours.runs], "µs", at_most=STACK_CPU),
+        Figure("the same, to the loop's", _pairs(ours.own(), loop.own()), "times", at_most=OWN_CPU_TO_LOOP),
+        Figure("CPU of the whole stack", [run.stack for run in ours.runs], "µs", at_most=STACK_CPU),
     ]  # fmt: skip
 
 
 def _ratio(name: str, ours: Sequence[float], theirs: Sequence[float], least: float) -> Figure:
     said = f"{number(median(theirs))} a second"
-    return Figure.of_rounds(name, _pairs(ours, theirs), "times", at_least=least, peer=said)
+    return Figure(name, _pairs(ours, theirs), "times", at_least=least, peer=said)
 
 
 def _pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

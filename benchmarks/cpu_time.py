@@ -9,7 +9,7 @@ from benchmarks import cpu, feeding, report, stage
 from benchmarks.cpu import Threads
 from benchmarks.feeding import Run
 from benchmarks.profiler import watching
-from benchmarks.result import Figure, Plot, Result, Table
+from benchmarks.result import Figure, Result, Table, bars
 from benchmarks.stages import microseconds
 from infra.native import processes
 
@@ -45,10 +45,11 @@ def _result(settings: dict[str, int], runs: Sequence[Run], stages: dict[str, flo
     """`stages`: microseconds a transaction of the worker."""
     names = sorted(runs[0].spent, key=lambda name: -runs[0].spent[name])
     each = {name: median(run.each(name) for run in runs) for name in names}
+    ours = {name: value for name, value in each.items() if name not in (cpu.OURSELVES, cpu.OTHERS)}
     figures = [
-        Figure.of_rounds("CPU of the whole stack a transaction", [run.stack for run in runs], "µs", at_most=250),
-        Figure.of_rounds("of that the transactions worker", [run.each(stage.WORKER) for run in runs], "µs"),
-        Figure.of_rounds("meanwhile, transactions", [run.rate for run in runs], "a second"),
+        Figure("CPU of the whole stack a transaction", [run.stack for run in runs], "µs", at_most=250),
+        Figure("of that the transactions worker", [run.each(stage.WORKER) for run in runs], "µs"),
+        Figure("meanwhile, transactions", [run.rate for run in runs], "a second"),
     ]  # fmt: skip
     return Result(
         "Where the time goes",
@@ -63,20 +64,14 @@ def _result(settings: dict[str, int], runs: Sequence[Run], stages: dict[str, flo
             "stages, µs": stages,
         },
         plots=[
-            Plot("processes", "CPU of one transaction, by process", "", "µs", _bars(each), "bars"),
-            Plot("stages", "CPU of one transaction in the worker, by stage", "", "µs", _bars(stages), "bars"),
+            bars("processes", "CPU of one transaction, by process", "µs", ours),
+            bars("stages", "CPU of one transaction in the worker, by stage", "µs", stages),
         ],
     )  # fmt: skip
 
 
 def _rows(microseconds: dict[str, float]) -> list[list[str]]:
     return [[name, f"{value:.1f}"] for name, value in microseconds.items()]
-
-
-def _bars(microseconds: dict[str, float]) -> dict[str, list[tuple[float, float]]]:
-    """What is not the stack's is left out."""
-    ours = {name: value for name, value in microseconds.items() if name not in (cpu.OURSELVES, cpu.OTHERS)}
-    return {name: [(0.0, value)] for name, value in ours.items()}
 
 
 if __name__ == "__main__":

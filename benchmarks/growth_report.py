@@ -64,15 +64,14 @@ def result(
 def _costs(stored: Sequence[Stored]) -> list[Figure]:
     few, most = stored[0], stored[-1]
     rates = [
-        Figure.of_rounds(f"rate with {one.size:,} stored", [run.rate for run in one.runs], "a second")
-        for one in stored
+        Figure(f"rate with {one.size:,} stored", [run.rate for run in one.runs], "a second") for one in stored
     ]
     cpu = [median(run.stack for run in one.runs) for one in (few, most)]
     return [
         *rates,
-        Figure("seconds of one more with most stored, of those with fewest", 100 * rates[0].value / rates[-1].value,
+        Figure("seconds of one more with most stored, of those with fewest", [100 * rates[0].value / rates[-1].value],
                "%", at_most=110),
-        Figure("CPU of one more with most stored, of that with fewest", 100 * cpu[1] / cpu[0], "%", at_most=110,
+        Figure("CPU of one more with most stored, of that with fewest", [100 * cpu[1] / cpu[0]], "%", at_most=110,
                peer=f"{number(cpu[1])} and {number(cpu[0])} µs, the whole stack"),
     ]  # fmt: skip
 
@@ -91,8 +90,8 @@ def _medians(stored: Sequence[Stored]) -> dict[str, list[tuple[float, float]]]:
 def _gets(stored: Sequence[Stored]) -> list[Figure]:
     """One client's, the slowest of all sizes."""
     return [
-        Figure(f"GET {kind.replace(', ', ' from ')}, p50, the slowest of all sizes", max(ms for _, ms in points), "ms",
-               at_most=20, peer=OLD if kind.startswith(reads.NEWEST) else "")
+        Figure(f"GET {kind.replace(', ', ' from ')}, p50, the slowest of all sizes", [max(ms for _, ms in points)],
+               "ms", at_most=20, peer=OLD if kind.startswith(reads.NEWEST) else "")
         for kind, points in _medians(stored).items()
     ]  # fmt: skip
 
@@ -101,7 +100,7 @@ def _memory(stored: Sequence[Stored]) -> list[Figure]:
     middle, most = stored[1], stored[-1]
     return [
         Figure(f"memory of {name} with most stored, of that with {middle.size:,}",
-               100 * most.memory[name] / middle.memory[name], "%", at_most=110,
+               [100 * most.memory[name] / middle.memory[name]], "%", at_most=110,
                peer=f"{most.memory[name]:.0f} and {middle.memory[name]:.0f} MB")
         for name in FOLLOWED
     ]  # fmt: skip

@@ -66,10 +66,10 @@ def _figures(runs: Runs, rates: Sequence[float]) -> Iterator[Figure]:
         values = [1e3 * percentile(run.seen.took, percent) for run in runs[name]]
         said = name if name == "alone" else f"at {name} of capacity"
         old = "old system: 181 to 210" if (name, percent) == ("alone", 50) else ""
-        yield Figure.of_rounds(f"POST to final, {said}, p{percent}", values, "ms", at_most=most, peer=old)
-    yield Figure.of_rounds("capacity, POST to final", rates, "a second")
+        yield Figure(f"POST to final, {said}, p{percent}", values, "ms", at_most=most, peer=old)
+    yield Figure("capacity, POST to final", rates, "a second")
     posts = [1e3 * percentile(run.posts, 50) for run in runs["alone"]]
-    yield Figure.of_rounds("alone, POST to its 201, p50", posts, "ms")
+    yield Figure("alone, POST to its 201, p50", posts, "ms")
 
 
 def _table(runs: Runs, rates: Sequence[float], loads: Sequence[float]) -> Table:

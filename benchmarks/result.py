@@ -1,7 +1,5 @@
 """What a benchmark hands back: figures, tables, plots. How it measures, and why targets are missed: METHOD.md."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -10,29 +8,19 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number beside its target and the figure of a peer. `rounds`: where `value` is their median."""
+    """A measured number, of one value a round or of one alone, beside its target and the figure of a peer."""
 
     name: str
-    value: float
+    rounds: Sequence[float]
     unit: str
     at_least: float | None = None
     at_most: float | None = None
     peer: str = ""
-    rounds: Sequence[float] = ()
 
-    @classmethod
-    def of_rounds(
-        cls,
-        name: str,
-        values: Sequence[float],
-        unit: str,
-        *,
-        at_least: float | None = None,
-        at_most: float | None = None,
-        peer: str = "",
-    ) -> Figure:
-        """The median of one value a round."""
-        return cls(name, median(values), unit, at_least, at_most, peer, tuple(values))
+    @property
+    def value(self) -> float:
+        """Their median."""
+        return median(self.rounds)
 
     @property
     def target(self) -> str:
@@ -70,6 +58,11 @@ class Plot:
     y_label: str
     series: Mapping[str, Sequence[tuple[float, float]]]
     kind: Literal["line", "bars"] = "line"
+
+
+def bars(name: str, title: str, unit: str, values: Mapping[str, float]) -> Plot:
+    """A bar for each value."""
+    return Plot(name, title, "", unit, {of: [(0.0, value)] for of, value in values.items()}, "bars")
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ def result(shots: Shots, plan: Plan, faults: Sequence[str], stacks: Stacks) -> R
 
 def _posts(shots: Shots) -> Iterator[Figure]:
     bff = {c: shots["POST", BFF, c] for c in CONNECTIONS}
-    yield Figure.of_rounds(f"POST, {MOST} connections", [shot.rate for shot in bff[MOST]], "a second")
+    yield Figure(f"POST, {MOST} connections", [shot.rate for shot in bff[MOST]], "a second")
     for c in CONNECTIONS:
-        yield Figure.of_rounds(
+        yield Figure(
             f"of the bare handler's rate, {c} connections",
             _ratios(bff[c], shots["POST", BARE, c]),
             "",
@@ -56,13 +56,13 @@ def _posts(shots: Shots) -> Iterator[Figure]:
             peer="the limit: 1",
         )
     for c in CONNECTIONS:
-        yield Figure.of_rounds(
+        yield Figure(
             f"of FastAPI + aiokafka's rate, {c} connections",
             _ratios(bff[c], shots["POST", FASTAPI, c]),
             "",
             at_least=1,
         )
-    yield Figure.of_rounds(
+    yield Figure(
         f"POST, {MOST} connections, p99",
         [shot.p99 for shot in bff[MOST]],
         "ms",
@@ -73,11 +73,11 @@ def _posts(shots: Shots) -> Iterator[Figure]:
 
 def _gets(shots: Shots) -> Iterator[Figure]:
     for kind in ("GET by id", "GET newest 100"):
-        yield Figure.of_rounds(
+        yield Figure(
             f"{kind}, 1 connection, p50", [s.p50 for s in shots[kind, BFF, 1]], "ms", at_most=GET_MOST
         )
         for other in (BARE, FASTAPI):
-            yield Figure.of_rounds(
+            yield Figure(
                 f"{kind}, {MOST} connections, of the rate of {other}",
                 _ratios(shots[kind, BFF, MOST], shots[kind, other, MOST]),
                 "",

@@ -203,7 +203,7 @@ def test_ratios_are_of_runs_of_the_same_round_and_a_wrong_answer_is_a_fault() ->
     shots["POST", FASTAPI, 16] = [shot(250.0, wrong=1), shot(500.0), shot(750.0)]
     made = web_report.result(shots, Plan(3, 1, 5, 4, 9), ["one"], STACKS)
     figures: dict[str, Figure] = {figure.name: figure for figure in made.figures}
-    assert figures["of the bare handler's rate, 64 connections"].rounds == (0.5, 0.5, 0.5)
+    assert figures["of the bare handler's rate, 64 connections"].rounds == [0.5, 0.5, 0.5]
     assert figures["of FastAPI + aiokafka's rate, 1 connections"].value == 2
     assert not [figure.name for figure in made.figures if figure.missed]
     assert len(made.faults) == 2
