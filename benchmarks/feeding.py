@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks import cpu, progress, traffic
 from benchmarks.progress import Group
 
-ARRIVED_AT = 500.0  # a second, in the ids' times
+ARRIVED_AT = 500.0  # a second, in the ids' times: the backlog of a worker that was down for some minutes
 CHUNK = 30_000
 ONE_OF = 50  # so many fed transactions the id of one is kept
 BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
@@ -18,12 +18,6 @@ BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
 WARM_UP = 400_000
 SEED = 9
 QUIET, LOOK, QUIET_WITHIN = 0.4, 2.0, 60.0  # cores (idle it uses 0.2), seconds of a look, seconds
-
-METHOD = f"""\
-a backlog is written into `transaction_created` at once, Avro as the bff writes it, with UUIDv7 ids as if it had come
-at {ARRIVED_AT:.0f} a second until now, while the workers run and have nothing else to do; the time runs from before
-its first record is sent until the offset of its last is committed, so until all is assessed, published and stored
-(looked at every {1e3 * progress.EVERY:.0f} ms)"""
 
 
 @dataclass(frozen=True)
@@ -39,20 +33,20 @@ class Run:
         """Transactions a second."""
         return self.count / self.seconds
 
-    def each(self, process: str) -> float:
-        """CPU microseconds a transaction of one process."""
-        return 1e6 * self.spent[process] / self.count
+    def each(self, *parts: str) -> float:
+        """CPU microseconds a transaction of these processes."""
+        return 1e6 * sum(self.spent.get(part, 0) for part in parts) / self.count
 
     @property
     def stack(self) -> float:
-        """CPU microseconds a transaction of the whole stack, without what feeds it."""
-        return sum(self.each(name) for name in self.spent if name not in (cpu.OURSELVES, cpu.OTHERS))
+        """CPU microseconds a transaction of all that does the work: neither the benchmark nor strangers."""
+        return self.each(*(part for part in self.spent if part not in (cpu.OURSELVES, cpu.OTHERS)))
 
 
 async def through(count: int, seed: int) -> Run:
     """Feed so many and wait until they are done."""
     records = await _made(count, seed)
-    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+    async with progress.group() as group, progress.group("bff", traffic.STATUS) as statuses:
         await _done(group, await group.end())
         await _read(statuses)
         before, used, began = await group.committed(), cpu.used(), time.monotonic()
@@ -82,7 +76,7 @@ async def fill(wanted: int, seed: int, look: Callable[[int], None]) -> list[str]
     `look` is told how many are done, chunk by chunk.
     """
     ids: list[str] = []
-    async with progress.group() as group, progress.group("bff", "transaction_status") as statuses:
+    async with progress.group() as group, progress.group("bff", traffic.STATUS) as statuses:
         fed = await group.end()
         while fed < wanted:
             chunk = min(CHUNK, wanted - fed)

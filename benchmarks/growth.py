@@ -1,4 +1,4 @@
-"""Growth: what one more transaction and one more GET cost with few and with many stored, by batch size, by workers."""
+"""Growth: what one more transaction and one more GET cost with few and with many stored; then, by number of workers."""
 
 import asyncio
 import random
@@ -6,14 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import feeding, memory, reads, report, stage, sweeps
+import psutil
+
+from benchmarks import feeding, progress, reads, report, stage
 from benchmarks.feeding import Run
-from benchmarks.grown import Grown, Sample, Stored
-from benchmarks.growth_report import result
+from benchmarks.growth_report import Runs, Sample, Stored, result
 from benchmarks.result import Result
+from infra.native import processes
 from reconciliation.recovery import empty_table
 
 SEED = 7
+STARTED = 3_000  # transactions through workers that have just started, not counted
+JOINED_WITHIN = 60.0
 
 
 @dataclass(frozen=True)
@@ -24,54 +28,75 @@ class Plan:
     rounds: int
     backlog: int
     calls: int
-    sweep: int  # transactions a run
-    batch_sizes: Sequence[int]
+    by_workers: int  # transactions a run
     workers: Sequence[int]
 
 
-FULL = Plan((10_000, 100_000, 1_000_000), 3, 25_000, 300, 20_000, (100, 500, 2000, 5000), (1, 2, 4))
-QUICK = Plan((2_000, 10_000, 30_000), 1, 2_500, 50, 2_500, (500, 2000), (1, 2))
+FULL = Plan((10_000, 100_000, 1_000_000), 3, 25_000, 300, 20_000, (1, 2, 4))
+QUICK = Plan((2_000, 10_000, 30_000), 1, 2_500, 50, 2_500, (1, 2))
 
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
     plan = QUICK if quick else FULL
     await asyncio.to_thread(empty_table)
-    grown = await _grown(plan, await feeding.fed(), cold=not quick)
-    print("batch sizes, then workers ...", flush=True)
-    sizes = await sweeps.batch_sizes(plan.batch_sizes, plan.rounds, plan.sweep, SEED)
-    workers = await sweeps.workers(plan.workers, plan.rounds, plan.sweep, SEED)
-    return result(grown, sizes, workers, vars(plan))
+    stored, samples = await _grown(plan, await feeding.fed(), cold=not quick)
+    return result(stored, samples, await _by_workers(plan), vars(plan))
 
 
-async def _grown(plan: Plan, before: int, *, cold: bool) -> Grown:
+async def _grown(plan: Plan, before: int, *, cold: bool) -> tuple[list[Stored], list[Sample]]:
     """One worker and one bff, from the first transaction to the last; the log had so many `before`.
 
     `cold`: no list was read yet, and many are to be before one counts.
     """
-    grown, ids = Grown(), list[str]()
+    stored, samples, ids = list[Stored](), list[Sample](), list[str]()
+
+    def look(done: int) -> None:
+        samples.append(Sample(time.monotonic(), done, _resident()))
+
     for size in plan.sizes:
         print(f"filling up to {size:,} ...", flush=True)
-        ids += await feeding.fill(before + size, SEED, lambda done: _look(grown.samples, done - before))
-        if cold and not grown.stored:
+        ids += await feeding.fill(before + size, SEED, lambda done: look(done - before))
+        if cold and not stored:
             await reads.warm_up()
         await feeding.settled()
         print(f"  {plan.calls} GETs of each kind, then {plan.rounds} x {plan.backlog:,} more", flush=True)
         gets = await reads.timed(plan.calls, random.Random(SEED).sample(ids, min(plan.calls, len(ids))))
-        runs = [await _round(grown.samples, size, plan.backlog, number) for number in range(plan.rounds)]
-        grown.stored.append(Stored(size, runs, gets, memory.resident()))
-    return grown
+        runs = list[Run]()
+        for number in range(plan.rounds):
+            await feeding.settled()
+            runs.append(await feeding.through(plan.backlog, SEED + number))
+            look(size + (number + 1) * plan.backlog)
+        stored.append(Stored(size, runs, gets, _resident()))
+    return stored, samples
 
 
-def _look(samples: list[Sample], done: int) -> None:
-    samples.append(Sample(time.monotonic(), done, memory.resident()))
+def _resident() -> dict[str, float]:
+    """Megabytes by process name."""
+    pids = {name: part.pid for name, part in processes.states().items() if part.pid}
+    return {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in pids.items()}
 
 
-async def _round(samples: list[Sample], size: int, count: int, number: int) -> Run:
-    await feeding.settled()
-    run = await feeding.through(count, SEED + number)
-    _look(samples, size + (number + 1) * count)
-    return run
+async def _by_workers(plan: Plan) -> Runs:
+    """Number of transactions workers -> a run a round, in turn; one is left at the end."""
+    runs: dict[int, list[Run]] = {number: [] for number in plan.workers}
+    try:
+        for turn in range(plan.rounds):
+            for number in plan.workers:
+                print(f"{number} workers, round {turn + 1} ...", flush=True)
+                await asyncio.to_thread(stage.scale, number)
+                await _joined(number)
+                await feeding.through(STARTED, SEED + turn)
+                runs[number].append(await feeding.through(plan.by_workers, SEED + turn))
+    finally:
+        await asyncio.to_thread(stage.scale, 1)
+    return runs
+
+
+async def _joined(workers: int) -> None:
+    async with progress.group() as group, asyncio.timeout(JOINED_WITHIN):
+        while await group.workers() != workers:  # noqa: ASYNC110  # other processes' state
+            await asyncio.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -1,110 +1,98 @@
 """What the growth benchmark found, in figures, tables and plots."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks import feeding, reads
-from benchmarks.cpu import CASSANDRA
+from benchmarks import reads
 from benchmarks.feeding import Run
-from benchmarks.grown import WORKERS, Grown, Stored, plots, raw
-from benchmarks.result import Figure, Result, Table, number, percentile
-from benchmarks.sweeps import Runs
+from benchmarks.result import Figure, Plot, Result, Table, number, spread
+from reconciliation.summary import percentile
 
 OLD = "old system: 197 to 250 (10,000 entries, all of them)"
+FOLLOWED = ("transactions", "bff")  # processes whose memory is
 
-METHOD = """\
-It begins with warm servers (in a full run: after {warm:,} transactions, thrown away) and nothing stored. Transactions
-are fed through the pipeline until so many are stored as the tables say; the stack is left alone until it uses less
-than {quiet:.0%} of a core (a minute at most); then come the GETs, then the rounds ({rounds}) of one more backlog:
-{backlog}. The rounds of one size come one after another, each after the stack has come to rest: what is stored cannot
-be taken away again, so that they cannot alternate, and they add to it (with {first:,} stored the last begins at
-{last:,}). One worker and one bff live from the first transaction to the last, so that their memory can be followed.
-
-{gets}. By id, from Redis: one of the newest 1,000; from Cassandra: any of those that were filled in.
-
-Memory is the resident set of a process, looked at after each {chunk:,} transactions. *Flat* means: at the end at most
-10 % more than with {middle:,} stored.
-
-Batch sizes and workers: with all of that stored, in alternating rounds of {sweep:,} transactions, after 3,000 that are
-not counted; a worker is started again for each batch size.
-"""
+Runs = Mapping[int, Sequence[Run]]
 
 
-IN_THE_WAY = """\
-GET newest from Cassandra is what a bff falls back to while Redis is dead or cold. It takes two reads one after another,
-each of two replicas: which minutes have transactions, then the four shards of a minute, of which it takes more rows
-than the page has (app/stores/transactions_table.py). Of CPU it costs {nodes:.1f} ms in the three nodes and {bff:.1f}
-in the bff, and GET by id, one read of one row, {nodes_by_id:.1f} and {bff_by_id:.1f} (one client, most stored): what is
-more than twice that, the rows cost. A worker's memory is followed from the outside; what it is made of is not shown.
-"""
+@dataclass(frozen=True)
+class Sample:
+    """A look in passing: time.monotonic(), transactions stored, megabytes by process."""
+
+    at: float
+    stored: int
+    memory: Mapping[str, float]
 
 
-def result(grown: Grown, sizes: Runs, workers: Runs, plan: Mapping[str, Any]) -> Result:
+@dataclass(frozen=True)
+class Stored:
+    """With so many stored: one run a round, the GETs, megabytes by process afterwards."""
+
+    size: int
+    runs: Sequence[Run]
+    gets: reads.Gets
+    memory: Mapping[str, float]
+
+
+def result(
+    stored: Sequence[Stored], samples: Sequence[Sample], workers: Runs, plan: Mapping[str, Any]
+) -> Result:
     """The benchmark's part of the report."""
-    few, middle, *_ = grown.stored
-    method = METHOD.format(
-        quiet=feeding.QUIET,
-        rounds=plan["rounds"],
-        backlog=feeding.METHOD,
-        first=few.size,
-        last=few.size + (plan["rounds"] - 1) * plan["backlog"],
-        gets=reads.METHOD,
-        chunk=feeding.CHUNK,
-        middle=middle.size,
-        warm=feeding.WARM_UP,
-        sweep=plan["sweep"],
-    )
+    by_size = {one.size: one.runs for one in stored}
     return Result(
         "Growth",
-        method,
         {name: list(value) if isinstance(value, tuple) else value for name, value in plan.items()},
-        [*_costs(grown.stored), *_gets(grown.stored), *_memory(grown.stored)],
+        [*_costs(stored), *_gets(stored), *_memory(stored)],
         [
-            _table("With so many stored", "stored", {one.size: one.runs for one in grown.stored}),
-            _gets_table(grown.stored),
-            _memory_table(grown.stored),
-            _table("By BATCH_SIZE", "BATCH_SIZE", sizes),
+            _table("With so many stored", "stored", by_size),
+            _gets_table(stored),
+            _memory_table(stored),
             _table("By number of transactions workers", "workers", workers),
         ],
-        raw=raw(grown, sizes, workers),
-        plots=plots(grown, sizes, workers),
-        in_the_way=_in_the_way(grown.stored[-1].gets),
-    )
-
-
-def _in_the_way(gets: reads.Gets) -> str:
-    newest, by_id = (gets[reads.Asked(what, "cassandra", 1)] for what in (reads.NEWEST, reads.BY_ID))
-    return IN_THE_WAY.format(
-        nodes=newest.millis(*CASSANDRA),
-        bff=newest.millis("bff"),
-        nodes_by_id=by_id.millis(*CASSANDRA),
-        bff_by_id=by_id.millis("bff"),
-    )
+        raw=_raw(stored, samples, workers),
+        plots=[
+            Plot("rate", "Throughput with so many stored", "stored", "a second", _points(by_size)),
+            Plot("gets", "GETs with so many stored, p50, one client", "stored", "ms", _medians(stored)),
+            Plot("memory", "Memory of the workers while it grows", "stored", "MB",
+                 {name: [(look.stored, look.memory[name]) for look in samples] for name in FOLLOWED}),
+            Plot("workers", "Throughput by workers", "workers", "a second", _points(workers), "bars"),
+        ],
+    )  # fmt: skip
 
 
 def _costs(stored: Sequence[Stored]) -> list[Figure]:
     few, most = stored[0], stored[-1]
-    rates = [Figure.of_rounds(f"rate with {one.size:,} stored", [run.rate for run in one.runs], "a second")
-             for one in stored]  # fmt: skip
+    rates = [
+        Figure(f"rate with {one.size:,} stored", [run.rate for run in one.runs], "a second") for one in stored
+    ]
     cpu = [median(run.stack for run in one.runs) for one in (few, most)]
     return [
         *rates,
-        Figure("seconds of one more with most stored, of those with fewest", 100 * rates[0].value / rates[-1].value,
+        Figure("seconds of one more with most stored, of those with fewest", [100 * rates[0].value / rates[-1].value],
                "%", at_most=110),
-        Figure("CPU of one more with most stored, of that with fewest", 100 * cpu[1] / cpu[0], "%", at_most=110,
+        Figure("CPU of one more with most stored, of that with fewest", [100 * cpu[1] / cpu[0]], "%", at_most=110,
                peer=f"{number(cpu[1])} and {number(cpu[0])} µs, the whole stack"),
     ]  # fmt: skip
 
 
+def _medians(stored: Sequence[Stored]) -> dict[str, list[tuple[float, float]]]:
+    """Of each kind of GET by one client: what is stored, milliseconds."""
+    return {
+        f"{kind.what}, {kind.source}": [
+            (one.size, 1e3 * percentile(one.gets[kind].seconds, 50)) for one in stored
+        ]
+        for kind in stored[0].gets
+        if kind.clients == 1
+    }
+
+
 def _gets(stored: Sequence[Stored]) -> list[Figure]:
     """One client's, the slowest of all sizes."""
-    kinds = [asked for asked in stored[0].gets if asked.clients == 1]
     return [
-        Figure(f"GET {kind.what} from {kind.source}, p50, the slowest of all sizes",
-               1e3 * max(percentile(one.gets[kind].seconds, 50) for one in stored), "ms", at_most=20,
-               peer=OLD if kind.what == reads.NEWEST else "")
-        for kind in kinds
+        Figure(f"GET {kind.replace(', ', ' from ')}, p50, the slowest of all sizes", [max(ms for _, ms in points)],
+               "ms", at_most=20, peer=OLD if kind.startswith(reads.NEWEST) else "")
+        for kind, points in _medians(stored).items()
     ]  # fmt: skip
 
 
@@ -112,33 +100,23 @@ def _memory(stored: Sequence[Stored]) -> list[Figure]:
     middle, most = stored[1], stored[-1]
     return [
         Figure(f"memory of {name} with most stored, of that with {middle.size:,}",
-               100 * most.memory[name] / middle.memory[name], "%", at_most=110,
+               [100 * most.memory[name] / middle.memory[name]], "%", at_most=110,
                peer=f"{most.memory[name]:.0f} and {middle.memory[name]:.0f} MB")
-        for name in WORKERS
+        for name in FOLLOWED
     ]  # fmt: skip
 
 
-def _table(title: str, what: str, runs: Runs | Mapping[int, Sequence[Run]]) -> Table:
+def _table(title: str, what: str, runs: Runs) -> Table:
     rows = [
         [
             f"{key:,}",
-            _spread([run.rate for run in of_key]),
-            _spread([run.stack for run in of_key]),
-            _spread([sum(run.each(name) for name in run.spent if _is_worker(name)) for run in of_key]),
+            spread([run.rate for run in of_key]),
+            spread([run.stack for run in of_key]),
+            spread([run.each(*(name for name in run.spent if name.startswith("transactions"))) for run in of_key]),
         ]
         for key, of_key in runs.items()
-    ]
+    ]  # fmt: skip
     return Table(title, [what, "a second", "CPU of the stack, µs each", "of that the workers'"], rows)
-
-
-def _is_worker(name: str) -> bool:
-    return name.startswith("transactions")
-
-
-def _spread(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return number(values[0])
-    return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"
 
 
 def _gets_table(stored: Sequence[Stored]) -> Table:
@@ -150,8 +128,26 @@ def _gets_table(stored: Sequence[Stored]) -> Table:
 
 def _memory_table(stored: Sequence[Stored]) -> Table:
     rows = [[name, *(f"{one.memory[name]:.0f}" for one in stored)] for name in stored[0].memory]
-    return Table(
-        "Memory, MB, after the rounds with so many stored",
-        ["process", *(f"{s.size:,}" for s in stored)],
-        rows,
-    )
+    header = ["process", *(f"{one.size:,}" for one in stored)]
+    return Table("Memory, MB, after the rounds with so many stored", header, rows)
+
+
+def _points(runs: Runs) -> dict[str, list[tuple[float, float]]]:
+    return {"a backlog": [(key, median(run.rate for run in of_key)) for key, of_key in runs.items()]}
+
+
+def _raw(stored: Sequence[Stored], samples: Sequence[Sample], workers: Runs) -> dict[str, Any]:
+    """All of it, for report.json."""
+    return {
+        "runs by stored": {str(one.size): [asdict(run) for run in one.runs] for one in stored},
+        "runs by workers": {str(key): [asdict(run) for run in of_key] for key, of_key in workers.items()},
+        "GETs, ms": {
+            f"{one.size}: {asked.what} from {asked.source}, {asked.clients}": [round(1e3 * s, 2) for s in calls.seconds]
+            for one in stored
+            for asked, calls in one.gets.items()
+        },
+        "in passing (s, stored, MB)": [
+            [round(look.at - samples[0].at, 2), look.stored, {name: round(look.memory[name]) for name in FOLLOWED}]
+            for look in samples
+        ],
+    }  # fmt: skip

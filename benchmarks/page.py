@@ -8,10 +8,9 @@ from benchmarks.result import number
 HEAD = """\
 # Benchmarks
 
-Written by `make bench`; the raw figures stand in `report.json`. Each part says when, with which command, on which
-machine and versions it was measured: a benchmark that was run alone replaces its own part only. A figure of several
-rounds is their median, with the lowest and the highest in brackets. The figures of the old system were measured on
-2 cores with its own packages, without its injected failures.
+Written by `make bench`; the raw figures are in `report.json`. Each part says when, with which command, on which machine
+and versions it was measured: a benchmark that was run alone replaces its own part only. How each is measured, and why
+targets are missed: [benchmarks/METHOD.md](METHOD.md).
 """
 COLUMNS = ("", "measured", "target", "", "beside it")
 
@@ -23,16 +22,15 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _lost(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every figure that missed its target, and what stands in the way."""
-    rows, reasons = [], []
-    for result in results.values():
-        missed = [figure for figure in result.get("figures", ()) if figure["missed"]]
-        rows += [[result["title"], *_figure(figure)[:3]] for figure in missed]
-        if missed and (reason := result.get("in_the_way")):
-            reasons.append(f"**{result['title']}.** {reason.strip()}\n")
-    if not rows:
-        return "## Where we lose\n\nEvery figure reached its target.\n"
-    return "\n".join(["## Where we lose\n", table(("", "", "measured", "target"), rows), *reasons])
+    """Every figure that missed its target."""
+    rows = [
+        [result["title"], *_figure(figure)[:3]]
+        for result in results.values()
+        for figure in result["figures"]
+        if figure["missed"]
+    ]
+    missed = table(("", "", "measured", "target"), rows) if rows else "Every figure reached its target.\n"
+    return f"## Where we lose\n\n{missed}"
 
 
 def _benchmark(result: Mapping[str, Any]) -> str:
@@ -40,7 +38,7 @@ def _benchmark(result: Mapping[str, Any]) -> str:
     if why := result.get("failed"):
         return "\n".join([*lines, f"**FAILED: {why}**\n", f"`{result['command']}`, {result['date']}.\n"])
     lines += [f"**WRONG, so the figures below count for nothing:** {fault}\n" for fault in result["faults"]]
-    lines += [table(COLUMNS, [_figure(figure) for figure in result["figures"]]), result["method"]]
+    lines.append(table(COLUMNS, [_figure(figure) for figure in result["figures"]]))
     for found in result["tables"]:
         lines += [f"{found['title']}:\n", table(found["header"], found["rows"])]
     lines += [f"![{plot['title']}]({plot['file']})\n" for plot in result.get("plots", ())]
@@ -51,13 +49,10 @@ def _benchmark(result: Mapping[str, Any]) -> str:
 
 def _figure(figure: Mapping[str, Any]) -> list[str]:
     word = ("missed" if figure["missed"] else "reached") if figure["target"] else ""
+    rounds = figure["rounds"]
     value = f"**{number(figure['value'])}** {figure['unit']}".strip()
-    return [figure["name"], value + _spread(figure.get("rounds", ())), figure["target"], word, figure["peer"]]
-
-
-def _spread(rounds: Sequence[float]) -> str:
-    """The lowest and the highest of several rounds, behind their median."""
-    return f" ({number(min(rounds))} to {number(max(rounds))})" if len(rounds) > 1 else ""
+    behind = f" ({number(min(rounds))} to {number(max(rounds))})" if len(rounds) > 1 else ""
+    return [figure["name"], value + behind, figure["target"], word, figure["peer"]]
 
 
 def _contexts(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -31,19 +31,9 @@ async def watching(pid: int) -> AsyncIterator[Counter[Stack]]:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw"
         process = await asyncio.create_subprocess_exec(
-            *(
-                PROFILER,
-                "record",
-                "--pid",
-                str(pid),
-                "--rate",
-                str(RATE),
-                "--format",
-                "raw",
-                "--function",
-                "--gil",
-            ),
-            *("--output", raw, "--duration", str(LONGEST)),
+            PROFILER,
+            *f"record --pid {pid} --rate {RATE} --format raw --function --gil --duration {LONGEST}".split(),
+            *("--output", raw),
             # Marked as a part of the stack, so that `make down` ends one that was left behind.
             env=os.environ | {orphans.STACK: str(ROOT), orphans.PART: PROFILER.name},
             stdout=asyncio.subprocess.DEVNULL,

@@ -37,10 +37,6 @@ class Group:
         offsets = await self._admin.list_consumer_group_offsets(self._name)
         return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == self._topic)
 
-    async def is_assigned(self) -> bool:
-        """Whether the worker has its partitions."""
-        return await self.workers() > 0
-
     async def workers(self) -> int:
         """How many have their partitions; 0 while these are given out."""
         state, members = await self._state()

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks import decided, report, stage, start_up
-from benchmarks.result import Figure, Plot, Result, Table, number
+from benchmarks.result import Figure, Result, Table, bars, number
 from benchmarks.start_up import Start
 from infra.native.paths import ROOT
 from reconciliation.recovery import throw_away
@@ -19,17 +19,6 @@ COMMANDS = {
     "replay into Redis": ("replay", "--into", "redis"),
     "verify": ("verify",),
 }
-
-METHOD = """\
-Replay and verify: it begins with nothing stored; {count:,} decided transactions are written straight into both topics
-(Avro, UUIDv7 ids {density} a second apart in time, four partitions). Then, {rounds} times: both stores are thrown away
-(TRUNCATE, FLUSHALL), and `replay` into Cassandra, `replay` into Redis, `verify` run as a person runs them, one after
-another, while the workers run and have nothing to do. A rate counts all {count:,} over the whole command, so the start
-of its process is in it. Replay into Redis reads all of the log and keeps the newest 10,000. Each `verify` must find
-log, Cassandra and Redis the same in every column, else it is a fault.
-
-{start_up}
-"""
 
 
 class Ended(NamedTuple):
@@ -81,17 +70,19 @@ def _run(*arguments: str) -> Ended:
 
 def _result(count: int, rounds: int, runs: dict[str, list[Ended]], starts: dict[str, list[Start]]) -> Result:
     rates = {name: [count / one.seconds for one in ended] for name, ended in runs.items()}
-    figures = [Figure.of_rounds(name, values, "a second") for name, values in rates.items()]
-    figures += [
-        Figure.of_rounds(f"`make up`, {kind}", [one.seconds for one in of_kind], "s")
+    commands = [Figure(name, values, "a second") for name, values in rates.items()]
+    ups = [
+        Figure(f"`make up`, {kind}", [one.seconds for one in of_kind], "s")
         for kind, of_kind in starts.items()
     ]
-    rows = [[name, *(number(max(values)) for values in _columns(ended))] for name, ended in runs.items()]
+    rows = [
+        [name, *(number(max(values)) for values in list(zip(*ended, strict=True))[:3])]
+        for name, ended in runs.items()
+    ]
     return Result(
         "Replay and start-up",
-        METHOD.format(count=count, density=decided.DENSITY, rounds=rounds, start_up=start_up.METHOD),
-        {"transactions": count, "rounds": rounds},
-        figures,
+        {"transactions": count, "rounds": rounds, "a second, in their ids": decided.DENSITY},
+        [*commands, *ups],
         [
             Table("The most of all rounds", ["command", "s", "CPU, s", "memory, MB"], rows),
             start_up.table(starts),
@@ -102,18 +93,10 @@ def _result(count: int, rounds: int, runs: dict[str, list[Ended]], starts: dict[
             "starts (s, by process)": {kind: [tuple(vars(one).values()) for one in s] for kind, s in starts.items()},
         },
         [
-            Plot("rates", "Replay and verify", "", "a second", _bars(figures[: len(runs)]), "bars"),
-            Plot("start", "From `make up` to ready", "", "s", _bars(figures[len(runs) :]), "bars"),
+            bars("rates", "Replay and verify", "a second", {one.name: one.value for one in commands}),
+            bars("start", "From `make up` to ready", "s", {one.name: one.value for one in ups}),
         ],
     )  # fmt: skip
-
-
-def _bars(figures: Sequence[Figure]) -> dict[str, list[tuple[float, float]]]:
-    return {figure.name: [(0.0, figure.value)] for figure in figures}
-
-
-def _columns(ended: Sequence[Ended]) -> list[list[float]]:
-    return [[one.seconds for one in ended], [one.cpu for one in ended], [one.memory for one in ended]]
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _words(failure: BaseException) -> str:
 
 
 def _failed(name: str, why: str) -> dict[str, Any]:
-    return asdict(Result(name, "", {}, [])) | {"failed": why}
+    return asdict(Result(name, {}, [])) | {"failed": why}
 
 
 def _context(said: str) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def _context(said: str) -> dict[str, Any]:
 
 def _judged(result: Result) -> dict[str, Any]:
     figures = [
-        asdict(figure) | {"target": figure.target, "missed": figure.missed} for figure in result.figures
+        asdict(figure) | {"value": figure.value, "target": figure.target, "missed": figure.missed}
+        for figure in result.figures
     ]
     return {"figures": figures}
 

@@ -1,9 +1,6 @@
-"""What a benchmark hands back: figures, tables, how it was measured."""
+"""What a benchmark hands back: figures, tables, plots. How it measures, and why targets are missed: METHOD.md."""
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
@@ -11,29 +8,19 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number beside its target and the figure of a peer. `rounds`: where `value` is their median."""
+    """A measured number, of one value a round or of one alone, beside its target and the figure of a peer."""
 
     name: str
-    value: float
+    rounds: Sequence[float]
     unit: str
     at_least: float | None = None
     at_most: float | None = None
     peer: str = ""
-    rounds: Sequence[float] = ()
 
-    @classmethod
-    def of_rounds(
-        cls,
-        name: str,
-        values: Sequence[float],
-        unit: str,
-        *,
-        at_least: float | None = None,
-        at_most: float | None = None,
-        peer: str = "",
-    ) -> Figure:
-        """The median of one value a round."""
-        return cls(name, median(values), unit, at_least, at_most, peer, tuple(values))
+    @property
+    def value(self) -> float:
+        """Their median."""
+        return median(self.rounds)
 
     @property
     def target(self) -> str:
@@ -73,28 +60,22 @@ class Plot:
     kind: Literal["line", "bars"] = "line"
 
 
+def bars(name: str, title: str, unit: str, values: Mapping[str, float]) -> Plot:
+    """A bar for each value."""
+    return Plot(name, title, "", unit, {of: [(0.0, value)] for of, value in values.items()}, "bars")
+
+
 @dataclass(frozen=True)
 class Result:
-    """All of one benchmark. `faults`: what makes its figures worth nothing.
-
-    `in_the_way`: what keeps figures from their targets, and where that is shown; told only where one missed its.
-    """
+    """All of one benchmark. `faults`: what makes its figures worth nothing."""
 
     title: str
-    method: str
     settings: dict[str, Any]
     figures: Sequence[Figure]
     tables: Sequence[Table] = ()
     faults: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
     plots: Sequence[Plot] = ()
-    in_the_way: str = ""
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many per cent of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
 
 def number(value: float) -> str:
@@ -102,3 +83,9 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def spread(values: Sequence[float], shown: Callable[[float], str] = number) -> str:
+    """The median, with the lowest and the highest of several behind it."""
+    behind = f" ({shown(min(values))} to {shown(max(values))})" if len(values) > 1 else ""
+    return shown(median(values)) + behind

@@ -3,19 +3,18 @@
 import os
 import signal
 import subprocess
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import environment, progress, stage
-from infra.native import orphans
+from infra.native import orphans, processes, supervisor
 from infra.native.paths import CODE, LOGS, ROOT
 
 TO_END = 20.0  # seconds; then it is killed
 
 
 @dataclass
-class Side(ABC):
+class _Side:
     """One process that does the transactions worker's work.
 
     `publishes_once`: also after a kill. `batched`: it has batches, so that their size can be chosen. `trial`: as many
@@ -28,63 +27,37 @@ class Side(ABC):
     batched: bool = True
     trial: int = 10_000
 
-    @property
-    @abstractmethod
-    def part(self) -> str:
-        """Its name among the processes."""
 
-    @abstractmethod
-    def start(self, batch: int) -> None:
-        """Return at once; `batch`: transactions at a time."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """Let it leave its group; nothing if it does not run."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """SIGKILL."""
-
-    @abstractmethod
-    def check(self) -> None:
-        """SystemExit when it has ended by itself, where that can be seen at no cost."""
-
-    @abstractmethod
-    def pids(self) -> dict[str, int]:
-        """Its process, unless the stack knows it."""
-
-    @abstractmethod
-    def last_words(self) -> str:
-        """The end of its log."""
-
-
-class Ours(Side):
+class Ours(_Side):
     """The stack's own worker."""
 
-    part = stage.WORKER
+    part = stage.WORKER  # its name among the processes
 
     def start(self, batch: int) -> None:
-        stage.start_at_once(stage.WORKER, {"BATCH_SIZE": str(batch)})
+        """Return at once: nothing asks whether it is ready while it is measured. `batch`: transactions at a time."""
+        supervisor.start(stage.WORKER, {"BATCH_SIZE": str(batch)})
 
     def stop(self) -> None:
+        """Let it leave its group."""
         stage.stop(stage.WORKER)
 
     def kill(self) -> None:
         stage.kill(stage.WORKER)
 
     def check(self) -> None:
-        """The supervisor would have to be asked."""
+        """Nothing: the supervisor would have to be asked."""
 
     def pids(self) -> dict[str, int]:
+        """None that the stack does not know."""
         return {}
 
     def last_words(self) -> str:
-        return stage.last_words(stage.WORKER)
+        return processes.last_words(stage.WORKER)
 
 
 @dataclass
-class Peer(Side):
-    """A program of benchmarks/peers, in its own environment."""
+class Peer(_Side):
+    """A program in the peers' own environment."""
 
     module: str = ""
     arguments: tuple[str, ...] = ()
@@ -98,14 +71,16 @@ class Peer(Side):
     def _log(self) -> Path:
         return LOGS / f"{self.part}.log"
 
-    def start(self, batch: int) -> None:
+    def start(self, batch: int | None = None) -> None:
         # Marked as a part of the stack, so that `make down` ends one that was left behind.
-        marks = {orphans.STACK: str(ROOT), orphans.PART: self.part}
+        more = {orphans.STACK: str(ROOT), orphans.PART: self.part, "PYTHONUNBUFFERED": "1"}
+        if batch:
+            more["BATCH_SIZE"] = str(batch)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [environment.PYTHON, "-m", f"benchmarks.peers.{self.module}", *self.arguments],
+                [environment.PYTHON, "-m", self.module, *self.arguments],
                 cwd=CODE,
-                env=os.environ | marks | {"BATCH_SIZE": str(batch), "PYTHONUNBUFFERED": "1"},
+                env=os.environ | more,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -125,6 +100,7 @@ class Peer(Side):
         self._process.wait()
 
     def check(self) -> None:
+        """SystemExit when it has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
             raise SystemExit(
                 f"{self.title} ended with {self._process.returncode}; its log:\n{self.last_words()}"
@@ -138,13 +114,14 @@ class Peer(Side):
         return "\n".join(f"    {line}" for line in lines[-15:])
 
 
-OURS = Ours("this worker", progress.GROUP)
-LOOP = Peer("(a) loop by hand, aiokafka", "peer-loop", module="loop")
-FASTSTREAM = Peer("(b) FastStream", "peer-faststream", module="faststream_")
-QUIX = Peer("(c) Quix Streams", "peer-quix", module="quix")
-PLAIN_FAUST = Peer(
-    "(d) plain Faust", "peer-plain-faust", False, False, 400, module="plain_faust", arguments=("worker",)
-)
-OLD_WAY = Peer("(e) the old system's way", "peer-one-by-one", False, False, 200, module="one_by_one")
+Side = Ours | Peer
 
-SIDES: tuple[Side, ...] = (OURS, LOOP, FASTSTREAM, QUIX, PLAIN_FAUST, OLD_WAY)
+OURS = Ours("this worker", progress.GROUP)
+LOOP = Peer("(a) loop by hand, aiokafka", "peer-loop", module="benchmarks.peers.loop")
+FASTSTREAM = Peer("(b) FastStream", "peer-faststream", module="benchmarks.peers.faststream_")
+QUIX = Peer("(c) Quix Streams", "peer-quix", module="benchmarks.peers.quix")
+PLAIN_FAUST = Peer(
+    "(d) plain Faust", "peer-plain-faust", False, False, 400, "benchmarks.peers.plain_faust", ("worker",)
+)
+
+SIDES: tuple[Side, ...] = (OURS, LOOP, FASTSTREAM, QUIX, PLAIN_FAUST)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
-from infra.native import lockfile, processes, procfile, stack, supervisor
+from infra.native import lockfile, procfile, stack
 from infra.native.paths import ASIDE, DATA
 
 FOR_ALL = "FAUST_PAYMENTS_BENCH"  # set while `make bench` has laid aside what a user had stored
@@ -111,17 +111,7 @@ def scale(workers: int) -> None:
         stack.scale(workers)
 
 
-def start_at_once(name: str, environment: dict[str, str] | None = None) -> None:
-    """Start a part and return at once: nothing asks it whether it is ready while it is measured."""
-    supervisor.start(name, environment)
-
-
 def kill(name: str) -> None:
     """SIGKILL, without a word."""
     with redirect_stdout(StringIO()):
         stack.kill(name)
-
-
-def last_words(name: str) -> str:
-    """The end of a part's log, for a failure."""
-    return processes.last_words(name)

@@ -16,13 +16,6 @@ from infra.native.paths import CODE
 WITHIN = 300.0
 READY = re.compile(r"^(\S+) ready after ([\d.]+) s$", re.MULTILINE)
 
-METHOD = """\
-Start-up: `make up` as a person runs it, from its first moment until it returns; it returns when every process has said
-that it is ready. By process: the seconds that `make up` tells, from when it has begun to start the first. Workers are
-started when all servers are ready, and theirs contain that. Cold: with no data at all, so each server makes its files,
-the tables and the topics first; what the machine's page cache has of programs stays in it, since only root could drop
-it. Warm: with the data of this benchmark's transactions in place, after `make down`."""
-
 
 @dataclass(frozen=True)
 class Start:

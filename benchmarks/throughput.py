@@ -1,16 +1,16 @@
-"""Pipeline throughput: a backlog in Kafka until decided, published, stored and committed; ours and five peers."""
+"""Pipeline throughput: a backlog in Kafka until decided, published, stored and committed; ours and four peers."""
 
 import asyncio
 from collections.abc import Sequence
 
 from benchmarks import backlog, feeding, progress, report, stage
-from benchmarks.backlog import Run, through
+from benchmarks.backlog import SideRun, through
 from benchmarks.comparison import Measured, result
 from benchmarks.result import Result
 from benchmarks.sides import OURS, SIDES
 from reconciliation.recovery import empty_table
 
-BATCHES = (2000, 5000)
+BATCHES = (500, 2000, 5000)
 BATCH_KILLED = 500  # leaves room for a kill in the middle
 ROUNDS = 5  # of the sides with batches, which differ by less than one run of a side from its next
 SECONDS = 30  # of each side's work
@@ -49,7 +49,7 @@ async def _rounds(sides: Sequence[Measured], rounds: int) -> None:
                 one.runs.append(await _went(one, one.batch, f"round {number + 1} of {rounds}"))
 
 
-async def _went(one: Measured, batch: int, what: str, *, kill: bool = False) -> Run:
+async def _went(one: Measured, batch: int, what: str, *, kill: bool = False) -> SideRun:
     said = f", {batch} at a time" if one.side.batched else ""
     print(f"{one.side.title}, {what}: {one.count:,} transactions{said} ...", end="", flush=True)
     # Else who comes later pays for what Cassandra flushes and compacts of those before.

@@ -17,13 +17,14 @@ from aiokafka.partitioner import DefaultPartitioner
 from generator.traffic import transactions
 from infra.native import ports
 
-CREATED = "transaction_created"
+CREATED, STATUS = "transaction_created", "transaction_status"
 BATCH_BYTES = 500_000
 PARTITIONS = 4
+NUMBERS = list(range(PARTITIONS))
 
 
 class Record(NamedTuple):
-    """A record of transaction_created."""
+    """A record of one of the topics."""
 
     key: bytes
     value: bytes
@@ -36,56 +37,72 @@ def uuid7(seconds: float) -> str:
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
+class Schema:
+    """The newest schema that the registry has for a topic, with Confluent's frame around each record."""
+
+    def __init__(self, topic: str):
+        url = f"{ports.registry_url()}/subjects/{topic}-value/versions/latest"
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  # the registry's own address
+            answer = json.load(response)
+        self._frame = struct.pack(">bI", 0, answer["id"])
+        self._schema = fastavro.parse_schema(json.loads(answer["schema"]))
+
+    def encode(self, content: dict[str, Any]) -> bytes:
+        out = BytesIO()
+        out.write(self._frame)
+        fastavro.schemaless_writer(out, self._schema, content)
+        return out.getvalue()
+
+
+def arrived(count: int, rate: float, seed: int) -> Iterator[dict[str, Any]]:
     """Transactions as if they had come at `rate` a second until now; the same ones, but for ids, for a seed."""
-    schema_id, schema = registered()
-    header, began = struct.pack(">bI", 0, schema_id), time.time() - count / rate
+    began = time.time() - count / rate
     for number, body in enumerate(transactions(count, seed)):
-        arrived = began + number / rate
-        transaction_id = uuid7(arrived)
-        record = {**body, "transaction_id": transaction_id, "event_timestamp": int(arrived)}
-        out = BytesIO(header)
-        out.seek(len(header))
-        fastavro.schemaless_writer(out, schema, record)
-        yield Record(transaction_id.encode(), out.getvalue())
+        at = began + number / rate
+        yield {**body, "transaction_id": uuid7(at), "event_timestamp": int(at)}
 
 
-def registered() -> tuple[int, Any]:
-    """Id and schema of the newest version that the registry has for transaction_created."""
-    base = ports.registry_url()
-    with urllib.request.urlopen(f"{base}/subjects/{CREATED}-value/versions/latest", timeout=5) as response:  # noqa: S310  # the registry's own address
-        answer = json.load(response)
-    return answer["id"], fastavro.parse_schema(json.loads(answer["schema"]))
+def encoded(some: Iterable[dict[str, Any]]) -> Iterator[Record]:
+    """Transactions as records of transaction_created."""
+    schema = Schema(CREATED)
+    for one in some:
+        yield Record(one["transaction_id"].encode(), schema.encode(one))
 
 
-async def feed(records: Iterable[Record]) -> None:
-    """Put the records into transaction_created, each partition in order; all are acknowledged on return."""
-    brokers = ports.kafka_brokers()
-    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", max_batch_size=BATCH_BYTES)
+def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
+    """Both."""
+    return encoded(arrived(count, rate, seed))
+
+
+def partition_of(key: bytes) -> int:
+    """Where a producer that knows the key would put it."""
+    partition: int = DefaultPartitioner()(key, NUMBERS, NUMBERS)
+    return partition
+
+
+async def feed(records: Iterable[Record], topic: str = CREATED) -> None:
+    """Put the records into the topic, each partition in order; all are acknowledged on return."""
+    by_partition = defaultdict[int, list[Record]](list)
+    for record in records:
+        by_partition[partition_of(record.key)].append(record)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=ports.kafka_brokers(), acks="all", max_batch_size=BATCH_BYTES
+    )
     await producer.start()
     try:
-        numbers = sorted(await producer.partitions_for(CREATED))
-        for number, mine in _by_partition(records, numbers).items():
-            await _feed_partition(producer, number, mine)
+        for number, mine in by_partition.items():
+            await _feed_partition(producer, topic, number, mine)
     finally:
         await producer.stop()
 
 
-def _by_partition(records: Iterable[Record], numbers: list[int]) -> dict[int, list[Record]]:
-    """Each record where a producer that knows its key would put it."""
-    partition, found = DefaultPartitioner(), defaultdict[int, list[Record]](list)
-    for record in records:
-        found[partition(record.key, numbers, numbers)].append(record)
-    return found
-
-
-async def _feed_partition(producer: AIOKafkaProducer, number: int, records: list[Record]) -> None:
+async def _feed_partition(producer: AIOKafkaProducer, topic: str, number: int, records: list[Record]) -> None:
     batch, acknowledged = producer.create_batch(), []
     for record in records:
         if batch.append(key=record.key, value=record.value, timestamp=None) is None:
-            acknowledged.append(await producer.send_batch(batch, CREATED, partition=number))
+            acknowledged.append(await producer.send_batch(batch, topic, partition=number))
             batch = producer.create_batch()
             batch.append(key=record.key, value=record.value, timestamp=None)
-    acknowledged.append(await producer.send_batch(batch, CREATED, partition=number))
+    acknowledged.append(await producer.send_batch(batch, topic, partition=number))
     for answer in acknowledged:
         await answer

@@ -1,31 +1,29 @@
-"""The load generator: autocannon, a run at a time, in a process of its own."""
+"""The load of the HTTP benchmark: clients that each ask again when they have their answer."""
 
 import asyncio
-import json
-import os
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from benchmarks import environment
-from infra.native.paths import CODE
+from benchmarks.lean_http import client
+from reconciliation.summary import percentile
 
-SHOOT = CODE / "benchmarks" / "load" / "shoot.js"
+CONNECTIONS = (1, 16, 64)
+MOST = max(CONNECTIONS)
 BEYOND = 30.0  # seconds a run may take longer than it was told
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What is asked: one method and path; `body` is sent with each, the answer must have this status."""
+class Kind(NamedTuple):
+    """What is asked: a POST of `body`, without one a GET; the answer must have this status."""
 
     name: str
-    method: str
     path: str
     status: int
-    body: str | None = None
+    body: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Shot:
+class Shot(NamedTuple):
     """What came of a run. Milliseconds; `acknowledged`: answers of the whole run, those not counted among them."""
 
     rate: float
@@ -36,43 +34,35 @@ class Shot:
     wrong: int
 
 
+#: By kind, side and connections: one a round.
+Shots = Mapping[tuple[str, str, int], Sequence[Shot]]
+
+
+class Plan(NamedTuple):
+    """How long: rounds, seconds that are not counted, seconds of a run of POST, of GET and under the profiler."""
+
+    rounds: int
+    warm: float
+    post: float
+    get: float
+    profiled: float
+
+
 async def shoot(url: str, kind: Kind, connections: int, warm: float, seconds: float) -> Shot:
-    """So many clients, each asking again when it has its answer, for `seconds` after the first `warm`."""
-    wanted: dict[str, Any] = {"url": url + kind.path, "method": kind.method, "connections": connections}
-    if kind.body is not None:
-        wanted |= {"body": kind.body, "headers": {"content-type": "application/json"}}
-    published = await _run(json.dumps(wanted | {"warm": warm, "duration": warm + seconds}), warm + seconds)
-    statuses: dict[str, int] = published["statuses"]
-    good = statuses.pop(str(kind.status), 0)
-    wrong = sum(statuses.values()) + published["errors"] + published["timeouts"]
-    if not published["answers"]:
-        raise SystemExit(f"{url} gave no answer to {kind.name}: {published}")
-    return Shot(
-        published["answers"] / published["seconds"],
-        published["p50"],
-        published["p99"],
-        published["most"],
-        good,
-        wrong,
-    )
+    """So many clients for `seconds` after the first `warm`, which are not counted."""
+    took, statuses = list[float](), Counter[int]()
+    begins = time.perf_counter() + warm
+    async with client(url, connections) as calls, asyncio.timeout(warm + seconds + BEYOND):
 
+        async def ask() -> None:
+            while (asked := time.perf_counter()) < begins + seconds:
+                answer = await (calls.post(kind.path, kind.body) if kind.body else calls.get(kind.path))
+                statuses[answer.status] += 1
+                if (answered := time.perf_counter()) >= begins:
+                    took.append(answered - asked)
 
-async def _run(wanted: str, lasts: float) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        str(environment.node()),
-        str(SHOOT),
-        wanted,
-        env=os.environ | {"NODE_PATH": str(environment.LOAD / "node_modules")},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(lasts + BEYOND):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise SystemExit(f"autocannon ended with {process.returncode} (see above)")
-    published: dict[str, Any] = json.loads(out)
-    return published
+        await asyncio.gather(*(ask() for _ in range(connections)))
+    lasted = time.perf_counter() - begins
+    p50, p99, most = (1e3 * percentile(took, percent) for percent in (50, 99, 100))
+    good = statuses[kind.status]
+    return Shot(len(took) / lasted, p50, p99, most, good, statuses.total() - good)

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import reads, stage
 from benchmarks.feeding import Run
-from benchmarks.grown import Grown, Sample, Stored
-from benchmarks.growth_report import result
+from benchmarks.growth_report import Sample, Stored, result
 from benchmarks.page import table
+from benchmarks.result import Result
 from infra.native import stack
 
 
@@ -27,19 +27,20 @@ def stored(size: int, *runs: Run, memory: float = 100) -> Stored:
     )
 
 
-PLAN = {"sizes": (10, 100, 1000), "rounds": 3, "backlog": 1000, "calls": 3, "sweep": 5}
+PLAN = {"sizes": (10, 100, 1000), "rounds": 3, "backlog": 1000, "calls": 3, "by_workers": 5}
 
 
-def grown(last: Stored) -> Grown:
+def grown(last: Stored) -> Result:
     samples = [
         Sample(1.0, 10, {"transactions": 90, "bff": 50}),
         Sample(9.0, 1000, {"transactions": 100, "bff": 50}),
     ]
-    return Grown([stored(10, run(4000), run(5000), run(4500)), stored(100, run(4000)), last], samples)
+    first = stored(10, run(4000), run(5000), run(4500))
+    return result([first, stored(100, run(4000)), last], samples, {1: [run(1)]}, PLAN)
 
 
 def test_the_cost_with_most_stored_is_judged_beside_that_with_fewest() -> None:
-    found = result(grown(stored(1000, run(3000, 2e-4))), {100: [run(1000)]}, {1: [run(1)]}, PLAN)
+    found = grown(stored(1000, run(3000, 2e-4)))
     by_name = {figure.name: figure for figure in found.figures}
     assert by_name["rate with 10 stored"].rounds == pytest.approx((4000, 5000, 4500))
     assert by_name["seconds of one more with most stored, of those with fewest"].value == pytest.approx(150)
@@ -51,7 +52,7 @@ def test_the_cost_with_most_stored_is_judged_beside_that_with_fewest() -> None:
 
 def test_memory_is_flat_within_a_tenth_of_what_it_was_in_the_middle() -> None:
     def memory(megabytes: float) -> bool:
-        found = result(grown(stored(1000, run(1), memory=megabytes)), {100: [run(1)]}, {1: [run(1)]}, PLAN)
+        found = grown(stored(1000, run(1), memory=megabytes))
         (figure,) = [one for one in found.figures if one.name.startswith("memory of transactions")]
         return figure.missed
 
@@ -60,7 +61,7 @@ def test_memory_is_flat_within_a_tenth_of_what_it_was_in_the_middle() -> None:
 
 
 def test_gets_are_in_a_table_by_what_is_stored() -> None:
-    found = result(grown(stored(1000, run(1))), {100: [run(1)]}, {1: [run(1)]}, PLAN)
+    found = grown(stored(1000, run(1)))
     gets = next(one for one in found.tables if one.title.startswith("GETs"))
     assert "| 1,000 | newest 100 | redis | 1 | 2.0 | 3.0 | 3.0 | 500 | 1.0 | 3.0 |" in table(
         gets.header, gets.rows

@@ -27,7 +27,6 @@ def no_plotter(monkeypatch: pytest.MonkeyPatch) -> None:
 def result(**changed: Any) -> dict[str, Any]:
     known = {
         "title": "Growth",
-        "method": "How.",
         "settings": {},
         "figures": [],
         "tables": [],
@@ -39,42 +38,36 @@ def result(**changed: Any) -> dict[str, Any]:
 
 
 def figure(one: Figure) -> dict[str, Any]:
-    return report._judged(Result("", "", {}, [one]))["figures"][0]  # type: ignore[no-any-return]
+    return report._judged(Result("", {}, [one]))["figures"][0]  # type: ignore[no-any-return]
 
 
 def test_the_figure_of_several_rounds_is_their_median() -> None:
-    one = Figure.of_rounds("rate", [30, 10, 20], "a second", at_least=15, peer="them: 12")
-    assert (one.value, one.rounds, one.peer, one.missed) == (20, (30, 10, 20), "them: 12", False)
+    one = Figure("rate", [30, 10, 20], "a second", at_least=15)
+    assert (one.value, one.missed) == (20, False)
 
 
 def test_the_page_shows_the_median_with_the_lowest_and_the_highest_round() -> None:
-    shown = page(
-        {"growth": result(figures=[figure(Figure.of_rounds("rate", [3000, 1000, 2000], "a second"))])}
-    )
+    shown = page({"growth": result(figures=[figure(Figure("rate", [3000, 1000, 2000], "a second"))])})
     assert "| rate | **2,000** a second (1,000 to 3,000) |  |  |  |" in shown
 
 
 def test_a_figure_of_one_round_has_no_spread() -> None:
-    shown = page({"growth": result(figures=[figure(Figure("rate", 2000, "a second", at_most=1000))])})
+    shown = page({"growth": result(figures=[figure(Figure("rate", [2000], "a second", at_most=1000))])})
     assert "| rate | **2,000** a second | at most 1,000 a second | missed |  |" in shown
 
 
-def test_the_page_begins_with_what_missed_its_target_and_what_stands_in_the_way() -> None:
-    slow = figure(Figure.of_rounds("rate", [900, 800, 700], "a second", at_least=1000))
-    quick = figure(Figure("delay", 3, "ms", at_most=5))
-    shown = page({"growth": result(figures=[slow, quick], in_the_way="Disks.")})
+def test_the_page_begins_with_what_missed_its_target() -> None:
+    slow = figure(Figure("rate", [900, 800, 700], "a second", at_least=1000))
+    quick = figure(Figure("delay", [3], "ms", at_most=5))
+    shown = page({"growth": result(figures=[slow, quick])})
     lost = shown[shown.index("## Where we lose") : shown.index("## Growth")]
     assert "| Growth | rate | **800** a second (700 to 900) | at least 1,000 a second |" in lost
-    assert "**Growth.** Disks." in lost
     assert "delay" not in lost
 
 
-def test_where_nothing_is_lost_the_page_says_so_and_gives_no_reasons() -> None:
-    shown = page(
-        {"growth": result(figures=[figure(Figure("delay", 3, "ms", at_most=5))], in_the_way="Disks.")}
-    )
+def test_where_nothing_is_lost_the_page_says_so() -> None:
+    shown = page({"growth": result(figures=[figure(Figure("delay", [3], "ms", at_most=5))])})
     assert "Every figure reached its target." in shown
-    assert "Disks" not in shown
 
 
 def test_a_benchmark_that_failed_is_reported_with_its_reason_alone() -> None:
@@ -135,6 +128,13 @@ def test_all_benchmarks_together_have_90_minutes_and_the_quick_ones_15() -> None
     full, quick = zip(*report.MINUTES.values(), strict=True)
     assert sum(full) + 2 * report.FOR_A_WARM_UP <= 90
     assert sum(quick) <= 15
+
+
+def test_how_each_benchmark_measures_is_written_down() -> None:
+    method = (report.COMMITTED / "METHOD.md").read_text()
+    titles = [result["title"] for result in report.kept(report.COMMITTED).values()]
+    assert len(titles) == len(report.MINUTES)
+    assert [title for title in titles if f"\n## {title}\n" not in method] == []
 
 
 @pytest.mark.parametrize("name", report.MINUTES)
