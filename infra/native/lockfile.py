@@ -13,25 +13,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra.native.paths import LOCK
 
 MARK = "FAUST_PAYMENTS_HOLDER"
 WAIT = 240.0  # seconds for another up, down or start to end; up itself gives up after 180
-
-
-class Holder(NamedTuple):
-    """Who holds the lock, as written into it."""
-
-    mark: str = ""
-    pid: int = 0
-    command: str = "another command"
-    since: str = "a moment ago"
-    for_long: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.command} (pid {self.pid}, since {self.since})" if self.pid else self.command
 
 
 @contextlib.contextmanager
@@ -41,13 +27,15 @@ def held(for_long: bool = False) -> Iterator[None]:
     if file is None:
         yield
         return
-    before = os.environ.get(MARK)
-    os.environ[MARK] = _write(file, for_long).mark
+    command = " ".join([os.path.basename(sys.orig_argv[0]), *sys.orig_argv[1:]]).split()
+    holder = f"{' '.join(command)[:60]} (pid {os.getpid()}, since {time.strftime('%H:%M:%S')})"
+    os.ftruncate(file, 0)  # one that was killed has left its own
+    os.pwrite(file, json.dumps([holder, for_long]).encode(), 0)
+    os.environ[MARK] = holder
     try:
         yield
     finally:
         del os.environ[MARK]
-        os.environ |= {} if before is None else {MARK: before}
         LOCK.unlink(missing_ok=True)
         os.close(file)
 
@@ -57,14 +45,15 @@ def _take() -> int | None:
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     ends, published = time.monotonic() + WAIT, ""
     while (file := _try()) is None:
-        holder = _read()
-        if holder.mark and holder.mark == os.environ.get(MARK):
+        holder, for_long = _holder()
+        if holder == os.environ.get(MARK):
             return None
-        if holder.for_long or time.monotonic() > ends:
-            raise SystemExit(f"the stack is in use by {holder}; end that, or try again when it has ended")
-        if published != holder.mark:
+        if for_long or time.monotonic() > ends:
+            who = holder or "another command"
+            raise SystemExit(f"the stack is in use by {who}; end that, or try again when it has ended")
+        if published != holder:
             print(f"waiting for {holder} to end, at most {WAIT:.0f} s …", flush=True)
-            published = holder.mark
+            published = holder
         time.sleep(0.1)
     return file
 
@@ -80,17 +69,9 @@ def _try() -> int | None:
     return None
 
 
-def _write(file: int, for_long: bool) -> Holder:
-    words = " ".join([os.path.basename(sys.orig_argv[0]), *sys.orig_argv[1:]]).split()
-    mark = f"{os.getpid()}-{time.time_ns()}"
-    holder = Holder(mark, os.getpid(), " ".join(words)[:60], time.strftime("%H:%M:%S"), for_long)
-    os.ftruncate(file, 0)  # one that was killed has left its own
-    os.pwrite(file, json.dumps(holder).encode(), 0)
-    return holder
-
-
-def _read() -> Holder:
-    """What the file says; it may not be written yet, or be gone."""
+def _holder() -> tuple[str, bool]:
+    """Who holds it, and whether for long, as he has written it; he may not have yet, or the file may be gone."""
     with contextlib.suppress(OSError, ValueError):
-        return Holder(*json.loads(LOCK.read_text()))
-    return Holder()
+        holder, for_long = json.loads(LOCK.read_text())
+        return holder, for_long
+    return "", False
