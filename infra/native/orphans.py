@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
 
 import psutil
 
@@ -58,31 +57,25 @@ def describe(pid: int) -> str:
     return f"pid {pid}"
 
 
-def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to those that still are who they were (psutil checks the time of creation)."""
-    for process in processes:
-        with contextlib.suppress(*GONE):
-            process.send_signal(number)
-
-
-def end(processes: Iterable[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
+def end(living: list[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
     """Ask each to end, wait, then make the rest end; answers those that had to be made."""
-    living = list(processes)
-    send(living, signal.SIGTERM)
-    send(living, signal.SIGCONT)  # a paused one could not hear it
-    living = wait(living, grace, hurry)
-    send(living, signal.SIGKILL)
-    wait(living, 5)
+    _send(living, signal.SIGTERM, signal.SIGCONT)  # a paused one could not hear it
+    living = _wait(living, grace, hurry)
+    _send(living, signal.SIGKILL)
+    _wait(living, 5, Hurry())
     return living
 
 
-def wait(
-    processes: Iterable[psutil.Process], seconds: float, hurry: Hurry | None = None
-) -> list[psutil.Process]:
-    """Wait until all have ended, the time is over or somebody is in a hurry; answers who is left."""
+def _send(processes: list[psutil.Process], *signals: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(*GONE):
+            for number in signals:
+                process.send_signal(number)  # refuses a pid that was given to another process
+
+
+def _wait(living: list[psutil.Process], seconds: float, hurry: Hurry) -> list[psutil.Process]:
+    """Until all have ended, the time is over or somebody is in a hurry; answers who is left."""
     deadline = time.monotonic() + seconds
-    while living := [process for process in processes if alive(process)]:
-        if time.monotonic() > deadline or (hurry and hurry.asked):
-            break
+    while (living := list(filter(alive, living))) and time.monotonic() < deadline and not hurry.asked:
         time.sleep(0.05)
     return living

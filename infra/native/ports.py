@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,11 +21,10 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(name: str) -> tuple[Endpoint, ...]:
-    """All addresses of the process NAME, the one its clients use first; KeyError for an unknown name."""
-    scaled = re.fullmatch(r"transactions-(\d+)", name)
-    if scaled:
+    """All addresses of the process NAME, the one its clients use first; none for a name that is not in the table."""
+    if scaled := re.fullmatch(r"transactions-(\d+)", name):
         return (Endpoint(_listen_host(), 5002 + 10 * (int(scaled[1]) - 1)),)
-    return table()[name]
+    return table().get(name, ())
 
 
 def setting(name: str, default: str = "") -> str:
@@ -62,12 +60,6 @@ def table() -> dict[str, tuple[Endpoint, ...]]:
         "main": (bff,),
         "generator": (),
     }
-
-
-def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
-    """Process name -> those of its addresses that somebody listens on already."""
-    found = {name: [endpoint for endpoint in endpoints(name) if _in_use(endpoint)] for name in names}
-    return {name: taken for name, taken in found.items() if taken}
 
 
 def cassandra_hosts() -> list[str]:
@@ -112,7 +104,8 @@ def _host_port(text: str, default_port: int) -> Endpoint:
     return Endpoint(host or "127.0.0.1", int(port))
 
 
-def _in_use(endpoint: Endpoint) -> bool:
+def in_use(endpoint: Endpoint) -> bool:
+    """Whether somebody listens there already."""
     # A connection finds who listens on all interfaces, which a bind to one address does not everywhere.
     with socket.socket() as probe:
         probe.settimeout(0.3)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from infra.native import config, orphans, ports, procfile, ready, supervisor
+from infra.native import orphans, ports, ready, supervisor
 from infra.native.launch import MARK
 from infra.native.paths import LOGS
 
@@ -22,20 +22,18 @@ class Part(NamedTuple):
     @property
     def port(self) -> str:
         """The port its clients use."""
-        try:
-            return str(ports.endpoints(self.name)[0].port)
-        except (KeyError, IndexError):
-            return "-"
+        return next((str(endpoint.port) for endpoint in ports.endpoints(self.name)), "-")
 
 
 def states() -> dict[str, Part]:
     """Name, state and pid of every part; asks no part anything."""
+    known = {name: Part(name, "stopped") for name in supervisor.names()}
+    found: Iterable[Part]
     if supervisor.answers():
-        known = {part.name: part for part in (_part(info) for info in supervisor.infos())}
-        return {name: known[name] for name in config.names() if name in known}
-    left = {name: process.pid for process, name in orphans.ours().items() if name}
-    stopped = {name: Part(name, "stopped") for name in config.names()}
-    return stopped | {name: Part(name, "left over", pid) for name, pid in left.items()}
+        found = map(_part, supervisor.server().getAllProcessInfo())
+    else:
+        found = (Part(name, "left over", process.pid) for process, name in orphans.ours().items() if name)
+    return known | {part.name: part for part in found}
 
 
 def _part(info: dict[str, Any]) -> Part:
@@ -44,14 +42,14 @@ def _part(info: dict[str, Any]) -> Part:
         case "RUNNING" | "STARTING" | "STOPPING":
             return Part(name, "paused" if orphans.paused(pid) else "running", pid)
         case "EXITED" if info["exitstatus"] == -1:
-            return Part(name, _signalled(name))
+            return Part(name, _ended_by(name))
         case "EXITED":
             return Part(name, f"exited {info['exitstatus']}")
         case _:
             return Part(name, "stopped")
 
 
-def _signalled(name: str) -> str:
+def _ended_by(name: str) -> str:
     """The supervisor answers -1 for every signal and names it in its log alone."""
     text = (LOGS / "supervisord.log").read_text(errors="replace")
     found = re.findall(rf"exited: {re.escape(name)} \(terminated by (SIG\w+)", text)
@@ -61,18 +59,8 @@ def _signalled(name: str) -> str:
 def asked(parts: Iterable[Part]) -> list[Part]:
     """The same parts, each that runs asked whether it is ready."""
     parts = list(parts)
-    running = [part.name for part in parts if part.state == "running"]
-    answers = ready.all_ready(name for name in running if has_port(name))
-    return [part._replace(why_not=_why_not(part, answers)) for part in parts]
-
-
-def _why_not(part: Part, answers: dict[str, str | None]) -> str:
-    return (answers.get(part.name) or "") if part.state == "running" else part.state
-
-
-def has_port(name: str) -> bool:
-    """True for a part that ports.py knows; one that a user adds to the Procfile is ready when it runs."""
-    return name in ports.table() or bool(procfile.environment(name))
+    answers = ready.all_ready(part.name for part in parts if part.state == "running")
+    return [part._replace(why_not=answers.get(part.name, part.state) or "") for part in parts]
 
 
 def waits_for(name: str) -> str:

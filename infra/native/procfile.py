@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from infra.native import ports
 from infra.native.paths import ROOT
 from infra.native.wording import WrongWord
 
 #: Deployment modes: bff and transactions as two processes, or both in one; and how they were called before.
 MODES = ("split", "combined")
 OLD_NAMES = {"two": "split", "one": "combined"}
-WORKERS = ("bff", "transactions")
 # Both workers in one process. Not a line of the Procfile, or `honcho start` would run it beside them.
 MAIN = "faust -A app.main worker --loglevel info"
 SCALABLE = "transactions"
-FIRST_WEB_PORT, WEB_PORT_STEP = 5002, 10
 
 # Servers first, those who send them work last; stopped the other way round.
 STAGES = {"antifraud": 1, "envoy": 1, "bff": 2, "transactions": 2, "main": 2, "generator": 3}
@@ -43,15 +42,10 @@ def read() -> dict[str, str]:
 
 def names(mode: str = "split", scale: int = 1) -> list[str]:
     """The processes of a deployment mode, with as many transactions workers as asked."""
-    chosen: list[str] = []
-    for name in read():
-        if mode == "combined" and name in WORKERS:
-            chosen += ["main"] * (name == WORKERS[0])
-        elif name == SCALABLE:
-            chosen += [name, *(f"{name}-{n}" for n in range(2, scale + 1))]
-        else:
-            chosen.append(name)
-    return chosen
+    instead = {"bff": ["main"], "transactions": []}
+    if mode == "split":
+        instead = {SCALABLE: [SCALABLE, *(f"{SCALABLE}-{number}" for number in range(2, scale + 1))]}
+    return [chosen for name in read() for chosen in instead.get(name, [name])]
 
 
 def command(name: str) -> str:
@@ -62,11 +56,9 @@ def command(name: str) -> str:
 
 def environment(name: str) -> dict[str, str]:
     """What a further worker needs to differ from the first: a name and a port of its own."""
-    found = re.fullmatch(rf"{SCALABLE}-(\d+)", name)
-    if not found:
+    if not re.fullmatch(rf"{SCALABLE}-\d+", name):
         return {}
-    port = FIRST_WEB_PORT + WEB_PORT_STEP * (int(found[1]) - 1)
-    return {"WEB_PORT": str(port), "WORKER_INSTANCE": name}
+    return {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
 
 
 def stage(name: str) -> int:

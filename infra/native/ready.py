@@ -1,4 +1,4 @@
-"""Whether a process can do its work; all are asked at the same time, each within a second."""
+"""Whether a process can do its work; all are asked at the same time, a second for each answer."""
 
 import re
 from collections.abc import Iterable
@@ -31,11 +31,9 @@ def all_ready(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _ask(name: str) -> str | None:
-    kind = re.sub(r"-\d+$", "", name)
-    if kind == "generator":
-        return None  # it serves nobody: alive is enough
-    address = endpoints(name)
-    match kind:
+    if not (address := endpoints(name)):
+        return None  # it serves nobody, as the generator, or is not in the table: alive is enough
+    match re.sub(r"-\d+$", "", name):
         case "kafka":
             return probes.kafka(address[0])
         case "cassandra":

@@ -1,18 +1,19 @@
-"""The stack as people handle containers: up, down, and one part started, stopped, killed, paused by name."""
+"""The stack as people handle containers: up, down, ps, and one part started, stopped, killed, paused, read by name."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal as signals
+import sys
 import time
 from collections.abc import Iterable
 
 import psutil
 
-from infra.native import config, interrupts, lockfile, orphans, processes, procfile, startup, supervisor
+from infra.native import interrupts, lockfile, orphans, ports, processes, procfile, startup, supervisor
 from infra.native.interrupts import Hurry
-from infra.native.paths import DATA, LOGS
+from infra.native.paths import BIN, DATA, LOGS
 from infra.native.processes import Part
 
 DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
@@ -24,27 +25,29 @@ def is_up() -> bool:
     return supervisor.answers()
 
 
-def up(only: Iterable[str] | None = None, mode: str | None = None) -> None:
+@lockfile.held()
+def up(only: Iterable[str] = (), mode: str | None = None) -> None:
     """Start what does not run yet and wait until all is ready; without a mode, the one that is up."""
-    with lockfile.held():
-        if not is_up() and (left := orphans.ours()):
+    if not is_up():
+        if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
             with interrupts.noted() as hurry:
                 _end_all(left, hurry)
-        known = procfile.names(mode or current_mode(), scale=current_scale())
-        names = [procfile.check(name, known) for name in only] if only else known
-        running = _running()
-        missing = [name for name in names if name not in running]
-        if is_up():
-            if others := [name for name in running if name not in known]:
-                print(f"ending {' '.join(others)}: they belong to the other mode")
-            supervisor.reload(known)  # their port may be wanted
-        startup.check_ports(missing)
-        if not is_up():
-            supervisor.launch(known)
-        if running and missing:
-            print(f"up already; starting {' '.join(missing)}")
-        startup.bring_up(names)
+        supervisor.forget()
+    known = procfile.names(mode or current_mode(), scale=current_scale())
+    names = [procfile.check(name, known) for name in only] or known
+    running = [name for name, part in processes.states().items() if part.pid]
+    missing = [name for name in names if name not in running]
+    if is_up():
+        if others := [name for name in running if name not in known]:
+            print(f"ending {' '.join(others)}: they belong to the other mode")
+        supervisor.reload(known)  # their port may be wanted
+    startup.check_ports(missing)
+    if not is_up():
+        supervisor.launch(known)
+    if running and missing:
+        print(f"up already; starting {' '.join(missing)}")
+    startup.bring_up(names)
 
 
 def down() -> None:
@@ -87,19 +90,12 @@ def clean() -> None:
 
 def current_mode() -> str:
     """The mode that is up; two workers if none is."""
-    return "combined" if is_up() and "main" in config.names() else "split"
+    return "combined" if "main" in supervisor.names() else "split"
 
 
 def current_scale() -> int:
     """How many transactions workers the stack has."""
-    names = config.names() if is_up() else []
-    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in names)
-
-
-def _running() -> dict[str, Part]:
-    if not is_up():
-        return {}
-    return {name: part for name, part in processes.states().items() if part.pid}
+    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in supervisor.names())
 
 
 def find(name: str) -> Part:
@@ -125,7 +121,8 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
         print(f"{name} runs already (pid {part.pid})")
         return
     startup.check_ports([name])
-    startup.start_and_wait(name, environment)
+    supervisor.start(name, environment)
+    startup.wait([name], time.monotonic(), startup.PART_BOUND)
 
 
 @lockfile.held()
@@ -174,19 +171,52 @@ def signal(name: str, number: signals.Signals) -> int:
     part = find(name)
     if not part.pid:
         raise SystemExit(f"{name} does not run ({part.state}); start it with: make start NAME={name}")
-    # The supervisor gives each part a process group of its own, so what a part has started is hit with it.
+    # Not the supervisor's signalProcess: that reaches the part alone, and what it has started would go on.
     os.killpg(part.pid, number)
     return part.pid
 
 
+@lockfile.held()
 def scale(count: int) -> None:
     """Run that many transactions workers; the others are not touched."""
-    if count < 1 or not is_up() or current_mode() != "split":
-        raise SystemExit("scale needs N of 1 or more and a stack that is up with MODE=two")
-    with lockfile.held():
-        known = procfile.names("split", count)
-        new = [name for name in known if name not in config.names()]
-        startup.check_ports(new)
-        supervisor.reload(known)
-        startup.bring_up(new)
+    if not is_up() or current_mode() != "split":
+        raise SystemExit("scale needs a stack that is up with MODE=split")
+    known = procfile.names("split", count)
+    new = [name for name in known if name not in supervisor.names()]
+    startup.check_ports(new)
+    supervisor.reload(known)
+    startup.bring_up(new)
     print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")
+
+
+def ps() -> None:
+    """One line a part."""
+    found = processes.asked(processes.states().values())
+    print(f"{'NAME':<16} {'STATE':<12} {'PID':>8} {'PORT':>6}  READY")
+    for part in found:
+        why_not = "" if part.why_not == part.state else f": {part.why_not}"
+        ready = f"no{why_not}" if part.why_not else "yes"
+        print(f"{part.name:<16} {part.state:<12} {part.pid or '-':>8} {part.port:>6}  {ready}")
+    if any(part.state == "left over" for part in found):
+        print("the supervisor has crashed; make down ends what it left, make up starts anew")
+
+
+def logs(name: str, follow: bool) -> None:
+    """The last 50 lines of a part's log; then what is added to it."""
+    path = LOGS / f"{procfile.check(name, processes.states())}.log"
+    if not path.exists():
+        raise SystemExit(f"{name} has written no log yet")
+    _become(["tail", "-n", "50", *(["-F"] if follow else []), str(path)])
+
+
+def cqlsh(name: str, statement: str) -> None:
+    """A real cqlsh on one node."""
+    nodes = [known for known in procfile.read() if known.startswith("cassandra-")]
+    node = ports.endpoints(procfile.check(name, nodes))[0]
+    execute = ["-e", statement] if statement else []
+    _become([str(BIN / "cqlsh"), *execute, node.host, str(node.port)])
+
+
+def _become(command: list[str]) -> None:
+    sys.stdout.flush()
+    os.execvp(command[0], command)  # noqa: S606 - no shell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -14,16 +15,15 @@ from infra.native.processes import Part
 BOUND = 180.0  # seconds for all of it; Cassandra on a busy small machine is the slowest
 PART_BOUND = 90.0  # seconds for one part alone
 BATCHES = ((0, 1), (2,), (3,))  # stages that start side by side
-EVERYWHERE = ("0.0.0.0", "::")
 
 
 def check_ports(names: Iterable[str]) -> None:
     """End with one line for each port that somebody else has."""
-    known = [name for name in names if processes.has_port(name)]
     lines = [
         f"port {endpoint.port} on {endpoint.host}, which {name} needs, is in use{_holder(endpoint)}"
-        for name, taken in ports.ports_in_use(known).items()
-        for endpoint in taken
+        for name in names
+        for endpoint in ports.endpoints(name)
+        if ports.in_use(endpoint)
     ]
     if lines:
         advice = "end that program, or give the part another address; then try again"
@@ -32,16 +32,11 @@ def check_ports(names: Iterable[str]) -> None:
 
 def _holder(endpoint: ports.Endpoint) -> str:
     """Who listens there, as far as the system lets us see."""
-    try:
-        found = psutil.net_connections("tcp")
-    except psutil.AccessDenied:  # macOS shows other programs' connections to root alone
-        found = []
-    for connection in found:
-        here = connection.laddr
-        if connection.status != psutil.CONN_LISTEN or not here or not connection.pid:
-            continue
-        if here.port == endpoint.port and here.ip in (endpoint.host, *EVERYWHERE):
-            return f" by {orphans.describe(connection.pid)}"
+    there = [(host, endpoint.port) for host in (endpoint.host, "0.0.0.0", "::")]
+    with contextlib.suppress(psutil.AccessDenied):  # macOS shows other programs' connections to root alone
+        for found in psutil.net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr in there and found.pid:
+                return f" by {orphans.describe(found.pid)}"
     return " by a program that only its owner can see"
 
 
@@ -54,20 +49,14 @@ def bring_up(names: Iterable[str]) -> None:
     for batch in BATCHES:
         chosen = [name for name in names if procfile.stage(name) in batch and name not in before]
         for name in chosen:
-            if processes.states()[name].pid is None:
+            if known[name].pid is None:
                 supervisor.start(name)
-        _wait(chosen, began, BOUND, before)
+        wait(chosen, began, BOUND, before)
         before += chosen
     print(f"{len(names)} ready after {time.monotonic() - began:.1f} s; look: make ps, end: make down")
 
 
-def start_and_wait(name: str, environment: dict[str, str] | None = None) -> None:
-    """Start one part and wait until it is ready."""
-    supervisor.start(name, environment)
-    _wait([name], time.monotonic(), PART_BOUND)
-
-
-def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
+def wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
     """Wait until all are ready; end at once when one, or one that was ready before, cannot be any more."""
     waiting, published = names, dict[str, str]()
     while waiting:

@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from infra.native import artifacts, cassandra, fetch, kafka, paths, ports, preflight, probes, ready, wheels
+from infra.native import (
+    artifacts,
+    cassandra,
+    fetch,
+    kafka,
+    paths,
+    ports,
+    preflight,
+    probes,
+    ready,
+    startup,
+    wheels,
+)
 from infra.native.ports import Endpoint
 
 
@@ -70,8 +82,11 @@ def test_a_port_in_use_is_named_with_its_process(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
-        assert ports.ports_in_use(["redis"]) == {"redis": [Endpoint("127.0.0.1", port)]}
-    assert ports.ports_in_use(["redis"]) == {}
+        with pytest.raises(
+            SystemExit, match=rf"port {port} on 127.0.0.1, which redis needs, is in use by pid"
+        ):
+            startup.check_ports(["generator", "redis"])
+    startup.check_ports(["redis"])
 
 
 @pytest.mark.parametrize(
