@@ -225,6 +225,19 @@ def test_a_process_that_accepts_but_never_answers_is_not_ready(monkeypatch: pyte
     assert ready.is_ready("generator") is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "why_not"),
+    [(b"+PONG\r\n", None), (b"-LOADING the dataset\r\n", "LOADING the dataset"), (b"", "connection closed")],
+)
+def test_redis_is_ready_when_it_answers_and_says_what_it_does_until_then(
+    answer: bytes, why_not: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{server.getsockname()[1]}")
+        threading.Thread(target=_answer_once, args=(server, answer)).start()
+        assert ready.is_ready("redis") == why_not
+
+
 def test_a_worker_that_is_not_ready_names_the_dependency() -> None:
     body = json.dumps({"ready": False, "parts": {"kafka": "no broker"}}).encode()
     answer = b"HTTP/1.1 503 Unavailable\r\nContent-Length: %d\r\n\r\n" % len(body) + body
