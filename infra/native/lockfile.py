@@ -1,7 +1,7 @@
 """One command at a time changes the stack; the lock dies with the process that holds it.
 
-An exercise, a demo, the tests or a benchmark hold it as long as they run: what they start themselves is let in by a
-mark in its environment, whatever somebody types beside them is refused.
+An exercise, a demo, the tests or a benchmark hold it for as long as they run: commands that they start carry a mark in
+their environment and are let in, commands that somebody types meanwhile are refused.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ WAIT = 240.0  # seconds for another up, down or start to end; up itself gives up
 
 @contextlib.contextmanager
 def held(for_long: bool = False) -> Iterator[None]:
-    """Hold the lock, or go on at once if whoever started us does; nobody waits for what takes long, he is refused."""
+    """Hold the lock; no-op if whoever started us holds it. Others wait for it, or are refused if it is for long."""
     file = _take()
     if file is None:
         yield
         return
     command = " ".join([os.path.basename(sys.orig_argv[0]), *sys.orig_argv[1:]]).split()
     holder = f"{' '.join(command)[:60]} (pid {os.getpid()}, since {time.strftime('%H:%M:%S')})"
-    os.ftruncate(file, 0)  # one that was killed has left its own
+    os.ftruncate(file, 0)  # a killed holder has left its own line
     os.pwrite(file, json.dumps([holder, for_long]).encode(), 0)
     os.environ[MARK] = holder
     try:
@@ -41,9 +41,9 @@ def held(for_long: bool = False) -> Iterator[None]:
 
 
 def _take() -> int | None:
-    """The open lock, ours; None if it is held for us."""
+    """The open lock file, locked by us; None if whoever started us holds it."""
     LOCK.parent.mkdir(parents=True, exist_ok=True)
-    ends, published = time.monotonic() + WAIT, ""
+    ends, shown = time.monotonic() + WAIT, ""
     while (file := _try()) is None:
         holder, for_long = _holder()
         if holder == os.environ.get(MARK):
@@ -51,9 +51,9 @@ def _take() -> int | None:
         if for_long or time.monotonic() > ends:
             who = holder or "another command"
             raise SystemExit(f"the stack is in use by {who}; end that, or try again when it has ended")
-        if published != holder:
+        if shown != holder:
             print(f"waiting for {holder} to end, at most {WAIT:.0f} s …", flush=True)
-            published = holder
+            shown = holder
         time.sleep(0.1)
     return file
 
@@ -62,7 +62,7 @@ def _try() -> int | None:
     file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # who held it may have removed the file since we opened it: then this lock guards nothing
+        # its last holder may have removed the file since we opened it; then this lock guards nothing
         if os.path.samestat(os.fstat(file), LOCK.stat()):
             return file
     os.close(file)
@@ -70,7 +70,7 @@ def _try() -> int | None:
 
 
 def _holder() -> tuple[str, bool]:
-    """Who holds it, and whether for long, as he has written it; he may not have yet, or the file may be gone."""
+    """Who holds it, and whether for long; empty if the line is not written yet, or the file is gone."""
     with contextlib.suppress(OSError, ValueError):
         holder, for_long = json.loads(LOCK.read_text())
         return holder, for_long

@@ -17,9 +17,9 @@ GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
 def ours() -> dict[psutil.Process, str]:
-    """Each process that this stack has started, and the part it belongs to ("" for the supervisor itself).
+    """Each process that this stack has started, with the name of its part ("" for the supervisor itself).
 
-    A command line proves nothing: somebody else's Kafka looks the same. The mark has our path in it.
+    A command line proves nothing: somebody else's Kafka looks the same. The mark contains our path.
     """
     above = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found: dict[psutil.Process, str] = {}
@@ -32,23 +32,23 @@ def ours() -> dict[psutil.Process, str]:
 
 
 def alive(process: psutil.Process) -> bool:
-    """True until it has ended; a dead one that nobody has collected yet has ended."""
+    """True until the process has ended; a zombie has ended."""
     try:
-        # is_running compares the time of creation too: a pid given to another process is not ours any more
+        # is_running compares the creation time too: a reused pid is not ours
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
 def paused(pid: int) -> bool:
-    """True for a process that SIGSTOP holds."""
+    """True for a process stopped by SIGSTOP."""
     with contextlib.suppress(*GONE):
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     return False
 
 
 def describe(pid: int) -> str:
-    """A process in a few words, for a person who has to find it."""
+    """A process in a few words, so that a person finds it."""
     with contextlib.suppress(*GONE):
         process = psutil.Process(pid)
         said = f"pid {pid} ({' '.join(process.cmdline())[:60] or process.name()})"
@@ -58,8 +58,8 @@ def describe(pid: int) -> str:
 
 
 def end(living: list[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
-    """Ask each to end, wait, then make the rest end; answers those that had to be made."""
-    _send(living, signal.SIGTERM, signal.SIGCONT)  # a paused one could not hear it
+    """SIGTERM, wait, SIGKILL for the rest; return those that had to be killed."""
+    _send(living, signal.SIGTERM, signal.SIGCONT)  # a paused one would not get it
     living = _wait(living, grace, hurry)
     _send(living, signal.SIGKILL)
     _wait(living, 5, Hurry())
@@ -70,11 +70,11 @@ def _send(processes: list[psutil.Process], *signals: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(*GONE):
             for number in signals:
-                process.send_signal(number)  # refuses a pid that was given to another process
+                process.send_signal(number)  # psutil refuses a reused pid
 
 
 def _wait(living: list[psutil.Process], seconds: float, hurry: Hurry) -> list[psutil.Process]:
-    """Until all have ended, the time is over or somebody is in a hurry; answers who is left."""
+    """Wait until all have ended, the time is up or a signal asks for force; return those that are left."""
     deadline = time.monotonic() + seconds
     while (living := list(filter(alive, living))) and time.monotonic() < deadline and not hurry.asked:
         time.sleep(0.05)

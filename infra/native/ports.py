@@ -1,4 +1,4 @@
-"""The one table of process names, hosts and ports: servers, readiness probes, launcher and tests read it."""
+"""The one table of process names, hosts and ports, for servers, readiness probes, launcher and tests."""
 
 import os
 import re
@@ -20,19 +20,19 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(name: str) -> tuple[Endpoint, ...]:
-    """All addresses of the process NAME, the one its clients use first; none for a name that is not in the table."""
+    """All addresses of a process, the one for its clients first; none for a name that is not in the table."""
     if scaled := re.fullmatch(r"transactions-(\d+)", name):
         return (Endpoint(_listen_host(), 5002 + 10 * (int(scaled[1]) - 1)),)
     return table().get(name, ())
 
 
 def setting(name: str, default: str = "") -> str:
-    """A setting of the app as the app reads it: with its prefix, else without; an empty one is none."""
+    """A setting as the app reads it: with its prefix, else without; empty counts as not set."""
     return os.environ.get(f"PAYMENTS_{name}") or os.environ.get(name) or default
 
 
 def kafka_brokers() -> str:
-    """Where the log is."""
+    """The brokers' addresses."""
     return setting("KAFKA_BROKERS", "127.0.0.1:9092")
 
 
@@ -42,7 +42,7 @@ def registry_url() -> str:
 
 
 def table() -> dict[str, tuple[Endpoint, ...]]:
-    """Process name -> its addresses; addresses from the environment where it names them."""
+    """Process name -> its addresses, from the environment where it names them."""
     kafka = _host_port(setting("KAFKA_BROKERS").split(",")[0], 9092)
     envoy = _host_port(setting("ANTIFRAUD_ADDRESS"), 5005)
     bff = _url("BFF_URL", 5001)
@@ -105,7 +105,7 @@ def _host_port(text: str, default_port: int) -> Endpoint:
 
 def in_use(endpoint: Endpoint) -> bool:
     """Whether somebody listens there already."""
-    # Not a bind to that address: where somebody listens on all interfaces, it succeeds on some systems.
+    # Not bind: on some systems it succeeds although somebody listens on all interfaces.
     with socket.socket() as probe:
         probe.settimeout(0.3)
         return probe.connect_ex(endpoint) == 0

@@ -1,6 +1,6 @@
-"""Asks a server one question in its own protocol; answers None, or in a few words why it is not ready.
+"""Ask a server one question in its own protocol; return None, or in a few words why it is not ready.
 
-An open port is not enough: the system accepts connections for a process that is stopped or still starting.
+An open port is not enough: the kernel accepts connections for a process that is stopped or still starting.
 """
 
 import json
@@ -27,7 +27,7 @@ def kafka(endpoint: Endpoint) -> str | None:
 
 
 def cassandra(endpoint: Endpoint) -> str | None:
-    """The node answers a query, and says that it has joined the ring."""
+    """The node answers a query and has joined the ring."""
     query = b"SELECT bootstrapped FROM system.local WHERE key='local'"
     with _connected(endpoint) as stream:
         options = struct.pack(">HH", 1, 11) + b"CQL_VERSION" + struct.pack(">H", 5) + b"3.0.0"
@@ -46,7 +46,7 @@ def redis(endpoint: Endpoint) -> str | None:
 
 
 def grpc(endpoint: Endpoint) -> str | None:
-    """SERVING, in the words of grpc.health.v1."""
+    """SERVING, by grpc.health.v1."""
     import grpc as library
 
     with library.insecure_channel(str(endpoint), options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -59,7 +59,7 @@ def grpc(endpoint: Endpoint) -> str | None:
 
 
 def http(endpoint: Endpoint, path: str) -> str | None:
-    """200; else what its answer says about its parts."""
+    """200; else the dependencies that its answer names."""
     connection = HTTPConnection(*endpoint, timeout=DEADLINE)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""How each part is: its state, its process, whether it is ready, its last words."""
+"""What is known of each part: its state, its process, whether it is ready, the end of its log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.native.paths import LOGS
 
 
 class Part(NamedTuple):
-    """One process as a person wants to see it."""
+    """One process of the stack, as `make ps` shows it."""
 
     name: str
     state: str  # running, paused, stopped, killed, exited N; left over: runs, and its supervisor has crashed
@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
 
 def states() -> dict[str, Part]:
-    """Name, state and pid of every part; asks no part anything."""
+    """Name, state and pid of every part; readiness is not checked."""
     known = {name: Part(name, "stopped") for name in supervisor.names()}
     found: Iterable[Part]
     if supervisor.answers():
@@ -50,31 +50,31 @@ def _part(info: dict[str, Any]) -> Part:
 
 
 def _ended_by(name: str) -> str:
-    """The supervisor answers -1 for every signal and names it in its log alone."""
+    """Which signal: supervisord reports -1 for each of them and names it only in its log."""
     text = (LOGS / "supervisord.log").read_text(errors="replace")
     found = re.findall(rf"exited: {re.escape(name)} \(terminated by (SIG\w+)", text)
     return "killed" if not found or found[-1] == "SIGKILL" else f"ended by {found[-1]}"
 
 
 def asked(parts: Iterable[Part]) -> list[Part]:
-    """The same parts, each that runs asked whether it is ready."""
+    """The same parts, with the readiness of those that run."""
     parts = list(parts)
     answers = ready.all_ready(part.name for part in parts if part.state == "running")
     return [part._replace(why_not=answers.get(part.name, part.state) or "") for part in parts]
 
 
 def waits_for(name: str) -> str:
-    """What a part that starts says it waits for, if it says so last; empty if not."""
+    """What a starting part says it waits for, if that is the last line of its log; else empty."""
     found = re.search(r"WARNING\] (Waiting for .{1,160})", last_words(name, 1))
     return found[1] if found else ""
 
 
 def last_words(name: str, count: int = 15) -> str:
-    """The end of a part's log, since it was last started; and what it called an error before that."""
+    """The end of a part's log since its last start, and the last errors before these lines."""
     path = LOGS / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
     lines = text[text.rfind(MARK) :].splitlines()[1:] if MARK in text else text.splitlines()
-    # a worker that ends says so for each of its services, and the reason has long scrolled away
+    # a worker logs the end of each of its services, so the reason is not among the last lines
     errors = [line for line in lines[:-count] if re.search(r"\b(ERROR|CRITICAL|FATAL)\b", line)]
     shown = [*errors[-3:], "…"] * bool(errors) + lines[-count:]
     return "\n".join(f"    {line}" for line in shown or ["(it has written nothing)"])

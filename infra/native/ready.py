@@ -1,4 +1,4 @@
-"""Whether a process can do its work; all are asked at the same time, a second for each answer."""
+"""Whether a process is ready; all are asked at the same time, with a second for each answer."""
 
 import re
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def all_ready(names: Iterable[str]) -> dict[str, str | None]:
 
 def _ask(name: str) -> str | None:
     if not (address := endpoints(name)):
-        return None  # it serves nobody, as the generator, or is not in the table: alive is enough
+        return None  # the generator is ready when it runs, and so is a part that ports.py does not know
     match re.sub(r"-\d+$", "", name):
         case "kafka":
             return probes.kafka(address[0])

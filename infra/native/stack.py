@@ -1,4 +1,4 @@
-"""The stack as people handle containers: up, down, ps, and one part started, stopped, killed, paused, read by name."""
+"""The stack, handled as containers are: up, down, ps, and start, stop, kill, pause, logs of one part by name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infra.native.interrupts import Hurry
 from infra.native.paths import BIN, DATA, LOGS
 from infra.native.processes import Part
 
-DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
-LOOKS = 5  # what was being started at the first look is found at the next
+DOWN_BOUND = 30.0  # seconds for all parts to end by themselves before they are killed
+LOOKS = 5  # a process that was being started at the first look is found at the next
 
 
 def is_up() -> bool:
@@ -27,7 +27,7 @@ def is_up() -> bool:
 
 @lockfile.held()
 def up(only: Iterable[str] = (), mode: str | None = None) -> None:
-    """Start what does not run yet and wait until all is ready; without a mode, the one that is up."""
+    """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up."""
     if not is_up():
         if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
@@ -41,7 +41,7 @@ def up(only: Iterable[str] = (), mode: str | None = None) -> None:
     if is_up():
         if others := [name for name in running if name not in known]:
             print(f"ending {' '.join(others)}: they belong to the other mode")
-        supervisor.reload(known)  # their port may be wanted
+        supervisor.reload(known)  # frees the ports of the other mode
     startup.check_ports(missing)
     if not is_up():
         supervisor.launch(known)
@@ -53,7 +53,7 @@ def up(only: Iterable[str] = (), mode: str | None = None) -> None:
 def down() -> None:
     """End every process of the stack, workers first, and leave no socket and no lock behind.
 
-    Ctrl-C does not break that off: what has not ended yet is killed.
+    Ctrl-C does not interrupt it: what has not ended yet is killed.
     """
     with lockfile.held(), interrupts.noted() as hurry:
         began, ended, forced = time.monotonic(), 0, list[str]()
@@ -69,7 +69,7 @@ def down() -> None:
 
 
 def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
-    """End the parts, workers first, then the supervisor; answers which had to be killed."""
+    """End the parts, workers first, then the supervisor; return the names of those that had to be killed."""
     deadline = time.monotonic() + DOWN_BOUND
     forced: list[psutil.Process] = []
     for stage, grace in procfile.GRACE.items():
@@ -81,7 +81,7 @@ def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
 
 @lockfile.held()
 def clean() -> None:
-    """Take the stack down and forget its data and logs; downloads are kept."""
+    """Take the stack down and delete its data and logs; downloads are kept."""
     down()
     for folder in (DATA, LOGS):
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,23 +89,23 @@ def clean() -> None:
 
 
 def current_mode() -> str:
-    """The mode that is up; two workers if none is."""
+    """The deployment mode that is up; split if none is."""
     return "combined" if "main" in supervisor.names() else "split"
 
 
 def current_scale() -> int:
-    """How many transactions workers the stack has."""
+    """The number of transactions workers."""
     return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in supervisor.names())
 
 
 def find(name: str) -> Part:
-    """The part of that name, as it is now."""
+    """The current state of a part; WrongWord for an unknown name."""
     known = processes.states()
     return known[procfile.check(name, known)]
 
 
 def pid(name: str) -> int | None:
-    """The process of a part, if it runs."""
+    """The process id of a part, if it runs."""
     return find(name).pid
 
 
@@ -146,7 +146,7 @@ def restart(name: str) -> None:
 
 @lockfile.held()
 def kill(name: str) -> None:
-    """SIGKILL: the part gets no chance to tidy up, as in a crash."""
+    """SIGKILL: as in a crash, the part gets no chance to clean up."""
     number = signal(name, signals.SIGKILL)
     while pid(name) == number:
         time.sleep(0.02)
@@ -155,7 +155,7 @@ def kill(name: str) -> None:
 
 @lockfile.held()
 def pause(name: str) -> None:
-    """SIGSTOP: the part hangs; its connections stay open and nothing answers."""
+    """SIGSTOP: the part hangs; its connections stay open and get no answer."""
     number = signal(name, signals.SIGSTOP)
     print(f"{name} paused (pid {number}); let it go on with: make resume NAME={name}")
 
@@ -167,18 +167,18 @@ def resume(name: str) -> None:
 
 
 def signal(name: str, number: signals.Signals) -> int:
-    """Send a signal to a part that runs; answers its pid."""
+    """Send a signal to a running part and what it has started; return its pid."""
     part = find(name)
     if not part.pid:
         raise SystemExit(f"{name} does not run ({part.state}); start it with: make start NAME={name}")
-    # Not the supervisor's signalProcess: that reaches the part alone, and what it has started would go on.
+    # The supervisor's signalProcess would reach the part alone, not its children; each part leads a process group.
     os.killpg(part.pid, number)
     return part.pid
 
 
 @lockfile.held()
 def scale(count: int) -> None:
-    """Run that many transactions workers; the others are not touched."""
+    """Run that many transactions workers; those that stay are not touched."""
     if not is_up() or current_mode() != "split":
         raise SystemExit("scale needs a stack that is up with MODE=split")
     known = procfile.names("split", count)
@@ -190,7 +190,7 @@ def scale(count: int) -> None:
 
 
 def ps() -> None:
-    """One line a part."""
+    """One line per part."""
     found = processes.asked(processes.states().values())
     print(f"{'NAME':<16} {'STATE':<12} {'PID':>8} {'PORT':>6}  READY")
     for part in found:
@@ -202,7 +202,7 @@ def ps() -> None:
 
 
 def logs(name: str, follow: bool) -> None:
-    """The last 50 lines of a part's log; then what is added to it."""
+    """The last 50 lines of a part's log; then, with follow, what is added to it."""
     path = LOGS / f"{procfile.check(name, processes.states())}.log"
     if not path.exists():
         raise SystemExit(f"{name} has written no log yet")
@@ -210,7 +210,7 @@ def logs(name: str, follow: bool) -> None:
 
 
 def cqlsh(name: str, statement: str) -> None:
-    """A real cqlsh on one node."""
+    """cqlsh on one node."""
     nodes = [known for known in procfile.read() if known.startswith("cassandra-")]
     node = ports.endpoints(procfile.check(name, nodes))[0]
     execute = ["-e", statement] if statement else []

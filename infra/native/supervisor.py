@@ -1,4 +1,4 @@
-"""The talk with supervisord over its own socket: which parts it knows, starting and stopping them."""
+"""Runs supervisord and calls it over its own socket: which parts it knows, starting and stopping them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CONFIG = SUPERVISOR / "supervisord.conf"
 # Paths that supervisord.conf names as %(ENV_…)s: what is in them is not expanded again.
 NAMED_IN_CONFIG = {"PYTHON": sys.executable, "LAUNCH": str(INFRA / "native" / "launch.py")}
 
-# What make and the shell say to each other is no setting of a part. Nor is what somebody has set for other programs:
-# the parts are each other's neighbours, so no proxy stands between them; Java and Python are the ones setup brought.
+# Variables between make and the shell are not settings of a part. Nor are those set for other programs: parts talk to
+# each other directly, without a proxy, and run on the Java and Python that setup installed.
 NOT_PASSED_ON = re.compile(
     f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|ONLY|MODE|FORM|CQL|{lockfile.MARK}|"
     "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
@@ -38,12 +38,12 @@ def socket() -> Path:
 
 
 def server() -> Any:
-    """The supervisor's interface (its methods: supervisord.org/api.html)."""
+    """supervisord's XML-RPC interface (supervisord.org/api.html)."""
     return getRPCInterface({"SUPERVISOR_SERVER_URL": f"unix://{socket()}"}).supervisor
 
 
 def answers() -> bool:
-    """True if the supervisor runs."""
+    """True if supervisord runs."""
     try:
         return bool(server().getState())
     except (OSError, HTTPException):
@@ -62,14 +62,14 @@ def configure(parts: Iterable[str]) -> None:
 
 
 def names() -> list[str]:
-    """The parts the supervisor knows of, in order; those of the Procfile while there is none."""
+    """The parts that supervisord knows, in order; those of the Procfile while it does not run."""
     if not CONFIG.exists():
         return list(procfile.read())
     return re.findall(r"^\[program:(.+)\]$", CONFIG.read_text(), re.MULTILINE)
 
 
 def launch(parts: Iterable[str]) -> None:
-    """Start the supervisor, with no part running yet; it goes on in the background."""
+    """Start supervisord in the background, with no part running yet."""
     make_private(socket_dir())
     configure(parts)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIG)]
@@ -80,7 +80,7 @@ def launch(parts: Iterable[str]) -> None:
 
 
 def reload(parts: Iterable[str]) -> None:
-    """Make the supervisor know these parts; those that stay are not touched."""
+    """Make supervisord know these parts; those that stay are not touched."""
     configure(parts)
     added, _, removed = server().reloadConfig()[0]
     for name in removed:
@@ -91,12 +91,12 @@ def reload(parts: Iterable[str]) -> None:
 
 
 def is_passed_on(variable: str) -> bool:
-    """Whether a part gets it from the environment of the command that starts it."""
+    """Whether a part inherits the variable from the command that starts it."""
     return not NOT_PASSED_ON.fullmatch(variable)
 
 
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
-    """Start one part with the environment of this command; another command than the Procfile's if one is given."""
+    """Start one part with the environment of this command; `command` replaces the Procfile's."""
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = kept | procfile.environment(name) | (extra or {})
     environment |= {orphans.STACK: str(ROOT), orphans.PART: name, "PYTHONUNBUFFERED": "1"}
@@ -106,14 +106,14 @@ def start(name: str, extra: dict[str, str] | None = None, command: str | None = 
     try:
         server().startProcess(name, False)
     except Fault as fault:
-        if "ALREADY_STARTED" not in fault.faultString:  # two commands may want the same
+        if "ALREADY_STARTED" not in fault.faultString:  # by another command
             raise
 
 
 def stop(name: str) -> None:
-    """Ask one part to end, and wait; nothing if it does not run."""
+    """Ask one part to end, and wait; no-op if it does not run."""
     try:
-        server().signalProcess(name, "CONT")  # a paused one could not hear it
+        server().signalProcess(name, "CONT")  # a paused one would not get the SIGTERM
         server().stopProcess(name)
     except Fault as fault:
         if "NOT_RUNNING" not in fault.faultString:
@@ -121,6 +121,6 @@ def stop(name: str) -> None:
 
 
 def forget() -> None:
-    """Remove what a supervisor that has ended left behind."""
+    """Remove the files and the socket of a supervisord that has ended."""
     shutil.rmtree(SUPERVISOR, ignore_errors=True)
     shutil.rmtree(socket_dir(), ignore_errors=True)
