@@ -18,6 +18,7 @@ from infra.native.processes import Part
 
 DOWN_BOUND = 30.0  # seconds for all parts to end by themselves before they are killed
 LOOKS = 5  # a process that was being started at the first look is found at the next
+CRASHED = "the supervisor has crashed; make down ends what it left, make up starts anew"
 
 
 def is_up() -> bool:
@@ -132,6 +133,8 @@ def stop(name: str) -> None:
     if not part.pid:
         print(f"{name} does not run ({part.state})")
         return
+    if not is_up():
+        raise SystemExit(CRASHED)
     supervisor.stop(name)
     print(f"{name} stopped (pid {part.pid}); start it again with: make start NAME={name}")
 
@@ -140,7 +143,8 @@ def stop(name: str) -> None:
 def restart(name: str) -> None:
     """Stop one part and start it again."""
     find(name)
-    supervisor.stop(name)
+    if is_up():
+        supervisor.stop(name)
     start(name)
 
 
@@ -198,7 +202,7 @@ def ps() -> None:
         ready = f"no{why_not}" if part.why_not else "yes"
         print(f"{part.name:<16} {part.state:<12} {part.pid or '-':>8} {part.port:>6}  {ready}")
     if any(part.state == "left over" for part in found):
-        print("the supervisor has crashed; make down ends what it left, make up starts anew")
+        print(CRASHED)
 
 
 def logs(name: str, follow: bool) -> None:

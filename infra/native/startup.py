@@ -32,7 +32,7 @@ def check_ports(names: Iterable[str]) -> None:
 
 def _holder(endpoint: ports.Endpoint) -> str:
     """Who listens there, as far as the system shows it."""
-    there = [(host, endpoint.port) for host in (endpoint.host, "0.0.0.0", "::")]
+    there = [(host, endpoint.port) for host in (endpoint.host, f"::ffff:{endpoint.host}", "0.0.0.0", "::")]
     with contextlib.suppress(psutil.AccessDenied):  # macOS shows other programs' connections to root alone
         for found in psutil.net_connections("tcp"):
             if found.status == psutil.CONN_LISTEN and found.laddr in there and found.pid:
