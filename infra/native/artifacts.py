@@ -1,4 +1,4 @@
-"""What the lock files name (infra/*/jgo.lock.toml), and where it lies in the cache."""
+"""The artifacts in the lock files (infra/*/jgo.lock.toml), and their paths in the cache."""
 
 import hashlib
 import tomllib
@@ -22,7 +22,7 @@ class Artifact(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where the verified file lies in the cache."""
+        """The path of the verified file in the cache."""
         classifier = f"-{self.classifier}" if self.classifier else ""
         file = f"{self.name}-{self.version}{classifier}.{self.packaging}"
         return cache() / "maven" / self.group.replace(".", "/") / self.name / self.version / file
@@ -40,7 +40,7 @@ def locked(server: str) -> list[Artifact]:
 
 
 def is_intact(path: Path, sha256: str) -> bool:
-    """Whether the file is there, whole and unchanged."""
+    """Whether the file is there, complete and unchanged."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

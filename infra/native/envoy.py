@@ -11,7 +11,7 @@ def command() -> list[str]:
     """The command that starts Envoy."""
     config = run() / "envoy.yaml"
     config.write_text(settings((INFRA / "envoy" / "envoy.yaml").read_text()))
-    # Envoys of one machine share memory by this number: another one, or another clone's, has another.
+    # Envoys on one machine share memory by this id: each clone's has its own.
     base_id = int(hashlib.sha256(str(ROOT).encode()).hexdigest()[:7], 16)
     return [str(binary("envoy")), "-c", str(config), "--base-id", str(base_id), "--log-level", "warning"]
 

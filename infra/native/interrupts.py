@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP mean the same: the work is broken off, and what it has started is ended whatever comes."""
+"""Ctrl-C, SIGTERM and SIGHUP mean the same: stop the work, and end whatever it has started, come what may."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Hurry:
-    """Takes their place while something is ended: none breaks that off, each asks for force."""
+    """Their handler while something is being ended: none of them interrupts that, each asks for force."""
 
     asked = False
 
@@ -25,7 +25,7 @@ class Hurry:
 
 @contextlib.contextmanager
 def alike() -> Iterator[None]:
-    """SIGTERM and SIGHUP do what Ctrl-C does; one that is ignored (nohup) stays so."""
+    """SIGTERM and SIGHUP act like Ctrl-C; one that is ignored (nohup) stays ignored."""
     chosen = [number for number in SIGNALS[1:] if signal.getsignal(number) is signal.SIG_DFL]
     for number in chosen:
         signal.signal(number, _as_ctrl_c)
@@ -38,21 +38,21 @@ def alike() -> Iterator[None]:
 
 def _as_ctrl_c(_number: int, frame: FrameType | None) -> None:
     handler = signal.getsignal(signal.SIGINT)  # asyncio has one of its own
-    if not callable(handler):  # a script's background job ignores Ctrl-C, and is not to ignore this
+    if not callable(handler):  # a script's background job ignores Ctrl-C, but must not ignore this
         raise KeyboardInterrupt
     handler(signal.SIGINT, frame)
 
 
 @contextlib.contextmanager
 def noted() -> Iterator[Hurry]:
-    """Meanwhile no signal breaks off what is done: who waits there looks whether one was sent."""
+    """Meanwhile no signal interrupts; waiting code checks whether one was sent."""
     now = signal.getsignal(signal.SIGINT)
     if isinstance(now, Hurry):
         yield now
         return
     hurry = Hurry()
     if threading.current_thread() is not threading.main_thread():
-        yield hurry  # signals are the main thread's: whoever waits there for this one hears of them
+        yield hurry  # signals reach the main thread, and whoever waits there for this one
         return
     before = {number: signal.signal(number, hurry) for number in SIGNALS}
     try:
@@ -63,7 +63,7 @@ def noted() -> Iterator[Hurry]:
 
 
 def mute_if_unheard() -> None:
-    """A terminal or a pipe that is gone is no reason to leave something running: what is said goes nowhere then."""
+    """Discard output once the terminal or pipe is gone, so that printing cannot prevent ending what runs."""
     try:
         print(flush=True)
     except OSError:

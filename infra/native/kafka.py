@@ -25,7 +25,7 @@ def command() -> list[str]:
 
 
 def properties(directory: Path) -> str:
-    """The common settings and, after them, this machine's; the last line of a key counts."""
+    """The common settings, then this machine's; the last line of a key wins."""
     client, controller = endpoints("kafka")
     return (
         (INFRA / "kafka" / "server.properties").read_text()
@@ -36,7 +36,7 @@ def properties(directory: Path) -> str:
 
 
 def escaped(value: str) -> str:
-    """A value as a .properties file has it: Java reads that as Latin-1, with the escapes that JSON has too."""
+    """A value for a .properties file: Java reads it as Latin-1, with the same escapes as JSON."""
     return json.dumps(value)[1:-1]
 
 
@@ -44,7 +44,7 @@ def _format_once(config: Path, directory: Path) -> None:
     done = directory / "formatted"
     if done.exists():
         return
-    # Without the mark nothing has ever been served from here: what is there is half of a format.
+    # Without this file nothing was ever served from here: what is there is an unfinished format.
     shutil.rmtree(directory / "log", ignore_errors=True)
     cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     tool = ("-XX:TieredStopAtLevel=1", LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")

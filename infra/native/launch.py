@@ -1,7 +1,7 @@
-"""The first words of every part: says in its log that it starts, then becomes the part's own command.
+"""Logs that a part starts, then becomes the part's own command.
 
-Run by the supervisor as a plain script; it imports nothing of ours, so that it costs few milliseconds.
-The command and the environment come from a file that `up` or `start` has just written, so that
+Run by supervisord as a plain script; it imports nothing of ours, so it takes only milliseconds.
+The command and the environment come from a file that `up` or `start` has just written; so
 `make start NAME=antifraud-1 APPROVED_THRESHOLD=0.4` starts the part with that setting.
 """
 

@@ -1,4 +1,4 @@
-"""Resolves infra/*/jgo.toml anew and writes the jgo.lock.toml beside each: `python -m infra.native.lock`."""
+"""Resolve infra/*/jgo.toml again and write the jgo.lock.toml beside each: `python -m infra.native.lock`."""
 
 import tempfile
 from pathlib import Path
@@ -9,13 +9,13 @@ from jgo.maven import Dependency, MavenContext
 
 from infra.native.paths import INFRA
 
-# Natives for systems and processors on which the servers are not run.
+# Natives for platforms on which the servers do not run.
 OTHER_SYSTEMS = ("windows-x86_64", "linux-riscv64")
-ARCHIVE = "all"  # classifier of a server that comes whole as a tar.gz
+ARCHIVE = "all"  # classifier of a server that is one tar.gz
 
 
 def lock(spec_path: Path) -> int:
-    """Write the lock file of one environment; answers how many artifacts it has."""
+    """Write the lock file of one environment; return the number of its artifacts."""
     spec = EnvironmentSpec.load(spec_path)
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
@@ -26,7 +26,7 @@ def lock(spec_path: Path) -> int:
 
 
 def resolve(context: MavenContext, coordinates: list[str]) -> list[Dependency]:
-    """The named artifacts and all they need; an archive has everything inside."""
+    """The named artifacts and all that they depend on; an archive contains everything."""
     named = [context.create_dependency(coordinate) for coordinate in coordinates]
     if named[0].classifier == ARCHIVE:
         return [Dependency(named[0].artifact.component.artifact(ARCHIVE, "tar.gz"))]

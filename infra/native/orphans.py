@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
 
 import psutil
 
@@ -18,9 +17,9 @@ GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
 def ours() -> dict[psutil.Process, str]:
-    """Each process that this stack has started, and the part it belongs to ("" for the supervisor itself).
+    """Each process that this stack has started, with the name of its part ("" for the supervisor itself).
 
-    A command line proves nothing: somebody else's Kafka looks the same. The mark has our path in it.
+    A command line proves nothing: somebody else's Kafka looks the same. The mark contains our path.
     """
     above = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found: dict[psutil.Process, str] = {}
@@ -33,23 +32,23 @@ def ours() -> dict[psutil.Process, str]:
 
 
 def alive(process: psutil.Process) -> bool:
-    """True until it has ended; a dead one that nobody has collected yet has ended."""
+    """True until the process has ended; a zombie has ended."""
     try:
-        # is_running compares the time of creation too: a pid given to another process is not ours any more
+        # is_running compares the creation time too: a reused pid is not ours
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
 def paused(pid: int) -> bool:
-    """True for a process that SIGSTOP holds."""
+    """True for a process stopped by SIGSTOP."""
     with contextlib.suppress(*GONE):
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     return False
 
 
 def describe(pid: int) -> str:
-    """A process in a few words, for a person who has to find it."""
+    """A process in a few words, so that a person finds it."""
     with contextlib.suppress(*GONE):
         process = psutil.Process(pid)
         said = f"pid {pid} ({' '.join(process.cmdline())[:60] or process.name()})"
@@ -58,31 +57,25 @@ def describe(pid: int) -> str:
     return f"pid {pid}"
 
 
-def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to those that still are who they were (psutil checks the time of creation)."""
-    for process in processes:
-        with contextlib.suppress(*GONE):
-            process.send_signal(number)
-
-
-def end(processes: Iterable[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
-    """Ask each to end, wait, then make the rest end; answers those that had to be made."""
-    living = list(processes)
-    send(living, signal.SIGTERM)
-    send(living, signal.SIGCONT)  # a paused one could not hear it
-    living = wait(living, grace, hurry)
-    send(living, signal.SIGKILL)
-    wait(living, 5)
+def end(living: list[psutil.Process], grace: float, hurry: Hurry) -> list[psutil.Process]:
+    """SIGTERM, wait, SIGKILL for the rest; return those that had to be killed."""
+    _send(living, signal.SIGTERM, signal.SIGCONT)  # a paused one would not get it
+    living = _wait(living, grace, hurry)
+    _send(living, signal.SIGKILL)
+    _wait(living, 5, Hurry())
     return living
 
 
-def wait(
-    processes: Iterable[psutil.Process], seconds: float, hurry: Hurry | None = None
-) -> list[psutil.Process]:
-    """Wait until all have ended, the time is over or somebody is in a hurry; answers who is left."""
+def _send(processes: list[psutil.Process], *signals: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(*GONE):
+            for number in signals:
+                process.send_signal(number)  # psutil refuses a reused pid
+
+
+def _wait(living: list[psutil.Process], seconds: float, hurry: Hurry) -> list[psutil.Process]:
+    """Wait until all have ended, the time is up or a signal asks for force; return those that are left."""
     deadline = time.monotonic() + seconds
-    while living := [process for process in processes if alive(process)]:
-        if time.monotonic() > deadline or (hurry and hurry.asked):
-            break
+    while (living := list(filter(alive, living))) and time.monotonic() < deadline and not hurry.asked:
         time.sleep(0.05)
     return living

@@ -1,4 +1,4 @@
-"""Where things are kept: the code, the downloads (shared by all clones) and the state of this clone's stack.
+"""The folders of the code, the downloads (shared by all clones) and the state of this clone's stack.
 
 All state is under .stack/, except the supervisor's socket.
 """
@@ -17,15 +17,15 @@ INFRA = CODE / "infra"
 STATE = ROOT / ".stack"
 LOGS = STATE / "logs"
 DATA = STATE / "data"
-ASIDE = STATE / "data.aside"  # what was stored before a benchmark: it begins with nothing
+ASIDE = STATE / "data.aside"  # a benchmark starts with no data: the user's are kept here meanwhile
 RUN = STATE / "run"
 LOCK = RUN / "lock"
-SUPERVISOR = RUN / "supervisor"  # its configuration, its pid, how each part was last started
-BIN = Path(sys.executable).parent  # not resolved: a venv's python is a link to one elsewhere
+SUPERVISOR = RUN / "supervisor"  # its configuration and pid, and the last start of each part
+BIN = Path(sys.executable).parent  # not resolved: a venv's python is a symlink
 
 
 def socket_dir() -> Path:
-    """The folder of the supervisor's socket: a repository may lie too deep for the path of one.
+    """The folder of supervisord's socket: the repository's own path may be too long for one.
 
     Not tempfile.gettempdir(): TMPDIR may differ between the shells that say `up` and `down`.
     """
@@ -34,7 +34,7 @@ def socket_dir() -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only we can enter, or refuse one that somebody else has laid there."""
+    """Make a folder that only we can enter; refuse one that somebody else has put there."""
     folder.mkdir(mode=0o700, exist_ok=True)
     info = folder.lstat()
     if folder.is_symlink() or info.st_uid != os.getuid() or info.st_mode & 0o077:
@@ -43,7 +43,7 @@ def make_private(folder: Path) -> None:
 
 def cache() -> Path:
     """Directory of the downloaded servers; survives `make clean`."""
-    # setup.sh says the same; a container's user may have no home.
+    # As in setup.sh; a container's user may have no home.
     base = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or STATE) / ".cache"
     return Path(base) / "faust-payments"
 

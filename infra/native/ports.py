@@ -1,10 +1,8 @@
-"""The one table of process names, hosts and ports: servers, readiness probes, launcher and tests read it."""
+"""The one table of process names, hosts and ports, for servers, readiness probes, launcher and tests."""
 
-import errno
 import os
 import re
 import socket
-from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,20 +20,19 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(name: str) -> tuple[Endpoint, ...]:
-    """All addresses of the process NAME, the one its clients use first; KeyError for an unknown name."""
-    scaled = re.fullmatch(r"transactions-(\d+)", name)
-    if scaled:
+    """All addresses of a process, the one for its clients first; none for a name that is not in the table."""
+    if scaled := re.fullmatch(r"transactions-(\d+)", name):
         return (Endpoint(_listen_host(), 5002 + 10 * (int(scaled[1]) - 1)),)
-    return table()[name]
+    return table().get(name, ())
 
 
 def setting(name: str, default: str = "") -> str:
-    """A setting of the app as the app reads it: with its prefix, else without; an empty one is none."""
+    """A setting as the app reads it: with its prefix, else without; empty counts as not set."""
     return os.environ.get(f"PAYMENTS_{name}") or os.environ.get(name) or default
 
 
 def kafka_brokers() -> str:
-    """Where the log is."""
+    """The brokers' addresses."""
     return setting("KAFKA_BROKERS", "127.0.0.1:9092")
 
 
@@ -45,7 +42,7 @@ def registry_url() -> str:
 
 
 def table() -> dict[str, tuple[Endpoint, ...]]:
-    """Process name -> its addresses; addresses from the environment where it names them."""
+    """Process name -> its addresses, from the environment where it names them."""
     kafka = _host_port(setting("KAFKA_BROKERS").split(",")[0], 9092)
     envoy = _host_port(setting("ANTIFRAUD_ADDRESS"), 5005)
     bff = _url("BFF_URL", 5001)
@@ -62,12 +59,6 @@ def table() -> dict[str, tuple[Endpoint, ...]]:
         "main": (bff,),
         "generator": (),
     }
-
-
-def ports_in_use(names: Iterable[str]) -> dict[str, list[Endpoint]]:
-    """Process name -> those of its addresses that somebody listens on already."""
-    found = {name: [endpoint for endpoint in endpoints(name) if _in_use(endpoint)] for name in names}
-    return {name: taken for name, taken in found.items() if taken}
 
 
 def cassandra_hosts() -> list[str]:
@@ -112,16 +103,9 @@ def _host_port(text: str, default_port: int) -> Endpoint:
     return Endpoint(host or "127.0.0.1", int(port))
 
 
-def _in_use(endpoint: Endpoint) -> bool:
-    # A connection finds who listens on all interfaces, which a bind to one address does not everywhere.
+def in_use(endpoint: Endpoint) -> bool:
+    """Whether somebody listens there already."""
+    # Not bind: on some systems it succeeds although somebody listens on all interfaces.
     with socket.socket() as probe:
         probe.settimeout(0.3)
-        if probe.connect_ex(endpoint) == 0:
-            return True
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(endpoint)
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE  # an address that is missing is not one in use
-    return False
+        return probe.connect_ex(endpoint) == 0

@@ -1,4 +1,4 @@
-"""Whether this machine can run the stack; one plain line for each thing missing, and what to do."""
+"""Whether this machine can run the stack: one plain line per missing thing, with what to do."""
 
 import os
 import platform
@@ -10,17 +10,17 @@ from infra.native import paths
 from infra.native.wheels import WHEELS, Wheel, advice, has_wheel
 
 SYSTEMS = {"Linux": ("x86_64", "aarch64"), "Darwin": ("x86_64", "arm64")}
-#: PATH ends at :, Kafka's log.dirs at a comma, H2's file at ;, and pip's scripts have the path in double quotes.
+#: An entry of PATH ends at :, of Kafka's log.dirs at a comma, H2's file at ;, and pip's scripts quote the path with ".
 REFUSED_SIGNS = (":", ",", ";", '"', "$", "`", "\\")
 LOOPBACK = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
-# Measured: 1.9 GB of Python packages (and pip's cache of them, 0.6 GB), 0.4 GB of servers (0.2 GB more while
-# they are unpacked); the rest is for data.
+# Measured: 1.9 GB of Python packages (and 0.6 GB of pip's cache), 0.4 GB of servers (0.2 GB more while unpacking);
+# the rest is for data.
 DISK_GB = 5
 MEMORY_GB = 6
 
 
 def problems() -> list[str]:
-    """All that is in the way, for a person to read."""
+    """What prevents it, one line each."""
     found = [
         system(platform.system(), platform.machine()),
         checkout(paths.CODE),
@@ -42,7 +42,7 @@ def system(name: str, processor: str) -> str | None:
 
 
 def checkout(path: Path) -> str | None:
-    """A path that every server understands: some of them take these signs for the end of it, whatever the quotes."""
+    """A path that every server understands: for some of them these signs end it, quoted or not."""
     signs = [sign for sign in REFUSED_SIGNS if sign in str(path)]
     if not signs:
         return None
@@ -50,14 +50,14 @@ def checkout(path: Path) -> str | None:
 
 
 def disk(free: float, path: Path) -> str | None:
-    """Room for the packages, the servers and their data."""
+    """Disk space for the packages, the servers and their data."""
     if free >= DISK_GB:
         return None
     return f"too little disk: {free:.1f} GB free at {path}, {DISK_GB} GB are needed: free some space there"
 
 
 def memory(free: float | None) -> str | None:
-    """Room for five Java servers, three TensorFlow processes and the workers."""
+    """Memory for five Java servers, two TensorFlow processes and the workers."""
     if free is None or free >= MEMORY_GB:
         return None
     return f"too little memory: {free:.1f} GB free, {MEMORY_GB} GB are needed: close other programs"
@@ -88,7 +88,7 @@ def free_gb(path: Path) -> float:
 
 
 def free_memory_gb() -> float | None:
-    """Memory that programs can get; all of it where the system does not say how much is free."""
+    """Available memory; all of it where the system does not report what is available."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 1e6

@@ -1,50 +1,52 @@
-"""Asks a server one question in its own protocol; answers None, or in a few words why it is not ready.
+"""Ask a server one question in its own protocol; return None, or in a few words why it is not ready.
 
-An open port is not enough: the system accepts connections for a process that is stopped or still starting.
+An open port is not enough: the kernel accepts connections for a process that is stopped or still starting.
 """
 
 import json
 import socket
 import struct
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
+from io import BufferedRWPair
 
 from infra.native.ports import Endpoint
 
-DEADLINE = 1.0  # seconds for the whole question
+DEADLINE = 1.0  # seconds for an answer
 
 
 def kafka(endpoint: Endpoint) -> str | None:
     """A metadata answer that names a broker."""
-    with _Connection(endpoint) as connection:
+    with _connected(endpoint) as stream:
         client = b"ready"
         body = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", 0)
-        connection.send(struct.pack(">i", len(body)) + body)
-        _size, _correlation, brokers = struct.unpack(">iii", connection.receive(12))
+        stream.write(struct.pack(">i", len(body)) + body)
+        _size, _correlation, brokers = struct.unpack(">iii", _answer(stream, 12))
     return None if brokers > 0 else "no broker registered yet"
 
 
 def cassandra(endpoint: Endpoint) -> str | None:
-    """The node answers a query, and says that it has joined the ring."""
+    """The node answers a query and has joined the ring."""
     query = b"SELECT bootstrapped FROM system.local WHERE key='local'"
-    with _Connection(endpoint) as connection:
+    with _connected(endpoint) as stream:
         options = struct.pack(">HH", 1, 11) + b"CQL_VERSION" + struct.pack(">H", 5) + b"3.0.0"
-        if _cql(connection, 1, options)[0] != 2:
+        if _cql(stream, 1, options)[0] != 2:
             return "refuses to start a session"
-        opcode, answer = _cql(connection, 7, struct.pack(">i", len(query)) + query + b"\0\x01\0")
+        opcode, answer = _cql(stream, 7, struct.pack(">i", len(query)) + query + b"\0\x01\0")
     return None if opcode == 8 and b"COMPLETED" in answer else "has not joined the ring"
 
 
 def redis(endpoint: Endpoint) -> str | None:
     """PONG; while it loads its snapshot it says so."""
-    with _Connection(endpoint) as connection:
-        connection.send(b"PING\r\n")
-        answer = connection.receive_some()
+    with _connected(endpoint) as stream:
+        stream.write(b"PING\r\n")
+        answer = _answer(stream, 1) + stream.readline()
     return None if answer.startswith(b"+PONG") else answer.decode(errors="replace").strip("-\r\n")
 
 
 def grpc(endpoint: Endpoint) -> str | None:
-    """SERVING, in the words of grpc.health.v1."""
+    """SERVING, by grpc.health.v1."""
     import grpc as library
 
     with library.insecure_channel(str(endpoint), options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -57,7 +59,7 @@ def grpc(endpoint: Endpoint) -> str | None:
 
 
 def http(endpoint: Endpoint, path: str) -> str | None:
-    """200; else what its answer says about its parts."""
+    """200; else the dependencies that its answer names."""
     connection = HTTPConnection(*endpoint, timeout=DEADLINE)
     try:
         connection.request("GET", path)
@@ -75,37 +77,21 @@ def _parts(body: bytes) -> str:
         return ""
 
 
-def _cql(connection: "_Connection", opcode: int, body: bytes) -> tuple[int, bytes]:
-    connection.send(struct.pack(">BBhBi", 4, 0, 0, opcode, len(body)) + body)
-    *_, answered, length = struct.unpack(">BBhBi", connection.receive(9))
-    return answered, connection.receive(length)
+@contextmanager
+def _connected(endpoint: Endpoint) -> Iterator[BufferedRWPair]:
+    with socket.create_connection(endpoint, DEADLINE) as connection, connection.makefile("rwb") as stream:
+        yield stream
 
 
-class _Connection:
-    """A TCP connection with one deadline for all that happens on it."""
+def _answer(stream: BufferedRWPair, size: int) -> bytes:
+    stream.flush()
+    data = stream.read(size)
+    if len(data) < size:
+        raise ConnectionResetError("connection closed")
+    return data
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.until = time.monotonic() + DEADLINE
-        self.socket = socket.create_connection(endpoint, timeout=DEADLINE)
 
-    def __enter__(self) -> "_Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def receive_some(self, most: int = 65536) -> bytes:
-        self.socket.settimeout(max(0.001, self.until - time.monotonic()))
-        data = self.socket.recv(most)
-        if not data:
-            raise ConnectionResetError("connection closed")
-        return data
-
-    def receive(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            data += self.receive_some(size - len(data))
-        return data
+def _cql(stream: BufferedRWPair, opcode: int, body: bytes) -> tuple[int, bytes]:
+    stream.write(struct.pack(">BBhBi", 4, 0, 0, opcode, len(body)) + body)
+    *_, answered, length = struct.unpack(">BBhBi", _answer(stream, 9))
+    return answered, _answer(stream, length)

@@ -1,30 +1,29 @@
-"""The Procfile: which parts there are, the command of each, in which order they start and stop."""
+"""The Procfile: the parts, their commands, and the order in which they start and stop."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+from infra.native import ports
 from infra.native.paths import ROOT
 from infra.native.wording import WrongWord
 
-#: Deployment modes: bff and transactions as two processes, or both in one; and how they were called before.
+#: Deployment modes: bff and transactions as two processes, or both in one; and their former names.
 MODES = ("split", "combined")
 OLD_NAMES = {"two": "split", "one": "combined"}
-WORKERS = ("bff", "transactions")
-# Both workers in one process. Not a line of the Procfile, or `honcho start` would run it beside them.
+# Both workers in one process. Not in the Procfile, where `honcho start` would run it beside them.
 MAIN = "faust -A app.main worker --loglevel info"
 SCALABLE = "transactions"
-FIRST_WEB_PORT, WEB_PORT_STEP = 5002, 10
 
-# Servers first, those who send them work last; stopped the other way round.
+# Servers start first, clients last; they stop in the reverse order.
 STAGES = {"antifraud": 1, "envoy": 1, "bff": 2, "transactions": 2, "main": 2, "generator": 3}
-# Seconds to end by itself, by stage: a worker finishes what it has begun, a server writes its data.
+# Seconds to end before SIGKILL, by stage: a worker finishes its micro-batch, a server writes its data.
 GRACE = {3: 3.0, 2: 12.0, 1: 4.0, 0: 25.0}
 
 
 def parse(text: str) -> dict[str, str]:
-    """Name and command of each line, in order."""
+    """Name -> command, in the order of the lines."""
     parts: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -42,31 +41,24 @@ def read() -> dict[str, str]:
 
 
 def names(mode: str = "split", scale: int = 1) -> list[str]:
-    """The processes of a deployment mode, with as many transactions workers as asked."""
-    chosen: list[str] = []
-    for name in read():
-        if mode == "combined" and name in WORKERS:
-            chosen += ["main"] * (name == WORKERS[0])
-        elif name == SCALABLE:
-            chosen += [name, *(f"{name}-{n}" for n in range(2, scale + 1))]
-        else:
-            chosen.append(name)
-    return chosen
+    """The parts of a deployment mode, with `scale` transactions workers."""
+    instead = {"bff": ["main"], "transactions": []}
+    if mode == "split":
+        instead = {SCALABLE: [SCALABLE, *(f"{SCALABLE}-{number}" for number in range(2, scale + 1))]}
+    return [chosen for name in read() for chosen in instead.get(name, [name])]
 
 
 def command(name: str) -> str:
-    """What a part runs; a further worker runs what the first does."""
+    """The command of a part; an additional worker runs the same one as the first."""
     lines = {"main": MAIN} | read()
     return lines[SCALABLE if environment(name) else name]
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a further worker needs to differ from the first: a name and a port of its own."""
-    found = re.fullmatch(rf"{SCALABLE}-(\d+)", name)
-    if not found:
+    """The name and the port that an additional worker needs for itself."""
+    if not re.fullmatch(rf"{SCALABLE}-\d+", name):
         return {}
-    port = FIRST_WEB_PORT + WEB_PORT_STEP * (int(found[1]) - 1)
-    return {"WEB_PORT": str(port), "WORKER_INSTANCE": name}
+    return {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
 
 
 def stage(name: str) -> int:
@@ -75,7 +67,7 @@ def stage(name: str) -> int:
 
 
 def check_mode(mode: str) -> str:
-    """The deployment mode, or none; or an end that lists the modes there are."""
+    """The deployment mode, or an empty one; WrongWord lists the modes."""
     mode = OLD_NAMES.get(mode, mode)
     if mode not in ("", *MODES):
         raise WrongWord(f"no mode is called {mode}; say MODE={' or MODE='.join(MODES)}")
@@ -83,7 +75,7 @@ def check_mode(mode: str) -> str:
 
 
 def check(name: str, known: Iterable[str]) -> str:
-    """The name, or an end that lists the names there are."""
+    """The name; WrongWord lists the known ones."""
     if name not in (known := list(known)):
         said = f"no part is called {name}" if name else "which part? say NAME=…"
         raise WrongWord(f"{said}; the parts are: {' '.join(known)}")

@@ -14,8 +14,8 @@ def command() -> list[str]:
         "smallrye.config.locations": (INFRA / "registry" / "registry.properties").as_uri(),
         "quarkus.http.host": endpoint.host,
         "quarkus.http.port": str(endpoint.port),
-        # Written before the answer: H2 waits half a second by default, and a registry killed in that time would
-        # forget a schema whose id is in records already, and give that id to another schema.
+        # Write before answering: by default H2 waits half a second, and a registry killed in that time would lose
+        # a schema whose id is in records already, and give that id to another schema.
         "apicurio.datasource.url": f"jdbc:h2:file:{file};WRITE_DELAY=0",
     }
     options = [f"-D{key}={value}" for key, value in settings.items()]

@@ -1,7 +1,7 @@
-"""Becomes one of the real servers: `python -m infra.native.serve kafka`.
+"""Become one of the real servers: `python -m infra.native.serve kafka`.
 
 The configuration is in infra/<server>/; what depends on this machine (addresses, directories) is added here.
-The process is replaced (exec), so that a signal sent to its id reaches the server itself.
+The process is replaced (exec), so a signal to its pid reaches the server itself.
 """
 
 import os

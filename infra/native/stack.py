@@ -1,22 +1,24 @@
-"""The stack as people handle containers: up, down, and one part started, stopped, killed, paused by name."""
+"""The stack, handled as containers are: up, down, ps, and start, stop, kill, pause, logs of one part by name."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal as signals
+import sys
 import time
 from collections.abc import Iterable
 
 import psutil
 
-from infra.native import config, interrupts, lockfile, orphans, processes, procfile, startup, supervisor
+from infra.native import interrupts, lockfile, orphans, ports, processes, procfile, startup, supervisor
 from infra.native.interrupts import Hurry
-from infra.native.paths import DATA, LOGS
+from infra.native.paths import BIN, DATA, LOGS
 from infra.native.processes import Part
 
-DOWN_BOUND = 30.0  # seconds for all parts to end by themselves; then they are killed
-LOOKS = 5  # what was being started at the first look is found at the next
+DOWN_BOUND = 30.0  # seconds for all parts to end by themselves before they are killed
+LOOKS = 5  # a process that was being started at the first look is found at the next
+CRASHED = "the supervisor has crashed; make down ends what it left, make up starts anew"
 
 
 def is_up() -> bool:
@@ -24,33 +26,35 @@ def is_up() -> bool:
     return supervisor.answers()
 
 
-def up(only: Iterable[str] | None = None, mode: str | None = None) -> None:
-    """Start what does not run yet and wait until all is ready; without a mode, the one that is up."""
-    with lockfile.held():
-        if not is_up() and (left := orphans.ours()):
+@lockfile.held()
+def up(only: Iterable[str] = (), mode: str | None = None) -> None:
+    """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up."""
+    if not is_up():
+        if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
             with interrupts.noted() as hurry:
                 _end_all(left, hurry)
-        known = procfile.names(mode or current_mode(), scale=current_scale())
-        names = [procfile.check(name, known) for name in only] if only else known
-        running = _running()
-        missing = [name for name in names if name not in running]
-        if is_up():
-            if others := [name for name in running if name not in known]:
-                print(f"ending {' '.join(others)}: they belong to the other mode")
-            supervisor.reload(known)  # their port may be wanted
-        startup.check_ports(missing)
-        if not is_up():
-            supervisor.launch(known)
-        if running and missing:
-            print(f"up already; starting {' '.join(missing)}")
-        startup.bring_up(names)
+        supervisor.forget()
+    known = procfile.names(mode or current_mode(), scale=current_scale())
+    names = [procfile.check(name, known) for name in only] or known
+    running = [name for name, part in processes.states().items() if part.pid]
+    missing = [name for name in names if name not in running]
+    if is_up():
+        if others := [name for name in running if name not in known]:
+            print(f"ending {' '.join(others)}: they belong to the other mode")
+        supervisor.reload(known)  # frees the ports of the other mode
+    startup.check_ports(missing)
+    if not is_up():
+        supervisor.launch(known)
+    if running and missing:
+        print(f"up already; starting {' '.join(missing)}")
+    startup.bring_up(names)
 
 
 def down() -> None:
     """End every process of the stack, workers first, and leave no socket and no lock behind.
 
-    Ctrl-C does not break that off: what has not ended yet is killed.
+    Ctrl-C does not interrupt it: what has not ended yet is killed.
     """
     with lockfile.held(), interrupts.noted() as hurry:
         began, ended, forced = time.monotonic(), 0, list[str]()
@@ -66,7 +70,7 @@ def down() -> None:
 
 
 def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
-    """End the parts, workers first, then the supervisor; answers which had to be killed."""
+    """End the parts, workers first, then the supervisor; return the names of those that had to be killed."""
     deadline = time.monotonic() + DOWN_BOUND
     forced: list[psutil.Process] = []
     for stage, grace in procfile.GRACE.items():
@@ -78,7 +82,7 @@ def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
 
 @lockfile.held()
 def clean() -> None:
-    """Take the stack down and forget its data and logs; downloads are kept."""
+    """Take the stack down and delete its data and logs; downloads are kept."""
     down()
     for folder in (DATA, LOGS):
         shutil.rmtree(folder, ignore_errors=True)
@@ -86,30 +90,23 @@ def clean() -> None:
 
 
 def current_mode() -> str:
-    """The mode that is up; two workers if none is."""
-    return "combined" if is_up() and "main" in config.names() else "split"
+    """The deployment mode that is up; split if none is."""
+    return "combined" if "main" in supervisor.names() else "split"
 
 
 def current_scale() -> int:
-    """How many transactions workers the stack has."""
-    names = config.names() if is_up() else []
-    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in names)
-
-
-def _running() -> dict[str, Part]:
-    if not is_up():
-        return {}
-    return {name: part for name, part in processes.states().items() if part.pid}
+    """The number of transactions workers."""
+    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in supervisor.names())
 
 
 def find(name: str) -> Part:
-    """The part of that name, as it is now."""
+    """The current state of a part; WrongWord for an unknown name."""
     known = processes.states()
     return known[procfile.check(name, known)]
 
 
 def pid(name: str) -> int | None:
-    """The process of a part, if it runs."""
+    """The process id of a part, if it runs."""
     return find(name).pid
 
 
@@ -125,7 +122,8 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
         print(f"{name} runs already (pid {part.pid})")
         return
     startup.check_ports([name])
-    startup.start_and_wait(name, environment)
+    supervisor.start(name, environment)
+    startup.wait([name], time.monotonic(), startup.PART_BOUND)
 
 
 @lockfile.held()
@@ -135,6 +133,8 @@ def stop(name: str) -> None:
     if not part.pid:
         print(f"{name} does not run ({part.state})")
         return
+    if not is_up():
+        raise SystemExit(CRASHED)
     supervisor.stop(name)
     print(f"{name} stopped (pid {part.pid}); start it again with: make start NAME={name}")
 
@@ -143,13 +143,14 @@ def stop(name: str) -> None:
 def restart(name: str) -> None:
     """Stop one part and start it again."""
     find(name)
-    supervisor.stop(name)
+    if is_up():
+        supervisor.stop(name)
     start(name)
 
 
 @lockfile.held()
 def kill(name: str) -> None:
-    """SIGKILL: the part gets no chance to tidy up, as in a crash."""
+    """SIGKILL: as in a crash, the part gets no chance to clean up."""
     number = signal(name, signals.SIGKILL)
     while pid(name) == number:
         time.sleep(0.02)
@@ -158,7 +159,7 @@ def kill(name: str) -> None:
 
 @lockfile.held()
 def pause(name: str) -> None:
-    """SIGSTOP: the part hangs; its connections stay open and nothing answers."""
+    """SIGSTOP: the part hangs; its connections stay open and get no answer."""
     number = signal(name, signals.SIGSTOP)
     print(f"{name} paused (pid {number}); let it go on with: make resume NAME={name}")
 
@@ -170,23 +171,56 @@ def resume(name: str) -> None:
 
 
 def signal(name: str, number: signals.Signals) -> int:
-    """Send a signal to a part that runs; answers its pid."""
+    """Send a signal to a running part and what it has started; return its pid."""
     part = find(name)
     if not part.pid:
         raise SystemExit(f"{name} does not run ({part.state}); start it with: make start NAME={name}")
-    # The supervisor gives each part a process group of its own, so what a part has started is hit with it.
+    # The supervisor's signalProcess would reach the part alone, not its children; each part leads a process group.
     os.killpg(part.pid, number)
     return part.pid
 
 
+@lockfile.held()
 def scale(count: int) -> None:
-    """Run that many transactions workers; the others are not touched."""
-    if count < 1 or not is_up() or current_mode() != "split":
-        raise SystemExit("scale needs N of 1 or more and a stack that is up with MODE=two")
-    with lockfile.held():
-        known = procfile.names("split", count)
-        new = [name for name in known if name not in config.names()]
-        startup.check_ports(new)
-        supervisor.reload(known)
-        startup.bring_up(new)
+    """Run that many transactions workers; those that stay are not touched."""
+    if not is_up() or current_mode() != "split":
+        raise SystemExit("scale needs a stack that is up with MODE=split")
+    known = procfile.names("split", count)
+    new = [name for name in known if name not in supervisor.names()]
+    startup.check_ports(new)
+    supervisor.reload(known)
+    startup.bring_up(new)
     print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")
+
+
+def ps() -> None:
+    """One line per part."""
+    found = processes.asked(processes.states().values())
+    print(f"{'NAME':<16} {'STATE':<12} {'PID':>8} {'PORT':>6}  READY")
+    for part in found:
+        why_not = "" if part.why_not == part.state else f": {part.why_not}"
+        ready = f"no{why_not}" if part.why_not else "yes"
+        print(f"{part.name:<16} {part.state:<12} {part.pid or '-':>8} {part.port:>6}  {ready}")
+    if any(part.state == "left over" for part in found):
+        print(CRASHED)
+
+
+def logs(name: str, follow: bool) -> None:
+    """The last 50 lines of a part's log; then, with follow, what is added to it."""
+    path = LOGS / f"{procfile.check(name, processes.states())}.log"
+    if not path.exists():
+        raise SystemExit(f"{name} has written no log yet")
+    _become(["tail", "-n", "50", *(["-F"] if follow else []), str(path)])
+
+
+def cqlsh(name: str, statement: str) -> None:
+    """cqlsh on one node."""
+    nodes = [known for known in procfile.read() if known.startswith("cassandra-")]
+    node = ports.endpoints(procfile.check(name, nodes))[0]
+    execute = ["-e", statement] if statement else []
+    _become([str(BIN / "cqlsh"), *execute, node.host, str(node.port)])
+
+
+def _become(command: list[str]) -> None:
+    sys.stdout.flush()
+    os.execvp(command[0], command)  # noqa: S606 - no shell

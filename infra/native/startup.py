@@ -1,7 +1,8 @@
-"""Starting parts in order and waiting until they are ready, telling a person how far it is."""
+"""Starts parts in order and waits until they are ready, showing the progress."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -11,19 +12,18 @@ import psutil
 from infra.native import orphans, ports, processes, procfile, supervisor
 from infra.native.processes import Part
 
-BOUND = 180.0  # seconds for all of it; Cassandra on a busy small machine is the slowest
-PART_BOUND = 90.0  # seconds for one part alone
-BATCHES = ((0, 1), (2,), (3,))  # stages that start side by side
-EVERYWHERE = ("0.0.0.0", "::")
+BOUND = 180.0  # seconds for the whole stack; Cassandra on a small busy machine takes longest
+PART_BOUND = 90.0  # seconds for a single part
+BATCHES = ((0, 1), (2,), (3,))  # stages that start together
 
 
 def check_ports(names: Iterable[str]) -> None:
-    """End with one line for each port that somebody else has."""
-    known = [name for name in names if processes.has_port(name)]
+    """Exit with one line per port that is taken."""
     lines = [
         f"port {endpoint.port} on {endpoint.host}, which {name} needs, is in use{_holder(endpoint)}"
-        for name, taken in ports.ports_in_use(known).items()
-        for endpoint in taken
+        for name in names
+        for endpoint in ports.endpoints(name)
+        if ports.in_use(endpoint)
     ]
     if lines:
         advice = "end that program, or give the part another address; then try again"
@@ -31,22 +31,17 @@ def check_ports(names: Iterable[str]) -> None:
 
 
 def _holder(endpoint: ports.Endpoint) -> str:
-    """Who listens there, as far as the system lets us see."""
-    try:
-        found = psutil.net_connections("tcp")
-    except psutil.AccessDenied:  # macOS shows other programs' connections to root alone
-        found = []
-    for connection in found:
-        here = connection.laddr
-        if connection.status != psutil.CONN_LISTEN or not here or not connection.pid:
-            continue
-        if here.port == endpoint.port and here.ip in (endpoint.host, *EVERYWHERE):
-            return f" by {orphans.describe(connection.pid)}"
+    """Who listens there, as far as the system shows it."""
+    there = [(host, endpoint.port) for host in (endpoint.host, f"::ffff:{endpoint.host}", "0.0.0.0", "::")]
+    with contextlib.suppress(psutil.AccessDenied):  # macOS shows other programs' connections to root alone
+        for found in psutil.net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr in there and found.pid:
+                return f" by {orphans.describe(found.pid)}"
     return " by a program that only its owner can see"
 
 
 def bring_up(names: Iterable[str]) -> None:
-    """Start those that do not run, servers first, each batch when the one before is ready."""
+    """Start what does not run, servers first, each batch once the one before is ready."""
     began, known, names = time.monotonic(), processes.states(), sorted(names, key=procfile.stage)
     before = [part.name for part in processes.asked(known[name] for name in names) if not part.why_not]
     if before:
@@ -54,22 +49,16 @@ def bring_up(names: Iterable[str]) -> None:
     for batch in BATCHES:
         chosen = [name for name in names if procfile.stage(name) in batch and name not in before]
         for name in chosen:
-            if processes.states()[name].pid is None:
+            if known[name].pid is None:
                 supervisor.start(name)
-        _wait(chosen, began, BOUND, before)
+        wait(chosen, began, BOUND, before)
         before += chosen
     print(f"{len(names)} ready after {time.monotonic() - began:.1f} s; look: make ps, end: make down")
 
 
-def start_and_wait(name: str, environment: dict[str, str] | None = None) -> None:
-    """Start one part and wait until it is ready."""
-    supervisor.start(name, environment)
-    _wait([name], time.monotonic(), PART_BOUND)
-
-
-def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
-    """Wait until all are ready; end at once when one, or one that was ready before, cannot be any more."""
-    waiting, published = names, dict[str, str]()
+def wait(names: list[str], began: float, bound: float, before: Iterable[str] = ()) -> None:
+    """Wait until all are ready; exit at once when one of them, or of those that were ready before, has ended."""
+    waiting, shown = names, dict[str, str]()
     while waiting:
         known = processes.states()
         found = processes.asked(known[name] for name in waiting)
@@ -83,21 +72,21 @@ def _wait(names: list[str], began: float, bound: float, before: Iterable[str] = 
             _say("", passing=True)
             raise SystemExit("\n".join(failure(part) for part in lost))
         if waiting:
-            _print_what_for(waiting, published)
+            _print_what_for(waiting, shown)
             _say(f"waiting for {' '.join(waiting)} ({time.monotonic() - began:.0f} s)", passing=True)
             time.sleep(0.2)
 
 
-def _print_what_for(names: Iterable[str], published: dict[str, str]) -> None:
-    """What a worker itself waits for: a broker that does not answer is reported at once, not at the deadline."""
+def _print_what_for(names: Iterable[str], shown: dict[str, str]) -> None:
+    """What a worker itself waits for: a broker that does not answer is shown at once, not at the deadline."""
     for name in names:
-        if (words := processes.waits_for(name)) and words.partition(":")[0] != published.get(name):
-            published[name] = words.partition(":")[0]
+        if (words := processes.waits_for(name)) and words.partition(":")[0] != shown.get(name):
+            shown[name] = words.partition(":")[0]
             _say(f"{name}: {words}")
 
 
 def failure(part: Part) -> str:
-    """What a person needs to know of a part that did not become ready."""
+    """Why a part did not become ready, with the end of its log."""
     if part.state == "paused":
         return f"{part.name} is paused; let it go on with: make resume NAME={part.name}"
     state = f"running, but {part.why_not}" if part.state == "running" else part.state
@@ -106,7 +95,7 @@ def failure(part: Part) -> str:
 
 
 def _say(text: str, passing: bool = False) -> None:
-    """A line; one that passes is shown on a terminal alone and is written over by the next."""
+    """Print a line; a passing one only on a terminal, where the next line overwrites it."""
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="" if passing else "\n", flush=True)
     elif not passing:

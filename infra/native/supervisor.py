@@ -1,88 +1,87 @@
-"""The talk with supervisord over its own socket: which parts it knows, starting and stopping them."""
+"""Runs supervisord and calls it over its own socket: which parts it knows, starting and stopping them."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import time
-import xmlrpc.client
 from collections.abc import Iterable
 from http.client import HTTPException
+from pathlib import Path
+from string import Template
 from typing import Any
+from xmlrpc.client import Fault
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.childutils import getRPCInterface
 
-from infra.native import config, lockfile, orphans, procfile
-from infra.native.paths import BIN, ROOT, SUPERVISOR, make_private, socket_dir
+from infra.native import lockfile, orphans, procfile
+from infra.native.paths import BIN, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
-# What make and the shell say to each other is no setting of a part.
-NOT_PASSED_ON = (
-    "MAKEFLAGS",
-    "MAKELEVEL",
-    "MAKEOVERRIDES",
-    "MFLAGS",
-    "NAME",
-    "ONLY",
-    "MODE",
-    "FORM",
-    "CQL",
-    lockfile.MARK,
+CONFIG = SUPERVISOR / "supervisord.conf"
+# Paths that supervisord.conf names as %(ENV_…)s: what is in them is not expanded again.
+NAMED_IN_CONFIG = {"PYTHON": sys.executable, "LAUNCH": str(INFRA / "native" / "launch.py")}
+
+# Variables between make and the shell are not settings of a part. Nor are those set for other programs: parts talk to
+# each other directly, without a proxy, and run on the Java and Python that setup installed.
+NOT_PASSED_ON = re.compile(
+    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|ONLY|MODE|FORM|CQL|{lockfile.MARK}|"
+    "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
 )
 
-# Nor is what somebody has set for other programs: the parts are each other's neighbours, so no proxy stands between
-# them, and Java and Python are the ones that setup brought.
-FOR_OTHERS = (
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "CLASSPATH",
-    "PYTHONHOME",
-    "PYTHONSAFEPATH",
-    "PYTHONSTARTUP",
-    "PYTHONWARNINGS",
-    "PYTHONOPTIMIZE",
-)
+
+def socket() -> Path:
+    """The supervisor's socket."""
+    return socket_dir() / "supervisor.sock"
 
 
 def server() -> Any:
-    """The supervisor's interface (its methods: supervisord.org/api.html)."""
-    transport = SupervisorTransport("", "", f"unix://{config.socket()}")
-    return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+    """supervisord's XML-RPC interface (supervisord.org/api.html)."""
+    return getRPCInterface({"SUPERVISOR_SERVER_URL": f"unix://{socket()}"}).supervisor
 
 
 def answers() -> bool:
-    """True if the supervisor runs."""
+    """True if supervisord runs."""
     try:
         return bool(server().getState())
     except (OSError, HTTPException):
         return False
 
 
-def infos() -> list[dict[str, Any]]:
-    """What the supervisor knows of each part."""
-    found: list[dict[str, Any]] = server().getAllProcessInfo()
-    return found
+def configure(parts: Iterable[str]) -> None:
+    """Write the configuration for these parts."""
+    for folder in (SUPERVISOR, LOGS):
+        folder.mkdir(parents=True, exist_ok=True)
+    SUPERVISOR.chmod(0o700)
+    text = (INFRA / "native" / "supervisord.conf").read_text()
+    common, part = (Template(piece) for piece in re.split(r"(?=^\[program:)", text, flags=re.MULTILINE))
+    sections = [part.substitute(name=name, grace=int(procfile.GRACE[procfile.stage(name)])) for name in parts]
+    CONFIG.write_text("\n".join([common.substitute(socket=socket()), *sections]))
+
+
+def names() -> list[str]:
+    """The parts that supervisord knows, in order; those of the Procfile while it does not run."""
+    if not CONFIG.exists():
+        return list(procfile.read())
+    return re.findall(r"^\[program:(.+)\]$", CONFIG.read_text(), re.MULTILINE)
 
 
 def launch(parts: Iterable[str]) -> None:
-    """Start the supervisor, with no part running yet; it goes on in the background."""
+    """Start supervisord in the background, with no part running yet."""
     make_private(socket_dir())
-    config.write(parts)
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config.CONFIG)]
-    mark = os.environ | {orphans.STACK: str(ROOT)}
-    done = subprocess.run(command, env=mark, cwd=ROOT, capture_output=True, text=True, check=False)
-    deadline = time.monotonic() + 10
-    while not answers():
-        if done.returncode or time.monotonic() > deadline:
-            raise SystemExit(f"the supervisor did not start: {(done.stderr or done.stdout).strip()}")
-        time.sleep(0.05)
+    configure(parts)
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIG)]
+    environment = os.environ | {orphans.STACK: str(ROOT)} | NAMED_IN_CONFIG
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:  # it listens before it goes into the background
+        raise SystemExit(f"the supervisor did not start: {(done.stderr or done.stdout).strip()}")
 
 
 def reload(parts: Iterable[str]) -> None:
-    """Make the supervisor know these parts; those that stay are not touched."""
-    config.write(parts)
+    """Make supervisord know these parts; those that stay are not touched."""
+    configure(parts)
     added, _, removed = server().reloadConfig()[0]
     for name in removed:
         stop(name)
@@ -92,44 +91,36 @@ def reload(parts: Iterable[str]) -> None:
 
 
 def is_passed_on(variable: str) -> bool:
-    """Whether a part gets it from the environment of the command that starts it."""
-    is_proxy = variable.lower().endswith("_proxy")
-    return variable not in NOT_PASSED_ON and variable not in FOR_OTHERS and not is_proxy
+    """Whether a part inherits the variable from the command that starts it."""
+    return not NOT_PASSED_ON.fullmatch(variable)
 
 
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
-    """Start one part with the environment of this command; another command than the Procfile's if one is given."""
+    """Start one part with the environment of this command; `command` replaces the Procfile's."""
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = kept | procfile.environment(name) | (extra or {})
-    environment |= {
-        orphans.STACK: str(ROOT),
-        orphans.PART: name,
-        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "PYTHONUNBUFFERED": "1",
-    }
-    file = os.open(config.start_file(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w") as out:
-        json.dump(
-            {"name": name, "command": command or procfile.command(name), "environment": environment}, out
-        )
+    environment |= {orphans.STACK: str(ROOT), orphans.PART: name, "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    wanted = {"name": name, "command": command or procfile.command(name), "environment": environment}
+    (SUPERVISOR / f"{name}.json").write_text(json.dumps(wanted))  # launch.py reads it; nobody else can
     try:
         server().startProcess(name, False)
-    except xmlrpc.client.Fault as fault:
-        if "ALREADY_STARTED" not in fault.faultString:  # two commands may want the same
+    except Fault as fault:
+        if "ALREADY_STARTED" not in fault.faultString:  # by another command
             raise
 
 
 def stop(name: str) -> None:
-    """Ask one part to end, and wait; nothing if it does not run."""
+    """Ask one part to end, and wait; no-op if it does not run."""
     try:
-        server().signalProcess(name, "CONT")  # a paused one could not hear it
+        server().signalProcess(name, "CONT")  # a paused one would not get the SIGTERM
         server().stopProcess(name)
-    except xmlrpc.client.Fault as fault:
+    except Fault as fault:
         if "NOT_RUNNING" not in fault.faultString:
             raise
 
 
 def forget() -> None:
-    """Remove what a supervisor that has ended left behind."""
+    """Remove the files and the socket of a supervisord that has ended."""
     shutil.rmtree(SUPERVISOR, ignore_errors=True)
     shutil.rmtree(socket_dir(), ignore_errors=True)

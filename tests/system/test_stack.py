@@ -132,6 +132,9 @@ def test_up_returns_when_all_is_ready_and_down_leaves_nothing(small: Stack) -> N
     assert "down: 4 processes ended" in small.run("down")  # the three and their supervisor
     assert small.has_left() == []
     assert "nothing is up" in small.run("down")
+    assert "nothing is up; start this part alone with: make up ONLY=bff" in small.run(
+        "restart", "bff", code=1
+    )
     assert set(small.states().values()) == {"stopped"}
 
 
@@ -334,6 +337,7 @@ def test_down_after_a_crash_ends_what_is_ours_and_spares_a_stranger(small: Stack
         try:
             small.crash()
             assert "left over" in small.run("ps")
+            assert "the supervisor has crashed; make down" in small.run("stop", "bff", code=1)
             assert "processes ended" in small.run("down")
             assert small.has_left() == []
             assert stranger.poll() is None

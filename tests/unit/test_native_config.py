@@ -7,27 +7,30 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from infra.native import config, paths
+from infra.native import paths, supervisor
 
 
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
     """The written file as supervisord itself reads it; the repository lies in a folder of an awkward name."""
-    root = tmp_path / "50% of\ta repository"
-    for name, value in {"ROOT": root, "LOGS": root / "logs", "SUPERVISOR": root / "run"}.items():
-        monkeypatch.setattr(config, name, value)
-    monkeypatch.setattr(config, "CONFIG", root / "run" / "supervisord.conf")
+    root = tmp_path / "50% of\ta #1 repository; it's"
+    run = root / ".stack/run/supervisor"
+    patches = {"LOGS": root / ".stack/logs", "SUPERVISOR": run, "CONFIG": run / "supervisord.conf"}
+    for name, value in patches.items():
+        monkeypatch.setattr(supervisor, name, value)
+    monkeypatch.setenv("PYTHON", "/50% of\ta #1 repository; it's/python")
+    monkeypatch.setenv("LAUNCH", "/50% of\ta #1 repository; it's/launch.py")
     root.mkdir()
     monkeypatch.chdir(root)
-    config.write(["kafka", "transactions-2"])
+    supervisor.configure(["kafka", "transactions-2"])
     options = ServerOptions()
-    options.realize(["-c", str(config.CONFIG)])
+    options.realize(["-c", str(supervisor.CONFIG)])
     return options
 
 
 def test_supervisord_reads_the_parts(read: ServerOptions) -> None:
     assert {group.name for group in read.process_group_configs} == {"kafka", "transactions-2"}
-    assert config.names() == ["kafka", "transactions-2"]
+    assert supervisor.names() == ["kafka", "transactions-2"]
 
 
 def test_nothing_starts_or_restarts_by_itself(read: ServerOptions) -> None:
@@ -38,18 +41,25 @@ def test_nothing_starts_or_restarts_by_itself(read: ServerOptions) -> None:
 
 def test_a_log_has_a_bound(read: ServerOptions) -> None:
     (part,) = read.process_group_configs[0].process_configs
-    assert part.stdout_logfile == "logs/kafka.log"
+    assert part.stdout_logfile == ".stack/logs/kafka.log"
     assert (part.stdout_logfile_maxbytes, part.stdout_logfile_backups) == (10 * 1024 * 1024, 2)
 
 
-def test_a_folder_with_a_percent_sign_and_blanks_is_one_word(read: ServerOptions) -> None:
+def test_a_folder_with_any_sign_is_one_word(read: ServerOptions) -> None:
     (part,) = read.process_group_configs[0].process_configs
-    assert shlex.split(part.command)[-1] == str(Path.cwd() / "run" / "kafka.json")
+    here = "/50% of\ta #1 repository; it's"
+    own = ".stack/run/supervisor/kafka.json"
+    assert shlex.split(part.command) == [f"{here}/python", "-IS", f"{here}/launch.py", own]
+
+
+def test_a_part_has_the_time_to_end_that_its_stage_needs(read: ServerOptions) -> None:
+    waits = [group.process_configs[0].stopwaitsecs for group in read.process_group_configs]
+    assert waits == [25, 12]
 
 
 def test_the_sockets_path_is_short_however_deep_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ROOT", Path("/" + "deep/" * 100))
-    assert len(str(config.socket())) < 90
+    assert len(str(supervisor.socket())) < 90
 
 
 def test_a_socket_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,9 +12,8 @@ from urllib.request import url2pathname
 
 import pytest
 import yaml
-from supervisor.options import ServerOptions
 
-from infra.native import artifacts, config, paths, preflight, wheels
+from infra.native import artifacts, paths, preflight, wheels
 
 NAME = "pay ments é #1 100% %20 it's"
 #: What serve.py would become, for each server.
@@ -114,26 +112,6 @@ def test_the_registry_and_redis_keep_their_files_in_the_checkout(
         commands["registry"], "apicurio.datasource.url"
     )
     assert commands["redis"][-1] == str(data / "redis")
-
-
-def test_supervisord_reads_each_command_as_it_was_meant(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"CODE": ".", "ROOT": ".", "LOGS": "logs", "SUPERVISOR": "run"}.items():
-        monkeypatch.setattr(config, name, checkout / value)
-    monkeypatch.setattr(config, "CONFIG", checkout / "run" / "supervisord.conf")
-    monkeypatch.setattr(sys, "executable", str(checkout / ".venv/bin/python"))
-    monkeypatch.chdir(checkout)
-    config.write(["kafka"])
-    options = ServerOptions()
-    options.realize(["-c", str(config.CONFIG)])
-    (part,) = options.process_group_configs[0].process_configs
-    assert shlex.split(part.command) == [
-        str(checkout / ".venv/bin/python"),
-        "-IS",
-        str(checkout / "infra/native/launch.py"),
-        str(checkout / "run/kafka.json"),
-    ]
 
 
 @pytest.mark.parametrize("sign", [":", ",", ";", '"', "$", "`", "\\"])

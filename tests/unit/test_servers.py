@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from infra.native import artifacts, cassandra, fetch, kafka, paths, ports, preflight, probes, ready, wheels
+from infra.native import (
+    artifacts,
+    cassandra,
+    fetch,
+    kafka,
+    paths,
+    ports,
+    preflight,
+    probes,
+    ready,
+    startup,
+    wheels,
+)
 from infra.native.ports import Endpoint
 
 
@@ -70,8 +82,11 @@ def test_a_port_in_use_is_named_with_its_process(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
-        assert ports.ports_in_use(["redis"]) == {"redis": [Endpoint("127.0.0.1", port)]}
-    assert ports.ports_in_use(["redis"]) == {}
+        with pytest.raises(
+            SystemExit, match=rf"port {port} on 127.0.0.1, which redis needs, is in use by pid"
+        ):
+            startup.check_ports(["generator", "redis"])
+    startup.check_ports(["redis"])
 
 
 @pytest.mark.parametrize(
@@ -208,6 +223,19 @@ def test_a_process_that_accepts_but_never_answers_is_not_ready(monkeypatch: pyte
         assert ready.all_ready(["redis", "kafka"]) == {"redis": "no answer", "kafka": "no answer"}
     assert ready.is_ready("redis") == "port refused"
     assert ready.is_ready("generator") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "why_not"),
+    [(b"+PONG\r\n", None), (b"-LOADING the dataset\r\n", "LOADING the dataset"), (b"", "connection closed")],
+)
+def test_redis_is_ready_when_it_answers_and_says_what_it_does_until_then(
+    answer: bytes, why_not: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{server.getsockname()[1]}")
+        threading.Thread(target=_answer_once, args=(server, answer)).start()
+        assert ready.is_ready("redis") == why_not
 
 
 def test_a_worker_that_is_not_ready_names_the_dependency() -> None:
