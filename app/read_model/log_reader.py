@@ -1,10 +1,10 @@
-"""The newest transactions, read out of the log: what Redis is refilled with.
+"""The newest transactions, read from the log: what Redis is refilled with (docs/decisions/0004).
 
-The list is in the order of sort keys (the minute of a transaction, then its id), the log in that of publication, and
-nothing forces one to be like the other: other producers write late records, a re-assessment puts an old transaction at
-the end of the log, partitions have unequal traffic. What joins them is that no transaction is published before its
-own time: a worker refuses what is more than AHEAD_AT_MOST ahead. So each partition is read back until its records are
-older than the oldest key that is kept, less that hour. All that is newer by key than this *floor* has been read then.
+The list is ordered by sort key (a transaction's minute, then its id), the log by publication. Other producers write
+late records, a re-assessment puts an old transaction at the end of the log, partitions have unequal traffic. But no
+transaction is published more than AHEAD_AT_MOST before its own time: a worker rejects it. So each partition is read
+back until its records were published that long before the oldest key kept, the *floor*: by then every transaction
+newer than the floor has been read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from app.models.transaction import AHEAD_AT_MOST, SECONDS_MAX, id_in_key, unstor
 from app.resources import Resources
 from app.stores.recent_transactions import Entry, entry_of, pending_entry
 
-#: Seconds that two machines' clocks may differ, and that a record may be under way into the log.
+#: Seconds by which the clocks of two machines may differ, the time of a publish included.
 CLOCKS_APART = 60
-#: Records that are decoded and written at a time: the other calls of the bff wait so long.
+#: Records decoded and written at a time: the bff's other work waits for so long.
 AT_ONCE = 500
 
 T = TypeVar("T")
@@ -34,24 +34,24 @@ Write = Callable[[Sequence[Entry]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """What was read: how many transactions, and the floor: older ones exist. None: these are all that there are."""
+    """How many transactions were read, and the floor below which others exist; None if these are all."""
 
     count: int
     floor: str | None
 
 
 class NewestKeys:
-    """The newest `most` of the sort keys that it is shown: all that is remembered of what was read."""
+    """The newest `most` of the sort keys read so far: all that a refill keeps in memory."""
 
     def __init__(self, most: int):
         self._most = most
         self._heap: list[str] = []
         self._kept: set[str] = set()
-        self.floor: str | None = None  # the oldest of `most` keys: nothing older belongs to them
+        self.floor: str | None = None  # the oldest key, once there are `most`
         self.has_left_out = False
 
     def keeps(self, key: str) -> bool:
-        """Whether it belongs to the newest so far; it is remembered then."""
+        """Whether it is among the newest so far; then it is kept."""
         if key in self._kept:
             return True
         if self.leaves_out(key):
@@ -67,7 +67,7 @@ class NewestKeys:
         return True
 
     def leaves_out(self, key: str) -> bool:
-        """Whether it is older than all of them, and there are enough."""
+        """Whether it is below the floor."""
         is_older = self.floor is not None and key < self.floor
         self.has_left_out |= is_older
         return is_older
@@ -78,9 +78,9 @@ class NewestKeys:
 
 
 class LogReader:
-    """The two topics, read back from their ends; every call may raise LogUnavailable.
+    """Both topics, read backward from their ends; every call may raise LogUnavailable.
 
-    `write` is given entries as they are found, also some that turn out not to be among the newest.
+    `write` gets entries as they are found, among them some that later prove not to be among the newest.
     """
 
     def __init__(self, resources: Resources):
@@ -89,7 +89,7 @@ class LogReader:
     async def write_newest(self, write: Write) -> Newest:
         """The newest transactions, as many as Redis keeps: the highest revision of each, or pending."""
         newest = NewestKeys(self._resources.settings.recent_transactions)
-        # The statuses last: what is published from the first look on is in the log by then.
+        # Statuses last: whatever is decided after the committed offsets were read is in the log by then.
         partitions = await self._write_pending(newest, write)
         floors = await _all(self._write_statuses(partition, newest, write) for partition in partitions)
         if not newest.has_left_out and all(floor is None for floor in floors):
@@ -104,7 +104,7 @@ class LogReader:
         await self._write_pending(NewestKeys(self._resources.settings.recent_transactions), write)
 
     async def _write_pending(self, newest: NewestKeys, write: Write) -> list[int]:
-        """What `write_pending` says; gives the partitions."""
+        """As `write_pending`; gives the partitions."""
         if not self._resources.is_open:
             raise LogUnavailable("the log has not been reached since the start")
         done = await consumer_groups.committed_offsets(self._resources.settings, topics.CREATED)
@@ -114,7 +114,7 @@ class LogReader:
                 found = await self._resources.created.decode([record.value for record in some])
                 storable = [one for one in found if not isinstance(one, Poison) and not unstorable(one)]
                 await write([pending_entry(one) for one in storable if newest.keeps(key_of_row(one))])
-            # Other producers may give their records any key and any time: all of them are read.
+            # Other producers may choose any key and timestamp, so none can be skipped.
             return False
 
         read_back = self._resources.tail.read_back
@@ -122,8 +122,8 @@ class LogReader:
         return list(done)
 
     async def _write_statuses(self, partition: int, newest: NewestKeys, write: Write) -> str | None:
-        """Read a partition as far back as need be; None: it was read whole, else the floor that it leaves."""
-        first = time.time()  # when the oldest record so far was published
+        """Read a partition back as far as necessary; its own floor, None if it was read from its beginning."""
+        first = time.time()  # when the oldest record read so far was published
         is_enough = False
 
         async def take(records: Sequence[Any]) -> bool:
@@ -133,9 +133,7 @@ class LogReader:
                 found = await self._resources.status.decode(values)
                 statuses = [status for status in found if not isinstance(status, Poison)]
                 await write([entry_of(one) for one in statuses if newest.keeps(key_of_row(one))])
-                await asyncio.sleep(
-                    0
-                )  # where nothing was decoded or written either, the bff serves in between
+                await asyncio.sleep(0)  # let the bff serve, also if nothing was written
             if records:
                 first = records[0].timestamp / 1000
                 last = max(record.timestamp for record in records) / 1000
@@ -145,25 +143,25 @@ class LogReader:
         back = await self._resources.tail.read_back(topics.STATUS, partition, take)
         if back.whole:
             return None
-        # Where the beginning of the log is gone, what was in it may have been as new as this.
+        # The beginning was deleted: records in it may have been as new as this.
         return "" if is_enough else f"{_newest_minute(first) + 1:010d}:"
 
 
 def _from_the_end(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """In parts, the newest first: the floor rises quickly, and little is written in vain."""
+    """In parts, the newest first: the floor rises quickly, and little is written that is removed again."""
     return (records[max(0, end - AT_ONCE) : end] for end in range(len(records), 0, -AT_ONCE))
 
 
 def _highest_key(key: bytes | None) -> str:
-    """The sort key of a status by its record's key, which is its id, without decoding it.
+    """The highest sort key that a status can have, by its record's key alone, which is its id.
 
-    An id of another form says nothing of the time: it may be the newest.
+    An id that is no UUIDv7 does not tell its time.
     """
     return sort_key(id_in_key(key), SECONDS_MAX)
 
 
 def _newest_minute(published: float) -> int:
-    """The latest minute under which a transaction can be filed that was published before this time."""
+    """The newest minute that a transaction published before this time can have."""
     return int(published + AHEAD_AT_MOST + CLOCKS_APART) // 60
 
 
@@ -172,7 +170,7 @@ def _minute(key: str) -> int:
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all; the first that fails ends the others, which would go on reading for nobody."""
+    """All results; the first failure cancels the others, which would read on for nothing."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(call) for call in calls]

@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds between two looks for the sign: a Redis that is back, or back but empty, is noticed within about this.
+#: Seconds between two checks: a Redis that is back, or back but empty, is noticed within about this.
 CHECK_EVERY = 0.5
 
 
 class ReadModelMaintainer:
-    """Looks at Redis, fills it, and notes in the state what GET may believe."""
+    """Checks Redis, refills it, and keeps in the state what GET may rely on."""
 
     def __init__(
         self, recent: RecentTransactions, log_reader: LogReader, notes: PendingWriter, state: ReadModelState
@@ -36,7 +36,7 @@ class ReadModelMaintainer:
         self._policy_is_known = False
 
     async def keep_complete(self) -> None:
-        """Refill Redis whenever the sign is missing and after each outage; runs until cancelled."""
+        """Refill Redis whenever its completeness marker is missing and after each outage; runs until cancelled."""
         said = False
         while True:
             try:
@@ -70,7 +70,7 @@ class ReadModelMaintainer:
             self._state.complete_since = time.monotonic()
 
     async def _answer(self) -> bool:
-        """Whether Redis has its sign; StoreUnavailable while it does not answer."""
+        """Whether Redis is complete by its marker; StoreUnavailable while it does not answer."""
         try:
             complete = await self._recent.is_complete()
         except StoreUnavailable:
@@ -92,15 +92,15 @@ class ReadModelMaintainer:
             )
 
     async def _refill(self) -> None:
-        """Before the log is read the refill is known to Redis: emptied meanwhile, it gets no sign."""
+        """The refill is registered in Redis before the log is read: if Redis is emptied meanwhile, no marker is set."""
         filling = await self._recent.begin_filling()
         newest = await self._from_log(self._log_reader.write_newest)
         await self._recent.mark_complete(filling, floor=newest.floor)
         log.info("Redis was filled with the newest %d transactions of the log", newest.count)
 
     async def _from_log(self, read: Callable[[Write], Awaitable[T]]) -> T:
-        """Into Redis what `read` finds: notes of pending ones may be lost, the log is not."""
-        self._notes.lost = False  # before the log is read: what is lost from here on is found the next time
+        """Write what `read` finds into Redis: notes of pending transactions may be lost, the log is not."""
+        self._notes.lost = False  # before the log is read: what is lost from now on is found next time
         try:
             return await read(self._recent.remember)
         except BaseException:

@@ -30,7 +30,7 @@ CLOCKS_APART = 60.0
 #: Offsets of transaction_status for a row, at most: records of up to four revisions, each with the mark of its
 #: transaction. A table with fewer rows is not whole.
 OFFSETS_A_ROW = 8
-#: Of the oldest that Redis has, how many are looked for in Cassandra: a few may be new there, or deleted by hand.
+#: How many of Redis' oldest are looked up in Cassandra: single ones may have been deleted by hand.
 OLDEST = 5
 
 
@@ -92,7 +92,7 @@ class ReadModel:
         last = rows[-1] if len(rows) == limit else None
         key = key_of_row(last) if last else None
         is_all = before is None and len(rows) < limit
-        # Thrown away and not written again: the log says how much there was.
+        # The table was thrown away: the log says how much was in it.
         is_short = is_all and len(rows) * OFFSETS_A_ROW < (self._log_length() or 0)
         being_rebuilt = is_short or self._state.being_rebuilt
         return Listing(entries, key, "cassandra", True, being_rebuilt, reading.one_replica)
@@ -129,7 +129,7 @@ class ReadModel:
             raise NotReadableYet("it may have been taken: no store that answers shows it yet; ask again")
 
     async def _lacks_rows(self, reach: Reach) -> bool:
-        """Whether Cassandra has none of the oldest of Redis: it may lack older ones then, which Redis has let go."""
+        """Whether Cassandra has none of Redis' oldest: then it may also lack older ones, which Redis has removed."""
         if not (reach.trimmed and reach.oldest):
             return False
         for key in reach.oldest:

@@ -1,4 +1,4 @@
-"""What is known of the read model: written by its maintainer, looked at by each GET."""
+"""What the maintainer knows of the read model, for every GET."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from enum import Enum, auto
 
 
 class RedisState(Enum):
-    """How far Redis can be believed."""
+    """How far Redis can be trusted."""
 
     MARKED = auto()  # its completeness marker says whether it has all of the newest
-    UNANSWERED = auto()  # a GET had no answer: no other one asks until the maintainer has had one
-    DOWN = auto()  # the maintainer had none either: what is decided meanwhile will be missing
-    BEHIND = auto()  # it is back with its data and its marker, and is being refilled
+    UNANSWERED = auto()  # a GET got no answer: no other one asks before the maintainer gets one
+    DOWN = auto()  # the maintainer got none either: what is decided meanwhile will be missing
+    BEHIND = auto()  # it is back with its old data and marker, and is being refilled
 
 
 @dataclass(slots=True)
 class ReadModelState:
-    """One for the bff."""
+    """One per bff."""
 
     redis: RedisState = RedisState.MARKED
     #: Since when (time.monotonic) Redis has all of the newest; None while it has not.
@@ -27,7 +27,7 @@ class ReadModelState:
 
     @property
     def answers(self) -> bool:
-        """Whether a GET may ask Redis at all: who does while it is away waits for its time-out."""
+        """Whether a GET may ask Redis at all: while it is down, each would wait for the time-out."""
         return self.redis not in (RedisState.UNANSWERED, RedisState.DOWN)
 
     @property
@@ -36,9 +36,9 @@ class ReadModelState:
         return self.redis in (RedisState.DOWN, RedisState.BEHIND)
 
     def note_unanswered(self) -> None:
-        """A GET had no answer of Redis; what it has missed is not forgotten over that."""
+        """A GET got no answer from Redis. If Redis had missed something before, it still has."""
         self.redis = RedisState.DOWN if self.is_behind else RedisState.UNANSWERED
 
     def note_answered(self) -> None:
-        """The maintainer had an answer."""
+        """The maintainer got an answer."""
         self.redis = RedisState.BEHIND if self.is_behind else RedisState.MARKED

@@ -33,7 +33,7 @@ LOOKED = "transactions:looked"
 LOOKED_FOR = 60  # seconds that it stays
 SCRIPT = (Path(__file__).parent / "upsert_recent.lua").read_text()
 
-#: What is older than the floor was not all read: it goes, so that nothing is missing between those that stay.
+#: Entries below the floor are removed: between them some may be missing.
 SIGN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   if ARGV[2] ~= '' then
@@ -166,7 +166,7 @@ class RecentTransactions:
         return entry.split("\n")[2] if entry else None
 
     async def reach(self, count: int) -> Reach:
-        """How far back it goes; with the oldest `count` sort keys."""
+        """How far back Redis goes, with its oldest `count` sort keys."""
         pipe = self._redis.pipeline(transaction=True)
         pipe.zrange(ORDER, 0, count - 1)
         pipe.exists(TRIMMED)
@@ -220,7 +220,7 @@ class RecentTransactions:
     async def mark_complete(self, filling: str, *, floor: str | None) -> None:
         """Set the sign, after a refill; not if Redis was emptied since it began.
 
-        `floor`: a sort key; older ones exist, in Cassandra only. None: these are all that there are.
+        `floor`: a sort key; older transactions exist, in Cassandra only. None: there are no others.
         """
         keys = [FILLING, COMPLETE, TRIMMED, ORDER, ENTRIES]
         await self._asked(self._sign(keys=keys, args=[filling, floor or ""]))
