@@ -120,7 +120,7 @@ class ReadModel:
         if self._state.being_rebuilt:
             raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
         if reach and await self._lacks_rows(reach):
-            raise BeingRebuilt("it may exist: Cassandra's table is not whole (make replay; make lag)")
+            raise BeingRebuilt("it may exist: Cassandra's table is not whole")
         made, since, now = millis_of_id(transaction_id), self._state.complete_since, time.monotonic()
         # What other bffs noted during an outage comes into a Redis that is complete again a moment later.
         complete = reach and reach.complete and since is not None and now - since > NOTED_WITHIN
