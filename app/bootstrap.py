@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import faust
@@ -28,9 +27,11 @@ from app.models.role import ROLES, Role
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.batch_processor import BatchProcessor
+from app.read_model.log_reader import LogReader
+from app.read_model.maintainer import ReadModelMaintainer
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import ReadModel
-from app.read_model.unstored import undecided, unstored_statuses
+from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import described, settings
 from app.web import health
@@ -122,18 +123,17 @@ def create_app(name: str) -> PaymentsApp:
     app.resources, app.processors, app.background = resources, {}, []
 
     if "statuses" in role.agents:
-        pending = PendingWriter(resources.recent)
+        pending, state = PendingWriter(resources.recent), ReadModelState()
+        maintainer = ReadModelMaintainer(resources.recent, LogReader(resources), pending, state)
         reads = ReadModel(
             resources.recent,
             resources.table,
-            values.recent_transactions,
             pending,
-            partial(undecided, resources),
-            partial(unstored_statuses, resources),
+            state,
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
         web_transactions.register(app, web_transactions.Calls(resources, transaction_logger, reads, pending))
-        app.background += [pending.run, reads.keep_complete]
+        app.background += [pending.run, maintainer.keep_complete]
     if "transactions" in role.agents:
         app.processors[topics.CREATED] = transactions.register(app, resources, transaction_logger)
     if "statuses" in role.agents:

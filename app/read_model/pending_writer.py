@@ -15,7 +15,7 @@ PAUSE, PAUSE_MOST = 0.1, 1.0
 
 
 class PendingWriter:
-    """Noted by POST, written together a moment later, and once more when Redis has lost them."""
+    """Noted by POST and written together a moment later; a refill has them from the log."""
 
     def __init__(self, recent: RecentTransactions):
         self._recent = recent
@@ -34,9 +34,9 @@ class PendingWriter:
         self._noted.append(entry)
         self._some.set()
 
-    def recent(self) -> list[Entry]:
-        """What was noted lately, decided by now or not."""
-        return list(self._noted)
+    def find(self, key: str) -> str | None:
+        """One that was noted lately, by its sort key, as JSON: pending, unless it has been decided since."""
+        return next((entry.split("\n")[2] for noted, _, entry in self._noted if noted == key), None)
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""

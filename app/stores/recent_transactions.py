@@ -33,9 +33,16 @@ LOOKED = "transactions:looked"
 LOOKED_FOR = 60  # seconds that it stays
 SCRIPT = (Path(__file__).parent / "upsert_recent.lua").read_text()
 
+#: Entries below the floor are removed: between them some may be missing.
 SIGN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
-  if ARGV[2] == '1' then redis.call('SET', KEYS[3], 1) end
+  if ARGV[2] ~= '' then
+    redis.call('SET', KEYS[3], 1)
+    for _, key in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '-', '(' .. ARGV[2])) do
+      redis.call('ZREM', KEYS[4], key)
+      redis.call('HDEL', KEYS[5], key)
+    end
+  end
   redis.call('SET', KEYS[2], redis.call('ZCARD', KEYS[4]))
   redis.call('DEL', KEYS[1])
 end
@@ -79,6 +86,15 @@ class Page:
 
     entries: list[str]
     last_key: str | None
+    complete: bool
+    trimmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far back Redis goes: its oldest sort keys; `complete` and `trimmed` as in a page."""
+
+    oldest: list[str]
     complete: bool
     trimmed: bool
 
@@ -149,6 +165,15 @@ class RecentTransactions:
         entry = await self._asked(self._redis.hget(ENTRIES, key))
         return entry.split("\n")[2] if entry else None
 
+    async def reach(self, count: int) -> Reach:
+        """How far back Redis goes, with its oldest `count` sort keys."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zrange(ORDER, 0, count - 1)
+        pipe.exists(TRIMMED)
+        _ask_whether_whole(pipe)
+        oldest, trimmed, *signs = await self._asked(pipe.execute())
+        return Reach(oldest, _is_whole(*signs), bool(trimmed))
+
     async def is_complete(self) -> bool:
         """Whether all is there that the sign was set for, and Redis takes what comes: StoreUnavailable if it does not.
 
@@ -192,9 +217,13 @@ class RecentTransactions:
         """Whether this one is still under way: not if Redis was emptied since, or somebody else began."""
         return bool(await self._asked(self._redis.get(FILLING)) == filling)
 
-    async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
-        """Set the sign, after a refill; not if Redis was emptied since it began."""
-        await self._asked(self._sign(keys=[FILLING, COMPLETE, TRIMMED, ORDER], args=[filling, int(trimmed)]))
+    async def mark_complete(self, filling: str, *, floor: str | None) -> None:
+        """Set the sign, after a refill; not if Redis was emptied since it began.
+
+        `floor`: a sort key; older transactions exist, in Cassandra only. None: there are no others.
+        """
+        keys = [FILLING, COMPLETE, TRIMMED, ORDER, ENTRIES]
+        await self._asked(self._sign(keys=keys, args=[filling, floor or ""]))
 
     async def _asked(self, call: Any) -> Any:
         """The answer to one call, in its turn; Overloaded when that does not come within its time."""

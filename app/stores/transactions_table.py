@@ -182,17 +182,14 @@ class TransactionsTable:
         self,
         limit: int,
         before: tuple[int, str] | None = None,
-        *,
-        strictly: bool = False,
         reading: Reading | None = None,
     ) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
 
         Each shard may have them all: ask for pages, not for the table.
-        `strictly`: by a quorum's word or not at all; else what one replica knows is better than nothing, and `reading`
-        says so.
+        What one replica knows is better than nothing: `reading` says so.
         """
-        read = self._read_strictly if strictly else partial(self._read, reading or Reading())
+        read = partial(self._read, reading or Reading())
         found: Rows = []
         top, at_once = before[0] if before else int(time.time() + AHEAD_AT_MOST) // 60, 1
         while len(found) < limit:
@@ -235,10 +232,6 @@ class TransactionsTable:
         rows, level = await self._cassandra.read_as_can_be(cql, values, self._read_timeout)
         reading.one_replica |= level == WEAKEST
         return rows
-
-    async def _read_strictly(self, cql: str, values: Sequence[Any]) -> Rows:
-        # Nobody waits for it, so it may take as long as a write.
-        return await self._cassandra.read_at(STRONGEST, cql, values, self._write_timeout)
 
 
 def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:

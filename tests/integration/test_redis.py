@@ -14,7 +14,7 @@ from redis import Redis
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus, sort_key
 from app.settings import Settings
-from app.stores.recent_transactions import Entry, RecentTransactions, entry_of, pending_entry
+from app.stores.recent_transactions import Entry, Reach, RecentTransactions, entry_of, pending_entry
 from tests.integration.samples import status, transaction_of
 from tests.support.feed import new_id
 
@@ -115,7 +115,7 @@ def fill_with(ids: list[str], keep: int) -> None:
     async def fill(recent: RecentTransactions) -> None:
         filling = await recent.begin_filling()
         await recent.remember([entry_of(revision(id_, 1)) for id_ in ids])
-        await recent.mark_complete(filling, trimmed=False)
+        await recent.mark_complete(filling, floor=None)
 
     with_recent(fill, keep=keep)
 
@@ -153,7 +153,7 @@ def test_after_a_lower_bound_a_revision_of_an_older_one_leaves_no_gap() -> None:
 def test_the_sign_of_completeness_goes_with_the_data() -> None:
     async def do(recent: RecentTransactions) -> Any:
         before = await recent.is_complete()
-        await recent.mark_complete(await recent.begin_filling(), trimmed=True)
+        await recent.mark_complete(await recent.begin_filling(), floor="0000000001:")
         marked = await recent.newest(1, None)
         with Redis.from_url(URL) as redis:
             redis.flushdb()  # as a Redis that comes back empty
@@ -162,12 +162,29 @@ def test_the_sign_of_completeness_goes_with_the_data() -> None:
     assert with_recent(do) == (False, (True, True), False)
 
 
+def test_what_is_older_than_the_floor_goes_when_the_sign_is_set() -> None:
+    """An old one may be there, re-assessed meanwhile: what lies between is in Cassandra only."""
+    ids = sorted(new_id(at=1_600_000_000 + 60 * number) for number in range(5))
+
+    async def do(recent: RecentTransactions) -> Any:
+        filling = await recent.begin_filling()
+        await recent.remember([entry_of(status(id_)) for id_ in ids])
+        await recent.mark_complete(filling, floor=sort_key(ids[2], 0))
+        return await recent.newest(10, None), await recent.reach(2), await recent.find(sort_key(ids[1], 0))
+
+    page, reach, older = with_recent(do)
+    assert [json.loads(text)["transaction_id"] for text in page.entries] == ids[:1:-1]
+    assert (page.complete, page.trimmed) == (True, True)
+    assert reach == Reach([sort_key(id_, 0) for id_ in ids[2:4]], complete=True, trimmed=True)
+    assert older is None
+
+
 def test_no_sign_for_a_refill_that_has_lost_its_data() -> None:
     async def do(recent: RecentTransactions) -> Any:
         filling = await recent.begin_filling()
         with Redis.from_url(URL) as redis:
             redis.flushdb()
-        await recent.mark_complete(filling, trimmed=True)
+        await recent.mark_complete(filling, floor="0000000001:")
         return await recent.newest(1, None)
 
     page = with_recent(do)
@@ -177,7 +194,7 @@ def test_no_sign_for_a_refill_that_has_lost_its_data() -> None:
 def test_a_page_that_was_emptied_while_it_was_read_is_not_complete() -> None:
     async def do(recent: RecentTransactions) -> Any:
         await recent.remember([entry_of(status(id_)) for id_ in ids])
-        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        await recent.mark_complete(await recent.begin_filling(), floor=None)
         before = await recent.newest(10, None)
         with Redis.from_url(URL) as redis:
             redis.hdel("transactions:entries", sort_key(ids[0], 0))
@@ -220,13 +237,13 @@ def whole_after(break_it: Callable[[Redis], Any]) -> list[Any]:
 
     async def do(recent: RecentTransactions) -> list[Any]:
         await recent.remember(entries)
-        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        await recent.mark_complete(await recent.begin_filling(), floor=None)
         found = [(await recent.newest(100, None)).complete]
         with Redis.from_url(URL, decode_responses=True) as redis:
             break_it(redis)
         found += [(await recent.newest(100, None)).complete, await recent.is_complete()]
         await recent.remember(entries)
-        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        await recent.mark_complete(await recent.begin_filling(), floor=None)
         page = await recent.newest(100, None)
         return [*found, page.complete, len(page.entries), await recent.is_complete()]
 
@@ -255,7 +272,7 @@ def test_a_redis_that_takes_no_writes_is_not_complete() -> None:
     """As a replica after a failover that the clients have not noticed."""
 
     async def do(recent: RecentTransactions) -> None:
-        await recent.mark_complete(await recent.begin_filling(), trimmed=False)
+        await recent.mark_complete(await recent.begin_filling(), floor=None)
         assert await recent.is_complete()
         with Redis.from_url(URL) as redis:
             redis.replicaof("127.0.0.1", "1")

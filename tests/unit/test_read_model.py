@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded, StoreUnavailable
-from app.models.status import TransactionStatus
+from app.models.status import TransactionStatus, key_of_row
 from app.models.transaction import Transaction, uuid7
+from app.read_model.log_reader import Newest, Write
+from app.read_model.maintainer import CHECK_EVERY, ReadModelMaintainer
 from app.read_model.pending_writer import AT_MOST, PendingWriter
-from app.read_model.read_model import CHECK_EVERY, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
-from app.stores.recent_transactions import Entry, Page, entries_of
+from app.read_model.read_model import NOTED_WITHIN, PENDING_AT_MOST, ReadModel
+from app.read_model.state import ReadModelState
+from app.stores.recent_transactions import Entry, Page, Reach, entries_of, pending_entry
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
 
@@ -28,6 +31,7 @@ class Recent:
         self.policy: str | None = None
         self.sign: str | None = None
         self.filling: str | None = None
+        self.trimmed = False
         self.dead = self.replayed = self.overloaded = False
         self.asked = 0
 
@@ -39,7 +43,7 @@ class Recent:
             raise StoreUnavailable("dead")
 
     def empty(self) -> None:
-        self.entries, self.sign, self.filling = {}, None, None
+        self.entries, self.sign, self.filling, self.trimmed = {}, None, None, False
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         self.ask()
@@ -47,10 +51,16 @@ class Recent:
 
     async def newest(self, limit: int, before: str | None) -> Page:
         self.ask()
-        return Page([e[2].split("\n")[1] for e in self.entries.values()], None, bool(self.sign), False)
+        entries = [e[2].split("\n")[1] for e in self.entries.values()]
+        return Page(entries, max(self.entries, default=None), bool(self.sign), self.trimmed)
 
-    async def find(self, key: str) -> None:
+    async def find(self, key: str) -> str | None:
         self.ask()
+        return self.entries[key][2].split("\n")[2] if key in self.entries else None
+
+    async def reach(self, count: int) -> Reach:
+        self.ask()
+        return Reach(sorted(self.entries)[:count], bool(self.sign), self.trimmed)
 
     async def eviction_policy(self) -> str | None:
         return self.policy
@@ -66,70 +76,83 @@ class Recent:
         self.filling = "token"
         return self.filling
 
-    async def mark_complete(self, filling: str, *, trimmed: bool) -> None:
+    async def mark_complete(self, filling: str, *, floor: str | None) -> None:
         self.ask()
         if self.filling == filling:
-            self.sign = "1"
+            self.sign, self.trimmed = "1", floor is not None
 
 
 class Table:
-    """Cassandra with some rows; `meanwhile` happens while it is read."""
+    """Cassandra with some rows."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
         self.dead = False
         self.has_a_quorum = True
-        self.meanwhile: Callable[[], None] = lambda: None
 
     async def find(self, transaction_id: str) -> Any:
         return next((row for row in self.rows if row["transaction_id"] == transaction_id), None)
 
-    async def newest(
-        self, limit: int, before: Any, *, strictly: bool = False, reading: Any = None
-    ) -> list[Any]:
-        if self.dead or (strictly and not self.has_a_quorum):
+    async def newest(self, limit: int, before: Any, reading: Any) -> list[Any]:
+        if self.dead:
             raise StoreUnavailable("dead")
-        if reading:
-            reading.one_replica = not self.has_a_quorum
-        rows = list(self.rows)
+        reading.one_replica = not self.has_a_quorum
+        return list(self.rows)
+
+
+class Log:
+    """The log with some statuses and what is not decided; `meanwhile` happens while it is read."""
+
+    def __init__(self) -> None:
+        self.statuses: list[TransactionStatus] = []
+        self.undecided: list[Transaction] = []
+        self.floor: str | None = None
+        self.dead = False
+        self.reads = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def write_newest(self, write: Write) -> Newest:
+        await self.write_pending(write)
+        await write(entries_of(self.statuses))
+        self.reads += 1
         await asyncio.sleep(0)
         self.meanwhile()
-        return rows
+        return Newest(len(self.statuses), self.floor)
+
+    async def write_pending(self, write: Write) -> None:
+        if self.dead:
+            raise LogUnavailable("dead")
+        await write([pending_entry(one) for one in self.undecided])
 
 
 class World:
-    """The read model on both, with its look for the sign going on."""
+    """The read model on both, with its maintainer at work."""
 
     def __init__(self) -> None:
-        self.recent, self.table = Recent(), Table()
+        self.recent, self.table, self.log = Recent(), Table(), Log()
         self.log_length: int | None = 0
-        self.pending = PendingWriter(self.recent)  # type: ignore[arg-type]
-        self.unstored: list[TransactionStatus] = []
-        self.undecided: list[Transaction] = []
-        self.log_is_dead = False
+        self.pending, state = PendingWriter(self.recent), ReadModelState()  # type: ignore[arg-type]
+        self.maintainer = ReadModelMaintainer(
+            self.recent,  # type: ignore[arg-type]
+            self.log,  # type: ignore[arg-type]
+            self.pending,
+            state,
+        )
         self.reads = ReadModel(
             self.recent,  # type: ignore[arg-type]
             self.table,  # type: ignore[arg-type]
-            10_000,
             self.pending,
-            self.waits,
-            self.unstored_statuses,
+            state,
             lambda: self.log_length,
         )
 
-    async def waits(self) -> list[Transaction]:
-        if self.log_is_dead:
-            raise LogUnavailable("dead")
-        return self.undecided
-
-    async def unstored_statuses(self) -> list[TransactionStatus]:
-        if self.log_is_dead:
-            raise LogUnavailable("dead")
-        return self.unstored
+    def stored(self) -> None:
+        """One status, in the log and in Cassandra."""
+        self.log.statuses, self.table.rows = [status()], [status()]
 
     async def during(self, situation: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            jobs = [tasks.create_task(job()) for job in (self.reads.keep_complete, self.pending.run)]
+            jobs = [tasks.create_task(job()) for job in (self.maintainer.keep_complete, self.pending.run)]
             await asyncio.sleep(1)
             await situation()
             for job in jobs:
@@ -146,7 +169,7 @@ def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
 
     async def situation() -> None:
         world.recent.dead = True
-        world.table.rows = [status()]
+        world.stored()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "cassandra")
         world.recent.dead = False  # with its data and its sign
@@ -177,7 +200,7 @@ def test_a_redis_that_missed_something_serves_while_cassandra_is_dead() -> None:
 
     async def situation() -> None:
         await world.recent.remember(entries_of([status()]))
-        world.recent.dead = world.table.dead = True
+        world.recent.dead = world.table.dead = world.log.dead = True
         await asyncio.sleep(5)
         world.recent.dead = False
         await asyncio.sleep(5)
@@ -191,7 +214,8 @@ def test_a_redis_that_is_emptied_while_it_is_filled_gets_no_sign() -> None:
     world = World()
 
     async def situation() -> None:
-        world.table.rows, world.table.meanwhile = [status()], world.recent.empty
+        world.stored()
+        world.log.meanwhile = world.recent.empty
         world.recent.empty()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "cassandra")
@@ -204,6 +228,7 @@ def test_what_is_pending_is_pending_again_in_a_redis_that_comes_back_empty() -> 
 
     async def situation() -> None:
         world.pending.add(transaction())
+        world.log.undecided = [transaction()]
         await asyncio.sleep(1)
         assert await world.entries() == (1, "redis")
         world.recent.empty()
@@ -251,10 +276,60 @@ def test_what_was_published_and_has_no_row_yet_is_in_a_redis_that_comes_back_emp
     world = World()
 
     async def situation() -> None:
-        world.unstored = [status()]
+        world.log.statuses = [status()]
         world.recent.empty()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(situation))
+
+
+def test_a_redis_that_comes_back_empty_is_filled_while_cassandra_is_dead() -> None:
+    world = World()
+    world.table.dead = True
+
+    async def situation() -> None:
+        world.log.statuses = [status()]
+        world.recent.empty()
+        await asyncio.sleep(2)
+        listing = await world.reads.newest(100, None)
+        assert (len(listing.entries), listing.source, listing.may_lack) == (1, "redis", False)
+
+    virtual_time.run(world.during(situation))
+
+
+def test_a_get_without_an_answer_during_a_refill_does_not_end_the_need_for_it() -> None:
+    """Redis has its old sign all the while: believed too early, it hides what was decided while it was away."""
+    world = World()
+
+    async def situation() -> None:
+        world.recent.dead = True
+        world.stored()
+        await asyncio.sleep(5)
+        world.recent.dead, world.log.dead = False, True
+        await asyncio.sleep(2)
+        world.recent.dead = True
+        assert await world.entries() == (1, "cassandra")
+        world.recent.dead = False
+        await asyncio.sleep(2)
+        assert await world.entries() == (1, "cassandra")
+        world.log.dead = False
+        await asyncio.sleep(2)
+        assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(situation))
+
+
+def test_a_redis_that_missed_one_get_is_not_filled_again() -> None:
+    world = World()
+
+    async def situation() -> None:
+        world.recent.dead = True
+        await world.entries()
+        world.recent.dead = False
+        await asyncio.sleep(2)
+        assert await world.entries() == (0, "redis")
+        assert world.log.reads == 1
 
     virtual_time.run(world.during(situation))
 
@@ -266,7 +341,7 @@ def test_a_note_that_was_lost_is_found_in_the_log() -> None:
         world.recent.dead = True
         for number in range(AT_MOST + 1):
             world.pending.add(transaction(transaction_id=f"id {number}"))
-        world.undecided = [transaction(transaction_id="id 0")]
+        world.log.undecided = [transaction(transaction_id="id 0")]
         await asyncio.sleep(5)
         world.recent.dead = False
         await asyncio.sleep(5)
@@ -279,11 +354,11 @@ def test_a_note_that_was_lost_is_found_in_the_log() -> None:
 def test_what_a_bff_that_ended_had_in_its_hands_is_found_in_the_log_at_the_next_start() -> None:
     world = World()
     world.recent.sign = "1"  # by another bff
-    world.undecided, world.log_is_dead = [transaction()], True
+    world.log.undecided, world.log.dead = [transaction()], True
 
     async def situation() -> None:
         assert (await world.reads.newest(100, None)).may_lack
-        world.log_is_dead = False
+        world.log.dead = False
         await asyncio.sleep(2)
         assert not (await world.reads.newest(100, None)).may_lack
         assert await world.entries() == (1, "redis")
@@ -315,7 +390,8 @@ def test_while_a_replay_writes_both_stores_a_list_says_so_and_an_unknown_id_may_
         assert (listing.entries, listing.source, listing.being_rebuilt) == ([], "cassandra", True)
         with pytest.raises(BeingRebuilt):
             await world.reads.find(status()["transaction_id"])
-        world.table.rows, world.recent.replayed = [status()], False
+        world.stored()
+        world.recent.replayed = False
         await asyncio.sleep(2)
         assert await world.entries() == (1, "redis")
         assert await world.reads.find("no such id") is None
@@ -327,11 +403,12 @@ def test_without_the_log_nobody_knows_what_was_published_lately_and_there_is_no_
     world = World()
 
     async def situation() -> None:
-        world.table.rows, world.log_is_dead = [status()], True
+        world.stored()
+        world.log.dead = True
         world.recent.empty()
         await asyncio.sleep(5)
         assert await world.entries() == (1, "cassandra")
-        world.log_is_dead = False
+        world.log.dead = False
         await asyncio.sleep(5)
         assert await world.entries() == (1, "redis")
 
@@ -340,7 +417,7 @@ def test_without_the_log_nobody_knows_what_was_published_lately_and_there_is_no_
 
 @pytest.mark.parametrize(
     ("rows", "log_length", "believed"),
-    [(0, 0, True), (0, 1, False), (0, None, False), (1, 8, True), (1, 9, False), (1, None, True)],
+    [(0, 0, True), (0, 1, False), (0, None, True), (1, 8, True), (1, 9, False)],
 )
 def test_a_table_with_far_fewer_rows_than_the_log_has_statuses_is_not_believed(
     rows: int, log_length: int | None, believed: bool
@@ -348,27 +425,44 @@ def test_a_table_with_far_fewer_rows_than_the_log_has_statuses_is_not_believed(
     world = World()
 
     async def situation() -> None:
-        world.recent.empty()
+        world.recent.dead = True
         world.table.rows, world.log_length = [status()] * rows, log_length
         await asyncio.sleep(2)
         listing = await world.reads.newest(100, None)
-        assert listing.being_rebuilt is not believed
-        assert listing.source == ("redis" if believed else "cassandra")
+        assert (listing.source, listing.being_rebuilt) == ("cassandra", not believed)
 
     virtual_time.run(world.during(situation))
 
 
-def test_what_one_replica_alone_knows_is_shown_but_fills_no_redis() -> None:
+@pytest.mark.parametrize("has_older", [True, False])
+def test_an_unknown_id_may_exist_where_redis_has_let_some_go_and_cassandra_has_none_of_its_oldest(
+    has_older: bool,
+) -> None:
+    world = World()
+    world.log.statuses = [status()]
+    world.log.floor = key_of_row(status()) if has_older else None
+
+    async def situation() -> None:
+        await asyncio.sleep(2 * NOTED_WITHIN)
+        if has_older:
+            with pytest.raises(BeingRebuilt):
+                await world.reads.find("an older id")
+        else:
+            assert await world.reads.find("no such id") is None
+        world.stored()
+        assert await world.reads.find("no such id") is None
+
+    virtual_time.run(world.during(situation))
+
+
+def test_an_id_is_no_404_in_the_moment_after_redis_has_lost_its_sign() -> None:
     world = World()
 
     async def situation() -> None:
-        world.table.rows, world.table.has_a_quorum = [status()], False
+        await asyncio.sleep(2 * NOTED_WITHIN)
         world.recent.empty()
-        await asyncio.sleep(5)
-        assert await world.entries() == (1, "cassandra")
-        world.table.has_a_quorum = True
-        await asyncio.sleep(5)
-        assert await world.entries() == (1, "redis")
+        with pytest.raises(NotReadableYet):
+            await world.reads.find(uuid7(time.time() - NOTED_WITHIN - 1))
 
     virtual_time.run(world.during(situation))
 
@@ -414,7 +508,7 @@ def outage(world: World, of: str) -> None:
     world.recent.dead = of == "down"
     if of == "being refilled":
         world.recent.empty()
-        world.log_is_dead = True
+        world.log.dead = True
 
 
 @pytest.mark.parametrize(

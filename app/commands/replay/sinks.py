@@ -108,7 +108,7 @@ class RedisSink:
         """All of the log has been through: complete."""
         await self._check()
         # What the bound let go has left its mark when it went.
-        await self._recent.mark_complete(self._rebuilding, trimmed=False)
+        await self._recent.mark_complete(self._rebuilding, floor=None)
 
     async def _check(self) -> None:
         if self._rebuilding and not await self._recent.is_filled_by(self._rebuilding):

@@ -1,0 +1,108 @@
+"""Keeps the read model in Redis complete: refills it from the log whenever it is empty or has missed something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from app.errors import BeingRebuilt, Overloaded, StoreUnavailable, Transient
+from app.observability import metrics
+from app.read_model.log_reader import LogReader, Write
+from app.read_model.pending_writer import PendingWriter
+from app.read_model.state import ReadModelState, RedisState
+from app.stores.recent_transactions import RecentTransactions
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds between two checks: a Redis that is back, or back but empty, is noticed within about this.
+CHECK_EVERY = 0.5
+
+
+class ReadModelMaintainer:
+    """Checks Redis, refills it, and keeps in the state what GET may rely on."""
+
+    def __init__(
+        self, recent: RecentTransactions, log_reader: LogReader, notes: PendingWriter, state: ReadModelState
+    ):
+        self._recent = recent
+        self._log_reader = log_reader
+        self._notes = notes
+        self._state = state
+        self._policy_is_known = False
+
+    async def keep_complete(self) -> None:
+        """Refill Redis whenever its completeness marker is missing and after each outage; runs until cancelled."""
+        said = False
+        while True:
+            try:
+                await self._look()
+                metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
+                if said:
+                    log.info("The read model in Redis is complete again")
+                said = False
+            except Overloaded:
+                pass  # nothing was learnt: what was so before is so still
+            except Transient as exc:
+                self._state.complete_since = None
+                self._state.being_rebuilt = isinstance(exc, BeingRebuilt)
+                metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
+                if not said:
+                    log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
+                said = True
+            await asyncio.sleep(CHECK_EVERY)
+
+    async def _look(self) -> None:
+        complete = await self._answer()
+        await self._warn_of_evictions()
+        if self._state.is_behind or not complete:
+            metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
+            self._state.complete_since = None
+            await self._refill()
+        elif self._notes.lost:
+            await self._from_log(self._log_reader.write_pending)
+        self._state.redis, self._state.being_rebuilt = RedisState.MARKED, False
+        if self._state.complete_since is None:
+            self._state.complete_since = time.monotonic()
+
+    async def _answer(self) -> bool:
+        """Whether Redis is complete by its marker; StoreUnavailable while it does not answer."""
+        try:
+            complete = await self._recent.is_complete()
+        except StoreUnavailable:
+            self._state.redis = RedisState.DOWN
+            raise
+        self._state.note_answered()
+        return complete
+
+    async def _warn_of_evictions(self) -> None:
+        if self._policy_is_known:
+            return
+        self._policy_is_known = True
+        policy = await self._recent.eviction_policy()
+        if policy and policy.startswith("allkeys"):
+            log.warning(
+                "Redis has maxmemory-policy %s: when its memory is full it evicts the list of transactions, which is "
+                "then filled again and again; set noeviction",
+                policy,
+            )
+
+    async def _refill(self) -> None:
+        """The refill is registered in Redis before the log is read: if Redis is emptied meanwhile, no marker is set."""
+        filling = await self._recent.begin_filling()
+        newest = await self._from_log(self._log_reader.write_newest)
+        await self._recent.mark_complete(filling, floor=newest.floor)
+        log.info("Redis was filled with the newest %d transactions of the log", newest.count)
+
+    async def _from_log(self, read: Callable[[Write], Awaitable[T]]) -> T:
+        """Write what `read` finds into Redis: notes of pending transactions may be lost, the log is not."""
+        self._notes.lost = False  # before the log is read: what is lost from now on is found next time
+        try:
+            return await read(self._recent.remember)
+        except BaseException:
+            self._notes.lost = True
+            raise
