@@ -32,8 +32,11 @@ setup: ## the Python packages and the servers, into .venv and a cache; fast when
 demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=combined]
 	@exec $(PY) -m reconciliation.demo --mode "$(mode)"
 
-test: setup ## every test, on the real servers; a skip is a failure [ARGS="-k name"]
-	@exec $(PY) -m pytest $(ARGS)
+test: setup ## the tests, on the real servers, in minutes; a skip is a failure [ARGS="-k name"]
+	@exec $(PY) -m pytest -m "not long" $(ARGS)
+
+test-long: setup ## the rest of the tests: outages that take minutes, the other mode, compose rehearsed without Docker
+	@exec $(PY) -m pytest -m long $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
@@ -124,4 +127,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench
+.PHONY: help setup demo test test-long lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench

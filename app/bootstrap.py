@@ -21,11 +21,13 @@ from app.messaging.consumer import BatchTransport
 from app.messaging.consumer_groups import adopt_offsets
 from app.messaging.open_transactions import OpenTransactions
 from app.messaging.passed_over import PassedOver
-from app.messaging.producer import METADATA_MAX_AGE
+from app.messaging.producer import METADATA_MAX_AGE, EventProducer
 from app.messaging.topics import WrongTopic
 from app.models.role import ROLES, Role
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
+from app.processing.adapters import Adapters
+from app.processing.assignment import Assignment
 from app.processing.batch_processor import BatchProcessor
 from app.read_model.log_reader import LogReader
 from app.read_model.maintainer import ReadModelMaintainer
@@ -114,18 +116,29 @@ class PaymentsApp(faust.App):
         await self.resources.close()
 
 
-def create_app(name: str) -> PaymentsApp:
-    """The app of a role: `bff` (web and status agent), `transactions` (transactions agent), `main` (both)."""
+def create_app(
+    name: str,
+    *,
+    producer: type[EventProducer] = EventProducer,
+    adapters: type[Adapters] = Adapters,
+    assignment: type[Assignment] = Assignment,
+    read_model: type[ReadModel] = ReadModel,
+    maintainer: type[ReadModelMaintainer] = ReadModelMaintainer,
+) -> PaymentsApp:
+    """The app of a role: `bff` (web and status agent), `transactions` (transactions agent), `main` (both).
+
+    With another class in place of one of these it is a negative control: see exercises/controls.
+    """
     role, values = ROLES[name], settings()
     app = _faust_app(role)
-    resources = Resources(values, role.dependencies)
+    resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)
     app.resources, app.processors, app.background = resources, {}, []
 
     if "statuses" in role.agents:
         pending, state = PendingWriter(resources.recent), ReadModelState()
-        maintainer = ReadModelMaintainer(resources.recent, LogReader(resources), pending, state)
-        reads = ReadModel(
+        maintained = maintainer(resources.recent, LogReader(resources), pending, state)
+        reads = read_model(
             resources.recent,
             resources.table,
             pending,
@@ -133,9 +146,11 @@ def create_app(name: str) -> PaymentsApp:
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
         web_transactions.register(app, web_transactions.Calls(resources, transaction_logger, reads, pending))
-        app.background += [pending.run, maintainer.keep_complete]
+        app.background += [pending.run, maintained.keep_complete]
     if "transactions" in role.agents:
-        app.processors[topics.CREATED] = transactions.register(app, resources, transaction_logger)
+        app.processors[topics.CREATED] = transactions.register(
+            app, resources, transaction_logger, adapters(resources), assignment
+        )
     if "statuses" in role.agents:
         app.processors[topics.STATUS] = statuses.register(app, resources)
 

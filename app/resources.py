@@ -40,11 +40,13 @@ class Resources:
     created: Codec
     status: Codec
 
-    def __init__(self, settings: Settings, dependencies: Sequence[str]):
+    def __init__(
+        self, settings: Settings, dependencies: Sequence[str], producer: type[EventProducer] = EventProducer
+    ):
         """`dependencies`: the parts this worker has to do with, for readiness and the log."""
         self.settings = settings
         self._dependencies = dependencies
-        self.producer = EventProducer(settings)
+        self.producer = producer(settings)
         self.tail = TailReader(settings)
         self.status_log = StatusLog(settings, topics.STATUS)
         self.antifraud = Antifraud(settings)

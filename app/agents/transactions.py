@@ -11,12 +11,11 @@ from app.agents.send_schema import TransactionSchema
 from app.assessment.fallback import AssessmentFallback
 from app.messaging import topics
 from app.observability.transaction_logger import TransactionLogger
-from app.processing.adapters import Adapters
-from app.processing.assignment import Steps
+from app.processing.assignment import Assignment, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds
-from app.processing.pipeline import Pipeline
+from app.processing.pipeline import Pipeline, Ports
 from app.resources import Resources
 
 #: Seconds from one write of rows to the next, as from one commit of offsets to the next: a client's way ends with the
@@ -24,10 +23,15 @@ from app.resources import Resources
 STORE_EVERY = 0.25
 
 
-def register(app: faust.App, resources: Resources, transaction_logger: TransactionLogger) -> BatchProcessor:
+def register(
+    app: faust.App,
+    resources: Resources,
+    transaction_logger: TransactionLogger,
+    ports: Ports,
+    assignment: type[Assignment] = Assignment,
+) -> BatchProcessor:
     """Put the agent on the app; returns the batch processor that drives its batches."""
     settings = resources.settings
-    ports = Adapters(resources)
     fallback = AssessmentFallback(
         ports.assess,
         transaction_logger,
@@ -46,6 +50,7 @@ def register(app: faust.App, resources: Resources, transaction_logger: Transacti
         lambda *done: app.consumer.mark_processed(*done),
         most=settings.batch_size,
         pause_most=settings.max_retry_pause,
+        assignment=assignment,
     )
 
     @app.agent(app.topic(topics.CREATED, schema=TransactionSchema(settings)), name="transactions")

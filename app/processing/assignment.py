@@ -130,7 +130,7 @@ class Assignment:
             self._at_work += 1
             with contextlib.suppress(PartitionsRevoked):
                 for step in self._steps.each[index : index + 1]:
-                    await self._until_done(step, micro_batch)
+                    await self.until_done(step, micro_batch)
                 await self._hand_on(index + 1, micro_batch)
             self._at_work -= 1
             self._changes.notify()
@@ -181,7 +181,7 @@ class Assignment:
             micro_batches, began = self._came_through, asyncio.get_running_loop().time()
             self._came_through = []
             try:
-                await self._until_done(self._steps.last, micro_batches)
+                await self.until_done(self._steps.last, micro_batches)
             except PartitionsRevoked:
                 return
             for micro_batch in micro_batches:
@@ -196,16 +196,17 @@ class Assignment:
         """Revoked, and no step is at work that could bring something through."""
         return self._revoked.is_set() and not self._at_work
 
-    async def _until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+    async def until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        """Try a step until it works; PartitionsRevoked."""
         tries, began, waits = 0, time.monotonic(), pauses(FIRST_PAUSE, self._pause_most)
         while True:
             try:
-                await self._tried(step, what)
+                await self.attempt(step, what)
             except Exception as exc:  # a bug too must hold its place: raising would lose the batch
                 tries += 1
                 metrics.RETRIES.labels(step.__name__).inc()
                 _report(step.__name__, tries, exc)
-                await self._pause(next(waits))
+                await self.pause(next(waits))
                 if self._revoked.is_set():
                     raise PartitionsRevoked from exc
             else:
@@ -214,7 +215,8 @@ class Assignment:
                     log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
                 return
 
-    async def _tried(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+    async def attempt(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        """Try a step once, measured."""
         began = time.monotonic()
         self.progress_count += 1
         try:
@@ -223,7 +225,8 @@ class Assignment:
             self.progress_count += 1
         metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not longer than the partitions are ours."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._revoked.wait(), seconds)
 

@@ -20,11 +20,13 @@ class BatchProcessor:
         *,
         most: int,
         pause_most: float,
+        assignment: type[Assignment] = Assignment,
     ):
         """`steps_of` gives the steps for an assignment of these partitions; for the rest see `Assignment`."""
         self._steps_of = steps_of
         self._mark_processed = mark_processed
         self._most, self._pause_most = most, pause_most
+        self._new_assignment = assignment
         self._assignment: Assignment | None = None
         self._generation: int | None = None
         self._is_assigned = asyncio.Event()
@@ -49,7 +51,7 @@ class BatchProcessor:
     def assign(self, generation: int, partitions: Collection[int]) -> None:
         """These partitions are ours in this generation of the group."""
         steps = self._steps_of(partitions)
-        self._assignment = Assignment(
+        self._assignment = self._new_assignment(
             steps, self._mark_processed, most=self._most, pause_most=self._pause_most
         )
         self._generation = generation

@@ -9,16 +9,18 @@ from app.bootstrap import create_app
 from app.processing.assignment import FIRST_PAUSE, TRIES_BEFORE_ERROR, Assignment
 
 
-async def _gives_up(self: Assignment, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
-    """Instead of retrying for ever."""
-    for _ in range(1 + TRIES_BEFORE_ERROR):
-        try:
-            await self._tried(step, what)
-        except Exception:  # noqa: BLE001  # logged and dropped: what this control is about
-            await self._pause(FIRST_PAUSE)
-        else:
-            return
+class BoundedRetries(Assignment):
+    """Loses what a step could not do."""
+
+    async def until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        """Instead of retrying for ever."""
+        for _ in range(1 + TRIES_BEFORE_ERROR):
+            try:
+                await self.attempt(step, what)
+            except Exception:  # noqa: BLE001  # logged and dropped: what this control is about
+                await self.pause(FIRST_PAUSE)
+            else:
+                return
 
 
-Assignment._until_done = _gives_up  # type: ignore[method-assign]
-app = create_app("transactions")
+app = create_app("transactions", assignment=BoundedRetries)

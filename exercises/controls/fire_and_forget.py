@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
 
 from app.bootstrap import create_app
 from app.errors import LogUnavailable
 from app.messaging.producer import EventProducer
-
-_publish = EventProducer.publish
-_sending: set[asyncio.Task[None]] = set()
+from app.settings import Settings
 
 
-async def _tried(*arguments: Any) -> None:
-    with contextlib.suppress(LogUnavailable):
-        await _publish(*arguments)
+class FireAndForget(EventProducer):
+    """Sends in the background."""
+
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+        """Return at once."""
+        task = asyncio.create_task(self._try(topic, key, value, timeout))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _try(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+        with contextlib.suppress(LogUnavailable):
+            await super().publish(topic, key, value, timeout)
 
 
-async def _without_waiting(*arguments: Any) -> None:
-    task = asyncio.create_task(_tried(*arguments))
-    _sending.add(task)
-    task.add_done_callback(_sending.discard)
-
-
-EventProducer.publish = _without_waiting  # type: ignore[assignment,method-assign]
-app = create_app("bff")
+app = create_app("bff", producer=FireAndForget)

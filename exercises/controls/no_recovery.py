@@ -6,16 +6,14 @@ from app.bootstrap import create_app
 from app.processing.adapters import Adapters
 from app.processing.pipeline import Claimed
 
-_claim = Adapters.claim
+
+class Forgetful(Adapters):
+    """Claims a partition without reading it back."""
+
+    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+        """Own the partition; whatever its status log has, it is as if it were empty."""
+        claimed = await super().claim(partition, from_offset, read_to, most)
+        return Claimed({}, claimed.end)
 
 
-async def _forgetting(
-    self: Adapters, partition: int, from_offset: int | None, read_to: int, most: int
-) -> Claimed:
-    """Claim the partition without reading it back."""
-    claimed = await _claim(self, partition, from_offset, read_to, most)
-    return Claimed({}, claimed.end)
-
-
-Adapters.claim = _forgetting  # type: ignore[method-assign]
-app = create_app("transactions")
+app = create_app("transactions", adapters=Forgetful)

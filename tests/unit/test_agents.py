@@ -12,6 +12,7 @@ from app.agents import statuses, transactions
 from app.errors import Poison
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
+from app.processing.adapters import Adapters
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
@@ -33,7 +34,7 @@ def fakes() -> tuple[Any, Any]:
 
 def test_a_transaction_is_decided_then_published_then_stored() -> None:
     app, resources = fakes()
-    processor = transactions.register(app, resources, TransactionLogger(each=False))
+    processor = transactions.register(app, resources, TransactionLogger(each=False), Adapters(resources))
     assert steps(processor) == ["decide", "publish", "store"]
 
 
