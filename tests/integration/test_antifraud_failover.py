@@ -134,7 +134,12 @@ def test_both_replicas_get_work_of_one_client_that_sends_batch_after_batch(load_
 
 
 @pytest.mark.parametrize(
-    ("name", "end"), [(NAMES[0], signal.SIGKILL), (NAMES[1], signal.SIGKILL), (NAMES[1], signal.SIGTERM)]
+    ("name", "end"),
+    [
+        (NAMES[0], signal.SIGKILL),
+        pytest.param(NAMES[1], signal.SIGKILL, marks=pytest.mark.long),
+        (NAMES[1], signal.SIGTERM),
+    ],
 )
 def test_the_end_of_a_replica_fails_no_call(
     replicas: Replicas, load_of: Load, name: str, end: signal.Signals
@@ -151,6 +156,7 @@ def test_the_end_of_a_replica_fails_no_call(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.long
 def test_a_hung_replica_costs_a_call_a_bounded_time_and_no_verdict(
     replicas: Replicas, load_of: Load, name: str
 ) -> None:
@@ -166,6 +172,7 @@ def test_a_hung_replica_costs_a_call_a_bounded_time_and_no_verdict(
     assert Counter(outcome.replica for outcome in again)[name] > len(again) / 4
 
 
+@pytest.mark.long
 def test_with_both_dead_a_call_fails_fast_and_those_that_come_back_get_work(
     replicas: Replicas, load_of: Load
 ) -> None:

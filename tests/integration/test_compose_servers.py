@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra.native import probes, wheels
@@ -18,6 +19,8 @@ from infra.native.artifacts import class_path, registry_jar
 from infra.native.java import java
 from infra.native.ports import Endpoint
 from tests.support import compose
+
+pytestmark = pytest.mark.long
 
 INFRA = compose.ROOT / "infra"
 PATIENCE = 60.0  # seconds; a Java server on a busy machine

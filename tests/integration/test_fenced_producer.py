@@ -221,6 +221,7 @@ def test_what_is_published_can_be_read_at_once(topic: str) -> None:
     assert published(topic, situation) == [b"published"] * 30
 
 
+@pytest.mark.long
 def test_twenty_failures_leave_no_task_and_no_connection_behind(topic: str) -> None:
     def open_ones() -> tuple[int, int]:
         return len(asyncio.all_tasks()), len(psutil.Process().net_connections())

@@ -163,6 +163,7 @@ def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
     assert verify().findings == before
 
 
+@pytest.mark.long
 def test_what_is_in_flight_is_not_a_difference(before: set[Finding]) -> None:
     stack.stop(WORKER)
     waiting = Feed().send(20)

@@ -15,6 +15,8 @@ import pytest
 from reconciliation.readers import PATH
 from tests.support import compose, http, image
 
+pytestmark = pytest.mark.long
+
 #: In start order; each replaces the stack's own process on its port.
 SERVING = ("antifraud-1", "antifraud-2", "transactions", "bff")
 PATIENCE = 60.0

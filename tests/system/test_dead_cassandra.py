@@ -14,7 +14,7 @@ from tests.support.load import nothing_lost
 from tests.system.test_idempotency import Purchase, verdicts_of
 from tests.system.test_metrics import Samples, risen, scraped
 
-pytestmark = pytest.mark.usefixtures("whole_again")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("whole_again")]
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 WRITTEN = "payments_cassandra_requests_total"

@@ -12,6 +12,8 @@ import pytest
 from infra.native.paths import ROOT
 from tests.support import http
 
+pytestmark = pytest.mark.long
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(make|faust|curl) [^#\n]*[^#\s]")

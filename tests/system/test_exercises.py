@@ -13,6 +13,8 @@ import pytest
 from infra.native import processes, stack
 from infra.native.paths import ROOT
 
+pytestmark = pytest.mark.long
+
 
 def exercise(*arguments: str) -> tuple[int, str]:
     """Its exit status and its transcript."""

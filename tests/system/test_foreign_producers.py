@@ -12,7 +12,9 @@ from tests.support.feed import Feed, new_id
 from tests.system.test_dead_letters import dead_lettered
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize(
+    "codec", [*(pytest.param(codec, marks=pytest.mark.long) for codec in ("gzip", "snappy", "lz4")), "zstd"]
+)
 def test_a_batch_is_read_whatever_codec_its_producer_chose(codec: str) -> None:
     feed = Feed()
     # Several per partition: clients do not compress a batch of one small record.

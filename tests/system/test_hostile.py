@@ -86,6 +86,7 @@ def endless_headers() -> EndlessHeaders:
     return client
 
 
+@pytest.mark.long
 def test_ten_thousand_hostile_requests_cost_no_500_no_memory_and_no_trace(written: Written) -> None:
     asyncio.run(hostile.send_all(hostile.requests(1, 500)))  # the one-time cost of first requests
     before, good = memory(), http.post()

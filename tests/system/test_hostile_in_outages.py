@@ -28,7 +28,7 @@ from tests.support.http import Answer
 from tests.support.load import nothing_lost
 from tests.support.meanwhile import again_and_again
 
-pytestmark = pytest.mark.usefixtures("whole_again")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("whole_again")]
 
 NODES = ("cassandra-1", "cassandra-2", "cassandra-3")
 COUNT = 200

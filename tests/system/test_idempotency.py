@@ -253,6 +253,7 @@ def taken_whatever_dies(purchase: Purchase, deadline: float) -> str:
     raise AssertionError(f"key {purchase.key} was never taken")
 
 
+@pytest.mark.long
 def test_clients_that_retry_while_everything_dies() -> None:
     before = log.ends(log.CREATED)
     purchases = [Purchase(before) for _ in range(KEYS)]

@@ -20,6 +20,8 @@ from reconciliation import readers
 from tests.support import http, log, traffic
 from tests.support.feed import Feed
 
+pytestmark = pytest.mark.long
+
 STORED = 1000
 OTHER_PORT = "5055"
 WORKERS = {"split": ["bff", "transactions"], "combined": ["main"]}

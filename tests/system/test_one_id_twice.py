@@ -66,7 +66,7 @@ def dead_letters(ids: Sequence[str], before: log.Offsets) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("id_form", ["ours", "foreign"])
+@pytest.mark.parametrize("id_form", ["ours", pytest.param("foreign", marks=pytest.mark.long)])
 def test_written_again_by_a_producer_that_retries_it_is_counted_and_dropped(id_form: str) -> None:
     id_ = new_id() if id_form == "ours" else f"foreign-{new_id()}"
     one, before, duplicates = (

@@ -17,7 +17,7 @@ from tests.support import commands, http, log
 from tests.support.feed import Feed, new_id
 from tests.system.test_watchdog import worker
 
-pytestmark = pytest.mark.usefixtures("whole_again")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("whole_again")]
 
 WHERE = 1
 

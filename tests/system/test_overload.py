@@ -15,6 +15,8 @@ from infra.native import stack
 from reconciliation.readers import PATH, bff_url
 from tests.support import http, log
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 800
 SECONDS = 15
 

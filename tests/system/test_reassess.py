@@ -104,6 +104,7 @@ def redelivered_changes_nothing(ids: Mapping[str, log.Place], second: Mapping[st
     assert (row["revision"], row["reason"]) == (2, None)
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_then_two_at_once_publish_each_verdict_once() -> None:
     ids = unassessed(6000)
     some = log.total(log.STATUS) + 1500  # of batches of 500: the first ones are committed
@@ -119,6 +120,7 @@ def test_killed_in_the_middle_then_two_at_once_publish_each_verdict_once() -> No
     is_put_right(ids)
 
 
+@pytest.mark.long
 def test_a_run_that_died_between_publishing_and_storing_is_completed() -> None:
     before = log.ends(log.STATUS)
     ids = unassessed(40)
@@ -141,6 +143,7 @@ def test_a_run_that_died_between_publishing_and_storing_is_completed() -> None:
     assert {(row["revision"], row["reason"]) for row in map(store.row, list(ids)[:5])} == {(2, None)}
 
 
+@pytest.mark.long
 def test_held_ones_are_decided_once_antifraud_is_back() -> None:
     stack.stop(WORKER)
     stack.start(WORKER, {"ANTIFRAUD_UNAVAILABLE_POLICY": "hold", "ANTIFRAUD_RETRY_TIMEOUT": "1"})

@@ -44,6 +44,7 @@ def it_alone_has(ids: Mapping[str, log.Place]) -> dict[str, str]:
         return store.at_one(ids)
 
 
+@pytest.mark.long
 def test_a_node_that_came_back_from_a_backup_is_repaired(tmp_path: Path) -> None:
     with back_from_a_backup(tmp_path):
         ids = Feed().send(COUNT)
@@ -93,6 +94,7 @@ def key_of(row: Mapping[str, object]) -> list[object]:
     return [row["bucket"], row["shard"], row["transaction_id"]]
 
 
+@pytest.mark.long
 def test_missing_tables_are_created_again_and_filled_from_the_log() -> None:
     before = http.taken()
     http.final(before)

@@ -97,6 +97,7 @@ def test_killed_in_the_middle_of_a_backlog(pause: float) -> None:
     assert again <= behind
 
 
+@pytest.mark.long
 def test_stopped_in_the_middle_of_a_backlog() -> None:
     backlog = Backlog()
     backlog.caught_in_the_middle()

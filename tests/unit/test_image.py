@@ -17,6 +17,7 @@ from tests.support import compose, image
 
 
 @pytest.mark.parametrize("packages", image.IMAGES)
+@pytest.mark.long
 def test_its_run_steps_succeed_in_order_in_an_empty_directory(tmp_path: Path, packages: str) -> None:
     """In a new Python with nothing but what `make setup` has installed by the same hashes: no download, seconds."""
     folder, python = tmp_path / "payments", tmp_path / "python"
