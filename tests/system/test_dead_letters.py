@@ -66,7 +66,9 @@ def test_listed_and_shown() -> None:
     assert (code, "no dead letter at 3:999999" in said) == (1, True)
 
 
-@pytest.mark.parametrize(("value", "key"), [(FAULTY, b"a key"), (b"", None)])
+@pytest.mark.parametrize(
+    ("value", "key"), [pytest.param(FAULTY, b"a key", marks=pytest.mark.long), (b"", None)]
+)
 def test_sent_back_once_and_what_is_still_poison_is_a_new_dead_letter(
     value: bytes | None, key: bytes | None
 ) -> None:

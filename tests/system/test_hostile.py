@@ -202,6 +202,7 @@ def test_headers_over_the_limit_are_a_400_in_our_format(header: bytes, written: 
     assert "Traceback" not in written.since(bff())
 
 
+@pytest.mark.long
 def test_headers_that_do_not_end_are_cut_off_however_steadily_they_come(
     endless_headers: EndlessHeaders,
 ) -> None:

@@ -97,6 +97,7 @@ def test_with_other_content_it_is_a_dead_letter_and_the_first_decision_stands() 
     published_once(ids)
 
 
+@pytest.mark.long
 def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_offsets_decides_nothing_again() -> (
     None
 ):

@@ -64,6 +64,7 @@ def test_a_node_that_came_back_from_a_backup_is_repaired(tmp_path: Path) -> None
     assert it_alone_has(ids) == {id_: published[id_][0].status for id_ in ids}
 
 
+@pytest.mark.long
 def test_a_row_that_a_later_deletion_hides_is_named_and_so_is_an_unknown_partition() -> None:
     id_ = http.taken()
     http.final(id_)
