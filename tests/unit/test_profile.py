@@ -12,7 +12,7 @@ LOOP = (
     "_run_once (asyncio/base_events.py)",
     "_run (asyncio/events.py)",
 )
-STEP = (*LOOP, "_step (app/processing/batch_processor.py)")
+STEP = (*LOOP, "attempt (app/processing/assignment.py)")
 
 
 @pytest.mark.parametrize(
