@@ -82,10 +82,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
+        ours = {driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned}
+        if not ours:
+            return False
         try:
-            await consumer.commit(
-                {driver.ensure_aiokafka_TP(tp): o for tp, o in offsets.items() if tp in assigned}
-            )
+            await consumer.commit(ours)
         except KafkaError as exc:
             self.log.warning("Offsets were not committed, tried again at the next interval: %r", exc)
             return False
@@ -112,7 +113,7 @@ class BatchConsumer(driver.Consumer):
         if not records or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()  # what was fetched is dropped: fetch it again
+            await self._seek_again()
             return
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -120,6 +121,13 @@ class BatchConsumer(driver.Consumer):
             if batch and (active is None or tp in active or tp in self._buffered_partitions):
                 self._commits.handed_out(tp, batch)
                 yield tp, _message(tp, batch, generation)
+
+    async def _seek_again(self) -> None:
+        """What was fetched is dropped: fetch it again."""
+        try:
+            await self.perform_seek()
+        except Exception as exc:  # noqa: BLE001  # the partitions change meanwhile; Faust seeks again behind that
+            self.log.warning("Could not seek during a rebalance: %r", exc)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets between two messages are inside batches here, not gaps."""

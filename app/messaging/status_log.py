@@ -46,6 +46,7 @@ class StatusLog:
         """
         if not self.is_claimed(partition):
             raise LogUnavailable(f"{self._topic}[{partition}] must be claimed first")
+        records = list(records)  # what cannot be encoded fails before the first request
         async with self._within_the_time(partition, "published"):
             return await self._producers[partition].append(TopicPartition(self._topic, partition), records)
 
@@ -55,7 +56,7 @@ class StatusLog:
             with log_unavailable(f"{self._topic}[{partition}] could not be {done}"):
                 async with asyncio.timeout(self._settings.status_publish_timeout):
                     yield
-        except LogUnavailable:
+        except Exception:
             await self._drop(partition)
             raise
 

@@ -69,6 +69,7 @@ class Assignment:
         """`most` records per micro-batch, but for a larger batch; pauses grow to `pause_most` seconds."""
         self._steps = steps
         self._mark_processed = mark_processed
+        self._most = most
         self._enough = min(WORTH_A_MICRO_BATCH, most)
         self._pause_most = pause_most
         self._changes = Changes()
@@ -178,8 +179,7 @@ class Assignment:
             await self._changes.until(lambda: self._came_through or self._is_over())
             if not self._came_through:
                 return
-            micro_batches, began = self._came_through, asyncio.get_running_loop().time()
-            self._came_through = []
+            micro_batches, began = self._taken_together(), asyncio.get_running_loop().time()
             try:
                 await self.until_done(self._steps.last, micro_batches)
             except PartitionsRevoked:
@@ -190,7 +190,20 @@ class Assignment:
                     self._waiting.finished(batch)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(began + self._steps.last_every):
-                    await self._changes.until(lambda: not self._takes_more)
+                    await self._changes.until(lambda: not self._takes_more or self._is_worth_a_call())
+
+    def _taken_together(self) -> list[MicroBatch]:
+        """As many as are worth a call of the last step, and no more: after an outage all would be too much for it."""
+        count = 1
+        while count < len(self._came_through) and not self._is_worth_a_call(count):
+            count += 1
+        taken, self._came_through[:count] = self._came_through[:count], []
+        return taken
+
+    def _is_worth_a_call(self, count: int | None = None) -> bool:
+        """Whether what came through, or the first of it, has as many records as a micro-batch may have."""
+        batches = (batch for one in self._came_through[:count] for batch in one.batches)
+        return sum(len(batch.records) for batch in batches) >= self._most
 
     def _is_over(self) -> bool:
         """Revoked, and no step is at work that could bring something through."""

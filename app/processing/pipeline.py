@@ -191,6 +191,7 @@ class Pipeline:
         self._partitions = partitions
         # All that are ours, not only those with records: what one of them has decided may be in another one too.
         self._to_claim = set(partitions)
+        self._unread: set[int] = set()  # whose claim was lost, and what the log has since is not known
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
 
@@ -211,6 +212,7 @@ class Pipeline:
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
         self._to_claim.discard(partition)
+        self._unread.discard(partition)
 
     async def _decide(self, micro_batch: MicroBatch) -> None:
         work = BatchState()
@@ -300,7 +302,9 @@ class Pipeline:
     async def _publish(self, work: BatchState, partition: int) -> None:
         ours = work.to_publish[partition]
         if not self._ports.is_claimed(partition):
-            # A try that failed may be in the log, and somebody else may own the partition by now: look first.
+            self._unread.add(partition)
+        if partition in self._unread:
+            # A try that failed may be in the log, and somebody else may have owned the partition: look first.
             await self._claim(partition, ours[0]["source_offset"], MOST)
         await self._drop_published(work, partition)
         if to_publish := work.to_publish[partition]:

@@ -8,11 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from app.errors import BeingRebuilt, Overloaded, StoreUnavailable, Transient
+from app.errors import BeingRebuilt, LogUnavailable, Overloaded, StoreUnavailable, Transient
 from app.observability import metrics
 from app.read_model.log_reader import LogReader, Write
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.state import ReadModelState, RedisState
+from app.retry import pauses
 from app.stores.recent_transactions import RecentTransactions
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 #: Seconds between two checks: a Redis that is back, or back but empty, is noticed within about this.
 CHECK_EVERY = 0.5
+#: Seconds between two refills that the log did not allow, at most: each reads it from its end again.
+REFILL_EVERY_MOST = 5.0
 
 
 class ReadModelMaintainer:
@@ -37,14 +40,15 @@ class ReadModelMaintainer:
 
     async def keep_complete(self) -> None:
         """Refill Redis whenever its completeness marker is missing and after each outage; runs until cancelled."""
-        said = False
+        said, waits = False, pauses(CHECK_EVERY, REFILL_EVERY_MOST)
         while True:
+            pause = CHECK_EVERY
             try:
                 await self._look()
                 metrics.READ_MODEL_COMPLETE.labels("redis").set(1)
                 if said:
                     log.info("The read model in Redis is complete again")
-                said = False
+                said, waits = False, pauses(CHECK_EVERY, REFILL_EVERY_MOST)
             except Overloaded:
                 pass  # nothing was learnt: what was so before is so still
             except Transient as exc:
@@ -54,7 +58,9 @@ class ReadModelMaintainer:
                 if not said:
                     log.info("The read model in Redis is not complete, GET asks Cassandra: %s", exc)
                 said = True
-            await asyncio.sleep(CHECK_EVERY)
+                if isinstance(exc, LogUnavailable):
+                    pause = next(waits)
+            await asyncio.sleep(pause)
 
     async def _look(self) -> None:
         complete = await self._answer()

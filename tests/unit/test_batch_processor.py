@@ -564,6 +564,32 @@ def test_while_the_last_step_fails_the_others_go_on_up_to_a_bound_and_nothing_is
     assert not [what for what in happened if what.startswith("finish")]
 
 
+def test_after_an_outage_the_last_step_gets_as_much_at_a_time_as_a_micro_batch_has_and_does_not_wait() -> (
+    None
+):
+    happened: Happened = []
+    began: list[float] = []
+
+    async def note(_: MicroBatch) -> None:
+        began.append(now())
+        if now() < 60:
+            raise DOWN
+
+    async def main() -> None:
+        async with at_work(
+            happened, step("a", []), last=last("store", happened, note), every=0.25, most=10
+        ) as one:
+            for end in range(5, 45, 5):
+                await one.put(batch(0, end, 5), 1)
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(100)
+
+    run(main())
+    stored = list(dict.fromkeys(what for what in happened if what.startswith("store")))
+    assert stored[1:] == ["store 0:10 0:15", "store 0:20 0:25", "store 0:30 0:35", "store 0:40"]
+    assert began[-2] == pytest.approx(began[-4])
+
+
 def test_when_partitions_are_revoked_what_came_through_is_finished_without_waiting_for_the_interval() -> None:
     happened: Happened = []
 

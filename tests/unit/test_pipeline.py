@@ -64,6 +64,8 @@ class FakePorts:
         await asyncio.sleep(partition)
         self.claimed.append(partition)
         self.in_doubt.discard(partition)
+        if failure := self.failing.get("read back"):
+            raise failure.pop()  # type: ignore[misc]
         for offset, verdict in self.recorded.get(partition, {}).items():
             self.placed[partition, offset] = verdict
         there = sorted(
@@ -420,6 +422,28 @@ def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has
     run(main())
     assert ports.log == []
     assert ports.stored == list(by_the_other.values())
+
+
+def test_a_claim_whose_read_back_failed_is_read_back_before_anything_is_published() -> None:
+    """Else what another owner, or the try that failed, has published meanwhile would be published again."""
+    ports = FakePorts()
+    ports.fails("publish 0", DOWN)
+    in_the_log = recorded(0, 1)
+
+    async def main() -> None:
+        one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1))
+        await one.decide(micro_batch)
+        ports.recorded = {0: in_the_log}
+        ports.fails("read back", DOWN)
+        for _ in range(2):
+            with pytest.raises(LogUnavailable):
+                await one.publish(micro_batch)
+        await one.publish(micro_batch)
+        await one.store([micro_batch])
+
+    run(main())
+    assert ports.log == []
+    assert ports.stored == [in_the_log[1]]
 
 
 def test_a_dead_letter_is_not_written_twice_when_the_publish_is_repeated() -> None:
