@@ -123,6 +123,7 @@ def publish(id_: str, place: log.Place) -> log.Place:
     return published
 
 
+@pytest.mark.long
 def test_it_names_exactly_what_was_done(before: set[Finding]) -> None:
     deleted, moved, renamed = (Feed().send(3)).keys()
     settle()

@@ -86,6 +86,7 @@ def test_sent_back_once_and_what_is_still_poison_is_a_new_dead_letter(
     assert "sent back" not in line_of(new_place)
 
 
+@pytest.mark.long
 def test_decided_once_the_schema_that_was_missing_is_registered() -> None:
     number, schema = unregistered()
     id_ = new_id()
