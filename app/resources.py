@@ -8,8 +8,6 @@ import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from aiokafka.admin import AIOKafkaAdminClient
-
 from app.assessment.client import Antifraud
 from app.errors import Transient
 from app.messaging import topics
@@ -81,13 +79,9 @@ class Resources:
                 log.exception("%s could not be closed; the others are", type(each).__name__)
 
     async def _open_kafka(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_brokers, request_timeout_ms=10_000)
-        try:
-            with log_unavailable(f"no broker at {self.settings.kafka_brokers} answers"):
-                await admin.start()
+        with log_unavailable(f"no broker at {self.settings.kafka_brokers} answers"):
+            async with topics.admin_client(self.settings) as admin:
                 await topics.ensure(admin, self.settings)
-        finally:
-            await admin.close()
         if not self.producer.is_open:
             await self.producer.open()
 

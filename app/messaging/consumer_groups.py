@@ -32,42 +32,30 @@ class OtherModeActive(Transient):
 
 async def adopt_offsets(group: str, settings: Settings) -> None:
     """Move `group` forward to the offsets that the other mode's groups committed; OtherModeActive, LogUnavailable."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers, request_timeout_ms=10_000)
-    try:
-        with log_unavailable("the groups' offsets could not be read"):
-            await _adopt(admin, group, settings)
-    finally:
-        await admin.close()
-
-
-async def _adopt(admin: AIOKafkaAdminClient, group: str, settings: Settings) -> None:
-    await admin.start()
-    ours = await admin.list_consumer_group_offsets(group)
     ahead: dict[TopicPartition, int] = {}
-    for topic, other in _others(group):
-        await _check_stopped(admin, group, other)
-        for tp, found in (await admin.list_consumer_group_offsets(other)).items():
-            mine = ours[tp].offset if tp in ours else -1
-            if tp.topic == topic and found.offset > mine:
-                ahead[tp] = found.offset
-    if ahead:
-        await _move(group, ahead, settings)
+    with log_unavailable("the groups' offsets could not be read"):
+        async with topics.admin_client(settings) as admin:
+            ours = await admin.list_consumer_group_offsets(group)
+            for topic, other in _others(group):
+                await _check_stopped(admin, group, other)
+                for tp, found in (await admin.list_consumer_group_offsets(other)).items():
+                    mine = ours[tp].offset if tp in ours else -1
+                    if tp.topic == topic and found.offset > mine:
+                        ahead[tp] = found.offset
+            if ahead:
+                await _move(group, ahead, settings)
 
 
 async def committed_offsets(settings: Settings, topic: str) -> dict[int, int]:
     """Per partition, the offset up to which everything is decided, published and stored, or shown. LogUnavailable."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers, request_timeout_ms=10_000)
-    try:
-        with log_unavailable("the groups' offsets could not be read"):
-            await admin.start()
+    with log_unavailable("the groups' offsets could not be read"):
+        async with topics.admin_client(settings) as admin:
             offsets = {tp.partition: 0 for tp in await topics.partitions(admin, topic)}
             for group in READERS[topic]:
                 for tp, found in (await admin.list_consumer_group_offsets(group)).items():
                     if tp.topic == topic:
                         offsets[tp.partition] = max(found.offset, offsets.get(tp.partition, 0))
             return offsets
-    finally:
-        await admin.close()
 
 
 def _others(group: str) -> list[tuple[str, str]]:

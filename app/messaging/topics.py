@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,21 @@ def load_schema(topic: str) -> dict[str, Any]:
     """The Avro schema of a topic, from schemas/avro."""
     loaded: dict[str, Any] = json.loads((SCHEMAS / f"{topic}.avsc").read_text())
     return loaded
+
+
+@asynccontextmanager
+async def admin_client(
+    settings: Settings, request_timeout_ms: int = 10_000
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connected while it lasts; KafkaError, OSError."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=request_timeout_ms
+    )
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:

@@ -107,6 +107,12 @@ def sort_key(transaction_id: str, event_timestamp: int) -> str:
     return f"{bucket_of(transaction_id, event_timestamp):010d}:{transaction_id}"
 
 
+def place_of(key: str) -> tuple[int, str]:
+    """The minute and the id of a sort key."""
+    minute, _, transaction_id = key.partition(":")
+    return int(minute), transaction_id
+
+
 def key_of_row(record: Transaction) -> str:
     """The sort key of a record or row."""
     return sort_key(record["transaction_id"], record["event_timestamp"])

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,11 @@ class MicroBatch:
 
     batches: list[Batch]
     work: Any = None
+
+    @property
+    def size(self) -> int:
+        """Records."""
+        return sum(len(batch.records) for batch in self.batches)
 
 
 Step = Callable[[MicroBatch], Awaitable[None]]
@@ -76,7 +82,7 @@ class Assignment:
         self._waiting = WaitingBatches(self._changes, most)
         self.put = self._waiting.put
         self._next: list[MicroBatch | None] = [None] * len(steps.each)  # what waits for each step
-        self._came_through: list[MicroBatch] = []
+        self._came_through: deque[MicroBatch] = deque()
         self._in_steps = 0  # micro-batches that have not come through
         self._at_work = 0  # steps, but for the last
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,7 +102,6 @@ class Assignment:
             async with asyncio.TaskGroup() as tasks:
                 jobs = [self._pass_through(index) for index in range(max(1, len(self._steps.each)))]
                 self._tasks = [tasks.create_task(job) for job in (*jobs, self._finish())]
-                self._changes.notify()
         finally:
             self._ended.set()
 
@@ -130,8 +135,8 @@ class Assignment:
         while micro_batch := await (self._taken(index) if index else self._collected()):
             self._at_work += 1
             with contextlib.suppress(PartitionsRevoked):
-                for step in self._steps.each[index : index + 1]:
-                    await self.until_done(step, micro_batch)
+                if index < len(self._steps.each):  # there may be none but the last one
+                    await self.until_done(self._steps.each[index], micro_batch)
                 await self._hand_on(index + 1, micro_batch)
             self._at_work -= 1
             self._changes.notify()
@@ -143,8 +148,7 @@ class Assignment:
         if not self._takes_more:
             return None
         micro_batch = MicroBatch(self._waiting.take())
-        records = sum(len(batch.records) for batch in micro_batch.batches)
-        metrics.BATCH_RECORDS.labels(micro_batch.batches[0].topic).observe(records)
+        metrics.BATCH_RECORDS.labels(micro_batch.batches[0].topic).observe(micro_batch.size)
         self._in_steps += 1
         return micro_batch
 
@@ -190,20 +194,19 @@ class Assignment:
                     self._waiting.finished(batch)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(began + self._steps.last_every):
-                    await self._changes.until(lambda: not self._takes_more or self._is_worth_a_call())
+                    await self._changes.until(
+                        lambda: (
+                            not self._takes_more or sum(one.size for one in self._came_through) >= self._most
+                        )
+                    )
 
     def _taken_together(self) -> list[MicroBatch]:
-        """As many as are worth a call of the last step, and no more: after an outage all would be too much for it."""
-        count = 1
-        while count < len(self._came_through) and not self._is_worth_a_call(count):
-            count += 1
-        taken, self._came_through[:count] = self._came_through[:count], []
+        """As many records as a micro-batch may have, and no more: after an outage all would be too much for a call."""
+        taken, size = list[MicroBatch](), 0
+        while self._came_through and size < self._most:
+            taken.append(self._came_through.popleft())
+            size += taken[-1].size
         return taken
-
-    def _is_worth_a_call(self, count: int | None = None) -> bool:
-        """Whether what came through, or the first of it, has as many records as a micro-batch may have."""
-        batches = (batch for one in self._came_through[:count] for batch in one.batches)
-        return sum(len(batch.records) for batch in batches) >= self._most
 
     def _is_over(self) -> bool:
         """Revoked, and no step is at work that could bring something through."""

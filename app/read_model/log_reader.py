@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from app.errors import LogUnavailable, Poison
 from app.messaging import consumer_groups, topics
-from app.models.status import key_of_row, sort_key
+from app.models.status import key_of_row, place_of, sort_key
 from app.models.transaction import AHEAD_AT_MOST, SECONDS_MAX, id_in_key, unstorable
 from app.resources import Resources
 from app.stores.recent_transactions import Entry, entry_of, pending_entry
@@ -137,7 +137,7 @@ class LogReader:
             if records:
                 first = records[0].timestamp / 1000
                 last = max(record.timestamp for record in records) / 1000
-                is_enough = newest.floor is not None and _newest_minute(last) < _minute(newest.floor)
+                is_enough = newest.floor is not None and _newest_minute(last) < place_of(newest.floor)[0]
             return is_enough
 
         back = await self._resources.tail.read_back(topics.STATUS, partition, take)
@@ -163,10 +163,6 @@ def _highest_key(key: bytes | None) -> str:
 def _newest_minute(published: float) -> int:
     """The newest minute that a transaction published before this time can have."""
     return int(published + AHEAD_AT_MOST + CLOCKS_APART) // 60
-
-
-def _minute(key: str) -> int:
-    return int(key.partition(":")[0])
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

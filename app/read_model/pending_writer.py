@@ -7,6 +7,7 @@ from collections import deque
 
 from app.errors import Transient
 from app.models.transaction import Transaction
+from app.retry import pauses
 from app.stores.recent_transactions import Entry, RecentTransactions, pending_entry
 
 AT_MOST = 10_000
@@ -40,7 +41,7 @@ class PendingWriter:
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""
-        pause = PAUSE
+        waits = pauses(PAUSE, PAUSE_MOST)
         while True:
             await self._some.wait()
             self._some.clear()
@@ -53,7 +54,6 @@ class PendingWriter:
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
                 self.has_backlog = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_MOST)
+                await asyncio.sleep(next(waits))
             else:
-                self.has_backlog, pause = False, PAUSE
+                self.has_backlog, waits = False, pauses(PAUSE, PAUSE_MOST)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import BeingRebuilt, NotReadableYet, StoreUnavailable
-from app.models.status import assessed, key_of_row, shown, sort_key
+from app.models.status import assessed, key_of_row, place_of, shown, sort_key
 from app.models.transaction import millis_of_id
 from app.observability import metrics
+from app.read_model.log_reader import CLOCKS_APART
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.state import ReadModelState
 from app.stores.recent_transactions import Reach, RecentTransactions
@@ -24,11 +25,8 @@ NOTED_WITHIN = 5.0
 #: Seconds back to which an id that nobody has may be pending, while Redis lacks something: what is pending, the log and
 #: Redis alone know. As long as a worker may be behind in an outage.
 PENDING_AT_MOST = 24 * 3600.0
-#: Seconds that the clock of the bff that made an id may be ahead of ours.
-CLOCKS_APART = 60.0
-
-#: Offsets of transaction_status for a row, at most: records of up to four revisions, each with the mark of its
-#: transaction. A table with fewer rows is not whole.
+#: Offsets of transaction_status for a row, at most: records of up to four revisions, each of which had the marker of a
+#: transaction behind it in earlier releases. A table with fewer rows is not whole.
 OFFSETS_A_ROW = 8
 #: How many of Redis' oldest are looked up in Cassandra: single ones may have been deleted by hand.
 OLDEST = 5
@@ -86,7 +84,7 @@ class ReadModel:
 
     async def _from_cassandra(self, limit: int, before: str | None) -> Listing:
         reading = Reading()
-        rows = await self._table.newest(limit, _place(before) if before else None, reading)
+        rows = await self._table.newest(limit, place_of(before) if before else None, reading)
         metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
         last = rows[-1] if len(rows) == limit else None
@@ -133,7 +131,7 @@ class ReadModel:
         if not (reach.trimmed and reach.oldest):
             return False
         for key in reach.oldest:
-            if await self._table.find(_place(key)[1]):
+            if await self._table.find(place_of(key)[1]):
                 return False
         return True
 
@@ -146,8 +144,3 @@ class ReadModel:
         except StoreUnavailable:
             self._state.note_unanswered()
             return None
-
-
-def _place(key: str) -> tuple[int, str]:
-    bucket, _, transaction_id = key.partition(":")
-    return int(bucket), transaction_id

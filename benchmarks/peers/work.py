@@ -24,6 +24,7 @@ from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline
 from app.resources import Resources, freeze_gc, retry_until_ready
+from app.retry import pauses
 from app.settings import Settings, settings
 
 log = logging.getLogger(__name__)
@@ -91,15 +92,13 @@ class Work:
 
 
 async def _done(step: Callable[[Any], Awaitable[None]], what: Any) -> None:
-    pause = FIRST_PAUSE
-    while True:
+    for pause in pauses(FIRST_PAUSE, LONGEST_PAUSE):
         try:
             await step(what)
             return
         except Transient as exc:
-            log.warning("%s failed, tried again: %s", step, exc)
+            log.warning("%s failed, tried again: %s", step.__name__, exc)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def by_partition(records: Iterable[Any]) -> dict[int, list[Any]]:

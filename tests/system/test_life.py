@@ -32,7 +32,6 @@ def test_one_transaction_from_post_to_the_row() -> None:
     assert {key: said[key] for key in log.decoded(asked.value)} == log.decoded(asked.value)
     assert found == {key: said[key] for key in found}
     _is_assessed(said)
-    log.wait_until(lambda: store.has(id_), 5, "the row")
     row = store.row(id_)
     assert {key: row[key] for key in said} == said
     assert set(row) - set(said) == {"bucket", "shard"}

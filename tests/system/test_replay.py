@@ -68,8 +68,7 @@ def test_a_node_that_came_back_from_a_backup_is_repaired(tmp_path: Path) -> None
 def test_a_row_that_a_later_deletion_hides_is_named_and_so_is_an_unknown_partition() -> None:
     id_ = http.taken()
     http.final(id_)
-    log.wait_until(lambda: store.has(id_), 20, "stored")
-    row = store.row(id_)
+    row = store.row(id_, within=20)
     store.query(
         "DELETE FROM transactions.transactions WHERE bucket=%s AND shard=%s AND transaction_id=%s",
         key_of(row),

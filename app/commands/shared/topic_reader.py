@@ -39,28 +39,18 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer,
         isolation_level="read_committed",
         request_timeout_ms=ANSWERS_WITHIN_MS,
     )
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
-    )
     try:
         await consumer.start()
-        await admin.start()
-        yield consumer, admin
+        async with topics.admin_client(settings, ANSWERS_WITHIN_MS) as admin:
+            yield consumer, admin
     finally:
-        await admin.close()
         await consumer.stop()
 
 
 async def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
     """The topic's partitions, in order; none when it does not exist."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=ANSWERS_WITHIN_MS
-    )
-    try:
-        await admin.start()
+    async with topics.admin_client(settings, ANSWERS_WITHIN_MS) as admin:
         return await topics.partitions(admin, topic)
-    finally:
-        await admin.close()
 
 
 class OffsetOutOfRange(Poison):
