@@ -36,7 +36,7 @@ from app.read_model.read_model import ReadModel
 from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import described, settings
-from app.web import health
+from app.web import health, problem_pages
 from app.web import metrics as web_metrics
 from app.web import transactions as web_transactions
 from app.web.metrics import timed
@@ -170,6 +170,7 @@ def create_app(
         waits.run,
     ]
     commands.register(app, values)
+    problem_pages.register(app)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
     web_metrics.register(app, lambda: _update_gauges(app, waits))
     app.on_partitions_assigned.connect(_on_partitions_assigned)

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from app.web import request_id
+from app.web.problem_types import type_of
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ def problem(
 ) -> web.Response:
     """An error's answer; `errors` names each field (`field`, `reason`), `title` opens the old `error` text.
 
-    `members` are further keys of the body.
+    `members` are further keys of the body. A new `title` gets a row in app.web.problem_types.
     """
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    type_ = type_of(status, title).uri
+    body: dict[str, Any] = {"type": type_, "title": title, "status": status, "detail": detail}
     body["error"] = f"{title}: {detail}"
     if errors:
         body["errors"] = list(errors)

@@ -43,7 +43,7 @@ def test_a_problem_has_the_standards_keys_and_the_old_one() -> None:
     response = problem(400, "Invalid request payload", "latitude: is missing", errors, {"Retry-After": "1"})
     assert response.headers["Retry-After"] == "1"
     assert said(response) == {
-        "type": "about:blank",
+        "type": "/problems/invalid-request",
         "title": "Invalid request payload",
         "status": 400,
         "detail": "latitude: is missing",
