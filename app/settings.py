@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         None, description="web server's port; by default bff and main 5001, transactions 5002"
     )
 
+    cors_origins: str = Field(
+        "",
+        description="other sites whose pages may call this API in a browser: origins (https://shop.example), comma "
+        "separated, or *",
+    )
+
     # Topics
     topic_partitions: int = Field(4, ge=1, le=1000, description="partitions of topics we make")
     topic_replication: int = Field(
@@ -164,6 +170,18 @@ class Settings(BaseSettings):
         found = [name.strip() for name in names.split(",") if name.strip()]
         if not found:
             raise ValueError("names nobody")
+        return ",".join(found)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: str) -> str:
+        found = [origin.strip() for origin in origins.split(",") if origin.strip()]
+        for origin in found:
+            # As browsers send it: they add no slash, and leave out the scheme's own port.
+            if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin, as https://shop.example or http://localhost:3000"
+                )
         return ",".join(found)
 
     @field_validator("redis_url", "schema_registry_url")

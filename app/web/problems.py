@@ -91,6 +91,8 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     id_ = request_id.begin(request)
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as exc:
+        return _options(exc) if request.method == "OPTIONS" else refused(exc, request)
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
@@ -102,6 +104,11 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
             "Request %s: 500: %s %s raised an unexpected exception (a bug)", id_, request.method, request.path
         )
         return problem(500, "Internal error", "an unexpected error; the log has it under this request_id")
+
+
+def _options(exc: web.HTTPMethodNotAllowed) -> web.Response:
+    """No view answers OPTIONS: what it asks for is what a 405 would name."""
+    return web.Response(status=204, headers={"Allow": ", ".join(sorted({*exc.allowed_methods, "OPTIONS"}))})
 
 
 def refused(exc: web.HTTPException, request: web.BaseRequest) -> web.Response:

@@ -33,6 +33,11 @@ def begin(request: web.BaseRequest) -> str:
     return found
 
 
+async def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Before the headers go out: those of a stream go long before its handler has ended."""
+    response.headers[HEADER] = begin(request)
+
+
 def _sent(request: web.BaseRequest) -> str | None:
     if not isinstance(request.headers, MultiMapping):
         return None  # what aiohttp makes of bytes that are no HTTP has a plain dict

@@ -25,6 +25,7 @@ from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
+from app.web.conditional import conditional
 from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
 from app.web.problems import problem, unavailable
 from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
@@ -71,7 +72,9 @@ class Calls:
             return exc.answer
         except LogUnavailable as exc:
             return _not_acknowledged(exc)
-        return _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
+        answer = _json(f'{{"transaction_id": "{transaction_id}"}}', 201)
+        answer.headers["Location"] = f"{PATH}/{transaction_id}"
+        return answer
 
     async def _take(self, transaction: Transaction, until: float) -> None:
         """Into the log, `until` (of time.monotonic) or LogUnavailable; then show it as pending."""
@@ -101,7 +104,7 @@ class Calls:
         return _json(_page(listing))
 
     async def find(self, request: web.Request, transaction_id: str) -> web.Response:
-        """200 with the transaction and its assessment; 400, 404, 503."""
+        """200 with the transaction and its assessment, 304 if the client has it; 400, 404, 503."""
         try:
             check_parameters(request.query)
             check_id(transaction_id)
@@ -112,7 +115,7 @@ class Calls:
             return _no_store(exc)
         if found is None:
             return problem(404, "Not found", f"no transaction has the id {transaction_id}")
-        return _json(found)
+        return conditional(request, found.encode(), "application/json")
 
     async def _found(self, transaction_id: str) -> str | None:
         """As it is written or, as RFC 9562 has UUIDs taken, in lower case, which all of ours are in."""

@@ -162,7 +162,7 @@ def test_an_unknown_path_is_a_404() -> None:
     assert http.call("POST", "/api/v1/nothing", json.dumps(http.EXAMPLE).encode(), JSON).status == 404
 
 
-@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/01890000-0000-7000-8000-000000000000"])
 def test_another_method_is_a_405_that_names_the_allowed(method: str, path: str) -> None:
     answer = http.call(method, path, json.dumps(http.EXAMPLE).encode(), JSON)

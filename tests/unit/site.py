@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from http.client import HTTPResponse
+from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPMessage, HTTPResponse
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from app import bootstrap
 from app.errors import StoreUnavailable
@@ -33,7 +35,7 @@ class Answer(NamedTuple):
     """What came back over the connection."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
     @property
@@ -82,11 +84,18 @@ def request(method: str, path: str, headers: Sequence[str] = (), body: bytes = b
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *length, *headers, "", ""]).encode() + body
 
 
-def calls(*requests: bytes, settings: Settings | None = None, reads: type[ReadModel] = Reads) -> list[Answer]:
-    """What the bff answers to each of these on one connection. Kafka accepts everything."""
+def calls(
+    *requests: bytes,
+    settings: Settings | None = None,
+    reads: type[ReadModel] = Reads,
+    also: Callable[[Any], object] | None = None,
+) -> list[Answer]:
+    """What the bff answers to each of these on one connection. Kafka accepts everything; `also` adds views."""
 
     async def situation() -> list[Answer]:
         app = _app(settings or Settings(), reads)
+        if also:
+            also(app)
         runner = app.web._runner
         await runner.setup()
         protocol: Any = runner.server()
@@ -116,17 +125,14 @@ def call(
 
 
 def _app(settings: Settings, reads: type[ReadModel]) -> Any:
-    before, bootstrap.settings = bootstrap.settings, lambda: settings  # type: ignore[assignment]
-    try:
-        app = bootstrap.create_app("bff", read_model=reads)
+    with patch.object(bootstrap, "settings", lambda: settings):
+        app: Any = bootstrap.create_app("bff", read_model=reads)
         assert app.web.views  # it is made when it is first asked for
-    finally:
-        bootstrap.settings = before  # type: ignore[assignment]
 
     async def publish(*_: Any) -> None:
         """Into the log."""
 
-    app.resources.producer.publish = publish  # type: ignore[method-assign]
-    app.resources.created = type("Codec", (), {"encode": lambda _, __: b""})()  # type: ignore[assignment]
+    app.resources.producer.publish = publish
+    app.resources.created = SimpleNamespace(encode=lambda _: b"")
     app.resources.is_open = True
     return app
