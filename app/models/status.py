@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, get_args
 
 from app.models.assessment import Assessment
 from app.models.transaction import Transaction, bucket_of
@@ -12,10 +14,14 @@ PENDING = 0
 FIRST_VERDICT = 1
 
 
+Status = Literal["pending", "accepted", "rejected"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
 class Decision(TypedDict):
     """What an assessment makes of a transaction."""
 
-    status: Literal["pending", "accepted", "rejected"]
+    status: Status
     revision: int
     decided_at: int
     score: float | None
@@ -45,6 +51,18 @@ class Shown(TypedDict):
     longitude: float
     transaction_timestamp: int
     event_timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries a client wants; None: whatever it is."""
+
+    status: str | None = None
+    customer_id: str | None = None
+
+    def accepts(self, entry: Mapping[str, Any]) -> bool:
+        """Whether this entry of the list is one of them."""
+        return self.status in (None, entry["status"]) and self.customer_id in (None, entry["customer_id"])
 
 
 #: What GET of one transaction shows beside the ten keys.

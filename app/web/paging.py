@@ -1,27 +1,43 @@
-"""The query of GET: how many, and from where on; cursors are opaque to clients."""
+"""The query of GET: which, how many, and from where on; cursors are opaque to clients."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from app.models.transaction import SECONDS_MAX
+from multidict import MultiMapping
+
+from app.models.status import STATUSES, Filter
+from app.models.transaction import IDENTIFIER_MOST, SECONDS_MAX
 from app.web.validation import InvalidRequest
 
 DEFAULT_LIMIT = 100
-LIST_PARAMETERS = ("limit", "cursor")
+LIST_PARAMETERS = ("limit", "cursor", "status", "customer_id")
 _KEY = re.compile(r"[0-9]{10}:.{1,255}", re.DOTALL)
 
 
-def check_parameters(given: Iterable[str], known: Sequence[str] = ()) -> None:
-    """A filter that is ignored would give an answer to another question, so InvalidRequest names what is not known."""
+def check_parameters(query: MultiMapping[str], known: Sequence[str] = ()) -> None:
+    """A filter that is ignored would give an answer to another question: InvalidRequest names what would be."""
     there_are = ", ".join(known) or "none"
-    unknown = sorted(set(given) - set(known))[:10]
+    unknown = sorted(set(query) - set(known))[:10]
     if unknown:
         reason = f"is not a known query parameter; known here: {there_are}"
         raise InvalidRequest([{"field": name[:100], "reason": reason} for name in unknown])
+    if twice := [name for name in known if len(query.getall(name, ())) > 1]:
+        raise InvalidRequest([{"field": name, "reason": "is given more than once"} for name in twice])
+
+
+def filter_of(query: Mapping[str, str]) -> Filter | None:
+    """Which transactions are asked for, None for all; InvalidRequest."""
+    status, customer_id = query.get("status"), query.get("customer_id")
+    if status is not None and status not in STATUSES:
+        raise InvalidRequest([{"field": "status", "reason": f"must be one of {', '.join(STATUSES)}"}])
+    if customer_id is not None and not 1 <= len(customer_id) <= IDENTIFIER_MOST:
+        reason = f"must have 1 to {IDENTIFIER_MOST} characters"
+        raise InvalidRequest([{"field": "customer_id", "reason": reason}])
+    return Filter(status, customer_id) if query.keys() & {"status", "customer_id"} else None
 
 
 def limit_of(text: str | None, most: int) -> int:

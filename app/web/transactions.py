@@ -21,12 +21,13 @@ from app.errors import (
 from app.messaging import topics
 from app.models.transaction import Transaction, new_transaction
 from app.observability.transaction_logger import TransactionLogger
+from app.read_model.filtered import filtered
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
 from app.web.conditional import conditional
-from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
+from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, filter_of, key_of, limit_of
 from app.web.problems import problem, unavailable
 from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
 
@@ -96,7 +97,11 @@ class Calls:
         try:
             check_parameters(request.query, LIST_PARAMETERS)
             limit = limit_of(request.query.get("limit"), self._settings.page_limit)
-            listing = await self._reads.newest(limit, key_of(request.query.get("cursor")))
+            before, wanted = key_of(request.query.get("cursor")), filter_of(request.query)
+            if wanted is None:
+                listing = await self._reads.newest(limit, before)
+            else:
+                listing = await filtered(self._reads.newest, wanted, limit, before)
         except InvalidRequest as exc:
             return _invalid(exc)
         except (StoreUnavailable, Overloaded) as exc:

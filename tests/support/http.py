@@ -79,10 +79,10 @@ def shown(transaction_id: str) -> dict[str, Any] | None:
     return dict(answer.json)
 
 
-def page(limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+def page(limit: int | None = None, cursor: str | None = None, status: str | None = None) -> dict[str, Any]:
     """One page of the list."""
-    query = [f"limit={limit}"] if limit else []
-    query += [f"cursor={cursor}"] if cursor else []
+    given = {"limit": limit, "cursor": cursor, "status": status}
+    query = [f"{name}={value}" for name, value in given.items() if value]
     answer = call("GET", PATH + ("?" + "&".join(query) if query else ""))
     assert answer.status == 200, answer
     return dict(answer.json)

@@ -169,7 +169,7 @@ def test_get_gives_as_many_as_asked() -> None:
     assert len(http.page(limit=1)["transactions"]) == 1
 
 
-@pytest.mark.parametrize("query", ["status=accepted", "limit=3&customer_id=c", "Limit=3"])
+@pytest.mark.parametrize("query", ["state=accepted", "limit=3&customer=c", "Limit=3"])
 def test_an_unknown_query_parameter_is_refused_not_ignored(query: str) -> None:
     answer = http.call("GET", f"{PATH}?{query}")
     assert answer.status == 400, answer

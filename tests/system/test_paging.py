@@ -28,6 +28,20 @@ def pages_down_to(oldest: str, limit: int) -> tuple[list[str], list[str]]:
     return ids, sources
 
 
+def accepted_down_to(oldest: str) -> list[str]:
+    """The ids of the accepted ones, page by page, until those older than the oldest of ours come."""
+    ids: list[str] = []
+    cursor = None
+    while not ids or min(ids) > oldest:
+        page = http.page(70, cursor, "accepted")
+        assert {entry["status"] for entry in page["transactions"]} <= {"accepted"}
+        ids += [entry["transaction_id"] for entry in page["transactions"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    return [id_ for id_ in ids if id_ >= oldest]
+
+
 def whole(ids: list[str], mine: list[str]) -> None:
     """All of ours are in the list once, newest first, and nothing else twice either."""
     assert len(ids) == len(set(ids))
@@ -42,6 +56,19 @@ def mine() -> list[str]:
         http.final(id_)
     log.wait_until(lambda: log.lag("transactions") == 0, 20, "all of them stored")
     return ids
+
+
+def test_filtered_pages_have_all_that_the_filter_wants_whichever_store_they_come_from(
+    mine: list[str],
+) -> None:
+    accepted = [id_ for id_ in mine if http.final(id_)["status"] == "accepted"]
+    assert sorted(accepted, reverse=True) == [id_ for id_ in accepted_down_to(min(mine)) if id_ in set(mine)]
+    stack.kill("redis")
+    try:
+        from_cassandra = accepted_down_to(min(mine))
+    finally:
+        stack.start("redis")
+    assert sorted(accepted, reverse=True) == [id_ for id_ in from_cassandra if id_ in set(mine)]
 
 
 def test_pages_from_redis(mine: list[str]) -> None:

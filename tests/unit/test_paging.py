@@ -4,6 +4,7 @@ import base64
 import random
 
 import pytest
+from multidict import MultiDict, MultiMapping
 
 from app.models.status import key_of_row, sort_key
 from app.web.paging import DEFAULT_LIMIT, LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
@@ -107,21 +108,30 @@ def test_a_row_has_the_key_that_its_entry_in_redis_has() -> None:
 
 
 def test_known_parameters_are_accepted() -> None:
-    check_parameters([])
-    check_parameters(["limit", "cursor", "limit"], LIST_PARAMETERS)
+    check_parameters(query())
+    check_parameters(query(*LIST_PARAMETERS), LIST_PARAMETERS)
+
+
+def query(*names: str) -> MultiMapping[str]:
+    return MultiDict((name, "x") for name in names)
+
+
+def test_one_given_twice_is_refused_since_one_of_them_would_be_ignored() -> None:
+    with pytest.raises(InvalidRequest, match="limit: is given more than once"):
+        check_parameters(query("limit", "cursor", "limit"), LIST_PARAMETERS)
 
 
 def test_an_unknown_parameter_is_named_with_those_that_are_known() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        check_parameters(["limit", "status", "customer_id"], LIST_PARAMETERS)
-    reason = "is not a known query parameter; known here: limit, cursor"
+        check_parameters(query("limit", "state", "customer"), LIST_PARAMETERS)
+    reason = "is not a known query parameter; known here: limit, cursor, status, customer_id"
     assert caught.value.errors == [
-        {"field": "customer_id", "reason": reason},
-        {"field": "status", "reason": reason},
+        {"field": "customer", "reason": reason},
+        {"field": "state", "reason": reason},
     ]
 
 
 def test_thousands_of_unknown_parameters_make_no_large_answer() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        check_parameters([str(number) * 1000 for number in range(2_000)])
+        check_parameters(query(*(str(number) * 1000 for number in range(2_000))))
     assert len(str(caught.value.errors)) < 3_000
