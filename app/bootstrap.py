@@ -36,7 +36,7 @@ from app.read_model.read_model import ReadModel
 from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import described, settings
-from app.web import health, problem_pages
+from app.web import documents, health, problem_pages
 from app.web import metrics as web_metrics
 from app.web import transactions as web_transactions
 from app.web.metrics import timed
@@ -145,7 +145,8 @@ def create_app(
             state,
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
-        web_transactions.register(app, web_transactions.Calls(resources, transaction_logger, reads, pending))
+        calls = web_transactions.Calls(resources, transaction_logger, reads, pending)
+        web_transactions.register(app, calls, values.page_limit)
         app.background += [pending.run, maintained.keep_complete]
     if "transactions" in role.agents:
         app.processors[topics.CREATED] = transactions.register(
@@ -171,6 +172,7 @@ def create_app(
     ]
     commands.register(app, values)
     problem_pages.register(app)
+    documents.register(app, values)
     health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
     web_metrics.register(app, lambda: _update_gauges(app, waits))
     app.on_partitions_assigned.connect(_on_partitions_assigned)

@@ -9,7 +9,7 @@ import time
 import zlib
 from typing import Annotated, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 INT64_MAX = 2**63 - 1
 #: The last second of the year 9999. A time in milliseconds is beyond it, so it is refused, not taken for a far year.
@@ -26,7 +26,7 @@ AHEAD_AT_MOST = 3600
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX)]
+Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX, description="degrees")]
 #: Characters a text may have. Larger ones would bring 500 rows beyond what Cassandra takes in one request (16 MB), and
 #: the newest transactions beyond what Redis may hold.
 DESCRIPTION_MOST, IDENTIFIER_MOST = 1000, 255
@@ -34,17 +34,34 @@ _MOST = {"description": DESCRIPTION_MOST, "customer_id": IDENTIFIER_MOST, "merch
 
 Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_MOST)]
 
+#: What a generated client needs to know: not every language's integer has 64 bits.
+INT64: dict[str, JsonValue] = {"format": "int64"}
+EXAMPLE: dict[str, JsonValue] = {
+    "value_in_cents": 39_859_385,
+    "description": "some purchase",
+    "customer_id": "c408a342-5c78-4e31-afc8-c7c710b07340",
+    "merchant_id": "0f3eaa5d-79eb-48bc-ad0d-c775efa3646e",
+    "transaction_timestamp": 1_624_079_756,
+    "latitude": 93.1334,
+    "longitude": 12.0445,
+}
+
 
 class TransactionRequest(BaseModel):
     """The body of POST /api/v1/transactions; strict: no string, fraction or boolean is an integer."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, extra="ignore", allow_inf_nan=False, json_schema_extra={"examples": [EXAMPLE]}
+    )
 
-    value_in_cents: Annotated[int, Field(ge=1, le=INT64_MAX)]
+    value_in_cents: Annotated[int, Field(ge=1, le=INT64_MAX, json_schema_extra=INT64)]
     description: Annotated[str, Field(min_length=1, max_length=DESCRIPTION_MOST)]
     customer_id: Identifier
     merchant_id: Identifier
-    transaction_timestamp: Annotated[int, Field(ge=0, le=SECONDS_MAX)]
+    transaction_timestamp: Annotated[
+        int,
+        Field(ge=0, le=SECONDS_MAX, description="seconds since 1970 (UTC)", json_schema_extra=INT64),
+    ]
     latitude: Degrees
     longitude: Degrees
 

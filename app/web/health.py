@@ -10,12 +10,29 @@ from faust.web import View
 
 from app.models.health import OK, Health
 from app.resources import Resources
+from app.web.openapi import Answer, Operation, operation
 from app.web.problems import unavailable
+from app.web.response_models import Alive, Ready
 
 #: What a role cannot do without. The bff shows what either store has; without antifraud the worker decides as
 #: ANTIFRAUD_UNAVAILABLE_POLICY says.
 NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra")}
 NEEDS["main"] = NEEDS["transactions"]
+
+LIVE = Operation(
+    "getLive",
+    "Whether the process responds and makes progress",
+    {200: Answer("It does.", Alive)},
+    ("not-alive",),
+    tag="operation",
+)
+READY = Operation(
+    "getReady",
+    "Whether the process can do its work",
+    {200: Answer("It can.", Ready)},
+    ("not-ready",),
+    tag="operation",
+)
 
 
 def is_ready(role: str, parts: Mapping[str, Health]) -> bool:
@@ -38,6 +55,7 @@ def register(
     class Live(View):
         """Alive as long as it answers and its work moves."""
 
+        @operation(LIVE)
         async def get(self, request: web.Request) -> web.Response:
             """200, or 503 with the reason."""
             reason = stuck()
@@ -49,6 +67,7 @@ def register(
     class Ready(View):
         """Ready when the neighbours that the role needs answer and the group has given us partitions."""
 
+        @operation(READY)
         async def get(self, request: web.Request) -> web.Response:
             """200 or 503, with a word about each part."""
             parts = await resources.parts()

@@ -13,10 +13,18 @@ from faust.web import View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.observability import metrics
+from app.web.openapi import Answer, Operation, operation
 from app.web.problems import Handler
 
 #: Whatever else a client sends is one label: labels are not for clients to make.
 METHODS = {"GET", "HEAD", "POST"}
+
+DESCRIBED = Operation(
+    "getMetrics",
+    "Metrics for Prometheus",
+    {200: Answer("Every metric.", "text/plain")},
+    tag="operation",
+)
 
 
 def register(app: faust.App, measure: Callable[[], None]) -> None:
@@ -26,6 +34,7 @@ def register(app: faust.App, measure: Callable[[], None]) -> None:
     class Metrics(View):
         """For Prometheus."""
 
+        @operation(DESCRIBED)
         async def get(self, request: web.Request) -> web.Response:
             """200 with every metric, as text."""
             measure()

@@ -10,8 +10,19 @@ from aiohttp import web
 from faust.web import View
 
 from app.web.html import page
+from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter, operation
 from app.web.problem_types import ALL, BY_SLUG, PATH, ProblemType
 from app.web.problems import problem
+
+PAGE = {200: Answer("The page.", "text/html", TAG), 304: NOT_CHANGED}
+ONE = Operation(
+    "getProblem",
+    "What a problem means and what to do",
+    PAGE,
+    ("no-such-path",),
+    (Parameter("slug", str, "The end of the problem's `type`.", "path"),),
+    tag="documents",
+)
 
 
 def register(app: faust.App) -> None:
@@ -21,6 +32,7 @@ def register(app: faust.App) -> None:
     class AllProblems(View):
         """Every problem that an answer may have."""
 
+        @operation(Operation("getProblems", "Every problem that an answer may have", PAGE, tag="documents"))
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""
             return page(request, document("Problems", map(_section, ALL)))
@@ -29,6 +41,7 @@ def register(app: faust.App) -> None:
     class OneProblem(View):
         """One of them."""
 
+        @operation(ONE)
         async def get(self, request: web.Request, slug: str) -> web.Response:
             """200 or 304; 404."""
             type_ = BY_SLUG.get(slug)

@@ -27,8 +27,10 @@ from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
 from app.web.conditional import conditional
+from app.web.openapi import operation
 from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, filter_of, key_of, limit_of
 from app.web.problems import problem, unavailable
+from app.web.transaction_operations import FIND, POST, list_operation
 from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
 
 PATH = "/api/v1/transactions"
@@ -129,17 +131,19 @@ class Calls:
         return await self._reads.find(lower) if found is None and lower != transaction_id else found
 
 
-def register(app: faust.App, calls: Calls) -> None:
-    """Put the views on the app."""
+def register(app: faust.App, calls: Calls, page_limit: int) -> None:
+    """Put the views on the app; a page of the list has `page_limit` entries at most."""
 
     @app.page(PATH, name="transactions")
     class Transactions(View):
         """POST one, GET the newest."""
 
+        @operation(POST)
         async def post(self, request: web.Request) -> web.Response:
             """See Calls.post."""
             return await calls.post(request)
 
+        @operation(list_operation(page_limit))
         async def get(self, request: web.Request) -> web.Response:
             """See Calls.list."""
             return await calls.list(request)
@@ -148,6 +152,7 @@ def register(app: faust.App, calls: Calls) -> None:
     class OneTransaction(View):
         """GET one by its id."""
 
+        @operation(FIND)
         async def get(self, request: web.Request, transaction_id: str) -> web.Response:
             """See Calls.find."""
             return await calls.find(request, transaction_id)

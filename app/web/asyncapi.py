@@ -1,0 +1,100 @@
+"""AsyncAPI 3 for the topics, made of the Avro schemas that the records have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.messaging import dead_letters, topics
+from app.settings import Settings
+from app.web.openapi import VERSION
+
+AVRO = "application/vnd.apache.avro+json;version=1.9.0"
+
+ABOUT = {
+    topics.CREATED: "What was requested: one record per transaction, written before the POST is answered with 201.",
+    topics.STATUS: "What was decided: the whole transaction with its assessment, one record per revision; the highest "
+    "revision counts.",
+    topics.DEAD_LETTER: "Records of transaction_created that cannot be processed, with the original key, bytes and "
+    "headers, and the reason.",
+}
+KEY = {"type": "string", "description": "transaction_id"}
+#: Texts in UTF-8, also where they are numbers.
+DEAD_LETTER_HEADERS = {
+    "topic": "the topic the record came from",
+    "partition": "its partition there",
+    "offset": "its offset there",
+    "reason": "why it cannot be processed",
+    "failed_at": "when, in milliseconds since 1970",
+}
+SOMETIMES = {
+    dead_letters.FORM: "gzip: the value is compressed; cut: only its beginning is here",
+    dead_letters.BYTES: "bytes of the original value, if it is compressed or cut",
+    dead_letters.SHA256: "SHA-256 of the original value, likewise",
+    dead_letters.NEXT: "the value is a whole unreadable batch; the offset where its partition goes on",
+}
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Payments: topics",
+            "version": VERSION,
+            "description": "Values are Avro in the Confluent wire format (a zero byte, four bytes of schema id, the "
+            "record). Topics are kept for ever and never compacted: they are the source of truth.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "avro/binary",
+        "channels": {topic: _channel(topic, settings.topic_partitions) for topic in topics.ALL},
+        "operations": {f"receive_{topic}": _receive(topic) for topic in topics.ALL},
+        "components": {"messages": {topic: _message(topic) for topic in topics.ALL}},
+    }
+
+
+def _channel(topic: str, partitions: int) -> dict[str, Any]:
+    return {
+        "address": topic,
+        "description": ABOUT[topic],
+        "messages": {topic: {"$ref": f"#/components/messages/{topic}"}},
+        "bindings": {
+            "kafka": {
+                "partitions": partitions,
+                "topicConfiguration": {
+                    "cleanup.policy": ["delete"],
+                    "retention.ms": -1,
+                    "retention.bytes": -1,
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+    }
+
+
+def _receive(topic: str) -> dict[str, Any]:
+    """What a reader may do; to write is the bff's and the worker's."""
+    channel = f"#/channels/{topic}"
+    return {
+        "action": "receive",
+        "channel": {"$ref": channel},
+        "summary": f"Read {topic}",
+        "messages": [{"$ref": f"{channel}/messages/{topic}"}],
+    }
+
+
+def _message(topic: str) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "name": topic,
+        "summary": ABOUT[topic],
+        "bindings": {"kafka": {"key": KEY, "bindingVersion": "0.5.0"}},
+    }
+    if topic == topics.DEAD_LETTER:
+        texts = {dead_letters.PREFIX + name: text for name, text in DEAD_LETTER_HEADERS.items()}
+        headers = {
+            name: {"type": "string", "description": text} for name, text in (texts | SOMETIMES).items()
+        }
+        message["contentType"] = "application/octet-stream"
+        message["headers"] = {"type": "object", "properties": headers, "required": list(texts)}
+        return message
+    message["payload"] = {"schemaFormat": AVRO, "schema": topics.load_schema(topic)}
+    return message

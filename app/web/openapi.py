@@ -1,0 +1,187 @@
+"""OpenAPI 3.1, made of what each view says of itself (`operation`, beside its handler) and of the pydantic models.
+
+The document has every view of the running app, so it can neither name one that is not there nor miss one that is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from app.web import request_id
+from app.web.problem_types import BY_SLUG
+from app.web.response_models import Problem
+
+#: Of the API, not of a release: it changes when a client has to.
+VERSION = "1"
+METHODS = ("get", "post", "put", "patch", "delete")
+REFERENCE = "#/components/schemas/{model}"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of a call: `type_` is what pydantic knows as a type, `where` is path, query or header."""
+
+    name: str
+    type_: Any
+    description: str
+    where: str = "query"
+
+    def described(self) -> dict[str, Any]:
+        """As OpenAPI has it."""
+        schema = TypeAdapter(self.type_).json_schema(schema_generator=_Untitled)
+        required = {"required": True} if self.where == "path" else {}
+        return {
+            "name": self.name,
+            "in": self.where,
+            "description": self.description,
+            **required,
+            "schema": schema,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is no problem. `content`: a model, whose JSON it is, or a media type; None: it has no body."""
+
+    description: str
+    content: type[BaseModel] | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, Any] = field(default_factory=dict)
+
+
+TAG = {"ETag": "Of this answer; send it as If-None-Match to be told whether there is another one."}
+NOT_CHANGED = Answer("The client has it already.", headers=TAG)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a client has to know of a call; `problems` are slugs of app.web.problem_types."""
+
+    id: str
+    summary: str
+    answers: Mapping[int, Answer]
+    problems: Sequence[str] = ()
+    parameters: Sequence[Parameter] = ()
+    body: type[BaseModel] | None = None
+    tag: str = "transactions"
+    description: str = ""
+
+
+def operation(said: Operation) -> Callable[[F], F]:
+    """What the decorated method of a view does."""
+
+    def decorate(method: F) -> F:
+        method.operation = said  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def operations(views: Mapping[str, Any]) -> Iterable[tuple[str, str, Operation]]:
+    """Path, method and operation of every method of these views (by path) that says what it does."""
+    for path, view in sorted(views.items()):
+        for method in METHODS:
+            said = getattr(getattr(view, method), "operation", None)
+            if said is not None:
+                yield re.sub(r":[^}]*}", "}", path), method, said
+
+
+def document(views: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole document."""
+    found = list(operations(views))
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, said in found:
+        paths.setdefault(path, {})[method] = _described(said)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Payments",
+            "version": VERSION,
+            "summary": "Takes transactions, scores each for fraud, shows their status.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": _schemas(said for _, _, said in found)},
+    }
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without the titles that only repeat the names of fields."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
+        return False
+
+
+def _schemas(said: Iterable[Operation]) -> dict[str, Any]:
+    models: dict[str, type[BaseModel]] = {Problem.__name__: Problem}
+    for each in said:
+        contents = [answer.content for answer in each.answers.values()]
+        models |= {m.__name__: m for m in [*contents, each.body] if isinstance(m, type)}
+    inputs = [(model, "validation") for _, model in sorted(models.items())]
+    _, schemas = models_json_schema(inputs, ref_template=REFERENCE, schema_generator=_Untitled)  # type: ignore[arg-type]
+    return dict(sorted(schemas["$defs"].items()))
+
+
+def _described(said: Operation) -> dict[str, Any]:
+    own_id = Parameter(request_id.HEADER, str, "An id for the log; the answer repeats it.", "header")
+    found: dict[str, Any] = {
+        "operationId": said.id,
+        "tags": [said.tag],
+        "summary": said.summary,
+        "description": said.description,
+        "parameters": [parameter.described() for parameter in (*said.parameters, own_id)],
+    }
+    if said.body is not None:
+        found["requestBody"] = {"required": True, "content": _content(said.body)}
+    answers = {str(status): _answer(answer) for status, answer in said.answers.items()}
+    found["responses"] = dict(sorted((answers | _problems(said)).items()))
+    return {key: value for key, value in found.items() if value not in ("", [])}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    headers = {request_id.HEADER: "The request's id, the client's own or a new one.", **answer.headers}
+    found: dict[str, Any] = {
+        "description": answer.description,
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+        },
+    }
+    if answer.content is not None:
+        found["content"] = _content(answer.content)
+    if answer.links:
+        found["links"] = dict(answer.links)
+    return found
+
+
+def _problems(said: Operation) -> dict[str, Any]:
+    """By status: one status may mean several things, and the problem's `type` says which."""
+    by_status: dict[int, list[str]] = {}
+    for slug in ("malformed-request", *said.problems, "internal-error"):
+        row = BY_SLUG[slug]
+        by_status.setdefault(row.status, []).append(f"[{row.title}]({row.uri}): {row.meaning}")
+    found = {}
+    for status, texts in by_status.items():
+        headers = {"Retry-After": "Seconds to wait."} if status in (409, 503) else {}
+        found[str(status)] = _answer(Answer("\n\n".join(texts), "application/problem+json", headers))
+        found[str(status)]["content"] = {"application/problem+json": {"schema": _reference(Problem)}}
+    return found
+
+
+def _content(content: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {content: {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": _reference(content)}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}

@@ -1,0 +1,86 @@
+"""What the calls of app.web.transactions do, for the API's description."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.models.status import Status
+from app.models.transaction import Identifier, TransactionRequest
+from app.web import idempotency
+from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter
+from app.web.paging import DEFAULT_LIMIT
+from app.web.response_models import AssessedTransaction, Created, TransactionPage
+
+#: What is not printable is refused; this is the part of the rest that every client can write.
+ID = Annotated[str, Field(min_length=1, max_length=255, pattern="^[A-Za-z0-9._~-]*$")]
+KEY = Annotated[str, Field(min_length=1, max_length=255, pattern="^[!-~]*$")]
+
+POST = Operation(
+    "postTransaction",
+    "Take a transaction",
+    {
+        201: Answer(
+            "It is in the log, on all in-sync replicas, and will be assessed.",
+            Created,
+            {"Location": "Where the transaction is."},
+            {
+                "GetTransaction": {
+                    "operationId": "getTransaction",
+                    "parameters": {"transaction_id": "$response.body#/transaction_id"},
+                }
+            },
+        )
+    },
+    (
+        "invalid-request",
+        "body-too-late",
+        "idempotency-key-in-progress",
+        "body-too-large",
+        "idempotency-key-reused",
+        "not-acknowledged",
+        "idempotency-store-unavailable",
+    ),
+    (
+        Parameter(
+            idempotency.HEADER,
+            KEY,
+            "The same key and body are one transaction for 24 hours, also after a 503 or a crash.",
+            "header",
+        ),
+    ),
+    TransactionRequest,
+    description="Unknown keys of the body are ignored. Send an Idempotency-Key if you may have to try again.",
+)
+
+FIND = Operation(
+    "getTransaction",
+    "One transaction with its assessment",
+    {200: Answer("The transaction.", AssessedTransaction, TAG), 304: NOT_CHANGED},
+    ("invalid-request", "transaction-not-found", "read-model-unavailable"),
+    (
+        Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),
+        Parameter("If-None-Match", str, "The ETag of the answer that the client has.", "header"),
+    ),
+    description="An id that was answered with 201 is never answered with 404.",
+)
+
+
+def list_operation(page_limit: int) -> Operation:
+    """GET of the list."""
+    limit = Annotated[int, Field(ge=1, le=page_limit, json_schema_extra={"default": DEFAULT_LIMIT})]
+    return Operation(
+        "listTransactions",
+        "The newest transactions",
+        {200: Answer("A page, newest first.", TransactionPage)},
+        ("invalid-request", "read-model-unavailable"),
+        (
+            Parameter("limit", limit, "How many at most."),
+            Parameter("cursor", str, "The next_cursor of the page before, as it was given."),
+            Parameter("status", Status, "Only these."),
+            Parameter("customer_id", Identifier, "Only this customer's."),
+        ),
+        description="With a filter a page may have fewer entries than `limit`, or none, while `next_cursor` is not "
+        "null: a request looks through a bounded number of transactions. Go on with the cursor.",
+    )
