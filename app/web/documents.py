@@ -1,18 +1,30 @@
-"""GET /openapi.json, /asyncapi.json: what can be called, and read."""
+"""GET /openapi.json, /asyncapi.json: what can be called and read; GET /docs: the first as a page that tries calls."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 
 import faust
 from aiohttp import web
 from faust.web import View
 
 from app.settings import Settings
-from app.web import asyncapi, openapi
+from app.web import asyncapi, html, openapi
 from app.web.conditional import conditional
-from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, operation
+from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter, operation
+from app.web.problems import problem
+
+PAGE = Path(__file__).parent / "docs"
+#: What the page loads: Swagger UI, whose origin is in the README there, and the lines of ours that start it.
+LOADED = {
+    "start.js": (PAGE / "start.js", "text/javascript"),
+    "swagger-ui-bundle.js": (PAGE / "swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": (PAGE / "swagger-ui/swagger-ui.css", "text/css"),
+}
+#: Its style sheet has pictures in it; it sets styles by script, which the policy allows.
+POLICY = f"{html.POLICY}; img-src 'self' data:"
 
 
 def register(app: faust.App, settings: Settings) -> None:
@@ -44,12 +56,51 @@ def register(app: faust.App, settings: Settings) -> None:
             """200 or 304."""
             return conditional(request, topics(), "application/json")
 
-    del OpenApi, AsyncApi  # the app holds them
+    @app.page("/docs", name="docs")
+    class Docs(View):
+        """The page."""
+
+        @operation(
+            Operation(
+                "getDocs", "These calls as a page that can try them", _page("text/html"), tag="documents"
+            )
+        )
+        async def get(self, request: web.Request) -> web.Response:
+            """200 or 304."""
+            return html.page(request, _text(PAGE / "index.html").decode(), POLICY)
+
+    @app.page("/docs/{name}", name="docs-file")
+    class DocsFile(View):
+        """What the page loads."""
+
+        @operation(
+            Operation(
+                "getDocsFile",
+                "A file of that page",
+                _page("*/*"),
+                ("no-such-path",),
+                (Parameter("name", str, "the file's name", "path"),),
+                tag="documents",
+            )
+        )
+        async def get(self, request: web.Request, name: str) -> web.Response:
+            """200 or 304; 404."""
+            if name not in LOADED:
+                return problem(404, "Not Found", "no such file")
+            path, kind = LOADED[name]
+            return conditional(request, _text(path), kind)
+
+    del OpenApi, AsyncApi, Docs, DocsFile  # the app holds them
 
 
 def to_text(document: object) -> str:
     """A document as a file has it, for a person too."""
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+@cache
+def _text(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 def _page(kind: str) -> dict[int, Answer]:
