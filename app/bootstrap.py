@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import faust
@@ -16,6 +16,13 @@ from app.agents import statuses, transactions
 from app.commands.shared.console import OneShotCommand
 from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
+from app.live.audit import Audit
+from app.live.audit_rounds import AuditRounds
+from app.live.event_stream import EventStream
+from app.live.feed import LiveFeed
+from app.live.history import History
+from app.live.resume import Resume
+from app.live.waits import StatusWaits
 from app.messaging import topics
 from app.messaging.consumer import BatchTransport
 from app.messaging.consumer_groups import adopt_offsets
@@ -37,6 +44,8 @@ from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import described, settings
 from app.web import documents, health, problem_pages
+from app.web import events as web_events
+from app.web import history as web_history
 from app.web import metrics as web_metrics
 from app.web import transactions as web_transactions
 from app.web.metrics import timed
@@ -65,6 +74,7 @@ class PaymentsApp(faust.App):
     resources: Resources
     processors: dict[str, BatchProcessor]  # by topic
     background: list[Any]
+    on_stopping: list[Callable[[], None]]
 
     def _new_web(self) -> BoundedWeb:
         return BoundedWeb(self, settings())
@@ -106,6 +116,8 @@ class PaymentsApp(faust.App):
 
     async def on_stop(self) -> None:
         """Finish what is in flight, commit, leave."""
+        for let_go in self.on_stopping:
+            let_go()
         within = self.resources.settings.drain_timeout
         await asyncio.gather(*(processor.drain(within) for processor in self.processors.values()))
         await super().on_stop()
@@ -133,7 +145,7 @@ def create_app(
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)
-    app.resources, app.processors, app.background = resources, {}, []
+    app.resources, app.processors, app.background, app.on_stopping = resources, {}, [], []
 
     if "statuses" in role.agents:
         pending, state = PendingWriter(resources.recent), ReadModelState()
@@ -145,9 +157,17 @@ def create_app(
             state,
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
-        calls = web_transactions.Calls(resources, transaction_logger, reads, pending)
+        events, status_waits, audit = EventStream(values.max_event_clients), StatusWaits(), Audit()
+        feed = status_waits.feed = LiveFeed(resources, (events, status_waits, audit))
+        rounds = AuditRounds(resources, feed, audit, state)
+        web_events.register(app, web_events.Events(feed, events, Resume(resources, feed, events)))
+        calls = web_transactions.Calls(
+            resources, transaction_logger, reads, pending, status_waits, audit.acknowledged
+        )
+        web_history.register(app, History(resources))
         web_transactions.register(app, calls, values.page_limit)
-        app.background += [pending.run, maintained.keep_complete]
+        app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
+        app.on_stopping += [events.close]
     if "transactions" in role.agents:
         app.processors[topics.CREATED] = transactions.register(
             app, resources, transaction_logger, adapters(resources), assignment

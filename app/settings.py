@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         800, ge=10, le=100_000, description="clients' connections; below the limit of open files (ulimit -n)"
     )
+    max_event_clients: int = Field(
+        500, ge=1, le=100_000, description="clients that listen to events; beyond: 503; below max_connections"
+    )
     page_limit: int = Field(1000, ge=100, le=10_000, description="maximum transactions in one page of GET")
     recent_transactions: int = Field(
         10_000, ge=1000, le=1_000_000, description="newest transactions kept in Redis"

@@ -42,7 +42,7 @@ STAGES = Parts(
             "app/messaging/codec.py:decode",
             "app/messaging/codec.py:_decode",
             "app/messaging/codec.py:_read",
-            "app/messaging/codec.py:_schema_id",
+            "app/messaging/codec.py:schema_id_of",
             "app/processing/adapters.py:decode",
         ),
         "assess": (

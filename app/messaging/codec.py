@@ -66,9 +66,9 @@ class Codec:
             return Poison(f"it could not be read: {_named(exc)}")
 
     async def _decoded(self, value: bytes | None) -> dict[str, Any]:
-        schema_id = _schema_id(value)
+        schema_id = schema_id_of(value)
         writer, reader = self._readers.get(schema_id) or await self._learn(schema_id)
-        body = BytesIO(value)  # type: ignore[arg-type]  # _schema_id refused None
+        body = BytesIO(value)  # type: ignore[arg-type]  # schema_id_of refused None
         body.seek(_HEADER.size)
         record: dict[str, Any] = _read(body, writer, reader, schema_id)
         if body.tell() != len(value):  # type: ignore[arg-type]
@@ -108,7 +108,8 @@ def _named(exc: Exception) -> str:
     return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
 
 
-def _schema_id(value: bytes | None) -> int:
+def schema_id_of(value: bytes | None) -> int:
+    """The id of the schema that wrote a record; Poison."""
     if value is None or len(value) < _HEADER.size:
         raise Poison("too short for a schema id: not Confluent-framed Avro")
     magic, schema_id = _HEADER.unpack_from(value)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Records of a step back: a few first, since that is mostly enough; never more than fit in memory at once.
 FIRST_STEP, STEP_MOST = 500, 10_000
+#: Records that are looked through for one that was sent at about a time.
+SEARCH_MOST = 10_000
 #: Seconds without a record; a long way back may take longer.
 TIMEOUT = 30.0
 #: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
@@ -28,8 +30,6 @@ GAP_MOST = 1000
 
 #: Takes the records of one step, oldest first; True when it needs no older ones.
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
-#: Gives the records from an offset on to before another.
-Read = Callable[[int, int], Awaitable[list[ConsumerRecord]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,17 @@ class Back:
     start: int
     end: int
     whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A consumer at one partition, and where that begins and ends."""
+
+    beginning: int
+    end: int
+    consumer: AIOKafkaConsumer
+    #: The records from an offset on to before another.
+    read: Callable[[int, int], Awaitable[list[ConsumerRecord]]]
 
 
 class TailReader:
@@ -53,28 +64,44 @@ class TailReader:
         LogUnavailable. An offset `since` that the partition has not reached counts as 0: it was made anew.
         """
         tp = TopicPartition(topic, partition)
-        async with self._look(tp) as (beginning, end, read):
-            stop = max(beginning, since if since <= end else 0)
-            start, step = end, FIRST_STEP
+        async with self._look(tp) as look:
+            stop = max(look.beginning, since if since <= look.end else 0)
+            start, step = look.end, FIRST_STEP
             while start > stop:
                 upto, start, step = start, max(stop, start - step), min(step * 4, STEP_MOST)
-                if await take(await read(start, upto)):
+                if await take(await look.read(start, upto)):
                     break
-            return Back(start, end, whole=start == 0)
+            return Back(start, look.end, whole=start == 0)
+
+    async def first_since(
+        self, topic: str, partition: int, millis: int, is_wanted: Callable[[ConsumerRecord], bool]
+    ) -> ConsumerRecord | None:
+        """The first such record that was sent at or after this time, among the next SEARCH_MOST; LogUnavailable."""
+        tp = TopicPartition(topic, partition)
+        async with self._look(tp) as look:
+            at = (await look.consumer.offsets_for_times({tp: millis}))[tp]
+            start = at.offset if at else look.end
+            last = min(look.end, start + SEARCH_MOST)
+            for first in range(start, last, FIRST_STEP):
+                records = await look.read(first, min(first + FIRST_STEP, last))
+                if found := next(filter(is_wanted, records), None):
+                    return found
+            return None
 
     async def at(self, topic: str, partition: int, offsets: Iterable[int]) -> dict[int, ConsumerRecord]:
         """The records at these offsets, as far as they are there; LogUnavailable."""
         wanted = set(offsets)
         tp = TopicPartition(topic, partition)
         found: dict[int, ConsumerRecord] = {}
-        async with self._look(tp) as (beginning, end, read):
-            for start, upto in runs(sorted(offset for offset in wanted if beginning <= offset < end)):
-                records = await read(start, upto)
+        async with self._look(tp) as look:
+            there = sorted(offset for offset in wanted if look.beginning <= offset < look.end)
+            for start, upto in runs(there):
+                records = await look.read(start, upto)
                 found |= {record.offset: record for record in records if record.offset in wanted}
         return found
 
     @asynccontextmanager
-    async def _look(self, tp: TopicPartition) -> AsyncIterator[tuple[int, int, Read]]:
+    async def _look(self, tp: TopicPartition) -> AsyncIterator[Look]:
         """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_brokers,
@@ -87,7 +114,8 @@ class TailReader:
                 end = (await high_watermarks(self._settings, [tp]))[tp]
                 beginning = (await consumer.beginning_offsets([tp]))[tp]
                 consumer.assign([tp])  # not before: it would begin to wait for news at the end
-                yield beginning, end, partial(_read, consumer, Fetching(consumer), tp, patience=patience)
+                read = partial(_read, consumer, Fetching(consumer), tp, patience=patience)
+                yield Look(beginning, end, consumer, read)
         except (KafkaError, OSError, TimeoutError) as exc:
             raise LogUnavailable(f"{tp.topic}[{tp.partition}] could not be read back: {exc!r}") from exc
         finally:

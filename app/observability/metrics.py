@@ -43,6 +43,11 @@ READ_MODEL_COMPLETE = _gauge(
     "1 while Redis has all of the newest transactions; at 0, GET reads Cassandra",
     "store",  # so that a worker without a read model does not say 0
 )
+EVENT_CLIENTS = _gauge("event_streams_in_flight", "Clients that listen to the events of transactions")
+EVENT_GAPS = _counter(
+    "event_gaps_total",
+    "Clients that were told that they have missed events, since they were too slow or away",
+)
 
 # Batches
 BATCH_RECORDS = _histogram("batch_records", "Records per micro-batch", _RECORDS, "topic")

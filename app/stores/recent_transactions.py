@@ -165,6 +165,11 @@ class RecentTransactions:
         entry = await self._asked(self._redis.hget(ENTRIES, key))
         return entry.split("\n")[2] if entry else None
 
+    async def revisions_of(self, keys: Sequence[str]) -> dict[str, int]:
+        """The revisions of those that are there, by sort key."""
+        found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
+        return {key: int(entry.partition("\n")[0]) for key, entry in zip(keys, found, strict=True) if entry}
+
     async def reach(self, count: int) -> Reach:
         """How far back Redis goes, with its oldest `count` sort keys."""
         pipe = self._redis.pipeline(transaction=True)

@@ -38,6 +38,10 @@ OLDER = (
 )
 ONE = f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id = ?"  # noqa: S608
 WHICH = "SELECT transaction_id FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
+REVISIONS = (
+    "SELECT transaction_id, revision FROM transactions.transactions "
+    "WHERE bucket = ? AND shard = ? AND transaction_id IN ?"
+)
 SOME = (
     f"SELECT {_NAMES} FROM transactions.transactions WHERE bucket = ? AND shard = ? AND transaction_id IN ?"  # noqa: S608
 )
@@ -133,18 +137,31 @@ class TransactionsTable:
 
     async def find(self, transaction_id: str) -> TransactionStatus | None:
         """The row of an id: from its own bucket, or for a foreign id through the index."""
-        bucket = bucket_of_id(transaction_id)
-        if bucket is None:
-            rows = await self._cassandra.read(BY_ID, (transaction_id,), self._read_timeout)
-        else:
-            values = (bucket, shard_of(transaction_id), transaction_id)
-            rows = await self._cassandra.read(ONE, values, self._read_timeout)
+        rows = await self._cassandra.read(*_one(transaction_id), self._read_timeout)
+        return rows[0] if rows else None  # type: ignore[return-value]
+
+    async def find_at(self, level: int, transaction_id: str) -> TransactionStatus | None:
+        """The same, at this consistency level and no other."""
+        rows = await self._cassandra.read_at(level, *_one(transaction_id), self._read_timeout)
         return rows[0] if rows else None  # type: ignore[return-value]
 
     async def having_rows(self, transactions: Sequence[Transaction]) -> set[str]:
         """The ids of those that have a row, by a quorum's word."""
         rows = await self._rows(WHICH, STRONGEST, by_partition(transactions), self._read_timeout)
         return {row["transaction_id"] for row in rows}
+
+    async def revisions_of(self, transactions: Sequence[Transaction]) -> tuple[dict[str, int], bool]:
+        """The revisions of those that have a row, by id; and whether a quorum says so, not single replicas."""
+        reads = [
+            self._cassandra.read_as_can_be(
+                REVISIONS, (*partition, list(map(_id, some[start : start + IDS_AT_ONCE]))), self._read_timeout
+            )
+            for partition, some in by_partition(transactions).items()
+            for start in range(0, len(some), IDS_AT_ONCE)
+        ]
+        found = await asyncio.gather(*reads)
+        revisions = {row["transaction_id"]: row["revision"] for rows, _ in found for row in rows}
+        return revisions, all(level == STRONGEST for _, level in found)
 
     async def rows_of(self, transactions: Sequence[Transaction], everywhere: bool) -> list[TransactionStatus]:
         """The rows of these ids, by a quorum's word or that of every replica.
@@ -232,6 +249,13 @@ class TransactionsTable:
         rows, level = await self._cassandra.read_as_can_be(cql, values, self._read_timeout)
         reading.one_replica |= level == WEAKEST
         return rows
+
+
+def _one(transaction_id: str) -> tuple[str, tuple[Any, ...]]:
+    bucket = bucket_of_id(transaction_id)
+    if bucket is None:
+        return BY_ID, (transaction_id,)
+    return ONE, (bucket, shard_of(transaction_id), transaction_id)
 
 
 def by_partition(statuses: Iterable[T]) -> dict[Partition, list[T]]:

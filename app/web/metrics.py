@@ -18,6 +18,8 @@ from app.web.problems import Handler
 
 #: Whatever else a client sends is one label: labels are not for clients to make.
 METHODS = {"GET", "HEAD", "POST"}
+#: The query parameter of a GET that waits.
+WAITED = "wait"
 
 DESCRIBED = Operation(
     "getMetrics",
@@ -50,6 +52,8 @@ async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Observe each answer by method, path pattern and status."""
     began = time.monotonic()
     response = await handler(request)
+    if WAITED in request.query or response.content_type == "text/event-stream":
+        return response  # its time is the client's wish
     resource = request.match_info.route.resource
     method = request.method if request.method in METHODS else "other"
     path = resource.canonical if resource else "other"

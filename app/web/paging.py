@@ -15,6 +15,10 @@ from app.web.validation import InvalidRequest
 
 DEFAULT_LIMIT = 100
 LIST_PARAMETERS = ("limit", "cursor", "status", "customer_id")
+FIND_PARAMETERS = ("wait",)
+#: Seconds that a GET may wait for a status: less than load balancers wait for an answer.
+WAIT_MOST = 30
+_SECONDS = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
 _KEY = re.compile(r"[0-9]{10}:.{1,255}", re.DOTALL)
 
 
@@ -47,6 +51,15 @@ def limit_of(text: str | None, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
         raise InvalidRequest([{"field": "limit", "reason": f"must be an integer from 1 to {most}"}])
     return int(text)
+
+
+def wait_of(text: str | None) -> float:
+    """Seconds to wait for a status, 0 to WAIT_MOST; InvalidRequest."""
+    if text is None:
+        return 0.0
+    if not (_SECONDS.fullmatch(text) and float(text) <= WAIT_MOST):
+        raise InvalidRequest([{"field": "wait", "reason": f"must be seconds from 0 to {WAIT_MOST}"}])
+    return float(text)
 
 
 def cursor_of(key: str | None) -> str | None:

@@ -49,6 +49,20 @@ OF_VIEWS = (
         "Check the id. If it came from a POST without an answer, the transaction was not taken.",
     ),
     ProblemType(
+        "too-many-listeners",
+        "Too many listeners",
+        503,
+        "As many clients listen to the events as this process serves (setting MAX_EVENT_CLIENTS).",
+        "Come back later, as browsers do by themselves; or read the list.",
+    ),
+    ProblemType(
+        "log-unavailable",
+        "Log unavailable",
+        503,
+        "Kafka does not answer. What was acknowledged is in it and will be there when it does.",
+        RETRY,
+    ),
+    ProblemType(
         "idempotency-key-in-progress",
         "In progress",
         409,

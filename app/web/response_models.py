@@ -65,6 +65,36 @@ class TransactionPage(BaseModel):
     being_rebuilt: Annotated[bool, Field(description="a store is being rebuilt, any may be missing")] = False
 
 
+class HistoryStep(BaseModel):
+    """One step of a transaction's way; each kind of step has further keys."""
+
+    step: Literal["received", "logged", "assessed", "published", "stored", "shown"]
+    at_ms: Annotated[int | None, Field(description="milliseconds since 1970 (UTC); null: nobody keeps it")]
+    known: Annotated[bool, Field(description="false: `note` says why it is not known")]
+    note: str
+
+
+class LoggedRecord(BaseModel):
+    """A record of the log, as bytes and as what they say."""
+
+    topic: str
+    partition: int
+    offset: int
+    schema_id: Annotated[int | None, Field(description="its schema's id in the Schema Registry")]
+    bytes: int
+    base64: str
+    json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")]
+
+
+class TransactionHistory(BaseModel):
+    """Where a transaction has been, and when."""
+
+    transaction_id: str
+    steps: list[HistoryStep]
+    record: Annotated[LoggedRecord | None, Field(description="of transaction_created")]
+    status_record: Annotated[LoggedRecord | None, Field(description="the newest of transaction_status")]
+
+
 class FieldError(BaseModel):
     """One thing that is wrong with a request."""
 

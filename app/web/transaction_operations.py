@@ -10,12 +10,15 @@ from app.models.status import Status
 from app.models.transaction import Identifier, TransactionRequest
 from app.web import idempotency
 from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter
-from app.web.paging import DEFAULT_LIMIT
-from app.web.response_models import AssessedTransaction, Created, TransactionPage
+from app.web.paging import DEFAULT_LIMIT, WAIT_MOST
+from app.web.response_models import AssessedTransaction, Created, TransactionHistory, TransactionPage
 
 #: What is not printable is refused; this is the part of the rest that every client can write.
 ID = Annotated[str, Field(min_length=1, max_length=255, pattern="^[A-Za-z0-9._~-]*$")]
 KEY = Annotated[str, Field(min_length=1, max_length=255, pattern="^[!-~]*$")]
+EVENT_ID = Annotated[
+    str, Field(max_length=8000, pattern="^[0-9]{1,6}:[0-9]{1,18}(,[0-9]{1,6}:[0-9]{1,18})*$")
+]
 
 POST = Operation(
     "postTransaction",
@@ -61,9 +64,36 @@ FIND = Operation(
     ("invalid-request", "transaction-not-found", "read-model-unavailable"),
     (
         Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),
+        Parameter("wait", Annotated[float, Field(ge=0, le=WAIT_MOST)], "Seconds to wait for a verdict."),
         Parameter("If-None-Match", str, "The ETag of the answer that the client has.", "header"),
     ),
-    description="An id that was answered with 201 is never answered with 404.",
+    description="An id that was answered with 201 is never answered with 404. With `wait` the answer comes as soon as "
+    "the transaction is decided, or when the time is over.",
+)
+
+HISTORY = Operation(
+    "getTransactionHistory",
+    "A transaction's way, step by step",
+    {200: Answer("The steps, in order, and the records in the log.", TransactionHistory)},
+    ("invalid-request", "transaction-not-found", "log-unavailable"),
+    (Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),),
+    description="Read from the log and the stores at each call: for people, not for polling.",
+)
+
+EVENTS = Operation(
+    "streamTransactionEvents",
+    "Statuses as they are published, as server-sent events",
+    {200: Answer("Events until the client hangs up.", "text/event-stream")},
+    ("invalid-request", "too-many-listeners"),
+    (
+        Parameter("status", Status, "Only events with it."),
+        Parameter("customer_id", Identifier, "Only this customer's."),
+        Parameter("last_event_id", EVENT_ID, "As Last-Event-ID, for a client that cannot send a header."),
+        Parameter("Last-Event-ID", EVENT_ID, "The id of the last event that the client has got.", "header"),
+    ),
+    description="Event `pending` when a transaction is in the log, `status` when it is decided (data: as GET of one "
+    "shows it, and its place in transaction_status), `gap` when events were left out. The id of a `status` is the next "
+    "offset of each partition: a client that comes back with it, to any bff, gets each status it has missed, once.",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 
 import faust
@@ -18,6 +19,7 @@ from app.errors import (
     Overloaded,
     StoreUnavailable,
 )
+from app.live.waits import StatusWaits
 from app.messaging import topics
 from app.models.transaction import Transaction, new_transaction
 from app.observability.transaction_logger import TransactionLogger
@@ -26,12 +28,22 @@ from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import Listing, ReadModel
 from app.resources import Resources
 from app.web import idempotency
+from app.web.answers import invalid, not_found
 from app.web.conditional import conditional
 from app.web.openapi import operation
-from app.web.paging import LIST_PARAMETERS, check_parameters, cursor_of, filter_of, key_of, limit_of
-from app.web.problems import problem, unavailable
+from app.web.paging import (
+    FIND_PARAMETERS,
+    LIST_PARAMETERS,
+    check_parameters,
+    cursor_of,
+    filter_of,
+    key_of,
+    limit_of,
+    wait_of,
+)
+from app.web.problems import unavailable
 from app.web.transaction_operations import FIND, POST, list_operation
-from app.web.validation import INVALID, InvalidRequest, body_of, check_content_type, check_id, parse
+from app.web.validation import InvalidRequest, body_of, check_content_type, check_id, parse
 
 PATH = "/api/v1/transactions"
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
@@ -48,12 +60,16 @@ class Calls:
         transaction_logger: TransactionLogger,
         reads: ReadModel,
         pending: PendingWriter,
+        waits: StatusWaits,
+        acknowledged: Callable[[str], None],
     ):
         self._resources = resources
         self._settings = resources.settings
         self._transaction_logger = transaction_logger
         self._reads = reads
         self._pending = pending
+        self._waits = waits
+        self._acknowledged = acknowledged
         self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
 
     async def post(self, request: web.Request) -> web.Response:
@@ -70,7 +86,7 @@ class Calls:
             else:
                 await self._take(transaction, until)
         except InvalidRequest as exc:
-            return _invalid(exc)
+            return invalid(exc)
         except idempotency.Refused as exc:
             return exc.answer
         except LogUnavailable as exc:
@@ -82,6 +98,7 @@ class Calls:
     async def _take(self, transaction: Transaction, until: float) -> None:
         """Into the log, `until` (of time.monotonic) or LogUnavailable; then show it as pending."""
         await self._publish(transaction, until)
+        self._acknowledged(transaction["transaction_id"])
         self._pending.add(transaction)
         self._transaction_logger.arrived(transaction["transaction_id"])
 
@@ -105,23 +122,27 @@ class Calls:
             else:
                 listing = await filtered(self._reads.newest, wanted, limit, before)
         except InvalidRequest as exc:
-            return _invalid(exc)
+            return invalid(exc)
         except (StoreUnavailable, Overloaded) as exc:
             return _no_store(exc)
         return _json(_page(listing))
 
     async def find(self, request: web.Request, transaction_id: str) -> web.Response:
-        """200 with the transaction and its assessment, 304 if the client has it; 400, 404, 503."""
+        """200 with the transaction and its assessment, 304 if the client has it; 400, 404, 503.
+
+        With `wait`, once it is decided or the time is over.
+        """
         try:
-            check_parameters(request.query)
+            check_parameters(request.query, FIND_PARAMETERS)
             check_id(transaction_id)
-            found = await self._found(transaction_id)
+            until = time.monotonic() + wait_of(request.query.get("wait"))
+            found = await self._waits.until(until, lambda: self._found(transaction_id), transaction_id)
         except InvalidRequest as exc:
-            return _invalid(exc)
+            return invalid(exc)
         except (StoreUnavailable, Overloaded) as exc:
             return _no_store(exc)
         if found is None:
-            return problem(404, "Not found", f"no transaction has the id {transaction_id}")
+            return not_found(transaction_id)
         return conditional(request, found.encode(), "application/json")
 
     async def _found(self, transaction_id: str) -> str | None:
@@ -174,10 +195,6 @@ def _page(listing: Listing) -> str:
 
 def _json(text: str, status: int = 200) -> web.Response:
     return web.Response(status=status, body=text.encode(), content_type="application/json")
-
-
-def _invalid(exc: InvalidRequest) -> web.Response:
-    return problem(400, INVALID, str(exc), exc.errors)
 
 
 def _not_acknowledged(exc: LogUnavailable) -> web.Response:

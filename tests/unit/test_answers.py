@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from app.errors import LogUnavailable, NotPublished, StoreUnavailable
+from app.live.waits import StatusWaits
 from app.observability.transaction_logger import TransactionLogger
 from app.read_model.read_model import Listing
 from app.resources import Resources
@@ -37,7 +38,8 @@ class Reads:
 
 def answer(query: str = "", id_: str | None = None, stored: str = ID) -> tuple[int, dict[str, Any]]:
     async def call() -> web.Response:
-        calls = Calls(Resources(Settings(), ()), TransactionLogger(False), Reads(stored), None)  # type: ignore[arg-type]
+        resources, logger, waits = Resources(Settings(), ()), TransactionLogger(False), StatusWaits()
+        calls = Calls(resources, logger, Reads(stored), None, waits, [].append)  # type: ignore[arg-type]
         request = make_mocked_request("GET", PATH + query)
         return await (calls.list(request) if id_ is None else calls.find(request, id_))
 
