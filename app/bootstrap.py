@@ -42,11 +42,16 @@ from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import ReadModel
 from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
-from app.settings import described, settings
-from app.web import documents, health, problem_pages
+from app.settings import Settings, described, settings
+from app.system.groups import client_id
+from app.system.look import SystemLook
+from app.system.observer import Observer, Others
+from app.system.workers import Workers
+from app.web import documents, health, problem_pages, recent_answers
 from app.web import events as web_events
 from app.web import history as web_history
 from app.web import metrics as web_metrics
+from app.web import system as web_system
 from app.web import transactions as web_transactions
 from app.web.metrics import timed
 from app.web.problems import as_problems
@@ -183,6 +188,18 @@ def create_app(
         app.consumer.holds.describe,
     )
     passed_over = PassedOver(resources.tail, app.consumer)
+    if "statuses" in role.agents:
+        workers = Workers(
+            role.name,
+            _web_port(role, values),
+            lambda: app.consumer.member_id if _is_consuming(app) else None,
+            lambda: watchdog.stuck,
+            lambda: _update_gauges(app, waits),
+        )
+        look = SystemLook(resources, workers, lambda: state.complete_since is not None)
+        observer = Observer(resources, look, workers, Others(answers=recent_answers.newest))
+        web_system.register(app, observer)
+        app.background.append(observer.run)
     app.background += [
         monitor.run,
         watchdog.run,
@@ -210,7 +227,8 @@ def _faust_app(role: Role) -> PaymentsApp:
         origin="app.main",
         autodiscover=False,
         web_bind=values.listen_host,
-        web_port=values.web_port or role.web_port,
+        web_port=_web_port(role, values),
+        broker_client_id=client_id(role.name, _web_port(role, values)),
         web_application_options={"client_max_size": values.body_limit, "middlewares": [timed, as_problems]},
         web_router_enabled=False,
         web_tables_enabled=False,
@@ -230,6 +248,10 @@ def _faust_app(role: Role) -> PaymentsApp:
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app
+
+
+def _web_port(role: Role, values: Settings) -> int:
+    return values.web_port or role.web_port
 
 
 async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> None:

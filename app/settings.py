@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     cassandra_replication: int = Field(3, ge=1, le=9, description="replication factor of a keyspace we make")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the read model")
     antifraud_address: str = Field("127.0.0.1:5005", description="Envoy in front of the antifraud replicas")
+    envoy_admin_address: str = Field(
+        "127.0.0.1:9901", description="Envoy's admin interface, which says how each replica is"
+    )
 
     # What we listen on
     listen_host: str = Field("127.0.0.1", description="web server's address; 0.0.0.0 in containers")

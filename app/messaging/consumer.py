@@ -192,6 +192,12 @@ class BatchConsumer(driver.Consumer):
             if state and state.has_valid_position and state.lso is not None
         )
 
+    @property
+    def member_id(self) -> str | None:
+        """Under which the group's coordinator knows this worker; None before it has joined."""
+        coordinator = self._thread._consumer and self._thread._consumer._coordinator
+        return getattr(coordinator, "member_id", None) or None
+
     def length(self, topic: str) -> int | None:
         """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""
         ends = [state and state.highwater for tp, state in self._states() if tp.topic == topic]

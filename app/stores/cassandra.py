@@ -126,6 +126,11 @@ class Cassandra(ConsistencyStepDown):
         hosts = self._session.cluster.metadata.all_hosts() if self._session else []
         return sorted((host for host in hosts if host.is_up), key=lambda host: str(host.endpoint))
 
+    def nodes(self) -> dict[str, bool]:
+        """Whether the driver holds each node that it knows for alive, by address; none before it has connected."""
+        hosts = self._session.cluster.metadata.all_hosts() if self._session else []
+        return {str(host.endpoint.address): bool(host.is_up) for host in hosts}
+
     def health(self) -> Health:
         """What an answered ping does not show: how many nodes are up, by the driver's own view.
 

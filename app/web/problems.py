@@ -12,6 +12,7 @@ from aiohttp import web
 
 from app.web import request_id
 from app.web.problem_types import type_of
+from app.web.recent_answers import PROBLEM
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,14 @@ def problem(
     if request_id.current():
         body["request_id"] = request_id.current()
     body.update(members or {})
-    return web.Response(
+    answer = web.Response(
         status=status,
         body=json.dumps(body).encode(),
         content_type="application/problem+json",
         headers=headers,
     )
+    answer[PROBLEM] = body
+    return answer
 
 
 def unavailable(

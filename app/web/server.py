@@ -16,7 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
 
 from app.settings import Settings
-from app.web import cors, request_id
+from app.web import cors, recent_answers, request_id
 from app.web.problems import problem, refused
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,10 @@ class Protocol(RequestHandler):
         request_id.begin(request)
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = refused(resp, request)
-        if isinstance(resp, web.StreamResponse) and not resp.prepared:  # else aiohttp answers 500
-            await request_id.mark(request, resp)
+        if isinstance(resp, web.StreamResponse):  # else aiohttp answers 500
+            if not resp.prepared:
+                await request_id.mark(request, resp)
+            recent_answers.note(request, resp)
         return await super().finish_response(request, resp, start_time)
 
     async def _drain_helper(self) -> None:

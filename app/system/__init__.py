@@ -1,0 +1,1 @@
+"""How the system is right now: every part probed, what it does a second, what a dead one costs."""

@@ -1,0 +1,131 @@
+"""The workers: found in the groups, each asked for its health and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from app.messaging import topics
+from app.models.role import ROLES
+from app.observability import metrics
+from app.system import samples
+from app.system.deadline import Fault, get, probed
+from app.system.groups import Address, Groups
+from app.system.parts import UP, Finding, Numbers
+from app.system.samples import Counts, Key
+
+#: Bytes of a worker's /metrics, at most.
+METRICS_MOST = 2_000_000
+OLDEST = "payments_oldest_record_seconds"
+#: What there should be of each, so that none of it is a part that is down.
+KINDS = ("bff", "transactions")
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process: what its last answers said."""
+
+    finding: Finding | None = None
+    counts: Counts = field(default_factory=dict)
+    #: Counted since the look before.
+    risen: dict[Key, float] = field(default_factory=dict)
+
+
+def kinds_of(role: str) -> list[str]:
+    """What a worker of this role is: main is both."""
+    agents = ROLES[role].agents
+    return [kind for kind, agent in zip(KINDS, ("statuses", "transactions"), strict=True) if agent in agents]
+
+
+class Workers:
+    """All that take part in a group, this one among them."""
+
+    def __init__(
+        self,
+        role: str,
+        port: int,
+        member_id: Callable[[], str | None],
+        stuck: Callable[[], str | None],
+        measure: Callable[[], None],
+    ):
+        """Of this worker: its role, its port, its id in the group, why it is stuck; `measure` updates its gauges."""
+        self._ours = Address(role, "", port)
+        self._member_id, self._stuck, self._measure = member_id, stuck, measure
+        self._numbers = {kind: Numbers(kind, f"{kind}-{{}}") for kind in KINDS}
+        self._all = {self._ours: Worker()}
+
+    def update(self, groups: Groups) -> None:
+        """Who is in the groups now; who has left is forgotten."""
+        own = groups.members.get(self._member_id() or "")
+        if own is not None and own != self._ours:
+            self._all[own] = self._all.pop(self._ours)
+            self._ours = own
+        present = {self._ours} | {one for one in groups.members.values() if not self._may_be_ours(one)}
+        self._all = {address: self._all.get(address) or Worker() for address in sorted(present)}
+
+    def _may_be_ours(self, address: Address) -> bool:
+        """Until our id is known: what was here before a restart, or a bff elsewhere, that is shown a moment later."""
+        return not self._ours.host and (address.role, address.port) == (self._ours.role, self._ours.port)
+
+    async def ask(self, session: aiohttp.ClientSession) -> None:
+        """Ask all at once, each with its own deadline."""
+        await asyncio.gather(*(self._ask(session, address) for address in self._all))
+
+    async def _ask(self, session: aiohttp.ClientSession, address: Address) -> None:
+        worker = self._all[address]
+        if address == self._ours:
+            self._measure()
+            reason = self._stuck()
+            worker.finding = Finding("degraded", "stuck") if reason else UP
+            _note(worker, samples.of_registry(metrics.REGISTRY))
+            return
+
+        async def live() -> None:
+            try:
+                await get(session, f"{address.url}/health/live", METRICS_MOST)
+            except Fault as exc:
+                raise Fault("stuck") from exc
+
+        async def counts() -> None:
+            text = (await get(session, f"{address.url}/metrics", METRICS_MOST)).decode()
+            _note(worker, samples.of_text(text))
+
+        worker.risen = {}
+        worker.finding, _ = await asyncio.gather(probed(live), probed(counts))
+
+    def findings(self) -> dict[str, Finding | None]:
+        """By name: bff, bff-2, transactions, …; of a kind that nobody is, the first one is down."""
+        found: dict[str, Finding | None] = {}
+        for kind in KINDS:
+            named = self._named(kind)
+            found |= {name: worker.finding for name, worker in named.items()}
+            if not named:
+                found[kind] = Finding("down", "in no consumer group")
+        return found
+
+    def ages(self) -> dict[int, float]:
+        """How old the oldest record of transaction_created in hand is, by partition, as those say that answered."""
+        return {
+            int(labels["partition"]): seconds
+            for worker in self._all.values()
+            if worker.finding is None or worker.finding.state != "down"
+            for labels, seconds in samples.chosen(worker.counts, OLDEST, topic=topics.CREATED)
+        }
+
+    def _named(self, kind: str) -> dict[str, Worker]:
+        ours = [address for address in self._all if kind in kinds_of(address.role)]
+        names = self._numbers[kind].names(ours)
+        return {names[address]: self._all[address] for address in sorted(ours, key=lambda a: names[a])}
+
+    def risen(self) -> dict[str, Mapping[Key, float]]:
+        """What each has counted since the look before, by name; one that is both kinds has the last one's."""
+        named = {id(worker): name for kind in KINDS for name, worker in self._named(kind).items()}
+        return {named[id(worker)]: worker.risen for worker in self._all.values()}
+
+
+def _note(worker: Worker, counts: Counts) -> None:
+    worker.risen = samples.risen(worker.counts, counts) if worker.counts else {}
+    worker.counts = counts

@@ -1,0 +1,48 @@
+"""The last problem answers of this bff, for whoever looks for the reason of one."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from aiohttp import web
+
+KEPT = 100
+#: Characters of a detail: it may hold what a client sent.
+DETAIL_MOST = 500
+#: Under this key an answer has the body of its problem.
+PROBLEM = web.ResponseKey("problem", dict[str, Any])
+
+_recent: deque[dict[str, Any]] = deque(maxlen=KEPT)
+
+
+def note(request: web.BaseRequest, answer: web.StreamResponse) -> None:
+    """An answer is sent; kept if it is a problem. The probes of /health are not: they would push out all others."""
+    problem = answer.get(PROBLEM)
+    if problem is None or request.path.startswith("/health/"):
+        return
+    _recent.appendleft(
+        {
+            "at": round(time.time(), 3),
+            "method": request.method[:16],
+            "path": _pattern(request),
+            **{name: problem[name] for name in ("status", "title", "type")},
+            "detail": str(problem["detail"])[:DETAIL_MOST],
+            "request_id": problem.get("request_id", ""),
+        }
+    )
+
+
+def newest() -> list[dict[str, Any]]:
+    """Newest first."""
+    return list(_recent)
+
+
+def _pattern(request: web.BaseRequest) -> str:
+    """The path as it is declared; 'other' for what is none of ours."""
+    try:
+        resource = request.match_info.route.resource  # type: ignore[attr-defined]
+    except (AttributeError, AssertionError):  # no router has seen it: not HTTP, or beyond its bounds
+        resource = None
+    return resource.canonical if resource else "other"
