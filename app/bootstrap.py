@@ -43,10 +43,12 @@ from app.read_model.read_model import ReadModel
 from app.read_model.state import ReadModelState
 from app.resources import Resources, freeze_gc, retry_until_ready, run_forever
 from app.settings import Settings, described, settings
+from app.system.dead_letters import DeadLetters
 from app.system.groups import client_id
 from app.system.look import SystemLook
 from app.system.observer import Observer, Others
 from app.system.workers import Workers
+from app.web import dead_letters as web_dead_letters
 from app.web import documents, health, problem_pages, recent_answers
 from app.web import events as web_events
 from app.web import history as web_history
@@ -197,8 +199,10 @@ def create_app(
             lambda: _update_gauges(app, waits),
         )
         look = SystemLook(resources, workers, lambda: state.complete_since is not None)
-        observer = Observer(resources, look, workers, Others(answers=recent_answers.newest))
+        dead_letters = DeadLetters(resources)
+        observer = Observer(resources, look, workers, Others(recent_answers.newest, dead_letters.count))
         web_system.register(app, observer)
+        web_dead_letters.register(app, dead_letters)
         app.background.append(observer.run)
     app.background += [
         monitor.run,

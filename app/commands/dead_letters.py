@@ -1,4 +1,4 @@
-"""`faust -A app.main dead-dead_letters`: list, show and send back what nobody could handle."""
+"""`faust -A app.main dead-letters`: list, show and send back what nobody could handle."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import faust
 from faust.cli import option
 
 from app.commands.shared.console import friendly_errors
-from app.commands.shared.dead_letter_topic import (
-    SENT_BACK,
+from app.commands.shared.topic_reader import TopicReader, by_time
+from app.messaging import topics
+from app.messaging.dead_letter_topic import (
     DeadLetterSources,
     Listed,
     StoredDeadLetter,
     name_of,
+    sent_back,
     shown,
+    until_forgotten,
 )
-from app.commands.shared.fenced_writer import FencedWriter, Outgoing
-from app.commands.shared.topic_reader import TopicReader, by_time
-from app.messaging import topics
-from app.messaging.codec import NO_FOR
 from app.messaging.dead_letters import headers_of
+from app.messaging.fenced_writer import FencedWriter
 from app.settings import Settings
 
 
@@ -103,19 +103,3 @@ async def _send_back(settings: Settings, place: str) -> None:
                 print(f"{dead_letter.place} is sent back to {topic}[{partition}]")
                 count += 1
     print(f"{count} sent back, {done} had been before")
-
-
-def until_forgotten(dead_letter: StoredDeadLetter, now: float) -> float:
-    """Seconds until the workers ask the registry again about a schema that it did not have when this one failed."""
-    return min(NO_FOR, max(0.0, dead_letter.failed_at / 1000 + NO_FOR - now))
-
-
-def sent_back(dead_letter: StoredDeadLetter) -> list[Outgoing]:
-    """The original, and the mark that it was sent: in one transaction, so that neither is there alone."""
-    topic, partition, _ = dead_letter.source
-    record = dead_letter.record
-    mark = [(SENT_BACK, name_of(dead_letter.source).encode())]
-    return [
-        Outgoing(topic, partition, record.key, dead_letter.value, dead_letter.original_headers),
-        Outgoing(topics.DEAD_LETTER, record.partition, record.key, None, mark),
-    ]

@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from faust.cli import argument
 
 from app.commands.shared.console import friendly_errors
-from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.commands.shared.topic_reader import connected
 from app.messaging import topics
 from app.messaging.dead_letters import NEXT, dead_letter_of, place_of
+from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.messaging.fetching import Fetching, Unreadable
 from app.messaging.holds import AGAIN_AFTER
 from app.messaging.raw_batch import fetch_batch, offset_after

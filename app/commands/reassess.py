@@ -18,11 +18,11 @@ from faust.cli import option
 
 from app.assessment.client import Antifraud
 from app.commands.shared.console import Progress, friendly_errors, with_retries
-from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.commands.shared.topic_reader import TopicReader, partitions_of
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.codec import Codec
+from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
 from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
 from app.models.transaction import id_in_key

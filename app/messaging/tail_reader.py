@@ -100,6 +100,22 @@ class TailReader:
                 found |= {record.offset: record for record in records if record.offset in wanted}
         return found
 
+    async def newest(
+        self,
+        topic: str,
+        partition: int,
+        most: int,
+        at_once: int,
+        take: Callable[[Sequence[ConsumerRecord]], None],
+    ) -> None:
+        """Hand the records of the partition's last `most` offsets to `take`, oldest first; LogUnavailable.
+
+        No more than `at_once` are in memory.
+        """
+        async with self._look(TopicPartition(topic, partition)) as (beginning, end, read):
+            for start in range(max(beginning, end - most), end, at_once):
+                take(await read(start, min(end, start + at_once)))
+
     @asynccontextmanager
     async def _look(self, tp: TopicPartition) -> AsyncIterator[Look]:
         """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""

@@ -35,10 +35,12 @@ ORDER = ("kafka", "registry", "cassandra", "redis", "antifraud", "envoy", "bff",
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What is known elsewhere in the bff: the last problem answers, newest first; how many dead letters wait."""
+    """What is known elsewhere in the bff."""
 
+    #: The last problem answers, newest first.
     answers: Callable[[], Sequence[Mapping[str, Any]]] = lambda: ()
-    dead_letters: Callable[[], int | None] = lambda: None
+    #: How many dead letters wait, given how many offsets their topic has.
+    dead_letters: Callable[[int | None], int | None] = lambda _: None
     #: The counts of the truth strip; while it is not given, or gives None, the document has no such key.
     truth: Callable[[], Mapping[str, Any] | None] = lambda: None
 
@@ -55,8 +57,7 @@ class Observer:
         self._asked_at = float("-inf")
         self._is_asked, self._has_looked = asyncio.Event(), asyncio.Event()
         self._document = self._series_document = b""
-        #: Offsets of the dead-letter topic, as of the last look.
-        self.dead_letter_ends: int | None = None
+        self._dead_letter_ends: int | None = None
 
     @property
     def is_watched(self) -> bool:
@@ -116,7 +117,7 @@ class Observer:
         self._parts.update(dict(sorted(found.items(), key=lambda one: _place(one[0]))), at)
         if groups is not None:
             self._lag.update(groups, self._workers.ages(), at)
-            self.dead_letter_ends = groups.dead_letters
+            self._dead_letter_ends = groups.dead_letters
         if self._looked_at is not None:
             seconds = now - self._looked_at
             by_worker = self._workers.risen()
@@ -142,7 +143,7 @@ class Observer:
             "assessed_by": rates.assessed_by(rate),
             "consistency": rates.consistency(rate),
             "answers": list(self._others.answers()),
-            "dead_letters": {"count": self._others.dead_letters()},
+            "dead_letters": {"count": self._others.dead_letters(self._dead_letter_ends)},
             **({} if truth is None else {"truth": truth}),
         }
 

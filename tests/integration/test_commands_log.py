@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
-from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.commands.shared.read_range import WHOLE, ReadRange
 from app.commands.shared.topic_reader import TopicReader
+from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.settings import Settings
 from tests.integration.test_kafka import make, with_admin
 

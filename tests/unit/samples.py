@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.commands.shared import dead_letter_topic
+from app.messaging import dead_letter_topic
 from app.messaging.dead_letters import headers_of
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus, decided

@@ -6,7 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 
 from app.commands.reassess import ReassessmentBacklog, Slice
-from app.commands.shared.dead_letter_topic import DeadLetterSources, Listed
+from app.messaging.dead_letter_topic import DeadLetterSources, Listed
 from app.messaging.dead_letters import headers_of
 from app.models.transaction import uuid7
 from app.processing.deduplication import DecidedIds

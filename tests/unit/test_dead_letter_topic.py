@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.commands.dead_letters import chosen, sent_back, until_forgotten
-from app.commands.shared.dead_letter_topic import SENT_BACK, dump, shown
+from app.commands.dead_letters import chosen
 from app.messaging import topics
 from app.messaging.codec import NO_FOR
+from app.messaging.dead_letter_topic import SENT_BACK, dump, sent_back, shown, until_forgotten
 from tests.unit.samples import StoredDeadLetter, dead_letters_of
 
 POISON = b"\0garbage\x1b[31m"

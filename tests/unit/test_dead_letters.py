@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from app.commands.dead_letters import sent_back
-from app.commands.shared.dead_letter_topic import StoredDeadLetter, shown
 from app.errors import LogUnavailable, Poison
+from app.messaging.dead_letter_topic import StoredDeadLetter, sent_back, shown
 from app.messaging.dead_letters import MOST, dead_letter_of
 from app.processing.adapters import Adapters
 from app.processing.pipeline import DeadLetter

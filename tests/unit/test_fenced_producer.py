@@ -12,10 +12,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from app.commands.shared import fenced_writer
-from app.commands.shared.fenced_writer import FencedWriter, Outgoing
 from app.errors import LogUnavailable
-from app.messaging import fenced_producer, last_stable_offset
+from app.messaging import fenced_producer, fenced_writer, last_stable_offset
+from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import Record
 from app.messaging.status_log import StatusLog

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.commands.shared.dead_letter_topic import SENT_BACK, DeadLetterSources
 from app.commands.verify import verification
 from app.commands.verify.counts import Counts, Tally
 from app.commands.verify.full_scans import CompletenessMarker
@@ -15,6 +14,7 @@ from app.commands.verify.observations import Observation, Observations
 from app.commands.verify.rules import Problem, Watermarks
 from app.commands.verify.sources import Sources
 from app.commands.verify.verification import Finding, Verification
+from app.messaging.dead_letter_topic import SENT_BACK, DeadLetterSources
 from app.messaging.dead_letters import headers_of
 from app.models.status import TransactionStatus
 from app.models.transaction import shard_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.commands.shared.console import ANSWERS_WITHIN_MS
 from app.commands.shared.topic_reader import connected
+from app.messaging.fenced_writer import ANSWERS_WITHIN_MS
 from app.settings import Settings
 
 #: The metadata of a replay that finished: there is nothing to resume.

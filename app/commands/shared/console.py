@@ -28,8 +28,6 @@ T = TypeVar("T")
 EVERY, EVERY_ON_A_TERMINAL = 2.0, 0.2
 WIDTH = 30
 TRIES = 10
-#: Milliseconds that Kafka has for an answer, or for one address of KAFKA_BROKERS to be reached: a person waits.
-ANSWERS_WITHIN_MS = 10_000
 PAUSE_MOST = 2.0
 #: How many of the failures are named at the end.
 NAMED = 3

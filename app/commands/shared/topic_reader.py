@@ -13,11 +13,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
-from app.commands.shared.console import ANSWERS_WITHIN_MS
 from app.commands.shared.read_range import WHOLE, Places, ReadRange
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.dead_letters import Source, place_of
+from app.messaging.fenced_writer import ANSWERS_WITHIN_MS
 from app.messaging.fetching import Fetching, Unreadable
 from app.messaging.tail_reader import high_watermarks
 from app.settings import Settings

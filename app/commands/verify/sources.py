@@ -11,7 +11,6 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from app.commands.shared.console import Progress
-from app.commands.shared.dead_letter_topic import DeadLetterSources
 from app.commands.shared.topic_reader import TopicReader, connected
 from app.commands.verify import observations
 from app.commands.verify.full_scans import CompletenessMarker, RecentScan, TableScan
@@ -20,6 +19,7 @@ from app.commands.verify.rules import Watermarks
 from app.errors import Poison
 from app.messaging import consumer_groups, topics
 from app.messaging.codec import Codec
+from app.messaging.dead_letter_topic import DeadLetterSources
 from app.messaging.dead_letters import Source, headers_of
 from app.settings import Settings
 from app.stores.cassandra import Cassandra

@@ -1,4 +1,4 @@
-"""The one instance of a command that writes into the log: the last one started fences the others."""
+"""The one instance of a job (a command's, or the bff's) that writes into the log: the last one fences the others."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from app.commands.shared.console import ANSWERS_WITHIN_MS
 from app.errors import LogUnavailable
 from app.messaging.fenced_producer import FencedProducer
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import Headers, Record
 from app.settings import Settings
+
+#: Milliseconds that Kafka has for an answer, or for one address of KAFKA_BROKERS to be reached: a person waits.
+ANSWERS_WITHIN_MS = 10_000
 
 
 class Outgoing(NamedTuple):
@@ -27,14 +29,14 @@ class Outgoing(NamedTuple):
 
 
 class FencedWriter:
-    """A fenced producer by the command's name; read the log after `async with`: then nobody else adds to it."""
+    """A fenced producer by the job's name; read the log after `async with`: then nobody else adds to it."""
 
-    def __init__(self, settings: Settings, command: str, partitions: Iterable[TopicPartition] = ()):
+    def __init__(self, settings: Settings, job: str, partitions: Iterable[TopicPartition] = ()):
         """`partitions`: those that nobody else of this name may write to, as soon as it is entered."""
         self._stable = LastStableOffset(settings)
         self._producer = FencedProducer(
             settings,
-            command,
+            job,
             self._stable,
             request_timeout_ms=ANSWERS_WITHIN_MS,
             compression_type="gzip",  # what came compressed may be too large without

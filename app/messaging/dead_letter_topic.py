@@ -1,4 +1,4 @@
-"""What the dead-letter topic holds: one dead letter per source record, and which were sent back. No I/O."""
+"""What the dead-letter topic holds: one dead letter per source record, which were sent back, and how. No I/O."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from app.messaging import topics
+from app.messaging.codec import NO_FOR
 from app.messaging.dead_letters import (
     BYTES,
     CUT,
@@ -19,6 +21,7 @@ from app.messaging.dead_letters import (
     place_of,
     source_of,
 )
+from app.messaging.fenced_writer import Outgoing
 from app.messaging.producer import Headers
 
 #: A record with this header is not a dead letter: it marks the one of that source as sent back.
@@ -123,6 +126,22 @@ class Listed:
         return StoredDeadLetter(
             record, source, headers.get(f"{PREFIX}reason", ""), _number(headers, "failed_at"), is_sent_back
         )
+
+
+def until_forgotten(dead_letter: StoredDeadLetter, now: float) -> float:
+    """Seconds until the workers ask the registry again about a schema that it did not have when this one failed."""
+    return min(NO_FOR, max(0.0, dead_letter.failed_at / 1000 + NO_FOR - now))
+
+
+def sent_back(dead_letter: StoredDeadLetter) -> list[Outgoing]:
+    """The original, and the mark that it was sent: in one transaction, so that neither is there alone."""
+    topic, partition, _ = dead_letter.source
+    record = dead_letter.record
+    mark = [(SENT_BACK, name_of(dead_letter.source).encode())]
+    return [
+        Outgoing(topic, partition, record.key, dead_letter.value, dead_letter.original_headers),
+        Outgoing(topics.DEAD_LETTER, record.partition, record.key, None, mark),
+    ]
 
 
 def name_of(source: Source) -> str:
