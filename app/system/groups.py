@@ -16,7 +16,7 @@ from app.messaging import topics
 from app.messaging.consumer_groups import READERS
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.producer import METADATA_MAX_AGE
-from app.models.role import ROLES
+from app.models.role import MAIN, ROLES
 from app.settings import Settings
 
 #: Seconds for each of Kafka's answers.
@@ -57,11 +57,14 @@ class Groups:
 class GroupReader:
     """An admin client and a consumer of no group, kept open; opened again after a failure."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, role: str):
+        """`role`: of this worker; the groups of its deployment mode are described, those of the other are at rest."""
         self._settings = settings
+        self._groups = [name for name in ROLES if (name == MAIN.name) == (role == MAIN.name)]
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._coordinators: dict[str, int] = {}
+        self._offsets: dict[str, Mapping[TopicPartition, Any]] = {}  # committed, by group
 
     async def read(self) -> Groups:
         """LogUnavailable."""
@@ -96,20 +99,23 @@ class GroupReader:
 
     async def _described(self, admin: AIOKafkaAdminClient) -> list[Any]:
         found: list[Any] = []
-        for group in ROLES:
+        for group in self._groups:  # aiokafka cannot read an answer about two
             (response,) = await admin.describe_consumer_groups([group], await self._coordinator(admin, group))
             found += response.groups
         return found
 
     async def _committed(self, admin: AIOKafkaAdminClient) -> dict[int, int]:
         """Per partition of transaction_created, the furthest that a group has come."""
-        offsets: dict[int, int] = {}
         for group in READERS[topics.CREATED]:
-            node = await self._coordinator(admin, group)
-            for tp, found in (await admin.list_consumer_group_offsets(group, node)).items():
+            if group in self._groups or group not in self._offsets:  # the other mode's stands still
+                node = await self._coordinator(admin, group)
+                self._offsets[group] = await admin.list_consumer_group_offsets(group, node)
+        furthest: dict[int, int] = {}
+        for offsets in self._offsets.values():
+            for tp, found in offsets.items():
                 if tp.topic == topics.CREATED:
-                    offsets[tp.partition] = max(found.offset, offsets.get(tp.partition, 0))
-        return offsets
+                    furthest[tp.partition] = max(found.offset, furthest.get(tp.partition, 0))
+        return furthest
 
     async def _coordinator(self, admin: AIOKafkaAdminClient, group: str) -> int:
         if group not in self._coordinators:
@@ -128,6 +134,7 @@ class GroupReader:
         """Disconnect."""
         admin, consumer, self._admin, self._consumer = self._admin, self._consumer, None, None
         self._coordinators.clear()
+        self._offsets.clear()
         if consumer is not None:
             await consumer.stop()
         if admin is not None:

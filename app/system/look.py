@@ -39,7 +39,7 @@ class SystemLook:
         self._redis = RedisProbe(self._settings.redis_url)
         self._replicas: Sequence[envoy.Replica] = ()
         self._replica_probes: dict[str, ReplicaProbe] = {}  # by address
-        self._groups = GroupReader(self._settings)
+        self._groups = GroupReader(self._settings, workers.role)
         self._groups_look = Look(self._groups.read)
         self._session: aiohttp.ClientSession | None = None
 

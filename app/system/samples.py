@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 #: A sample's name and its labels, sorted.
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -31,31 +32,46 @@ WANTED = (
     "payments_oldest_record_seconds",
 )
 _BUCKET = f"{POSTS}_bucket"
+_POSTED = 'method="POST"'
+#: Series whose names are remembered: each worker has a few hundred.
+SERIES_MOST = 10_000
+
+_keys: dict[str, Key] = {}  # by a line without its value
 
 
 def of_text(text: str) -> Counts:
-    """What /metrics answers; ValueError. Lines that nobody wants are dropped first: the parser is slow."""
-    lines = [line for line in text.splitlines() if line.startswith(WANTED) and _is_wanted(line)]
-    families = text_string_to_metric_families("\n".join(lines) + "\n")
-    return _counts((s.name, s.labels, s.value) for family in families for s in family.samples)
+    """What /metrics answers; ValueError. What is 0 is left out: nothing has been counted there."""
+    counts = {}
+    for line in text.splitlines():
+        if line.startswith(WANTED) and not line.endswith(" 0.0"):
+            series, _, value = line.rpartition(" ")
+            if not series.startswith(_BUCKET) or _POSTED in series:
+                counts[_key(series)] = float(value)
+    return counts
+
+
+def _key(series: str) -> Key:
+    """Read once: the parser is slow, and the series are the same at each look."""
+    if series not in _keys:
+        if len(_keys) >= SERIES_MOST:
+            _keys.clear()
+        ((sample,),) = (family.samples for family in text_string_to_metric_families(f"{series} 0\n"))
+        _keys[series] = sample.name, tuple(sorted(sample.labels.items()))
+    return _keys[series]
 
 
 def of_registry(registry: Collector) -> Counts:
     """This process's own."""
-    families = registry.collect()
-    return _counts((s.name, s.labels, s.value) for family in families for s in family.samples)
-
-
-def _is_wanted(line: str) -> bool:
-    return not line.startswith(_BUCKET) or 'method="POST"' in line
-
-
-def _counts(samples: Iterable[tuple[str, Mapping[str, str], float]]) -> Counts:
     return {
-        (name, tuple(sorted(labels.items()))): value
-        for name, labels, value in samples
-        if name in WANTED and (name != _BUCKET or labels.get("method") == "POST")
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.value and sample.name in WANTED and _is_wanted(sample)
     }
+
+
+def _is_wanted(sample: Sample) -> bool:
+    return sample.name != _BUCKET or sample.labels["method"] == "POST"
 
 
 def risen(before: Counts, after: Counts) -> dict[Key, float]:

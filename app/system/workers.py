@@ -52,6 +52,7 @@ class Workers:
         measure: Callable[[], None],
     ):
         """Of this worker: its role, its port, its id in the group, why it is stuck; `measure` updates its gauges."""
+        self.role = role
         self._ours = Address(role, "", port)
         self._member_id, self._stuck, self._measure = member_id, stuck, measure
         self._numbers = {kind: Numbers(kind, f"{kind}-{{}}") for kind in KINDS}
