@@ -155,7 +155,7 @@ class DeadLetters:
                     await self._resources.tail.newest(topics.DEAD_LETTER, partition, TAIL, AT_ONCE, take)
         listed = Listed(sources)
         found = [one for record in records if (one := listed.dead_letter(record))]
-        return Tail(sorted(found, key=lambda one: (-one.failed_at, one.source)))
+        return Tail(sorted(found, key=_when, reverse=True))
 
     async def close(self) -> None:
         """End the look."""
@@ -240,3 +240,7 @@ def _with(dead_letter: StoredDeadLetter, record: Any) -> StoredDeadLetter:
     return StoredDeadLetter(
         record, dead_letter.source, dead_letter.reason, dead_letter.failed_at, dead_letter.sent_back
     )
+
+
+def _when(dead_letter: StoredDeadLetter) -> tuple[int, int, int]:
+    return dead_letter.failed_at, dead_letter.record.partition, dead_letter.record.offset

@@ -67,16 +67,16 @@ class Lag:
 
     def document(self, now: float) -> dict[str, Any]:
         """As GET /api/v1/system has it."""
-        partitions = [
+        partitions: list[dict[str, Any]] = [
             {"partition": p, "records": behind, "seconds": self._seconds(p, now)}
             for p, behind in sorted(self._behind.items())
         ]
-        ages = [one["seconds"] for one in partitions if one["seconds"] is not None]
+        ages = [one["seconds"] for one in partitions]
         slope = self._slope()
         falls = slope is not None and slope <= -TREND_LEAST and self.records
         return {
             "records": self.records,
-            "seconds": max(ages, default=0.0) if len(ages) == len(partitions) else max(ages, default=None),
+            "seconds": None if None in ages else max(ages, default=0.0),
             "per_second": None if slope is None else round(slope, 2),
             "seconds_to_zero": round(self.records / -slope, 1) if falls and slope else None,
             "partitions": partitions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import fastavro
@@ -13,6 +14,7 @@ import pytest
 from tests.support import commands, http, log
 from tests.support.feed import Feed, new_id, record
 
+HTTP = "/api/v1/dead-letters"
 FAULTY = b"garbage of a dead letter"
 
 
@@ -84,6 +86,26 @@ def test_sent_back_once_and_what_is_still_poison_is_a_new_dead_letter(
     assert dict(new_dead_letter.headers)["dead_letter.offset"] == str(again.offset).encode()
     assert "sent back" in line_of(place)
     assert "sent back" not in line_of(new_place)
+
+
+@pytest.mark.long
+def test_listed_and_sent_back_over_http_once_and_not_by_a_page_of_another_origin() -> None:
+    place, _ = dead_lettered(FAULTY, b"a key")
+    listed = {one["id"]: one for one in http.call("GET", HTTP).json["dead_letters"]}
+    assert (listed[place]["text"], listed[place]["key"]) == (FAULTY.decode(), "a key")
+    before = log.ends(log.DEAD_LETTER)
+    send = partial(http.call, "POST", f"{HTTP}/{place}/send-back", b"{}")
+    as_json = {"Content-Type": "application/json"}
+    assert send({**as_json, "Origin": "http://evil.example"}).status == 403
+    assert send({}).status == 400
+    answer = send(as_json)
+    assert (answer.status, answer.json) == (202, {"sent_back": 1})
+    assert send(as_json).json == {"sent_back": 0}
+    new_place, again = next_dead_letter(before)
+    assert (again.value, new_place != place) == (FAULTY, True)
+    assert "sent back" in line_of(place)
+    ids = {one["id"] for one in http.call("GET", HTTP).json["dead_letters"]}
+    assert (place in ids, new_place in ids) == (False, True)
 
 
 @pytest.mark.long
