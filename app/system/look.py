@@ -69,6 +69,9 @@ class SystemLook:
         return parts | cassandra.result() | antifraud.result() | self._workers.findings(), found
 
     async def _ask_kafka(self) -> None:
+        if not self._resources.producer.is_open:  # at the start, which also waits for other things
+            await self._groups_look.result()
+            return
         try:
             created, status = await self._resources.producer.partition_counts((topics.CREATED, topics.STATUS))
         except Unusable as exc:

@@ -122,10 +122,10 @@ def test_without_kafka_the_rest_is_told_and_the_lag_is_what_was_known() -> None:
         await watching.document()
         looks.found, looks.groups = {"redis": UP, "kafka": DOWN}, None
         await asyncio.sleep(3)
-        told = await document(watching)
-        assert {part["name"]: part["state"] for part in told["parts"]} == {"kafka": "down", "redis": "up"}
-        assert "503" in told["parts"][0]["cost"]
-        assert told["lag"]["records"] == 2
+        found = await document(watching)
+        assert {part["name"]: part["state"] for part in found["parts"]} == {"kafka": "down", "redis": "up"}
+        assert "503" in found["parts"][0]["cost"]
+        assert found["lag"]["records"] == 2
         charts = json.loads(await watching.series())
         assert charts["lag"][-1] is None
         assert [(mark["part"], mark["state"]) for mark in charts["marks"]] == [("kafka", "down")]
@@ -163,8 +163,8 @@ def test_what_others_know_is_in_the_document() -> None:
     )
 
     async def happens(watching: Observer) -> None:
-        told = await document(watching)
-        assert (told["answers"], told["dead_letters"], told["truth"]) == (
+        found = await document(watching)
+        assert (found["answers"], found["dead_letters"], found["truth"]) == (
             [{"status": 503}],
             {"count": 4},
             {"lost": 0},
