@@ -200,7 +200,9 @@ def create_app(
         )
         look = SystemLook(resources, workers, lambda: state.complete_since is not None)
         dead_letters = DeadLetters(resources)
-        observer = Observer(resources, look, workers, Others(recent_answers.newest, dead_letters.count))
+        observer = Observer(
+            resources, look, workers, Others(recent_answers.newest, dead_letters.count, rounds.truth)
+        )
         web_system.register(app, observer)
         web_dead_letters.register(app, dead_letters)
         app.background.append(observer.run)

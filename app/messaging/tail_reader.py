@@ -112,9 +112,9 @@ class TailReader:
 
         No more than `at_once` are in memory.
         """
-        async with self._look(TopicPartition(topic, partition)) as (beginning, end, read):
-            for start in range(max(beginning, end - most), end, at_once):
-                take(await read(start, min(end, start + at_once)))
+        async with self._look(TopicPartition(topic, partition)) as look:
+            for start in range(max(look.beginning, look.end - most), look.end, at_once):
+                take(await look.read(start, min(look.end, start + at_once)))
 
     @asynccontextmanager
     async def _look(self, tp: TopicPartition) -> AsyncIterator[Look]:

@@ -59,7 +59,7 @@ async def probed(ask: Callable[[], Awaitable[Finding | None]], seconds: float = 
         return Finding("down", "refuses connections" if refused else "does not answer")
 
 
-class Look(Generic[T]):
+class OngoingLook(Generic[T]):
     """A look that may outlast its deadline: it goes on, and who asks next waits for the same one.
 
     For what must not be cancelled in the middle; it has a time-out of its own.

@@ -14,7 +14,7 @@ from app.models.health import Unusable
 from app.resources import Resources
 from app.system import envoy
 from app.system.cassandra_nodes import CassandraNodes
-from app.system.deadline import DEADLINE, BusyOurselves, Fault, Look, probed
+from app.system.deadline import DEADLINE, BusyOurselves, Fault, OngoingLook, probed
 from app.system.groups import GroupReader, Groups
 from app.system.parts import UP, Finding
 from app.system.probes import RedisProbe, ReplicaProbe, ask_registry
@@ -40,7 +40,7 @@ class SystemLook:
         self._replicas: Sequence[envoy.Replica] = ()
         self._replica_probes: dict[str, ReplicaProbe] = {}  # by address
         self._groups = GroupReader(self._settings, workers.role)
-        self._groups_look = Look(self._groups.read)
+        self._groups_look = OngoingLook(self._groups.read)
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self) -> tuple[Findings, Groups | None]:

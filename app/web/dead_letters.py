@@ -11,9 +11,12 @@ from faust.web import View
 
 from app.errors import LogUnavailable
 from app.system.dead_letters import ALL, AtWork, CannotBeSentBack, DeadLetters, NoSuchDeadLetter, NotAllSent
+from app.web.answers import invalid
+from app.web.openapi import operation
 from app.web.paging import check_parameters
 from app.web.problems import problem, unavailable
-from app.web.validation import INVALID, InvalidRequest, check_content_type
+from app.web.system_operations import DEAD_LETTERS, SEND_BACK
+from app.web.validation import InvalidRequest, check_content_type
 
 PATH = "/api/v1/dead-letters"
 _PLACE = re.compile(rf"\d{{1,9}}:\d{{1,18}}|{ALL}", re.ASCII)
@@ -26,6 +29,7 @@ def register(app: faust.App, dead_letters: DeadLetters) -> None:
     class Newest(View):
         """What could not be processed and was not sent back."""
 
+        @operation(DEAD_LETTERS)
         async def get(self, request: web.Request) -> web.Response:
             """See `newest`."""
             return await newest(dead_letters, request)
@@ -34,6 +38,7 @@ def register(app: faust.App, dead_letters: DeadLetters) -> None:
     class SendBack(View):
         """Into transaction_created, once more."""
 
+        @operation(SEND_BACK)
         async def post(self, request: web.Request, place: str) -> web.Response:
             """See `send_back`."""
             return await send_back(dead_letters, request, place)
@@ -47,9 +52,9 @@ async def newest(dead_letters: DeadLetters, request: web.Request) -> web.Respons
         check_parameters(request.query)
         return web.json_response(await dead_letters.newest())
     except InvalidRequest as exc:
-        return problem(400, INVALID, str(exc), exc.errors)
+        return invalid(exc)
     except LogUnavailable as exc:
-        return unavailable("Dead letters unavailable", "Kafka does not answer", exc)
+        return unavailable("Log unavailable", "Kafka does not answer", exc)
 
 
 async def send_back(dead_letters: DeadLetters, request: web.Request, place: str) -> web.Response:
@@ -60,16 +65,16 @@ async def send_back(dead_letters: DeadLetters, request: web.Request, place: str)
         check(request, place)
         count = await dead_letters.send_back(place)
     except InvalidRequest as exc:
-        return problem(400, INVALID, str(exc), exc.errors)
+        return invalid(exc)
     except NoSuchDeadLetter as exc:
-        return problem(404, "Not found", str(exc))
+        return problem(404, "No such dead letter", str(exc))
     except CannotBeSentBack as exc:
         return problem(409, "Cannot be sent back", str(exc))
     except AtWork as exc:
-        return problem(409, "In progress", str(exc), headers={"Retry-After": "1"})
+        return problem(409, "Already sending back", str(exc), headers={"Retry-After": "1"})
     except LogUnavailable as exc:
         detail = str(exc) if isinstance(exc, NotAllSent) else "Kafka does not answer"
-        return unavailable("Dead letters unavailable", detail, exc)
+        return unavailable("Log unavailable", detail, exc)
     return web.json_response({"sent_back": count}, status=202)
 
 

@@ -7,9 +7,11 @@ from aiohttp import web
 from faust.web import View
 
 from app.system.observer import Observer
+from app.web.answers import invalid
+from app.web.openapi import operation
 from app.web.paging import check_parameters
-from app.web.problems import problem
-from app.web.validation import INVALID, InvalidRequest
+from app.web.system_operations import SERIES, STATE
+from app.web.validation import InvalidRequest
 
 PATH = "/api/v1/system"
 
@@ -21,6 +23,7 @@ def register(app: faust.App, observer: Observer) -> None:
     class System(View):
         """The parts, what happens between them, the lag."""
 
+        @operation(STATE)
         async def get(self, request: web.Request) -> web.Response:
             """200, also while every part is down; 400."""
             return _refused(request) or _json(await observer.document())
@@ -29,6 +32,7 @@ def register(app: faust.App, observer: Observer) -> None:
     class SystemSeries(View):
         """The charts."""
 
+        @operation(SERIES)
         async def get(self, request: web.Request) -> web.Response:
             """200; 400."""
             return _refused(request) or _json(await observer.series())
@@ -40,7 +44,7 @@ def _refused(request: web.Request) -> web.Response | None:
     try:
         check_parameters(request.query)
     except InvalidRequest as exc:
-        return problem(400, INVALID, str(exc), exc.errors)
+        return invalid(exc)
     return None
 
 

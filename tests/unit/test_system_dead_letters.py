@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import json
 import random
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ from app.system.dead_letters import (
     shown,
     text_of,
 )
+from app.web.system_models import DeadLetterList
 from tests.unit import samples
 
 NOISE = random.Random(1).randbytes(2 * BYTES_MOST)
@@ -79,6 +81,7 @@ def test_the_list_has_what_was_not_sent_back_newest_first_and_at_most_a_hundred(
     found = asyncio.run(DeadLetters(resources(records)).newest())
     assert found["total"] == 148
     assert len(found["dead_letters"]) == MOST
+    DeadLetterList.model_validate_json(json.dumps(found), strict=True)
     assert not {"0:0", "0:149"} & {one["id"] for one in found["dead_letters"]}
     assert found["dead_letters"][0]["origin"] == {
         "topic": "transaction_created",

@@ -14,6 +14,7 @@ from app.system.look import Findings
 from app.system.observer import Observer, Others
 from app.system.parts import UP, Finding
 from app.system.workers import Workers
+from app.web.system_models import SystemState
 from tests.unit.virtual_time import now, run
 
 DOWN = Finding("down", "refuses connections")
@@ -55,7 +56,13 @@ def situation(
 
 
 async def document(watching: Observer) -> dict[str, Any]:
-    return dict(json.loads(await watching.document()))
+    """As it is described, but for the counts of others, of which there are some only."""
+    text = await watching.document()
+    found = dict(json.loads(text))
+    others: dict[str, Any] = {"answers": [], "truth": None}
+    SystemState.model_validate_json(json.dumps({**found, **others}), strict=True)
+    assert found.keys() <= SystemState.model_fields.keys()
+    return found
 
 
 def test_while_somebody_asks_it_looks_each_second_and_else_every_five() -> None:

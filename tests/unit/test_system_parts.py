@@ -11,7 +11,7 @@ import pytest
 from app.errors import StoreUnavailable
 from app.system import cassandra_nodes, envoy
 from app.system.costs import COSTS, costs_of
-from app.system.deadline import Fault, Look, probed
+from app.system.deadline import Fault, OngoingLook, probed
 from app.system.parts import MARKS_MOST, UP, Finding, Numbers, Parts
 from tests.unit.virtual_time import run
 
@@ -180,7 +180,7 @@ def test_a_look_that_outlasts_its_deadline_is_not_begun_twice() -> None:
         return len(begun)
 
     async def situation() -> int:
-        slow = Look(look)
+        slow = OngoingLook(look)
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 await slow.result(1.0)

@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from pydantic import BaseModel
 
 from app.errors import LogUnavailable
+from app.live.audit import Audit
+from app.system import rates
 from app.system.dead_letters import AtWork, CannotBeSentBack, DeadLetters, NoSuchDeadLetter, NotAllSent
-from app.web import dead_letters, recent_answers
+from app.system.groups import Groups
+from app.system.lag import Lag
+from app.system.parts import Mark
+from app.system.series import Series, point
+from app.web import dead_letters, recent_answers, system_models
 from app.web.problems import problem
 from app.web.validation import InvalidRequest
 from tests.unit.virtual_time import run
@@ -138,3 +145,38 @@ def test_a_second_call_does_not_wait_for_the_first() -> None:
 
     with pytest.raises(AtWork):
         run(situation())
+
+
+# As described
+
+
+def as_described(model: type[BaseModel], found: Any) -> None:
+    """Every key is in the API's description, and of its type."""
+    text = json.dumps(found)
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    assert json.loads(text).keys() <= names
+    model.model_validate_json(text, strict=True)
+
+
+def test_the_answers_are_as_described() -> None:
+    noted()
+    for one in recent_answers.newest():
+        as_described(system_models.ProblemAnswer, one)
+    lag = Lag(SimpleNamespace())  # type: ignore[arg-type]
+    lag.update(Groups({}, {0: 5}, {0: 5, 1: 7}), {1: 2.5}, 1000.0)
+    as_described(system_models.SystemLag, lag.document(1000.0))
+    for arrow in rates.arrows({("payments_assessments_total", (("replica", "antifraud-1"),)): 5.0}):
+        as_described(system_models.Arrow, arrow)
+    for shares in rates.steps({"transactions": {(rates.BUSY, (("step", "decide"),)): 0.5}}):
+        as_described(system_models.StepShares, shares)
+    as_described(system_models.Consistency, rates.consistency({}))
+    charts = Series()
+    charts.add(point(1000.0, 1.0, {}, None))
+    as_described(system_models.SystemSeries, charts.document(1.0, [Mark(1000.0, "redis", "down")]))
+
+
+def test_the_truth_is_as_described() -> None:
+    counts = dict.fromkeys(Audit().snapshot(), 0)
+    found = {"since": 1.0, "at": None, **counts, "state": "unknown", "words": "not begun"}
+    as_described(system_models.Truth, found)
+    assert system_models.Truth.model_fields.keys() == found.keys()
