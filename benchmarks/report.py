@@ -29,6 +29,7 @@ MINUTES = {
     "throughput": (32.0, 4.0),
     "http_load": (10.5, 1.5),
     "latency": (6.5, 1.5),
+    "live": (3.0, 1.0),
     "growth": (18.0, 3.5),
     "cpu_time": (3.5, 1.5),
     "rebuild": (11.5, 3.0),
