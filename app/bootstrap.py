@@ -31,7 +31,7 @@ from app.messaging.passed_over import PassedOver
 from app.messaging.producer import METADATA_MAX_AGE, EventProducer
 from app.messaging.topics import WrongTopic
 from app.models.role import ROLES, Role
-from app.observability import metrics
+from app.observability import metrics, timing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
 from app.processing.assignment import Assignment
@@ -279,7 +279,9 @@ def _is_consuming(app: PaymentsApp) -> bool:
 
 
 def _update_gauges(app: PaymentsApp, waits: OpenTransactions) -> None:
-    """Bring the gauges of the assigned partitions up to date; those of partitions that went are forgotten."""
+    """Bring up to date what is not counted where it happens; the gauges of partitions that went are forgotten."""
+    timing.settle()
+    metrics.CASSANDRA_NODES_DOWN.set(app.resources.cassandra.nodes_down())
     metrics.LAG.clear()
     metrics.OLDEST.clear()
     metrics.HELD.clear()

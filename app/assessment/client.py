@@ -13,6 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment, Verdict
 from app.models.transaction import Transaction
+from app.observability import metrics
+from app.observability.timing import Timed
 from app.settings import Settings
 from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 
@@ -79,6 +81,11 @@ class Antifraud:
         return first + second
 
     async def _call(self, transactions: Sequence[Transaction]) -> list[Assessment]:
+        metrics.ASSESSMENT_RECORDS.observe(len(transactions))
+        with Timed(metrics.ASSESSMENT_SECONDS):
+            return await self._answer(transactions)
+
+    async def _answer(self, transactions: Sequence[Transaction]) -> list[Assessment]:
         request = antifraud_pb2.AntifraudAssesmentBatchRequest(
             value_in_cents=[t["value_in_cents"] for t in transactions],
             transaction_timestamp=[t["transaction_timestamp"] for t in transactions],
@@ -95,6 +102,7 @@ class Antifraud:
                 f"answers {fault}: nothing is decided until that replica is fixed or stopped"
             )
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
+        metrics.ASSESSMENTS.labels(by).inc(len(transactions))
         return [
             Assessment(_VERDICTS[status], score, threshold, model, by)
             for status, score in zip(answer.status, answer.score, strict=True)

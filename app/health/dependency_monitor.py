@@ -7,6 +7,7 @@ import logging
 import time
 
 from app.models.health import OK, Health
+from app.observability import metrics
 from app.observability.library_logs import LibraryLogs
 from app.resources import Resources
 
@@ -48,6 +49,7 @@ class DependencyMonitor:
         """Log what has changed since the last look."""
         self._libraries.look({name for name, health in parts.items() if health.word != OK.word})
         for name, health in parts.items():
+            metrics.DEPENDENCY_UP.labels(name).set(health.usable)
             if name in LOGGED_ELSEWHERE:
                 continue
             if health.usable:

@@ -7,6 +7,7 @@ import os
 import re
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -140,6 +141,21 @@ def millis_of_id(transaction_id: str) -> int | None:
 
 def _millis_of(uuid7_text: str) -> int:
     return int(uuid7_text[:8] + uuid7_text[9:13], 16)
+
+
+def ages(transactions: Sequence[Transaction], now: float) -> list[float]:
+    """How many seconds before `now` each was asked: to the millisecond by its id, else to the second.
+
+    For metrics, at half a microsecond each: an id is taken for a UUIDv7 by its version alone.
+    """
+    try:
+        return [
+            now - (int(id_[:8] + id_[9:13], 16) / 1000 if id_[14:15] == "7" else one["event_timestamp"])
+            for one in transactions
+            if (id_ := one["transaction_id"])
+        ]
+    except ValueError:  # a foreign id
+        return [now - one["event_timestamp"] for one in transactions]
 
 
 def shard_of(transaction_id: str) -> int:

@@ -6,10 +6,22 @@ an id or a text of a client.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from app.observability.batch_histogram import BatchHistogram
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, of no use here
 REGISTRY = CollectorRegistry()
+ProcessCollector(
+    registry=REGISTRY
+)  # CPU, memory, open files, under the names that every process has them (process_…)
 
 
 def _counter(name: str, help_: str, *labels: str) -> Counter:
@@ -26,6 +38,13 @@ def _histogram(name: str, help_: str, buckets: tuple[float, ...], *labels: str) 
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RECORDS = (1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0, 2000.0, 5000.0)
+#: Finest where an idle system is; as far as a backlog after an outage goes.
+_END_TO_END = (
+    *(0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0),
+)
+
+BUILD_INFO = _gauge("build_info", "1; which version runs on which Python", "version", "python")
 
 # HTTP
 REQUEST_SECONDS = _histogram(
@@ -52,6 +71,14 @@ EVENT_GAPS = _counter(
 # Batches
 BATCH_RECORDS = _histogram("batch_records", "Records per micro-batch", _RECORDS, "topic")
 STEP_SECONDS = _histogram("step_seconds", "Duration of a successful try of a step", _SECONDS, "step")
+STEP_BUSY = _counter(
+    "step_busy_seconds_total",
+    "Time that a step was at work, failed tries and the one under way included",
+    "step",
+)
+STEP_WAITING = _counter(
+    "step_waiting_seconds_total", "Time that a step paused between a failed try and the next", "step"
+)
 RETRIES = _counter("step_retries_total", "Failed tries of a step, each followed by a retry", "step")
 LAG = _gauge("lag_records", "Records of an assigned partition not processed yet", "topic", "partition")
 OLDEST = _gauge(
@@ -71,6 +98,12 @@ OPEN_TRANSACTION = _gauge(
 )
 
 # Transactions
+END_TO_END = BatchHistogram(
+    "payments_end_to_end_seconds",
+    "From the event (the time in a transaction's id) to its published first verdict",
+    _END_TO_END,
+    REGISTRY,
+)
 VERDICTS = _counter(
     "verdicts_total",
     "Verdicts published, by status and reason (antifraud_unavailable: no replica answered)",
@@ -97,6 +130,27 @@ DEAD_LETTERS_HELD = _gauge(
 UNREADABLE_STATUSES = _counter(
     "unreadable_statuses_total", "Records of transaction_status that cannot be read as a status, skipped"
 )
+
+# Antifraud, as the worker sees it
+ASSESSMENTS = _counter("assessments_total", "Transactions assessed, by the replica that answered", "replica")
+ASSESSMENT_RECORDS = _histogram("assessment_records", "Transactions per call to antifraud", _RECORDS)
+ASSESSMENT_SECONDS = _histogram(
+    "assessment_seconds", "Duration of a call to antifraud, Envoy's retries included", _SECONDS, "outcome"
+)
+
+# Stores and other dependencies
+STORE_SECONDS = _histogram(
+    "store_seconds",
+    "Duration of a request to a store (read, write, and compare_and_set for an Idempotency-Key)",
+    _SECONDS,
+    "store",
+    "request",
+    "outcome",
+)
+DEPENDENCY_UP = _gauge(
+    "dependency_up", "1 while the dependency answers this worker and can be used, else 0", "dependency"
+)
+CASSANDRA_NODES_DOWN = _gauge("cassandra_nodes_down", "Cassandra nodes that the driver considers down")
 CASSANDRA_REQUESTS = _counter(
     "cassandra_requests_total",
     "Successful requests to Cassandra (write, read), by the consistency level reached",

@@ -19,6 +19,7 @@ from typing import Any
 
 from app.errors import TooManyDeadLetters, Transient
 from app.observability import metrics
+from app.observability.timing import Running
 from app.processing.back_pressure import Batch, Changes, WaitingBatches
 from app.retry import pauses
 
@@ -90,6 +91,9 @@ class Assignment:
         self._revoked = asyncio.Event()
         self._ended = asyncio.Event()
         self.progress_count = 0
+        for step in (*steps.each, steps.last):  # from 0 on: a series that begins at 1 hides its first event
+            for metric in (metrics.STEP_BUSY, metrics.STEP_WAITING, metrics.RETRIES):
+                metric.labels(step.__name__)
 
     @property
     def has_work(self) -> bool:
@@ -222,7 +226,8 @@ class Assignment:
                 tries += 1
                 metrics.RETRIES.labels(step.__name__).inc()
                 _report(step.__name__, tries, exc)
-                await self.pause(next(waits))
+                with Running(metrics.STEP_WAITING.labels(step.__name__)):
+                    await self.pause(next(waits))
                 if self._revoked.is_set():
                     raise PartitionsRevoked from exc
             else:
@@ -236,7 +241,8 @@ class Assignment:
         began = time.monotonic()
         self.progress_count += 1
         try:
-            await step(what)
+            with Running(metrics.STEP_BUSY.labels(step.__name__)):
+                await step(what)
         finally:
             self.progress_count += 1
         metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)

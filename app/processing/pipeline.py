@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison, Transient
-from app.models.assessment import Assessment
+from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import Transaction, id_in_key, same_content, unstorable
+from app.models.transaction import Transaction, ages, id_in_key, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import MicroBatch
@@ -102,6 +102,8 @@ class Asked(NamedTuple):
     transaction: Transaction | Poison
 
 
+#: Status and reason: counted from 0 on, since a series that begins at 1 hides its first event.
+KNOWN_VERDICTS = (("accepted", ""), ("rejected", ""), ("rejected", ANTIFRAUD_UNAVAILABLE))
 #: How often a micro-batch that raises an unexpected exception (a bug) is tried as a whole, before record by record.
 TRIES_TOGETHER = 3
 
@@ -194,6 +196,8 @@ class Pipeline:
         self._unread: set[int] = set()  # whose claim was lost, and what the log has since is not known
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
+        for verdict in KNOWN_VERDICTS:
+            metrics.VERDICTS.labels(*verdict)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
@@ -347,6 +351,7 @@ async def _all(calls: Iterable[Awaitable[None]]) -> None:
 def _count(published: Sequence[TransactionStatus]) -> None:
     for (status, reason), count in Counter((s["status"], s["reason"]) for s in published).items():
         metrics.VERDICTS.labels(status, reason or "").inc(count)
+    metrics.END_TO_END.observe_all(ages(published, time.time()))
 
 
 def _sorted(

@@ -131,6 +131,10 @@ class Cassandra(ConsistencyStepDown):
         hosts = self._session.cluster.metadata.all_hosts() if self._session else []
         return {str(host.endpoint.address): bool(host.is_up) for host in hosts}
 
+    def nodes_down(self) -> int:
+        """How many nodes the driver holds for dead; 0 while none has answered since the start."""
+        return sum(not is_up for is_up in self.nodes().values())
+
     def health(self) -> Health:
         """What an answered ping does not show: how many nodes are up, by the driver's own view.
 

@@ -12,6 +12,7 @@ from cassandra import ConsistencyLevel
 
 from app.errors import StoreUnavailable
 from app.observability import metrics
+from app.observability.timing import Timed
 
 #: The second when the living replicas cannot make the first.
 STRONGEST, WEAKEST = ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
@@ -61,16 +62,16 @@ class ConsistencyStepDown(ABC):
         statement = await self.prepare(cql)
         if not self._too_few_live(STRONGEST):
             with contextlib.suppress(StoreUnavailable):
-                rows = await self.run(bound_at(statement, values, STRONGEST), timeout / 2)
+                rows = await self._timed("read", bound_at(statement, values, STRONGEST), timeout / 2)
                 _reached("read", STRONGEST)
                 return rows, STRONGEST
-        rows = await self.run(bound_at(statement, values, WEAKEST), timeout / 2)
+        rows = await self._timed("read", bound_at(statement, values, WEAKEST), timeout / 2)
         _reached("read", WEAKEST)
         return rows, WEAKEST
 
     async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query at this consistency level and no other, or StoreUnavailable."""
-        return await self.run(bound_at(await self.prepare(cql), values, level), timeout)
+        return await self._timed("read", bound_at(await self.prepare(cql), values, level), timeout)
 
     async def write(
         self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS
@@ -86,16 +87,21 @@ class ConsistencyStepDown(ABC):
             if self._too_few_live(level):
                 continue
             try:
-                await self.run(statement_at(level), timeout, host)
+                await self._timed("write", statement_at(level), timeout, host)
             except TooFewReplicas as few:
                 host = few.said_by
                 continue
             _reached("write", level)
             return level
         self.stepped_down_at = time.time()
-        await self.run(statement_at(weakest), timeout, host)
+        await self._timed("write", statement_at(weakest), timeout, host)
         _reached("write", weakest)
         return weakest
+
+    async def _timed(self, request: str, statement: Any, timeout: float, host: Any = None) -> Rows:
+        """`run`, measured as a request of this kind: read or write."""
+        with Timed(metrics.STORE_SECONDS, "cassandra", request):
+            return await self.run(statement, timeout, host)
 
     def _too_few_live(self, level: int) -> bool:
         """By the driver's own view: for up to 20 s nodes wait for one that is dead, before they answer Unavailable."""

@@ -10,6 +10,8 @@ from typing import Any
 from cassandra import ConsistencyLevel
 
 from app.errors import StoreUnavailable
+from app.observability import metrics
+from app.observability.timing import Timed
 from app.stores.cassandra import Cassandra
 from app.stores.consistency import Rows
 
@@ -97,4 +99,5 @@ class IdempotencyTable:
         statement = (await self._cassandra.prepare(cql)).bind(values)
         statement.consistency_level = ConsistencyLevel.LOCAL_QUORUM
         statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
-        return await self._cassandra.run(statement, self._timeout / 2, host)
+        with Timed(metrics.STORE_SECONDS, "cassandra", "compare_and_set"):
+            return await self._cassandra.run(statement, self._timeout / 2, host)

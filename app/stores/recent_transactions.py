@@ -24,6 +24,8 @@ from redis.exceptions import RedisError
 from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
 from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
+from app.observability import metrics
+from app.observability.timing import Timed
 from app.settings import Settings
 
 ORDER, ENTRIES = "transactions:order", "transactions:entries"
@@ -136,14 +138,14 @@ class RecentTransactions:
 
     async def ping(self) -> None:
         """Redis answers, or StoreUnavailable."""
-        await self._asked(self._redis.ping())
+        await self._asked(self._redis.ping(), "ping")
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""
         for start in range(0, len(entries), SCRIPT_ENTRIES):
             arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
             call = self._remember(keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, *arguments])
-            await self._asked(call)
+            await self._asked(call, "write")
 
     async def newest(self, limit: int, before: str | None) -> Page:
         """The newest `limit` entries, or those before a sort key."""
@@ -189,7 +191,7 @@ class RecentTransactions:
         _ask_whether_whole(pipe)
         _, *signs = await self._asked(pipe.execute())
         if signs[1] != signs[2]:
-            await self._asked(self._mend(keys=[ORDER, ENTRIES, COMPLETE]))
+            await self._asked(self._mend(keys=[ORDER, ENTRIES, COMPLETE]), "write")
         return _is_whole(*signs)
 
     async def eviction_policy(self) -> str | None:
@@ -202,7 +204,8 @@ class RecentTransactions:
 
     async def begin_filling(self) -> str:
         """A refill begins; returns the token that `mark_complete` takes at its end. BeingRebuilt: a replay does it."""
-        filling: str = await self._asked(self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY]))
+        begin = self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY])
+        filling: str = await self._asked(begin, "write")
         if filling.startswith(REPLAY_OF_BOTH):
             raise BeingRebuilt("a replay writes both stores again; one that was killed: make replay RESUME=1")
         if filling.startswith(REPLAY):
@@ -215,7 +218,7 @@ class RecentTransactions:
         pipe = self._redis.pipeline(transaction=True)
         pipe.set(FILLING, filling)
         pipe.delete(COMPLETE)
-        await self._asked(pipe.execute())
+        await self._asked(pipe.execute(), "write")
         return filling
 
     async def is_filled_by(self, filling: str) -> bool:
@@ -228,10 +231,10 @@ class RecentTransactions:
         `floor`: a sort key; older transactions exist, in Cassandra only. None: there are no others.
         """
         keys = [FILLING, COMPLETE, TRIMMED, ORDER, ENTRIES]
-        await self._asked(self._sign(keys=keys, args=[filling, floor or ""]))
+        await self._asked(self._sign(keys=keys, args=[filling, floor or ""]), "write")
 
-    async def _asked(self, call: Any) -> Any:
-        """The answer to one call, in its turn; Overloaded when that does not come within its time."""
+    async def _asked(self, call: Any, request: str = "read") -> Any:
+        """The answer to one call (`request`: read, write or ping); Overloaded when its turn does not come in time."""
         failures = self._failures
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT):
@@ -245,7 +248,8 @@ class RecentTransactions:
             if self._failures != failures:  # the queue of a dead Redis does not try it one by one
                 call.close()
                 raise StoreUnavailable("Redis did not answer the calls before this one")
-            return await call
+            with Timed(metrics.STORE_SECONDS, "redis", request):
+                return await call
         except (RedisError, OSError, TimeoutError) as exc:
             self._failures += 1
             raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from functools import cache
@@ -12,14 +13,14 @@ from aiohttp import web
 from faust.web import View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app import __version__
 from app.observability import metrics
 from app.web.openapi import Answer, Operation, operation
 from app.web.problems import Handler
 
 #: Whatever else a client sends is one label: labels are not for clients to make.
 METHODS = {"GET", "HEAD", "POST"}
-#: The query parameter of a GET that waits.
-WAITED = "wait"
+STREAM = "text/event-stream"
 
 DESCRIBED = Operation(
     "getMetrics",
@@ -31,6 +32,7 @@ DESCRIBED = Operation(
 
 def register(app: faust.App, measure: Callable[[], None]) -> None:
     """Put /metrics on the app; `measure` brings up to date what is not counted where it happens."""
+    metrics.BUILD_INFO.labels(__version__, platform.python_version()).set(1)
 
     @app.page("/metrics", name="metrics")
     class Metrics(View):
@@ -49,14 +51,19 @@ def register(app: faust.App, measure: Callable[[], None]) -> None:
 
 @web.middleware
 async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Observe each answer by method, path pattern and status."""
+    """Observe each answer by method, path pattern and status.
+
+    A stream lasts as long as its reader likes and is not among them; a GET that waits for a verdict has a path of its
+    own, for its time is the client's wish.
+    """
     began = time.monotonic()
     response = await handler(request)
-    if WAITED in request.query or response.content_type == "text/event-stream":
-        return response  # its time is the client's wish
+    if response.content_type == STREAM:
+        return response
     resource = request.match_info.route.resource
     method = request.method if request.method in METHODS else "other"
     path = resource.canonical if resource else "other"
+    path += "?wait" if request.query_string and "wait" in request.query else ""
     _seconds(method, path, response.status).observe(time.monotonic() - began)
     return response
 

@@ -15,6 +15,10 @@ from tests.support import http
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 WORKERS = {"bff": bff_url(), "transactions": "http://127.0.0.1:5002"}
+DEPENDENCIES = {
+    "bff": {"kafka", "cassandra", "redis"},
+    "transactions": {"kafka", "cassandra", "antifraud"},
+}
 COUNT = 5
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -69,6 +73,19 @@ def test_what_becomes_of_transactions_is_counted() -> None:
     assert risen(before, "transactions", "payments_cassandra_requests_total", **quorum) >= 1
     for step in ("decide", "publish", "store"):
         assert risen(before, "transactions", "payments_step_seconds_count", step=step) >= 1
+        assert risen(before, "transactions", "payments_step_busy_seconds_total", step=step) > 0
+    assert risen(before, "transactions", "payments_end_to_end_seconds_count") == COUNT
+    assert 0 < risen(before, "transactions", "payments_end_to_end_seconds_sum") < 30 * COUNT
+    assert risen(before, "transactions", "payments_assessments_total") == COUNT
+    assert risen(before, "transactions", "payments_assessment_records_sum") == COUNT
+    assert risen(before, "transactions", "payments_assessment_seconds_count", outcome="ok") >= 1
+    for worker, store, request in (
+        ("transactions", "cassandra", "write"),
+        ("bff", "redis", "write"),
+        ("bff", "redis", "read"),
+    ):
+        what = {"store": store, "request": request, "outcome": "ok"}
+        assert risen(before, worker, "payments_store_seconds_count", **what) >= 1
 
 
 @pytest.mark.parametrize(
@@ -82,6 +99,20 @@ def test_a_worker_that_has_done_all_is_not_behind_in_any_partition(worker: str, 
         dict(labels)["partition"] for name, labels in scraped(worker) if name == "payments_lag_records"
     }
     assert {"0", "1", "2", "3"} <= partitions
+
+
+@pytest.mark.parametrize(("worker", "dependencies"), DEPENDENCIES.items())
+def test_a_worker_says_which_dependencies_are_up_and_which_version_it_is(
+    worker: str, dependencies: set[str]
+) -> None:
+    found = scraped(worker)
+    said = {
+        dict(labels)["dependency"]: value for (n, labels), value in found.items() if n.endswith("ndency_up")
+    }
+    assert said.items() >= dict.fromkeys(dependencies, 1.0).items()
+    assert total(found, "payments_cassandra_nodes_down") == 0
+    assert total(found, "payments_build_info") == 1
+    assert total(found, "process_cpu_seconds_total") > 0
 
 
 @pytest.mark.parametrize("worker", WORKERS)

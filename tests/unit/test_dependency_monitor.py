@@ -11,6 +11,7 @@ import pytest
 from app.health import dependency_monitor
 from app.health.dependency_monitor import DependencyMonitor
 from app.models.health import OK, Health
+from app.observability import metrics
 from app.observability.library_logs import DEPENDENCIES, LibraryLogs
 from tests.unit.virtual_time import run
 
@@ -55,6 +56,15 @@ def test_a_dependency_that_does_not_start_is_one_error(said: pytest.LogCaptureFi
     looks((NO_TABLE, 120))
     assert levels(said) == ["INFO", "ERROR"]
     assert said.messages[1].startswith("cassandra is not ready: no tables yet")
+
+
+def test_the_metric_is_0_during_an_outage_and_1_while_it_can_be_used() -> None:
+    def up() -> float | None:
+        return metrics.REGISTRY.get_sample_value("payments_dependency_up", {"dependency": "cassandra"})
+
+    for found, expected in ((FINE, 1), (DEAD, 0), (ONE, 1), (NO_TABLE, 0)):
+        looks((found, 1))
+        assert up() == expected
 
 
 def test_an_outage_is_named_at_once_with_its_reason_and_so_is_its_end(

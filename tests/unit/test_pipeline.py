@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from app.assessment.fallback import AssessmentFallback, WhenDown
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison, StoreUnavailable, TooManyDeadLetters
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
-from app.models.transaction import Transaction
+from app.models.transaction import Transaction, uuid7
+from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
@@ -192,6 +194,23 @@ def test_a_micro_batch_is_assessed_in_one_call_published_by_partition_and_stored
     assert sorted(ports.log) == [(0, ["p0o1", "p0o2"]), (3, ["p3o8"])]
     assert ports.calls.count("assess") == ports.calls.count("store") == 1
     assert ports.calls.index("assess") < ports.calls.index("publish 0") < ports.calls.index("store")
+
+
+def test_the_end_to_end_time_is_counted_from_the_event_once_it_is_published() -> None:
+    def seen() -> tuple[float, float]:
+        name = "payments_end_to_end_seconds"
+        count, total = (metrics.REGISTRY.get_sample_value(f"{name}_{end}") for end in ("count", "sum"))
+        return count or 0.0, total or 0.0
+
+    old = transaction(transaction_id=uuid7(time.time() - 3))
+    foreign = transaction(
+        transaction_id="16f051bb-14e0-4fda-95e5-507d01ea37dc", event_timestamp=int(time.time()) - 60
+    )
+    before = seen()
+    through(FakePorts(), round_of(batch(0, 1, 2, 3, o1=old, o2=foreign, o3=POISON)))
+    count, total = (now - then for now, then in zip(seen(), before, strict=True))
+    assert count == 2
+    assert 63 <= total < 70
 
 
 def test_what_is_published_names_its_source_and_is_what_is_stored() -> None:
