@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from antifraud import columns
+from antifraud import columns, metrics
 from antifraud.settings import Settings, WrongSettingError, read
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
@@ -48,15 +48,21 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
         self, request: pb.AntifraudAssesmentRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentResponse:
         """Assess one transaction."""
-        statuses, scores = await self._assess(columns.of_one, request, context)
+        statuses, scores = await self._measured("one", columns.of_one, request, context)
         return pb.AntifraudAssesmentResponse(status=statuses[0], score=scores[0], **self._signature)
 
     async def AntifraudAssesmentBatch(  # noqa: N802
         self, request: pb.AntifraudAssesmentBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentBatchResponse:
         """Assess a batch, answered in its order."""
-        statuses, scores = await self._assess(columns.of_batch, request, context)
+        statuses, scores = await self._measured("batch", columns.of_batch, request, context)
         return pb.AntifraudAssesmentBatchResponse(status=statuses, score=scores, **self._signature)
+
+    async def _measured(
+        self, method: str, read_columns: Any, request: Any, context: Any
+    ) -> tuple[list[Any], list[float]]:
+        with metrics.Call(method):
+            return await self._assess(read_columns, request, context)
 
     async def _assess(self, read_columns: Any, request: Any, context: Any) -> tuple[list[Any], list[float]]:
         try:
@@ -64,6 +70,7 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
         except columns.WrongFieldError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         rejected = scores < self._threshold
+        metrics.count(len(rejected), int(rejected.sum()))
         # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
         return rejected.astype(int).tolist(), scores.tolist()
 
@@ -96,6 +103,10 @@ async def serve(model: Any, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
+    if settings.antifraud_metrics_port:
+        metrics.serve(
+            settings.listen_host, settings.antifraud_metrics_port, model.version, settings.approved_threshold
+        )
     for service in ("", SERVICE):
         await state.set(service, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving: %s model=%s", settings, model.version)

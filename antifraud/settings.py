@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 
@@ -21,18 +22,23 @@ class Settings:
     # A transaction is rejected when its probability of being good is below this. The same for both replicas,
     # so that the same transaction gets the same verdict from either. (0.7 and 0.4 were the old system's.)
     approved_threshold: float = 0.5
+    antifraud_metrics_port: int = 0  # 0: no metrics
 
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings; an empty variable counts as not set."""
-    parsers: dict[str, Callable[[str], Any]] = {"antifraud_port": _port, "approved_threshold": _share}
+    parsers: dict[str, Callable[[str], Any]] = {
+        "antifraud_port": _port,
+        "antifraud_metrics_port": partial(_port, name="ANTIFRAUD_METRICS_PORT"),
+        "approved_threshold": _share,
+    }
     given = {field.name: environment.get(field.name.upper()) for field in fields(Settings)}
     return Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})
 
 
-def _port(text: str) -> int:
+def _port(text: str, name: str = "ANTIFRAUD_PORT") -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
-        raise WrongSettingError(f"ANTIFRAUD_PORT must be a port from 1 to 65535, not {text!r}")
+        raise WrongSettingError(f"{name} must be a port from 1 to 65535, not {text!r}")
     return int(text)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+from generator import metrics
 from generator.client import Answer, send
 from generator.traffic import transactions
 
@@ -30,6 +31,7 @@ class Report:
         self.acknowledged += good
         self.failed += not good
         took = answer.answered - answer.sent
+        metrics.POST_SECONDS.labels(str(answer.status)).observe(took)
         if self.each and good:
             log.info("201 %s in %.0f ms", answer.transaction_id, took * 1000)
         elif not good and not answer.unserved:  # the client logs one line per outage instead
@@ -84,6 +86,12 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--timeout", type=positive_number, default=5.0, help="seconds to wait for an answer (%(default)s)"
     )
+    parser.add_argument(
+        "--metrics-port",
+        type=positive_integer,
+        default=os.environ.get("GENERATOR_METRICS_PORT") or None,
+        help="serve metrics for Prometheus (default: do not)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -113,6 +121,8 @@ def main() -> int:
     """The process `generator` of the stack."""
     chosen = options(sys.argv[1:])
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if chosen.metrics_port:
+        metrics.serve(chosen.metrics_port)
     return asyncio.run(run(chosen))
 
 

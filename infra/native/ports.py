@@ -51,13 +51,15 @@ def table() -> dict[str, tuple[Endpoint, ...]]:
         "registry": (_url("SCHEMA_REGISTRY_URL", 8081),),
         **{f"cassandra-{n}": _cassandra(n) for n in (1, 2, 3)},
         "redis": (_url("REDIS_URL", 6379),),
-        "antifraud-1": (Endpoint(_listen_host(), 5004),),
-        "antifraud-2": (Endpoint(_listen_host(), 5003),),
+        # The second one of a replica is for its metrics.
+        "antifraud-1": (Endpoint(_listen_host(), 5004), Endpoint(_listen_host(), 5014)),
+        "antifraud-2": (Endpoint(_listen_host(), 5003), Endpoint(_listen_host(), 5013)),
         "envoy": (envoy, Endpoint(envoy.host, 9901)),
         "bff": (bff,),
         "transactions": (Endpoint(_listen_host(), 5002),),
         "main": (bff,),
         "generator": (),
+        "prometheus": (Endpoint("127.0.0.1", int(setting("PROMETHEUS_PORT", "9090"))),),
     }
 
 

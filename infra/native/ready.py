@@ -8,6 +8,9 @@ from http.client import HTTPException
 from infra.native import probes
 from infra.native.ports import endpoints
 
+#: What answers 200 once the process is ready, where that is not /health/ready.
+PATHS = {"registry": "/apis/ccompat/v7/subjects", "prometheus": "/-/ready"}
+
 
 def is_ready(name: str) -> str | None:
     """None when the process NAME is ready, else the reason in a few words."""
@@ -44,7 +47,5 @@ def _ask(name: str) -> str | None:
             return probes.grpc(address[0])
         case "envoy":
             return probes.http(address[1], "/ready")
-        case "registry":
-            return probes.http(address[0], "/apis/ccompat/v7/subjects")
-        case _:
-            return probes.http(address[0], "/health/ready")
+        case kind:
+            return probes.http(address[0], PATHS.get(kind, "/health/ready"))

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import random
+import socket
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
+from antifraud import metrics
 from antifraud.columns import FIELDS, MOST_ROWS
 from antifraud.model import TRAINED, Layer, Model, load, save
 from antifraud.server import Assessor
@@ -120,6 +122,41 @@ def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Colu
             one = pb.AntifraudAssesmentRequest(**{name: field[row] for name, field in vars(some).items()})
             single = asyncio.run(service.AntifraudAssesment(one, FakeContext()))
             assert (single.status, single.score) == (answer.status[row], answer.score[row])
+
+
+def counted(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_a_replica_counts_calls_by_outcome_and_its_verdicts(model: Model, columns: Columns) -> None:
+    def seen() -> list[float]:
+        calls = [
+            counted("payments_antifraud_call_seconds_count", method="batch", outcome=outcome)
+            for outcome in ("ok", "failed")
+        ]
+        verdicts = [
+            counted("payments_antifraud_verdicts_total", status=status) for status in ("accepted", "rejected")
+        ]
+        return calls + verdicts
+
+    before = seen()
+    service = Assessor(model, Settings())
+    answer = asyncio.run(service.AntifraudAssesmentBatch(batch(columns.rows(slice(50))), FakeContext()))
+    with pytest.raises(RuntimeError):
+        asyncio.run(service.AntifraudAssesmentBatch(pb.AntifraudAssesmentBatchRequest(), FakeContext()))
+    accepted = list(answer.status).count(pb.ACCEPTED)
+    assert 0 < accepted < 50
+    risen = [now - then for now, then in zip(seen(), before, strict=True)]
+    assert risen == [1, 1, accepted, 50 - accepted]
+
+
+def test_a_replica_whose_port_for_metrics_is_taken_says_so_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        metrics.serve("127.0.0.1", taken.getsockname()[1], "v1-x", 0.5)
+    (line,) = caplog.messages
+    assert line.startswith("no metrics: cannot listen on 127.0.0.1:")
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,11 @@ def test_a_threshold_outside_0_to_1_is_refused(text: str) -> None:
         read({"APPROVED_THRESHOLD": text})
 
 
+@pytest.mark.parametrize("name", ["ANTIFRAUD_PORT", "ANTIFRAUD_METRICS_PORT"])
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "5004.0", "port", "٣"])
-def test_an_invalid_port_is_refused(text: str) -> None:
-    with pytest.raises(WrongSettingError, match=r"^ANTIFRAUD_PORT must be a port"):
-        read({"ANTIFRAUD_PORT": text})
+def test_an_invalid_port_is_refused(text: str, name: str) -> None:
+    with pytest.raises(WrongSettingError, match=f"^{name} must be a port"):
+        read({name: text})
 
 
 def test_a_wrong_setting_ends_the_process_with_one_line_and_status_2() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,8 @@ from uuid import UUID
 import pytest
 from aiohttp import web
 
-from generator import client
-from generator.__main__ import Report
+from generator import client, metrics
+from generator.__main__ import Report, options
 from generator.client import Answer, Outage, send
 from generator.traffic import CUSTOMERS, transaction, transactions
 
@@ -196,3 +197,34 @@ def test_up_to_ten_a_second_each_transaction_has_its_line(caplog: pytest.LogCapt
 
 def test_above_ten_a_second_there_is_one_line_a_second(caplog: pytest.LogCaptureFixture) -> None:
     assert lines_at(11, caplog) == ["3 acknowledged, slowest 4 ms"]
+
+
+def test_an_answer_is_counted_by_its_status_with_the_time_that_the_client_waited() -> None:
+    def seen(status: str) -> tuple[float, float]:
+        name, labels = "payments_generator_post_seconds", {"status": status}
+        count, total = (
+            metrics.REGISTRY.get_sample_value(f"{name}_{end}", labels) for end in ("count", "sum")
+        )
+        return count or 0.0, total or 0.0
+
+    before = {status: seen(status) for status in ("201", "0")}
+    report = Report(1)
+    report.on_answer(Answer("id", 201, due=0, sent=1, answered=1.25))
+    report.on_answer(Answer(None, 0, due=0, sent=1, answered=6, error="no answer within 5.0 s"))
+    assert seen("201") == (before["201"][0] + 1, before["201"][1] + 0.25)
+    assert seen("0") == (before["0"][0] + 1, before["0"][1] + 5)
+
+
+def test_metrics_are_served_only_when_a_port_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENERATOR_METRICS_PORT", raising=False)
+    assert options([]).metrics_port is None
+    assert options(["--metrics-port", "5016"]).metrics_port == 5016
+    monkeypatch.setenv("GENERATOR_METRICS_PORT", "5017")
+    assert options([]).metrics_port == 5017
+
+
+def test_a_port_for_metrics_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LISTEN_HOST", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
+        metrics.serve(taken.getsockname()[1])
+    assert str(ended.value).startswith("generator: cannot serve metrics on 127.0.0.1:")

@@ -5,24 +5,38 @@ import contextlib
 import re
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
+import antifraud.metrics
 import app
+import generator.metrics
 from app.observability import metrics, timing
 from app.observability.batch_histogram import BatchHistogram
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "metrics.md").read_text()
-METRICS: dict[str, Any] = {
-    name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase | BatchHistogram)
-}
+
+
+def declared(module: ModuleType) -> dict[str, Any]:
+    """The metrics of a module, in its order."""
+    return {
+        name: one for name, one in vars(module).items() if isinstance(one, MetricWrapperBase | BatchHistogram)
+    }
+
+
+METRICS = declared(metrics)
+EVERYWHERE = [
+    one for module in (metrics, antifraud.metrics, generator.metrics) for one in declared(module).values()
+]
 OUTCOMES = ("ok", "failed")
 #: Gauges that are a yes or no, or a number of things.
 WITHOUT_UNIT = {
+    "payments_antifraud_model_info",
     "payments_build_info",
     "payments_cassandra_nodes_down",
     "payments_dependency_up",
@@ -45,6 +59,8 @@ LABELS = {
     "dependency",
     "version",
     "python",
+    "model_version",
+    "threshold",
 }
 
 
@@ -67,12 +83,12 @@ def row(one: Any) -> str:
 
 def test_the_table_in_the_docs_is_what_is_declared() -> None:
     rows = [line for line in DOCS.splitlines() if line.startswith("| `")]
-    assert rows == [row(one) for one in METRICS.values()], "write docs/metrics.md anew"
+    assert rows == [row(one) for one in EVERYWHERE], "write docs/metrics.md anew"
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_a_metric_is_named_by_the_rules(name: str) -> None:
-    one, full = METRICS[name], full_name(METRICS[name])
+@pytest.mark.parametrize("one", EVERYWHERE, ids=full_name)
+def test_a_metric_is_named_by_the_rules(one: Any) -> None:
+    full = full_name(one)
     assert re.fullmatch(r"payments_[a-z_]+", full)
     assert isinstance(one, Counter) == full.endswith("_total")
     if isinstance(one, Histogram | Gauge | BatchHistogram) and full not in WITHOUT_UNIT:
@@ -93,9 +109,10 @@ def test_every_metric_is_used_and_none_is_made_elsewhere() -> None:
     assert makers == ["app/observability/metrics.py"]
 
 
-def test_the_version_is_the_one_of_the_package() -> None:
+@pytest.mark.parametrize("package", [app, antifraud, generator], ids=lambda package: package.__name__)
+def test_the_version_is_the_one_of_the_project(package: ModuleType) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert app.__version__ == project["version"]
+    assert package.__version__ == project["version"]
 
 
 def test_a_batch_of_values_is_counted_as_value_by_value() -> None:
