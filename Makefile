@@ -33,10 +33,13 @@ demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=
 	@exec $(PY) -m reconciliation.demo --mode "$(mode)"
 
 test: setup ## the tests, on the real servers, in minutes; a skip is a failure [ARGS="-k name"]
-	@exec $(PY) -m pytest -m "not long" $(ARGS)
+	@exec $(PY) -m pytest -m "not long and not telemetry" $(ARGS)
 
 test-long: setup ## the rest of the tests: outages that take minutes, the other mode, compose rehearsed without Docker
-	@exec $(PY) -m pytest -m long $(ARGS)
+	@exec $(PY) -m pytest -m "long and not telemetry" $(ARGS)
+
+test-telemetry: setup ## the tests that need the system's prometheus: no panel is empty, each alert fires when it should
+	@exec $(PY) -m pytest -m telemetry $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
@@ -44,8 +47,8 @@ lint: setup ## ruff, mypy and the import rules
 audit: setup ## security advisories for the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
 
-up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined]
-	@$(STACK) up --only "$(ONLY)" --mode "$(mode)"
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus]
+	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)"
 
 down: ## stop everything, also what a crash left; data is kept
 	@$(STACK) down
@@ -123,8 +126,11 @@ clean: ## down, then delete data and logs; downloads are kept
 train: setup ## train the antifraud model again
 	@$(PY) -m antifraud.train
 
+dashboards: ## write the files of infra/grafana/dashboards anew from their descriptions
+	@$(ready) && exec $(PY) -m infra.grafana
+
 bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench
+.PHONY: help setup demo test test-long test-telemetry dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench

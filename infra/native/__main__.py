@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from infra.native import procfile, stack, wording
+from infra.native import beside, procfile, stack, wording
 from infra.native.paths import ASIDE, DATA
 
 
@@ -16,7 +16,7 @@ def up(given: Namespace) -> None:
             f"these are the data of a benchmark, which throws them away; yours come back when it ends. If none runs: "
             f"make down; rm -r {DATA}; mv {ASIDE} {DATA}"
         )
-    stack.up(given.only.replace(",", " ").split(), given.mode or None)
+    stack.up(given.only.replace(",", " ").split(), given.mode or None, beside.chosen(given.beside))
 
 
 def scale(given: Namespace) -> None:
@@ -52,6 +52,7 @@ def arguments(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("name", nargs="?", default="", help="of a part")
     parser.add_argument("count", nargs="?", default="", help="scale: how many workers")
     parser.add_argument("--only", default="", help="up: parts to start, comma separated")
+    parser.add_argument("--with", dest="beside", default="", help="up: what is to run beside the stack")
     parser.add_argument("--mode", type=procfile.check_mode, default="", help="up: two workers, or one")
     parser.add_argument("--follow", action="store_true", help="logs: and what is added to it")
     parser.add_argument("--execute", default="", help="cqlsh: a CQL statement; without it, a prompt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from infra.native import ports
+from infra.native import beside, ports
 from infra.native.paths import ROOT
 from infra.native.wording import WrongWord
 
@@ -50,7 +50,7 @@ def names(mode: str = "split", scale: int = 1) -> list[str]:
 
 def command(name: str) -> str:
     """The command of a part; an additional worker runs the same one as the first."""
-    lines = {"main": MAIN} | read()
+    lines = {"main": MAIN} | beside.COMMANDS | read()
     return lines[SCALABLE if environment(name) else name]
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from infra.native import cassandra, envoy, kafka, redis, registry
+from infra.native import cassandra, envoy, kafka, prometheus, redis, registry
 
 SERVERS: dict[str, Callable[[], list[str]]] = {
     "kafka": kafka.command,
@@ -18,6 +18,7 @@ SERVERS: dict[str, Callable[[], list[str]]] = {
     "cassandra-3": lambda: cassandra.command(3),
     "redis": redis.command,
     "envoy": envoy.command,
+    "prometheus": prometheus.command,
 }
 
 

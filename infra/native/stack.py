@@ -11,7 +11,17 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.native import interrupts, lockfile, orphans, ports, processes, procfile, startup, supervisor
+from infra.native import (
+    beside,
+    interrupts,
+    lockfile,
+    orphans,
+    ports,
+    processes,
+    procfile,
+    startup,
+    supervisor,
+)
 from infra.native.interrupts import Hurry
 from infra.native.paths import BIN, DATA, LOGS
 from infra.native.processes import Part
@@ -27,16 +37,20 @@ def is_up() -> bool:
 
 
 @lockfile.held()
-def up(only: Iterable[str] = (), mode: str | None = None) -> None:
-    """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up."""
+def up(only: Iterable[str] = (), mode: str | None = None, extra: Iterable[str] = ()) -> None:
+    """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up.
+
+    `extra`: names of infra.native.beside to run too; those that are up stay.
+    """
     if not is_up():
         if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
             with interrupts.noted() as hurry:
                 _end_all(left, hurry)
         supervisor.forget()
-    known = procfile.names(mode or current_mode(), scale=current_scale())
-    names = [procfile.check(name, known) for name in only] or known
+    extra = list(dict.fromkeys([*current_beside(), *extra]))
+    known = [*procfile.names(mode or current_mode(), scale=current_scale()), *extra]
+    names = [*(procfile.check(name, known) for name in only), *extra] if only else known
     running = [name for name, part in processes.states().items() if part.pid]
     missing = [name for name in names if name not in running]
     if is_up():
@@ -97,6 +111,11 @@ def current_mode() -> str:
 def current_scale() -> int:
     """The number of transactions workers."""
     return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in supervisor.names())
+
+
+def current_beside() -> list[str]:
+    """What runs beside the stack, or was stopped and may be started again."""
+    return [name for name in supervisor.names() if name in beside.COMMANDS]
 
 
 def find(name: str) -> Part:
@@ -185,7 +204,7 @@ def scale(count: int) -> None:
     """Run that many transactions workers; those that stay are not touched."""
     if not is_up() or current_mode() != "split":
         raise SystemExit("scale needs a stack that is up with MODE=split")
-    known = procfile.names("split", count)
+    known = [*procfile.names("split", count), *current_beside()]
     new = [name for name in known if name not in supervisor.names()]
     startup.check_ports(new)
     supervisor.reload(known)

@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from supervisor.childutils import getRPCInterface
 
-from infra.native import lockfile, orphans, procfile
+from infra.native import lockfile, orphans, procfile, prometheus
 from infra.native.paths import BIN, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
@@ -27,7 +27,7 @@ NAMED_IN_CONFIG = {"PYTHON": sys.executable, "LAUNCH": str(INFRA / "native" / "l
 # Variables between make and the shell are not settings of a part. Nor are those set for other programs: parts talk to
 # each other directly, without a proxy, and run on the Java and Python that setup installed.
 NOT_PASSED_ON = re.compile(
-    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|ONLY|MODE|FORM|CQL|{lockfile.MARK}|"
+    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
     "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
 )
 
@@ -51,7 +51,9 @@ def answers() -> bool:
 
 
 def configure(parts: Iterable[str]) -> None:
-    """Write the configuration for these parts."""
+    """Write the configuration for these parts, and what Prometheus is to ask if it runs."""
+    parts = list(parts)
+    prometheus.write_targets(parts)
     for folder in (SUPERVISOR, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
     SUPERVISOR.chmod(0o700)

@@ -21,7 +21,7 @@ COMMAND = re.compile(r"(make|faust|curl) [^#\n]*[^#\s]")
 #: Where else a command is run, by its beginning.
 ELSEWHERE = {
     "make test": "conftest.py",  # this very run
-    "make up": "system/test_stack.py",
+    "make up": "system/test_stack.py",  # WITH=prometheus: telemetry/conftest.py
     "make down": "system/test_stack.py",
     "make exercise": "system/test_exercises.py",
     "make soak": "unit/test_exercises.py",  # ten minutes: its parts only

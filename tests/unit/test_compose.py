@@ -13,6 +13,10 @@ from infra.native import ports, procfile
 from tests.support import compose
 
 SERVICES = compose.services()
+#: Started only with their profile; Grafana is in no registry of programs, so it runs in containers alone.
+TELEMETRY = {"prometheus", "grafana"}
+#: Published, and no address of a process that others call: Grafana's page, the generator's metrics.
+BESIDE = {"grafana": [("127.0.0.1", 3000)], "generator": [("127.0.0.1", 5016)]}
 OURS = ("antifraud-1", "antifraud-2", "bff", "transactions", "generator")
 
 #: Read by the launcher's probes and the generator, not by an app.
@@ -34,7 +38,12 @@ def test_it_matches_the_compose_specification() -> None:
 
 
 def test_it_has_the_twelve_processes_of_the_procfile() -> None:
-    assert sorted(map(native_name, SERVICES)) == sorted(procfile.read())
+    assert sorted(map(native_name, SERVICES.keys() - TELEMETRY)) == sorted(procfile.read())
+
+
+def test_what_only_watches_is_started_only_when_asked_for() -> None:
+    assert {name for name, one in SERVICES.items() if one.get("profiles") == ["telemetry"]} == TELEMETRY
+    assert not [name for name, one in SERVICES.items() if "profiles" in one and name not in TELEMETRY]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -46,7 +55,7 @@ def test_a_container_has_its_services_name(name: str) -> None:
 def test_a_service_is_published_where_its_process_listens(name: str) -> None:
     # Between servers only: the controller's port of Kafka, the storage port of a Cassandra node.
     inside_only = {"kafka": 9093}.get(name, 7000)
-    expected = [e for e in ports.endpoints(native_name(name)) if e.port != inside_only]
+    expected = [e for e in ports.endpoints(native_name(name)) if e.port != inside_only] or BESIDE[name]
     assert [(host, outside) for host, outside, _ in published(name)] == expected
     assert all(outside == inside for _, outside, inside in published(name))
 
@@ -126,13 +135,15 @@ def test_a_mounted_file_is_the_one_in_infra(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
         source, _, rest = volume.partition(":")
         if source.startswith("."):
-            assert (compose.ROOT / source).is_file()
+            assert (compose.ROOT / source).exists()
             assert source.startswith("./infra/")
             assert rest.endswith(":ro")
         else:
             assert source in compose.read()["volumes"]
 
 
-@pytest.mark.parametrize("name", ["kafka", "registry", "scylla-1", "scylla-2", "scylla-3", "redis"])
+@pytest.mark.parametrize(
+    "name", ["kafka", "registry", "scylla-1", "scylla-2", "scylla-3", "redis", "prometheus"]
+)
 def test_data_outlive_the_container(name: str) -> None:
     assert any(volume.startswith(f"{name}:/") for volume in SERVICES[name]["volumes"])

@@ -1,0 +1,1 @@
+"""Grafana's dashboards: a file of Python each, written as JSON into dashboards/ by `make dashboards`."""
