@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from antifraud import columns, metrics
+from antifraud import columns, logs, metrics
 from antifraud.settings import Settings, WrongSettingError, read
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
@@ -118,12 +118,12 @@ async def serve(model: Any, settings: Settings) -> None:
 
 def main() -> int:
     """Run a replica; the exit status is 2 for a wrong setting, 1 when it cannot listen."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     try:
         settings = read(os.environ)
     except WrongSettingError as error:
         print(f"antifraud: {error}", file=sys.stderr)  # noqa: T201  # before the log has anything to say
         return 2
+    logs.configure(settings.antifraud_replica, os.environ)
     model = load_model()
     try:
         asyncio.run(serve(model, settings))

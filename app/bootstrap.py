@@ -31,7 +31,7 @@ from app.messaging.passed_over import PassedOver
 from app.messaging.producer import METADATA_MAX_AGE, EventProducer
 from app.messaging.topics import WrongTopic
 from app.models.role import ROLES, Role
-from app.observability import metrics, timing
+from app.observability import json_logs, metrics, timing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
 from app.processing.assignment import Assignment
@@ -251,6 +251,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         consumer_max_fetch_size=2 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=METADATA_MAX_AGE,
+        logging_config=json_logs.config(role.name) if values.log_format == "json" else None,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     antifraud_unavailable_policy: Literal["reject", "hold"] = Field(
         "reject", description="reject (reason antifraud_unavailable, as the old system) or hold as pending"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="log lines for people, or JSON objects for those who collect them"
+    )
     log_each_transaction: bool = Field(
         False, description="one log line per transaction even above 10 per second"
     )

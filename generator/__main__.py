@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from generator import metrics
+from generator import logs, metrics
 from generator.client import Answer, send
 from generator.traffic import transactions
 
@@ -33,7 +33,8 @@ class Report:
         took = answer.answered - answer.sent
         metrics.POST_SECONDS.labels(str(answer.status)).observe(took)
         if self.each and good:
-            log.info("201 %s in %.0f ms", answer.transaction_id, took * 1000)
+            known = {"transaction_id": answer.transaction_id}
+            log.info("201 %s in %.0f ms", answer.transaction_id, took * 1000, extra=known)
         elif not good and not answer.unserved:  # the client logs one line per outage instead
             log.error("refused: %s", answer.error)
         self._line["good" if good else "bad"] += 1
@@ -120,7 +121,7 @@ async def run(chosen: argparse.Namespace) -> int:
 def main() -> int:
     """The process `generator` of the stack."""
     chosen = options(sys.argv[1:])
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure("generator", os.environ)
     if chosen.metrics_port:
         metrics.serve(chosen.metrics_port)
     return asyncio.run(run(chosen))

@@ -30,7 +30,7 @@ class TransactionLogger:
     def arrived(self, transaction_id: str) -> None:
         """The bff has acknowledged it."""
         if self._few(1):
-            log.info("transaction %s arrived", transaction_id)
+            log.info("transaction %s arrived", transaction_id, extra={"transaction_id": transaction_id})
         else:
             self._not_logged += 1
 
@@ -40,7 +40,10 @@ class TransactionLogger:
             return
         if self._few(len(statuses)):
             for status in statuses:
-                log.info("transaction %s %s%s", status["transaction_id"], status["status"], _why(status))
+                id_ = status["transaction_id"]
+                log.info(
+                    "transaction %s %s%s", id_, status["status"], _why(status), extra={"transaction_id": id_}
+                )
             return
         counts = Counter(status["status"] for status in statuses)
         log.info(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import secrets
-from contextvars import ContextVar
 
 from aiohttp import web
 from multidict import MultiMapping
+
+from app.observability.json_logs import request_id as _current
 
 HEADER = "X-Request-Id"
 #: A client's own id goes into the log and into JSON: nothing in it may mean anything to a terminal or a parser.
 _SAFE = re.compile(r"[A-Za-z0-9._~:/+=@,-]{1,128}")
 _KEY = web.RequestKey("request_id", str)
-
-_current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def current() -> str:

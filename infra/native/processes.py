@@ -10,6 +10,9 @@ from infra.native import orphans, ports, ready, supervisor
 from infra.native.launch import MARK
 from infra.native.paths import LOGS
 
+#: A line of a worker that waits, as text or as JSON.
+WAITS = re.compile(r'WARNING\] (Waiting for .{1,160})|"WARNING".*"message": "(Waiting for [^"]{1,160})')
+
 
 class Part(NamedTuple):
     """One process of the stack, as `make ps` shows it."""
@@ -65,8 +68,8 @@ def asked(parts: Iterable[Part]) -> list[Part]:
 
 def waits_for(name: str) -> str:
     """What a starting part says it waits for, if that is the last line of its log; else empty."""
-    found = re.search(r"WARNING\] (Waiting for .{1,160})", last_words(name, 1))
-    return found[1] if found else ""
+    found = WAITS.search(last_words(name, 1))
+    return (found[1] or found[2]) if found else ""
 
 
 def last_words(name: str, count: int = 15) -> str:
