@@ -49,7 +49,7 @@ from app.system.look import SystemLook
 from app.system.observer import Observer, Others
 from app.system.workers import Workers
 from app.web import dead_letters as web_dead_letters
-from app.web import documents, health, problem_pages, recent_answers
+from app.web import documents, health, page, problem_pages, recent_answers
 from app.web import events as web_events
 from app.web import history as web_history
 from app.web import metrics as web_metrics
@@ -173,6 +173,7 @@ def create_app(
         )
         web_history.register(app, History(resources))
         web_transactions.register(app, calls, values.page_limit)
+        page.register(app)
         app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
         app.on_stopping += [events.close]
     if "transactions" in role.agents:

@@ -1,0 +1,39 @@
+// Preact with htm: `html` makes elements from text in backticks. Text is always text, never markup.
+import { h, render, Fragment } from "./vendor/preact.mjs";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
+import htm from "./vendor/htm.mjs";
+
+export const html = htm.bind(h);
+export { render, Fragment, useEffect, useLayoutEffect, useRef, useState };
+
+/** A value that components follow: get, set, follow(f) which returns how to stop. */
+export function store(value) {
+  const followers = new Set();
+  return {
+    get: () => value,
+    set(next) {
+      value = next;
+      for (const follower of [...followers]) follower();
+    },
+    follow(follower) {
+      followers.add(follower);
+      return () => followers.delete(follower);
+    },
+  };
+}
+
+/** The store's value; the component is drawn again whenever it is set. */
+export function useStore(followed) {
+  const [, redraw] = useState(0);
+  useLayoutEffect(() => followed.follow(() => redraw((n) => n + 1)), [followed]);
+  return followed.get();
+}
+
+/** Draw again every `seconds`: for ages and countdowns. */
+export function useClock(seconds = 1) {
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || redraw((n) => n + 1), seconds * 1000);
+    return () => clearInterval(timer);
+  }, [seconds]);
+}

@@ -1,0 +1,50 @@
+// The truth strip: whether everything that was acknowledged is true in every place.
+import { html, useClock, useStore } from "./html.js";
+import { t, ticking, timeOfDay, whole } from "./i18n.js";
+import { link } from "./net.js";
+
+const PLACES = [
+  ["acknowledged", "Acknowledged", "answered with 201"],
+  ["in_log", "In the log", "records of transaction_created"],
+  ["decided", "Decided", "published in transaction_status"],
+  ["stored", "Stored", "rows in Cassandra"],
+  ["readable", "Readable", "shown by GET"],
+];
+const BESIDE = [
+  ["pending", "Pending", "not decided yet"],
+  ["lost", "Lost", "acknowledged and nowhere"],
+  ["twice", "Twice", "decided more than once"],
+];
+const STATE = { ok: ["up", "All true"], wrong: ["down", "Wrong"], unknown: ["unknown", "Unknown"] };
+const STALE = 4; // seconds: older figures say nothing of now
+
+function Figure({ name, label, title, truth, bad }) {
+  return html`<div class="figure ${bad ? "bad" : ""}" title=${t(title)}>
+    <dt>${t(label)}</dt><dd data-figure=${name}>${whole(truth?.[name])}</dd>
+  </div>`;
+}
+
+export function Truth({ system }) {
+  useClock();
+  const { body, error, at } = useStore(system);
+  const { up } = useStore(link);
+  const truth = body?.truth;
+  const age = truth ? Math.max(0, body.at - truth.at) + (performance.now() - at) / 1000 : null;
+  const old = age !== null && age > STALE;
+  const state = truth && up && !old ? truth.state : "unknown";
+  const [look, word] = STATE[state] ?? STATE.unknown;
+  const words = !up ? t("The bff does not answer, so the counts are unknown.")
+    : !truth ? (error ? t("The counts cannot be read: {why}", { why: error.message }) : t("Counting…"))
+    : old ? t("The counts are old.") : t(truth.words);
+  return html`<section class="truth ${look}" aria-labelledby="truth-h">
+    <div class="verdict">
+      <h2 id="truth-h" class="unseen">${t("Consistency of the whole system")}</h2>
+      <p class="state ${look}" role="status"><span class="mark"></span><strong>${t(word)}</strong></p>
+      <p class="words">${words}</p>
+      <p class="age">${truth && t("since {time}, updated {age} ago", { time: timeOfDay(truth.since), age: ticking(age) })}</p>
+    </div>
+    <dl class="places">${PLACES.map(([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }} />`)}</dl>
+    <dl class="places rest">${BESIDE.map(([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }}
+      bad=${name !== "pending" && truth?.[name] > 0} />`)}</dl>
+  </section>`;
+}
