@@ -3,6 +3,7 @@ import { html, store, useEffect, useRef, useStore } from "./html.js";
 import { duration, rate, t, timeOfDay, whole } from "./i18n.js";
 
 const HEIGHT = 150, LEFT = 54, RIGHT = 6, TOP = 8, BOTTOM = 20;
+const BRIDGED = 12; // seconds
 const perSecond = (value) => (value === null || value === undefined ? "–" : `${rate(value)}/s`);
 // name, title, how a value is written, the smallest top of the axis, lines: key, label, colour
 const CHARTS = [
@@ -76,15 +77,12 @@ function draw(canvas, body, show, least, lines) {
     c.strokeStyle = colour(name);
     c.setLineDash([]);
     c.beginPath();
-    let open = false;
+    let before = -Infinity; // few requests leave seconds without a latency: the line goes on over these
     (body[key] ?? []).forEach((value, n) => {
-      if (value === null || times[n] < begin) open = false;
-      else if (open) c.lineTo(x(times[n]), y(value));
-      else {
-        c.moveTo(x(times[n]), y(value));
-        c.lineTo(x(times[n]) + 1, y(value)); // one value alone is seen too
-        open = true;
-      }
+      if (value === null || times[n] < begin) return;
+      if (times[n] - before > BRIDGED) c.moveTo(x(times[n]) - 1, y(value)); // one value alone is seen too
+      c.lineTo(x(times[n]), y(value));
+      before = times[n];
     });
     c.stroke();
   }

@@ -46,6 +46,7 @@ class Feed {
       },
     });
     this.stream.follow(this.filter.customer);
+    this.load(); // what there is, also when no stream can be had
     setInterval(() => this.#measure(), 500);
     this.#draw();
   }
@@ -59,7 +60,7 @@ class Feed {
     this.#release();
     this.loading = true;
     if (customer) this.stream.follow(filter.customer);
-    else this.load();
+    this.load();
     this.#draw();
   }
 

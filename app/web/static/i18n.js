@@ -13,6 +13,16 @@ export function t(text, values) {
   return values ? found.replace(/\{(\w+)\}/g, (_, name) => values[name]) : found;
 }
 
+/** A sentence of the bff's, in the reader's language: also part by part, and whatever its numbers are. */
+export function say(sentence) {
+  const one = (part) => {
+    const figures = part.match(/\d+/g) ?? [];
+    return words[part] ?? words[part.replace(/\d+/g, "#")]?.replace(/#/g, () => figures.shift()) ?? part;
+  };
+  const said = words[sentence] ?? sentence.split("; ").map(one).join("; ");
+  return said.charAt(0).toUpperCase() + said.slice(1);
+}
+
 /** Read and show a language from now on. */
 export async function choose(chosen) {
   if (chosen !== "en" && !words[""]) {

@@ -2,7 +2,7 @@
 //
 // A browser gives an origin six connections (HTTP/1.1), so a hidden tab gives its own back and resumes from its last id.
 import { store } from "./html.js";
-import { parse } from "./net.js";
+import { link, parse } from "./net.js";
 
 const PATH = "/api/v1/transactions/events";
 const WAITS = [500, 1000, 2000, 4000, 5000];
@@ -56,9 +56,9 @@ export class Stream {
   #again(source) {
     source.close();
     streaming.set("connecting");
-    const wait = WAITS[Math.min(this.failures++, WAITS.length - 1)];
-    // An id that the server refuses again and again (another log's) is let go: the list is then loaded anew.
-    if (this.failures > 6) this.last = "";
+    const wait = WAITS[Math.min(this.failures, WAITS.length - 1)];
+    // An id that a living server refuses again and again (another log's) is let go: the list is then loaded anew.
+    if (link.get().up && ++this.failures > 6) this.last = "";
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.open(), wait);
   }

@@ -1,6 +1,6 @@
 // The system: the picture, what an outage costs now, how busy each step is, how far behind, who assesses.
 import { html, useClock, useState, useStore } from "./html.js";
-import { duration, fixed, percent, rate, t, ticking, timeOfDay, whole } from "./i18n.js";
+import { duration, fixed, percent, rate, say, t, ticking, timeOfDay, whole } from "./i18n.js";
 import { link } from "./net.js";
 import { Picture, WORDS } from "./picture.js";
 
@@ -25,8 +25,8 @@ function Costs({ parts, now, chosen }) {
   return html`<ul class="costs">${shown.map((part) => html`<li key=${part.name} data-cost=${part.name}>
     <span class="state ${part.state}"><span class="mark"></span><b>${part.name}</b> ${t(WORDS[part.state])}</span>
     <span class="since">${part.since ? t("for {time}, since {clock}", { time: ticking(now - part.since), clock: timeOfDay(part.since) }) : ""}</span>
-    ${part.word && part.word !== "ok" && html`<span class="word">${t(part.word)}</span>`}
-    <span class="cost">${part.cost ? t(part.cost) : part.state === "up" ? t("It is working; no impact.") : ""}</span>
+    <span class="cost">${part.cost ? say(part.cost) : part.state === "up" ? t("It is working; no impact.") : ""}
+      ${part.word && part.word !== "ok" && html` <small>${say(part.word)}</small>`}</span>
   </li>`)}</ul>`;
 }
 
@@ -76,7 +76,7 @@ export function System({ system }) {
   const none = t("Nothing in the last few seconds.");
   return html`<section id="system" aria-labelledby="system-h">
     <h2 id="system-h">${t("System")}</h2>
-    <p class="unseen" role="status">${parts.filter((part) => part.state !== "up").map((part) => `${part.name} ${t(WORDS[part.state])}. ${t(part.cost || "")}`).join(" ")}</p>
+    <p class="unseen" role="status">${parts.filter((part) => part.state !== "up").map((part) => `${part.name} ${t(WORDS[part.state])}. ${say(part.cost || "")}`).join(" ")}</p>
     ${!body && error && html`<p class="trouble">${t("The state of the system cannot be read: {why}", { why: error.message })}</p>`}
     <div class="grid three system">
       <div class="card drawn"><${Picture} ...${{ parts, rates, now, chosen, choose }} /></div>

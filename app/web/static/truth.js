@@ -1,6 +1,6 @@
 // The truth strip: whether everything that was acknowledged is true in every place.
 import { html, useClock, useStore } from "./html.js";
-import { t, ticking, timeOfDay, whole } from "./i18n.js";
+import { say, t, ticking, timeOfDay, whole } from "./i18n.js";
 import { link } from "./net.js";
 
 const PLACES = [
@@ -35,7 +35,7 @@ export function Truth({ system }) {
   const [look, word] = STATE[state] ?? STATE.unknown;
   const words = !up ? t("The bff does not answer, so the counts are unknown.")
     : !truth ? (error ? t("The counts cannot be read: {why}", { why: error.message }) : t("Counting…"))
-    : old ? t("The counts are old.") : t(truth.words);
+    : old ? t("The counts are old.") : say(truth.words);
   return html`<section class="truth ${look}" aria-labelledby="truth-h">
     <div class="verdict">
       <h2 id="truth-h" class="unseen">${t("Consistency of the whole system")}</h2>

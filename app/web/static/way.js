@@ -1,6 +1,6 @@
 // One transaction's way as a waterfall, and its record as JSON and as bytes.
 import { html, useEffect, useRef, useState } from "./html.js";
-import { amount, duration, fixed, t, timeOfDay } from "./i18n.js";
+import { amount, duration, fixed, say, t, timeOfDay } from "./i18n.js";
 import { Problem, ask, pretty } from "./net.js";
 import { feed } from "./feed.js";
 import { curlOf } from "./post.js";
@@ -8,7 +8,7 @@ import { Status } from "./transactions.js";
 
 const PATH = "/api/v1/transactions";
 const SENT = ["value_in_cents", "description", "customer_id", "merchant_id", "transaction_timestamp", "latitude", "longitude"];
-const NAMES = { received: "Received", logged: "In Kafka", assessed: "Assessed", published: "Published", stored: "Stored", shown: "Shown" };
+const NAMES = { received: "Received", logged: "In Kafka", assessed: "Assessed", published: "Published", stored: "Row stored", shown: "Shown by GET" };
 
 function says(step) {
   const found = [];
@@ -22,11 +22,25 @@ function says(step) {
     add(step.reason, t("reason: {why}", { why: step.reason }));
   }
   add(step.topic, html`<code>${step.topic}:${step.partition}:${step.offset}</code>`);
-  add(step.consistency, t("{level}, {n} replicas asked", { level: step.consistency, n: step.replicas_asked ?? "?" }));
-  add(step.store, t("from {store}", { store: step.store }));
+  add(step.consistency, step.consistency);
+  if (step.known) add(step.store, t("from {store}", { store: step.store }));
   if (step.revision > 1) add(step.revision, t("revision {n}", { n: step.revision }));
-  if (!step.known) add(step.note || "?", html`<em>${t(step.note || "not known")}</em>`);
+  if (step.note && !(step.known && step.store)) add(step.note, say(step.note));
   return found.map((part, n) => html`${n ? " · " : ""}${part}`);
+}
+
+/** What is there, and what is still to come. */
+function complete(steps) {
+  const missing = ["assessed", "published"].filter((name) => !steps.some(({ step }) => step === name));
+  const at = steps.findIndex(({ step }) => step === "stored" || step === "shown");
+  return steps.toSpliced(at < 0 ? steps.length : at, 0, ...missing.map((step) => ({ step, at_ms: null, known: false, note: "not yet" })));
+}
+
+/** Whether all that can still change has come: the last verdict is stored and shown. */
+function isSettled(steps) {
+  const last = (name) => steps.findLast(({ step }) => step === name);
+  const verdict = last("published");
+  return Boolean(verdict && last("stored")?.known && last("shown")?.known && (last("shown").revision ?? 1e9) >= (verdict.revision ?? 1));
 }
 
 // A re-assessment comes hours later: each revision has a scale of its own.
@@ -49,12 +63,12 @@ function scaled(steps) {
 }
 
 function Waterfall({ steps }) {
-  return html`<ol class="waterfall">${scaled(steps).map(({ step, later, after, x, end }) => html`<li class=${step.known ? "known" : "guess"} data-step=${step.step}>
+  return html`<ol class="waterfall">${scaled(complete(steps)).map(({ step, later, after, x, end }) => html`<li class=${step.known ? "known" : "guess"} data-step=${step.step}>
     ${later !== null && html`<p class="later">${t("{time} later", { time: duration(later) })}</p>`}
     <b>${t(NAMES[step.step] ?? step.step)}</b>
     <svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
       <path class="rail" d="M0 5H100" />${after !== null && html`<rect x=${Math.min(x, 99)} y="1" width=${Math.max(1, end - x)} height="8" />`}</svg>
-    <span class="n">${after === null ? "" : after === 0 ? timeOfDay(step.at_ms / 1000) : `+${duration(after)}`}</span>
+    <span class="n">${after === null ? (step.known ? "✓" : "") : after === 0 ? timeOfDay(step.at_ms / 1000) : `+${duration(after)}`}</span>
     <span class="says">${says(step)}</span>
   </li>`)}</ol>`;
 }
@@ -95,12 +109,11 @@ export function Way({ id, close }) {
         const body = await ask(`${PATH}/${encodeURIComponent(id)}/history`);
         if (!open) return;
         set({ body });
-        const shown = body.steps.find((step) => step.step === "shown");
-        if (!shown?.known && tries < 20) timer = setTimeout(() => look(tries + 1), 700);
+        if (!isSettled(body.steps) && tries < 8) timer = setTimeout(() => look(tries + 1), 400 * 1.6 ** tries);
       } catch (error) {
         if (!open) return;
         set((before) => ({ ...before, error }));
-        if (tries < 60 && !(error.status === 404 || error.status === 400)) timer = setTimeout(() => look(tries + 1), 1500);
+        if (tries < 60 && ![400, 404].includes(error.status)) timer = setTimeout(() => look(tries + 1), 1500);
       }
       ask(`${PATH}/${encodeURIComponent(id)}`).then((it) => open && setRow(it), () => {});
     }

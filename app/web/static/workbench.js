@@ -65,7 +65,8 @@ function DeadLetters({ count }) {
     ${body?.dead_letters.map((letter) => html`<details key=${letter.id} class="group"><summary>
       <time>${timeOfDay(letter.at)}</time> <span class="reason">${letter.reason}</span> <code>${letter.origin.topic}:${letter.origin.partition}:${letter.origin.offset}</code></summary>
       <p>${t("{n} bytes, key {key}", { n: whole(letter.bytes), key: letter.key ?? "–" })}
-        <button onClick=${() => send(letter.id)} onBlur=${() => ask_("")}>${label(letter.id, t("Send back"))}</button></p>
+        ${letter.can_be_sent_back === false ? html`<small>${t("It does not hold the whole record, so it cannot be sent back.")}</small>`
+          : html`<button onClick=${() => send(letter.id)} onBlur=${() => ask_("")}>${label(letter.id, t("Send back"))}</button>`}</p>
       ${letter.text && html`<pre tabindex="0">${letter.text}</pre>`}
       ${letter.base64 && html`<${Hex} base64=${letter.base64} />`}
     </details>`)}</div>`;
