@@ -13,7 +13,8 @@ POLICY = "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-ur
 def page(request: web.Request, text: str, policy: str = POLICY) -> web.Response:
     """200 or 304 with a whole HTML document; `policy` is its Content-Security-Policy."""
     response = conditional(request, text.encode(), "text/html")
-    response.charset = "utf-8"
+    if response.body is not None:  # a 304 has no type
+        response.charset = "utf-8"
     response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
