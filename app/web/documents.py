@@ -13,7 +13,7 @@ from faust.web import View
 from app.settings import Settings
 from app.web import asyncapi, html, openapi
 from app.web.conditional import conditional
-from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter, operation
+from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, operation
 from app.web.problems import problem
 
 PAGE = Path(__file__).parent / "docs"
@@ -60,11 +60,6 @@ def register(app: faust.App, settings: Settings) -> None:
     class Docs(View):
         """The page."""
 
-        @operation(
-            Operation(
-                "getDocs", "These calls as a page that can try them", _page("text/html"), tag="documents"
-            )
-        )
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""
             return html.page(request, _text(PAGE / "index.html").decode(), POLICY)
@@ -73,16 +68,6 @@ def register(app: faust.App, settings: Settings) -> None:
     class DocsFile(View):
         """What the page loads."""
 
-        @operation(
-            Operation(
-                "getDocsFile",
-                "A file of that page",
-                _page("*/*"),
-                ("no-such-path",),
-                (Parameter("name", str, "the file's name", "path"),),
-                tag="documents",
-            )
-        )
         async def get(self, request: web.Request, name: str) -> web.Response:
             """200 or 304; 404."""
             if name not in LOADED:
@@ -103,9 +88,6 @@ def _text(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _page(kind: str) -> dict[int, Answer]:
-    return {200: Answer("The page.", kind, TAG), 304: NOT_CHANGED}
-
-
 def _json_document(id_: str, summary: str) -> Operation:
-    return Operation(id_, summary, _page("application/json"), tag="documents")
+    answers = {200: Answer("The document.", "application/json", TAG), 304: NOT_CHANGED}
+    return Operation(id_, summary, answers, tag="documents")

@@ -179,7 +179,7 @@ def _problems(said: Operation) -> dict[str, Any]:
 
 def _content(content: type[BaseModel] | str) -> dict[str, Any]:
     if isinstance(content, str):
-        return {content: {"schema": {"type": "string"}}}
+        return {content: {"schema": {"type": "object" if content == "application/json" else "string"}}}
     return {"application/json": {"schema": _reference(content)}}
 
 

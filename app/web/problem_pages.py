@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Literal
 
 import faust
 from aiohttp import web
@@ -20,7 +21,7 @@ ONE = Operation(
     "What a problem means and what to do",
     PAGE,
     ("no-such-path",),
-    (Parameter("slug", str, "The end of the problem's `type`.", "path"),),
+    (Parameter("slug", Literal[tuple(BY_SLUG)], "The end of the problem's `type`.", "path"),),
     tag="documents",
 )
 

@@ -1,0 +1,54 @@
+"""Every call of /openapi.json, with valid and invalid data and one after the other, is answered as described there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciliation.readers import bff_url
+from tests.support import http
+
+CONFIG = Path(__file__).parents[1] / "support" / "schemathesis.toml"
+ANSWERS = re.compile(r'^payments_http_request_seconds_count\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
+
+
+def test_a_few_hundred_calls_are_answered_as_described() -> None:
+    fuzzed(examples=5)
+
+
+@pytest.mark.long
+def test_thousands_of_calls_are_answered_as_described() -> None:
+    fuzzed(examples=1_000)
+
+
+def fuzzed(examples: int) -> None:
+    """Schemathesis finds nothing, with all its checks, in so many calls of each operation."""
+    answers, unavailable = counted()
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--config-file",
+        str(CONFIG),
+        "run",
+        "--checks",
+        "all",
+    ]
+    command += ["--max-examples", str(examples), "--warnings", "off", f"{bff_url()}/openapi.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    answers_then, unavailable_then = counted()
+    assert answers_then - answers > 200
+    assert unavailable_then - unavailable <= 3 + (answers_then - answers) / 100
+
+
+def counted() -> tuple[float, float]:
+    """How many answers the bff has given, and how many of them were a 503."""
+    found = ANSWERS.findall(http.call("GET", "/metrics").body.decode())
+    return sum(float(count) for _, count in found), sum(
+        float(count) for status, count in found if status == "503"
+    )
