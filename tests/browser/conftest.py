@@ -104,8 +104,8 @@ def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
         page.wait_for_selector(".truth")
         return page
 
-    yield opening
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    yield opening
     name = re.sub(r"\W+", "-", request.node.name)
     for number, page in enumerate(opened):
         page.screenshot(path=SCREENSHOTS / f"{name}-{number}.png", full_page=True)

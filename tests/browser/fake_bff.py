@@ -85,11 +85,11 @@ class FakeBff:
         await answer.prepare(request)
         await answer.write(b"retry: 1000\n\n")
         queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self.state.listeners.add(queue)
+        self.state.listeners[queue] = request.query.get("customer_id")
         with contextlib.suppress(ConnectionError):
             while event := await queue.get():
                 await answer.write(event)
-        self.state.listeners.discard(queue)
+        self.state.listeners.pop(queue, None)
         answer.force_close()
         return answer
 

@@ -48,7 +48,7 @@ class FakeState:
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
         self.slow = 0.0  # seconds that they take
-        self.listeners: set[asyncio.Queue[bytes]] = set()
+        self.listeners: dict[asyncio.Queue[bytes], str | None] = {}  # the customer that each wants
         self.asked: list[str] = []  # query strings of the streams that were opened
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,8 +71,9 @@ class FakeState:
         """An event for everybody who listens."""
         named = f"id: {event_id}\n" if event_id else ""
         event = f"event: {kind}\n{named}data: {json.dumps(data)}\n\n".encode()
-        for queue in self.listeners:
-            queue.put_nowait(event)
+        for queue, customer in self.listeners.items():
+            if customer in (None, data.get("customer_id", customer)):
+                queue.put_nowait(event)
 
     def gap(self) -> None:
         """Everybody who listens is told that they were too slow."""

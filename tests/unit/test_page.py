@@ -127,7 +127,9 @@ def test_vendored_files_are_as_their_readme_says() -> None:
 
 def test_every_text_is_there_in_portuguese_too_with_the_same_places_for_values() -> None:
     portuguese = json.loads(OURS["pt.json"])
-    said = {text for script in SCRIPTS.values() for text in re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', script)}
+    said = {
+        text for script in SCRIPTS.values() for text in re.findall(r'\bt\(\s*"((?:[^"\\]|\\.)*)"', script)
+    }
     assert said - portuguese.keys() == set()
     for english, translated in portuguese.items():
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated)), english

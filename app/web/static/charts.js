@@ -2,14 +2,45 @@
 import { html, store, useEffect, useRef, useStore } from "./html.js";
 import { duration, rate, t, timeOfDay, whole } from "./i18n.js";
 
-const HEIGHT = 150, LEFT = 54, RIGHT = 6, TOP = 8, BOTTOM = 20;
+const HEIGHT = 150,
+  LEFT = 54,
+  RIGHT = 6,
+  TOP = 8,
+  BOTTOM = 20;
 const BRIDGED = 12; // seconds
 const perSecond = (value) => (value === null || value === undefined ? "–" : `${rate(value)}/s`);
 // name, title, how a value is written, the smallest top of the axis, lines: key, label, colour
 const CHARTS = [
-  ["rates", "Arrivals and verdicts", perSecond, 1, [["posts", "posts", "--a"], ["verdicts", "verdicts", "--b"]]],
-  ["post", "POST", duration, 0.01, [["post_p50", "p50", "--a"], ["post_p99", "p99", "--c"]]],
-  ["end", "POST to verdict", duration, 0.01, [["end_to_end_p50", "p50", "--a"], ["end_to_end_p99", "p99", "--c"]]],
+  [
+    "rates",
+    "Arrivals and verdicts",
+    perSecond,
+    1,
+    [
+      ["posts", "posts", "--a"],
+      ["verdicts", "verdicts", "--b"],
+    ],
+  ],
+  [
+    "post",
+    "POST",
+    duration,
+    0.01,
+    [
+      ["post_p50", "p50", "--a"],
+      ["post_p99", "p99", "--c"],
+    ],
+  ],
+  [
+    "end",
+    "POST to verdict",
+    duration,
+    0.01,
+    [
+      ["end_to_end_p50", "p50", "--a"],
+      ["end_to_end_p99", "p99", "--c"],
+    ],
+  ],
   ["lag", "Lag", whole, 4, [["lag", "records", "--b"]]],
   ["retries", "Retries", perSecond, 1, [["retries", "retries", "--c"]]],
 ];
@@ -18,14 +49,15 @@ const COLOURS = { up: "--ok", down: "--bad", degraded: "--warn" };
 /** The time under the pointer, for all charts at once; null when it is on none. */
 const pointed = store(null);
 
-/** The least of 1, 2, 5, 10, … that is not below a value. */
+/** The least of 1, 2, 4, 10, 20, … that is not below a value. */
 function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value * 0.999);
+  return [1, 2, 4, 10].map((n) => n * power).find((n) => n >= value * 0.999);
 }
 
 function indexAt(times, time) {
-  let low = 0, high = times.length - 1;
+  let low = 0,
+    high = times.length - 1;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (times[middle] < time) low = middle + 1;
@@ -35,17 +67,22 @@ function indexAt(times, time) {
 }
 
 function draw(canvas, body, show, least, lines) {
-  const width = canvas.clientWidth, scale = devicePixelRatio;
+  const width = canvas.clientWidth,
+    scale = devicePixelRatio;
   if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
   if (canvas.height !== HEIGHT * scale) canvas.height = HEIGHT * scale;
-  const style = getComputedStyle(canvas), c = canvas.getContext("2d");
+  const style = getComputedStyle(canvas),
+    c = canvas.getContext("2d");
   const colour = (name) => style.getPropertyValue(name);
   c.setTransform(scale, 0, 0, scale, 0, 0);
   c.clearRect(0, 0, width, HEIGHT);
-  const times = body.at, end = times.at(-1) ?? 0, begin = end - 900;
+  const times = body.at,
+    end = times.at(-1) ?? 0,
+    begin = end - 900;
   let most = least;
   for (const [key] of lines) for (const value of body[key] ?? []) if (value > most) most = value;
-  const top = ceiling(most), inside = [width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
+  const top = ceiling(most),
+    inside = [width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
   const x = (time) => LEFT + ((time - begin) / 900) * inside[0];
   const y = (value) => TOP + inside[1] * (1 - value / top);
   const line = (from, to, how, dashes = []) => {
@@ -71,7 +108,13 @@ function draw(canvas, body, show, least, lines) {
   }
   c.lineWidth = 1.5;
   for (const mark of body.marks ?? []) {
-    if (mark.at > begin) line([x(mark.at), TOP], [x(mark.at), HEIGHT - BOTTOM], colour(COLOURS[mark.state] ?? "--muted"), mark.state === "up" ? [] : [3, 3]);
+    if (mark.at > begin)
+      line(
+        [x(mark.at), TOP],
+        [x(mark.at), HEIGHT - BOTTOM],
+        colour(COLOURS[mark.state] ?? "--muted"),
+        mark.state === "up" ? [] : [3, 3],
+      );
   }
   for (const [key, , name] of lines) {
     c.strokeStyle = colour(name);
@@ -90,46 +133,66 @@ function draw(canvas, body, show, least, lines) {
 }
 
 function Legend({ body, show, lines }) {
-  const time = useStore(pointed), at = body && (time === null ? body.at.length - 1 : indexAt(body.at, time));
-  return html`<ul class="legend">${lines.map(([key, label, name]) => html`<li key=${key}>
+  const time = useStore(pointed),
+    at = body && (time === null ? body.at.length - 1 : indexAt(body.at, time));
+  return html`<ul class="legend">${lines.map(
+    ([key, label, name]) => html`<li key=${key}>
     <svg viewBox="0 0 18 4" class=${name.slice(2)} aria-hidden="true"><path d="M0 2H18" /></svg>
-    ${t(label)} <b>${show(body?.[key]?.[at])}</b></li>`)}${time !== null && html`<li class="when">${timeOfDay(time)}</li>`}</ul>`;
+    ${t(label)} <b>${show(body?.[key]?.[at])}</b></li>`,
+  )}${time !== null && html`<li class="when">${timeOfDay(time)}</li>`}</ul>`;
 }
 
 function Chart({ chart: [name, title, show, least, lines], body }) {
-  const canvas = useRef(), newest = useRef();
+  const canvas = useRef(),
+    newest = useRef();
   newest.current = body;
   useEffect(() => {
     let asked = 0;
-    const again = () => (asked ||= requestAnimationFrame(() => {
-      asked = 0;
-      if (newest.current) draw(canvas.current, newest.current, show, least, lines);
-    }));
+    const again = () =>
+      (asked ||= requestAnimationFrame(() => {
+        asked = 0;
+        if (newest.current) draw(canvas.current, newest.current, show, least, lines);
+      }));
     canvas.current.again = again;
-    const sized = new ResizeObserver(again), dark = matchMedia("(prefers-color-scheme: dark)");
+    const sized = new ResizeObserver(again),
+      dark = matchMedia("(prefers-color-scheme: dark)");
     sized.observe(canvas.current);
     dark.addEventListener("change", again);
     addEventListener("theme", again);
     const stop = pointed.follow(again);
-    return () => (sized.disconnect(), dark.removeEventListener("change", again), removeEventListener("theme", again), stop(), cancelAnimationFrame(asked));
+    return () => (
+      sized.disconnect(),
+      dark.removeEventListener("change", again),
+      removeEventListener("theme", again),
+      stop(),
+      cancelAnimationFrame(asked)
+    );
   }, []);
   useEffect(() => canvas.current.again());
   const point = (event) => {
-    const times = newest.current?.at, { left, width } = canvas.current.getBoundingClientRect();
+    const times = newest.current?.at,
+      { left, width } = canvas.current.getBoundingClientRect();
     if (!times?.length) return;
     const time = times.at(-1) - 900 * (1 - (event.clientX - left - LEFT) / (width - LEFT - RIGHT));
     pointed.set(time < times[0] || time > times.at(-1) ? null : times[indexAt(times, time)]);
   };
   const last = lines.map(([key, label]) => `${t(label)} ${show(body?.[key]?.at(-1))}`).join(", ");
   return html`<div class="card chart" data-chart=${name}><h3>${t(title)}</h3><${Legend} ...${{ body, show, lines }} />
-    <canvas ref=${canvas} role="img" aria-label=${`${t(title)}: ${last}`} onPointerMove=${point} onPointerLeave=${() => pointed.set(null)}></canvas></div>`;
+    <canvas ref=${canvas} role="img"
+      aria-label=${`${t(title)}: ${last}`} onPointerMove=${point} onPointerLeave=${() => pointed.set(null)}></canvas>
+      </div>`;
 }
 
 function Marks({ marks }) {
   return html`<div class="card"><h3>${t("Failures and recoveries")}</h3>
     ${!marks.length && html`<p class="calm">${t("No part failed in the last 15 minutes.")}</p>`}
-    <ol class="marks">${marks.slice(-30).reverse().map((mark) => html`<li key=${mark.at + mark.part}><time>${timeOfDay(mark.at)}</time>
-      <span class="state ${mark.state}"><span class="mark"></span>${mark.part} ${t(mark.state)}</span></li>`)}</ol></div>`;
+    <ol class="marks">${marks
+      .slice(-30)
+      .reverse()
+      .map(
+        (mark) => html`<li key=${mark.at + mark.part}><time>${timeOfDay(mark.at)}</time>
+      <span class="state ${mark.state}"><span class="mark"></span>${mark.part} ${t(mark.state)}</span></li>`,
+      )}</ol></div>`;
 }
 
 export function Charts({ series }) {

@@ -72,8 +72,10 @@ class Feed {
     if (asked.customer) query.set("customer_id", asked.customer);
     if (older) query.set("cursor", this.cursor);
     try {
-      let body, got = 0;
-      do { // a filtered page may be short and yet not the last
+      let body,
+        got = 0;
+      do {
+        // a filtered page may be short and yet not the last
         body = await ask(`${PATH}?${query}`);
         if (asked !== this.filter) return;
         for (const row of body.transactions) this.#merge(row);
@@ -163,7 +165,8 @@ class Feed {
   #measure() {
     const now = performance.now();
     // One that is not in the sample comes twice, pending and decided; another bff's comes decided alone.
-    const { from, pending, status } = this.#second, count = Math.max(pending, status);
+    const { from, pending, status } = this.#second,
+      count = Math.max(pending, status);
     if (now - from < 1000) return;
     this.rate = from ? (count * 1000) / (now - from) : 0;
     this.#second = { from: now, pending: 0, status: 0 };
@@ -175,15 +178,27 @@ class Feed {
   // Drawn at most ten times a second, three times when much comes: what the eye does not see costs frames.
   #draw() {
     if (this.timer) return;
-    this.timer = setTimeout(() => requestAnimationFrame(() => {
-      this.timer = 0;
-      this.state.set({
-        rows: this.frozen ?? this.#matching().slice(0, this.deep ? KEEP * 5 : SHOWN),
-        held: Boolean(this.frozen), paused: this.paused, waiting: this.waiting, filter: this.filter, gap: this.gap,
-        oneIn: this.oneIn, rate: this.rate, problem: this.problem, loading: this.loading, source: this.source,
-        more: Boolean(this.cursor),
-      });
-    }), this.oneIn > 1 ? 300 : 60);
+    this.timer = setTimeout(
+      () =>
+        requestAnimationFrame(() => {
+          this.timer = 0;
+          this.state.set({
+            rows: this.frozen ?? this.#matching().slice(0, this.deep ? KEEP * 5 : SHOWN),
+            held: Boolean(this.frozen),
+            paused: this.paused,
+            waiting: this.waiting,
+            filter: this.filter,
+            gap: this.gap,
+            oneIn: this.oneIn,
+            rate: this.rate,
+            problem: this.problem,
+            loading: this.loading,
+            source: this.source,
+            more: Boolean(this.cursor),
+          });
+        }),
+      this.oneIn > 1 ? 300 : 60,
+    );
   }
 }
 

@@ -43,8 +43,7 @@ export async function choose(chosen) {
 }
 
 /** What the reader chose before, or else the browser's language. */
-export const preferred = () =>
-  localStorage.getItem("language") ?? (/^pt/i.test(navigator.language) ? "pt" : "en");
+export const preferred = () => localStorage.getItem("language") ?? (/^pt/i.test(navigator.language) ? "pt" : "en");
 
 const none = (value) => value === null || value === undefined;
 

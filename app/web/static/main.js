@@ -3,6 +3,7 @@ import { html, render, useEffect, useLayoutEffect, useStore } from "./html.js";
 import { choose, language, preferred, t } from "./i18n.js";
 import { link, polled, saysLink } from "./net.js";
 import { feed } from "./feed.js";
+import { remembered } from "./series.js";
 import { Banner, Top } from "./top.js";
 import { Truth } from "./truth.js";
 import { System } from "./system.js";
@@ -10,12 +11,12 @@ import { Transactions } from "./transactions.js";
 import { Charts } from "./charts.js";
 import { Workbench } from "./workbench.js";
 
-const system = polled("/api/v1/system", 1, (wait) => {
+const system = polled("/api/v1/system", 0.5, (wait) => {
   const wasUp = link.get().up;
   saysLink(wait);
   if (!wasUp && wait === null) feed.stream?.hurry();
 });
-const series = polled("/api/v1/system/series", 5);
+const series = remembered(polled("/api/v1/system/series", 5));
 
 function Page() {
   useStore(language);

@@ -19,14 +19,16 @@ export class Problem extends Error {
 // A 64-bit integer is more than a JavaScript number holds: kept as BigInt where the browser gives its text.
 const exact = (_, value, context) =>
   typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
-    ? /^-?\d+$/.test(context.source) ? BigInt(context.source) : value
+    ? /^-?\d+$/.test(context.source)
+      ? BigInt(context.source)
+      : value
     : value;
 
 export const parse = (text) => (/\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text));
 
 /** The same JSON again, indented. */
 export const pretty = (value) =>
-  JSON.stringify(value, (_, v) => (typeof v === "bigint" ? JSON.rawJSON?.(String(v)) ?? String(v) : v), 2);
+  JSON.stringify(value, (_, v) => (typeof v === "bigint" ? (JSON.rawJSON?.(String(v)) ?? String(v)) : v), 2);
 
 /** What a path answers, as an object; Problem, or TypeError when nobody answers within `seconds`. */
 export async function ask(path, options = {}, seconds = 5) {
@@ -62,11 +64,15 @@ export function polled(path, seconds, whenDown) {
   let hurry = () => {};
   found.now = () => hurry();
   (async () => {
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       await visible();
       let wait = seconds * 1000;
       try {
-        found.set({ body: await ask(path), error: null, at: performance.now() });
+        const body = await ask(path);
+        const before = found.get();
+        // The bff gives everybody what its last look found: the same again is not drawn again.
+        if (before.error || body.at === undefined || String(body.at) !== String(before.body?.at))
+          found.set({ body, error: null, at: performance.now() });
         failures = 0;
         whenDown?.(null);
       } catch (error) {

@@ -2,14 +2,24 @@
 import { html, useEffect, useState } from "./html.js";
 import { rate, t, ticking } from "./i18n.js";
 
-const W = 132, H = 50;
+const W = 132,
+  H = 50;
 // Centres of the nodes: on a wide screen the log is in the middle, on a phone the way leads down.
 const WIDE = {
   size: [1082, 312],
   at: {
-    client: [70, 150], bff: [264, 150], kafka: [458, 150], transactions: [652, 150], envoy: [842, 150],
-    "antifraud-1": [1012, 104], "antifraud-2": [1012, 196], registry: [458, 38], redis: [264, 282],
-    "cassandra-1": [506, 282], "cassandra-2": [652, 282], "cassandra-3": [798, 282],
+    client: [70, 150],
+    bff: [264, 150],
+    kafka: [458, 150],
+    transactions: [652, 150],
+    envoy: [842, 150],
+    "antifraud-1": [1012, 104],
+    "antifraud-2": [1012, 196],
+    registry: [458, 38],
+    redis: [264, 282],
+    "cassandra-1": [506, 282],
+    "cassandra-2": [652, 282],
+    "cassandra-3": [798, 282],
   },
   // from, to, path, where its rate stands
   arrows: [
@@ -30,9 +40,18 @@ const WIDE = {
 const TALL = {
   size: [340, 544],
   at: {
-    client: [92, 30], bff: [92, 122], redis: [272, 122], kafka: [92, 214], registry: [272, 214], transactions: [92, 306],
-    envoy: [272, 306], "antifraud-1": [272, 400], "antifraud-2": [272, 458],
-    "cassandra-1": [92, 400], "cassandra-2": [92, 458], "cassandra-3": [92, 516],
+    client: [92, 30],
+    bff: [92, 122],
+    redis: [272, 122],
+    kafka: [92, 214],
+    registry: [272, 214],
+    transactions: [92, 306],
+    envoy: [272, 306],
+    "antifraud-1": [272, 400],
+    "antifraud-2": [272, 458],
+    "cassandra-1": [92, 400],
+    "cassandra-2": [92, 458],
+    "cassandra-3": [92, 516],
   },
   arrows: [
     ["client", "bff", "M92 55V95", [100, 79, "start"]],
@@ -52,7 +71,8 @@ const TALL = {
 
 // Shape and colour say the same: a disc is up, a triangle degraded, a cross down, a ring unknown.
 const SHAPES = {
-  up: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z", degraded: "M0-6L6 5H-6z",
+  up: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",
+  degraded: "M0-6L6 5H-6z",
   down: "M-5-3L-3-5 0-2 3-5 5-3 2 0 5 3 3 5 0 2-3 5-5 3-2 0z",
 };
 SHAPES.unknown = SHAPES.up;
@@ -81,7 +101,8 @@ function places(layout, parts) {
 function Arrow({ from, to, path, label, spare, perSecond, broken }) {
   return html`<g class="arrow ${spare ?? ""} ${perSecond > 0 ? "busy" : ""} ${broken ? "broken" : ""}">
     <path d=${path} />
-    ${label && perSecond >= (spare ? 0.001 : 0) && html`<text x=${label[0]} y=${label[1]} text-anchor=${label[2] ?? "middle"}>${rate(perSecond)}/s</text>`}
+    ${label && perSecond >= (spare ? 0.001 : 0) && html`<text x=${label[0]} y=${label[1]}
+      text-anchor=${label[2] ?? "middle"}>${rate(perSecond)}/s</text>`}
   </g>`;
 }
 
@@ -109,14 +130,22 @@ export function Picture({ parts, rates, now, chosen, choose }) {
   const by = Object.fromEntries(parts.map((part) => [part.name, part]));
   const at = places(layout, parts);
   const isDown = (name) => by[name]?.state === "down";
-  const rateOf = (from, to) => to === "cassandra"
-    ? Math.max(...["", "-1", "-2", "-3"].map((n) => rates[`${from}>${to}${n}`] ?? -1)) : rates[`${from}>${to}`] ?? -1;
+  const rateOf = (from, to) =>
+    to === "cassandra"
+      ? Math.max(...["", "-1", "-2", "-3"].map((n) => rates[`${from}>${to}${n}`] ?? -1))
+      : (rates[`${from}>${to}`] ?? -1);
   const [width, height] = layout.size;
-  return html`<svg class="picture" viewBox="0 0 ${width} ${height}" role="group" aria-label=${t("The parts of the system and what flows between them")}>
-    <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" /></marker></defs>
-    ${layout.arrows.map(([from, to, path, label, spare]) => html`<${Arrow} key=${from + to} ...${{ from, to, path, label, spare }}
-      perSecond=${rateOf(from, to)} broken=${isDown(from) || isDown(to)} />`)}
-    ${Object.keys(at).map((name) => html`<${Node} key=${name} name=${name} part=${by[name]} at=${at[name]} now=${now}
-      chosen=${chosen === name} choose=${choose} />`)}
+  return html`<svg class="picture" viewBox="0 0 ${width} ${height}" role="group"
+    aria-label=${t("The parts of the system and what flows between them")}>
+    <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+      <path d="M0 0L8 4L0 8z" /></marker></defs>
+    ${layout.arrows.map(
+      ([from, to, path, label, spare]) => html`<${Arrow} key=${from + to} ...${{ from, to, path, label, spare }}
+      perSecond=${rateOf(from, to)} broken=${isDown(from) || isDown(to)} />`,
+    )}
+    ${Object.keys(at).map(
+      (name) => html`<${Node} key=${name} name=${name} part=${by[name]} at=${at[name]} now=${now}
+      chosen=${chosen === name} choose=${choose} />`,
+    )}
   </svg>`;
 }

@@ -10,49 +10,74 @@ const ORDER = { down: 0, degraded: 1, unknown: 2, up: 3 };
 function partsNow(body, { up, since }, now) {
   if (!body || up) return body?.parts ?? [];
   const gone = now - (performance.now() - since) / 1000;
-  return body.parts.map((part) => part.name === "bff" || part.name === "main"
-    ? { ...part, state: "down", since: gone, word: t("does not answer"), cost: t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.") }
-    : { ...part, state: "unknown", since: gone, word: t("the bff does not answer"), cost: "" });
+  return body.parts.map((part) =>
+    part.name === "bff" || part.name === "main"
+      ? {
+          ...part,
+          state: "down",
+          since: gone,
+          word: t("does not answer"),
+          cost: t("No POST and no GET is answered. What was acknowledged is in the log and is still processed."),
+        }
+      : { ...part, state: "unknown", since: gone, word: t("the bff does not answer"), cost: "" },
+  );
 }
 
 function Costs({ parts, now, chosen }) {
-  const shown = parts.filter((part) => (chosen ? part.name === chosen : part.state === "down" || part.state === "degraded"))
+  const shown = parts
+    .filter((part) => (chosen ? part.name === chosen : part.state === "down" || part.state === "degraded"))
     .sort((a, b) => ORDER[a.state] - ORDER[b.state]);
   if (!shown.length) {
     const silent = parts.filter((part) => part.state === "unknown");
-    return html`<p class="calm">${silent.length ? t("The state of {n} parts is unknown.", { n: silent.length }) : t("Everything is up. Select a part for details.")}</p>`;
+    return html`<p class="calm">
+      ${silent.length ? t("The state of {n} parts is unknown.", { n: silent.length }) : t("Everything is up. Select a part for details.")}</p>`;
   }
-  return html`<ul class="costs">${shown.map((part) => html`<li key=${part.name} data-cost=${part.name}>
+  return html`<ul class="costs">${shown.map(
+    (part) => html`<li key=${part.name} data-cost=${part.name}>
     <span class="state ${part.state}"><span class="mark"></span><b>${part.name}</b> ${t(WORDS[part.state])}</span>
-    <span class="since">${part.since ? t("for {time}, since {clock}", { time: ticking(now - part.since), clock: timeOfDay(part.since) }) : ""}</span>
+    <span class="since">
+      ${part.since ? t("for {time}, since {clock}", { time: ticking(now - part.since), clock: timeOfDay(part.since) }) : ""}</span>
     <span class="cost">${part.cost ? say(part.cost) : part.state === "up" ? t("It is working; no impact.") : ""}
       ${part.word && part.word !== "ok" && html` <small>${say(part.word)}</small>`}</span>
-  </li>`)}</ul>`;
+  </li>`,
+  )}</ul>`;
 }
 
 function Steps({ steps }) {
-  return html`<div class="card steps"><h3>${t("Steps")} <span class="key"><i class="busy"></i>${t("busy")} <i class="waiting"></i>${t("waiting")} <i class="idle"></i>${t("idle")}</span></h3>
+  return html`<div class="card steps"><h3>${t("Steps")} <span class="key"><i class="busy"></i>
+    ${t("busy")} <i class="waiting"></i>${t("waiting")} <i class="idle"></i>${t("idle")}</span></h3>
     ${!steps?.length && html`<p class="calm">${t("No step has reported yet.")}</p>`}
-    <table>${steps?.map((step) => html`<tr key=${step.worker + step.step}>
+    <table>${steps?.map(
+      (step) => html`<tr key=${step.worker + step.step}>
       <th scope="row">${t(step.step)} <small>${step.worker}</small></th>
       <td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
         <rect class="idle" width="100" height="8" /><rect class="busy" width=${step.busy * 100} height="8" />
         <rect class="waiting" x=${step.busy * 100} width=${step.waiting * 100} height="8" /></svg></td>
       <td class="n">${percent(step.busy)}<span class="unseen"> ${t("busy")}, </span>
         ${step.waiting >= 0.005 && html`<em> + ${percent(step.waiting)}<span class="unseen"> ${t("waiting")}</span></em>`}</td>
-    </tr>`)}</table></div>`;
+    </tr>`,
+    )}</table></div>`;
 }
 
 function Lag({ lag }) {
   if (!lag) return html`<div class="card lag"><h3>${t("Lag")}</h3><p class="calm">${t("Unknown so far.")}</p></div>`;
   const trend = lag.per_second;
-  const direction = !trend || Math.abs(trend) < 0.5 ? ["→", t("steady")] : trend < 0 ? ["↘", t("falling by {n}/s", { n: rate(-trend) })] : ["↗", t("growing by {n}/s", { n: rate(trend) })];
+  const direction =
+    !trend || Math.abs(trend) < 0.5
+      ? ["→", t("steady")]
+      : trend < 0
+        ? ["↘", t("falling by {n}/s", { n: rate(-trend) })]
+        : ["↗", t("growing by {n}/s", { n: rate(trend) })];
   return html`<div class="card lag"><h3>${t("Lag")}</h3>
-    <p class="big"><b>${whole(lag.records)}</b> ${lag.records === 1 ? t("record") : t("records")} <b>${duration(lag.seconds)}</b> ${t("behind")}</p>
-    <p><span aria-hidden="true">${direction[0]}</span> ${direction[1]}${lag.seconds_to_zero >= 1 ? html`, ${t("zero in {time}", { time: ticking(lag.seconds_to_zero) })}` : ""}</p>
-    <table><thead><tr><th scope="col">${t("Partition")}</th>${lag.partitions?.map((p) => html`<th scope="col" class="n">${p.partition}</th>`)}</tr></thead>
+    <p class="big"><b>${whole(lag.records)}</b> ${lag.records === 1 ? t("record") : t("records")} <b>
+      ${duration(lag.seconds)}</b> ${t("behind")}</p>
+    <p><span aria-hidden="true">${direction[0]}</span> ${direction[1]}
+      ${lag.seconds_to_zero >= 1 ? html`, ${t("zero in {time}", { time: ticking(lag.seconds_to_zero) })}` : ""}</p>
+    <table><thead><tr><th scope="col">${t("Partition")}</th>${lag.partitions?.map((p) => html`<th scope="col" class="n">
+      ${p.partition}</th>`)}</tr></thead>
       <tbody><tr><th scope="row">${t("records")}</th>${lag.partitions?.map((p) => html`<td class="n">${whole(p.records)}</td>`)}</tr>
-      <tr><th scope="row">${t("behind")}</th>${lag.partitions?.map((p) => html`<td class="n">${duration(p.seconds)}</td>`)}</tr></tbody></table></div>`;
+      <tr><th scope="row">${t("behind")}</th>${lag.partitions?.map((p) => html`<td class="n">${duration(p.seconds)}
+        </td>`)}</tr></tbody></table></div>`;
 }
 
 function Rates({ title, of, hint }) {
@@ -60,9 +85,12 @@ function Rates({ title, of, hint }) {
   const most = Math.max(...entries.map(([, n]) => n), 0.001);
   return html`<div class="rates"><h4>${title}</h4>
     ${!entries.length && html`<p class="calm">${hint}</p>`}
-    <table>${entries.map(([name, n]) => html`<tr key=${name}><th scope="row">${name}</th>
-      <td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="idle" width="100" height="8" /><rect class="busy" width=${(n / most) * 100} height="8" /></svg></td>
-      <td class="n">${rate(n)}/s</td></tr>`)}</table></div>`;
+    <table>${entries.map(
+      ([name, n]) => html`<tr key=${name}><th scope="row">${name}</th>
+      <td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+        <rect class="idle" width="100" height="8" /><rect class="busy" width=${(n / most) * 100} height="8" /></svg></td>
+      <td class="n">${rate(n)}/s</td></tr>`,
+    )}</table></div>`;
 }
 
 export function System({ system }) {
@@ -76,8 +104,12 @@ export function System({ system }) {
   const none = t("Nothing in the last few seconds.");
   return html`<section id="system" aria-labelledby="system-h">
     <h2 id="system-h">${t("System")}</h2>
-    <p class="unseen" role="status">${parts.filter((part) => part.state !== "up").map((part) => `${part.name} ${t(WORDS[part.state])}. ${say(part.cost || "")}`).join(" ")}</p>
-    ${!body && error && html`<p class="trouble">${t("The state of the system cannot be read: {why}", { why: error.message })}</p>`}
+    <p class="unseen" role="status">${parts
+      .filter((part) => part.state !== "up")
+      .map((part) => `${part.name} ${t(WORDS[part.state])}. ${say(part.cost || "")}`)
+      .join(" ")}</p>
+    ${!body && error && html`<p class="trouble">
+      ${t("The state of the system cannot be read: {why}", { why: error.message })}</p>`}
     <div class="grid three system">
       <div class="card drawn"><${Picture} ...${{ parts, rates, now, chosen, choose }} /></div>
       <div class="card"><h3>${chosen ?? t("Impact on clients")}</h3>

@@ -35,7 +35,8 @@ export function Top() {
       <a href="/metrics">${t("Metrics")}</a>
       <${Choice} label=${t("Language")} of=${LANGUAGES.map((l) => [l, l.toUpperCase()])} chosen=${language.get()}
         choose=${(l) => (localStorage.setItem("language", l), choose(l))} />
-      <${Choice} label=${t("Colours")} of=${THEMES.map((name) => [name, t({ auto: "Auto", light: "Light", dark: "Dark" }[name])])}
+      <${Choice} label=${t("Colours")}
+        of=${THEMES.map((name) => [name, t({ auto: "Auto", light: "Light", dark: "Dark" }[name])])}
         chosen=${colours} choose=${(chosen) => (setColours(chosen), theme(chosen))} />
     </nav>
   </header>`;
@@ -48,9 +49,14 @@ export function Banner({ retry }) {
   const now = performance.now();
   return html`<div class=${up ? "" : "banner"}>
     <p role="alert">${!up && html`<span class="mark"></span> <strong>${t("The bff does not answer")}</strong>`}</p>
-    ${!up && html`<p class="more">${t("for {time}. Everything below is from before that.", { time: ticking((now - since) / 1000) })}
+    ${
+      !up &&
+      html`<p class="more">
+        ${t("for {time}. Everything below is from before that.", { time: ticking((now - since) / 1000) })}
       ${t("Nothing acknowledged is lost: it is in the log.")}</p>
-    <p class="countdown">${retryAt > now ? t("Next try in {n} s", { n: Math.ceil((retryAt - now) / 1000) }) : t("Trying…")}</p>
-    <button onClick=${retry}>${t("Try now")}</button>`}
+    <p class="countdown">
+      ${retryAt > now ? t("Next try in {n} s", { n: Math.ceil((retryAt - now) / 1000) }) : t("Trying…")}</p>
+    <button onClick=${retry}>${t("Try now")}</button>`
+    }
   </div>`;
 }

@@ -11,24 +11,29 @@ const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7/;
 export const Status = ({ status }) => html`<span class="status ${status}"><span class="mark"></span>${t(status)}</span>`;
 
 /** Seconds from the id's time to the verdict, when both are known. */
-const took = (row) => row.decided_at && UUID7.test(row.transaction_id)
-  ? (row.decided_at - parseInt(row.transaction_id.slice(0, 8) + row.transaction_id.slice(9, 13), 16)) / 1000 : null;
+const took = (row) =>
+  row.decided_at && UUID7.test(row.transaction_id)
+    ? (row.decided_at - parseInt(row.transaction_id.slice(0, 8) + row.transaction_id.slice(9, 13), 16)) / 1000
+    : null;
 
 function Row({ row, opened, open }) {
   const id = row.transaction_id;
   return html`<tr class="${row.fresh ? "fresh" : ""} ${opened ? "opened" : ""}" data-id=${id} onClick=${() => open(id)}>
-    <td><button class="link" aria-expanded=${opened} aria-label=${t("Open {id}", { id })}>${timeOfDay(row.event_timestamp)}</button></td>
+    <td><button class="link" aria-expanded=${opened} aria-label=${t("Open {id}", { id })}>
+      ${timeOfDay(row.event_timestamp)}</button></td>
     <td key=${row.status} class=${row.turned ? "turned" : ""}><${Status} status=${row.status} /></td>
     <td class="n">${amount(row.value_in_cents)}</td>
     <td class="text">${row.description}</td>
     <td class="id wide" title=${row.customer_id}>${row.customer_id}</td>
     <td class="id wide" title=${id}>…${id.slice(-12)}</td>
-    <td class="n wide">${row.revision > 1 ? t("revision {n}", { n: row.revision }) : took(row) === null ? "" : duration(took(row))}</td>
+    <td class="n wide">
+      ${row.revision > 1 ? t("revision {n}", { n: row.revision }) : took(row) === null ? "" : duration(took(row))}</td>
   </tr>`;
 }
 
 function Filters({ filter, open }) {
-  const customer = useRef(), wanted = useRef();
+  const customer = useRef(),
+    wanted = useRef();
   const choose = (event, more) => {
     event?.preventDefault();
     feed.choose({ status: filter.status, customer: customer.current.value.trim(), ...more });
@@ -38,11 +43,15 @@ function Filters({ filter, open }) {
     if (wanted.current.value.trim()) open(wanted.current.value.trim());
   };
   return html`<div class="filters">
-    <label>${t("Status")} <select id="status-filter" value=${filter.status} onChange=${(event) => choose(null, { status: event.target.value })}>
+    <label>${t("Status")} <select id="status-filter" value=${filter.status}
+      onChange=${(event) => choose(null, { status: event.target.value })}>
       <option value="">${t("all")}</option>${STATUSES.map((status) => html`<option value=${status}>${t(status)}</option>`)}</select></label>
-    <form role="search" onSubmit=${choose}><label>${t("Customer")} <input ref=${customer} id="customer-filter" placeholder="customer_id" maxlength="255" spellcheck=${false} /></label>
-      <button>${t("Filter")}</button>${filter.customer && html`<button type="button" onClick=${(event) => ((customer.current.value = ""), choose(event))}>${t("All")}</button>`}</form>
-    <form role="search" onSubmit=${search}><label>${t("Id")} <input ref=${wanted} id="id-search" placeholder="transaction_id" maxlength="255" spellcheck=${false} /></label><button>${t("Open")}</button></form>
+    <form role="search" onSubmit=${choose}><label>${t("Customer")} <input ref=${customer} id="customer-filter"
+      placeholder="customer_id" maxlength="255" spellcheck=${false} /></label>
+      <button>${t("Filter")}</button>${filter.customer && html`<button type="button"
+        onClick=${(event) => ((customer.current.value = ""), choose(event))}>${t("All")}</button>`}</form>
+    <form role="search" onSubmit=${search}><label>${t("Id")} <input ref=${wanted} id="id-search"
+      placeholder="transaction_id" maxlength="255" spellcheck=${false} /></label><button>${t("Open")}</button></form>
   </div>`;
 }
 
@@ -50,24 +59,39 @@ function Said({ state }) {
   const { gap, oneIn, rate: perSecond, held, paused, waiting, source, problem } = state;
   return html`<div class="said">
     ${oneIn > 1 && html`<p id="sampled">${t("Showing 1 in {k} of {n}/s.", { k: oneIn, n: whole(perSecond) })}</p>`}
-    ${held && html`<p>${paused ? t("Paused: {n} new.", { n: whole(waiting) }) : t("On hold while you point at it: {n} new.", { n: whole(waiting) })}</p>`}
-    <div role="status">${gap && html`<p class="gap">${t("{clock}: this page fell behind and skipped some transactions ({why}). The list was reloaded.", { clock: timeOfDay(gap.at), why: t(gap.reason) })}
+    ${held && html`<p>
+      ${paused ? t("Paused: {n} new.", { n: whole(waiting) }) : t("On hold while you point at it: {n} new.", { n: whole(waiting) })}</p>`}
+    <div role="status">${
+      gap &&
+      html`<p class="gap">
+        ${t("{clock}: this page fell behind and skipped some transactions ({why}). The list was reloaded.", { clock: timeOfDay(gap.at), why: t(gap.reason) })}
       ${gap.from && html` <code>${gap.from} → ${gap.to}</code>`}
-      <button class="link" onClick=${() => ((feed.gap = null), feed.hold(false), feed.load())}>${t("Dismiss")}</button></p>`}</div>
+      <button class="link" onClick=${() => ((feed.gap = null), feed.hold(false), feed.load())}>${t("Dismiss")}</button></p>`
+    }</div>
     ${source === "cassandra" && html`<p>${t("Read from Cassandra: Redis is down or not complete.")}</p>`}
-    ${problem && html`<p class="trouble" role="status">${t("The list cannot be loaded: {why}. Retrying.", { why: problem.message })}</p>`}
+    ${problem && html`<p class="trouble" role="status">
+      ${t("The list cannot be loaded: {why}. Retrying.", { why: problem.message })}</p>`}
   </div>`;
 }
 
 function List({ state, opened, open }) {
   const { rows, loading, problem, oneIn, filter, more } = state;
   if (!rows.length) {
-    return html`<p class="empty">${loading ? t("Loading…") : problem ? t("Nothing can be shown right now.")
-      : filter.status || filter.customer ? t("None of the newest matches this filter.") : t("No transaction yet. Post one, and it appears here.")}</p>`;
+    return html`<p class="empty">${
+      loading
+        ? t("Loading…")
+        : problem
+          ? t("Nothing can be shown right now.")
+          : filter.status || filter.customer
+            ? t("None of the newest matches this filter.")
+            : t("No transaction yet. Post one, and it appears here.")
+    }</p>`;
   }
   return html`<table class="list ${oneIn > 1 ? "fast" : ""}">
-    <thead><tr><th scope="col">${t("Time")}</th><th scope="col">${t("Status")}</th><th scope="col" class="n">${t("Amount")}</th><th scope="col">${t("Description")}</th>
-      <th scope="col" class="wide">${t("Customer")}</th><th scope="col" class="wide">${t("Id")}</th><th scope="col" class="n wide">${t("Took")}</th></tr></thead>
+    <thead><tr><th scope="col">${t("Time")}</th><th scope="col">${t("Status")}</th><th scope="col" class="n">
+      ${t("Amount")}</th><th scope="col">${t("Description")}</th>
+      <th scope="col" class="wide">${t("Customer")}</th><th scope="col" class="wide">${t("Id")}</th>
+        <th scope="col" class="n wide">${t("Took")}</th></tr></thead>
     <tbody onMouseEnter=${() => feed.hold(true)} onMouseLeave=${() => feed.hold(false)} onFocusIn=${() => feed.hold(true)}
       onFocusOut=${(event) => event.currentTarget.contains(event.relatedTarget) || feed.hold(false)}>
       ${rows.map((row) => html`<${Row} key=${row.transaction_id} row=${row} opened=${row.transaction_id === opened} open=${open} />`)}</tbody>
@@ -94,7 +118,8 @@ export function Transactions() {
   };
   return html`<section id="transactions" aria-labelledby="transactions-h" tabindex="-1">
     <h2 id="transactions-h">${t("Transactions")}
-      <button class="pause" aria-pressed=${Boolean(state?.paused)} onClick=${() => feed.pause(!state.paused)}>${state?.paused ? `▶ ${t("Resume")}` : `❚❚ ${t("Pause")}`}</button>
+      <button class="pause" aria-pressed=${Boolean(state?.paused)} onClick=${() => feed.pause(!state.paused)}>
+        ${state?.paused ? `▶ ${t("Resume")}` : `❚❚ ${t("Pause")}`}</button>
       <small>${state && t("{n} new a second", { n: rate(state.rate) })}</small></h2>
     <div class="grid beside-list">
       <div class="card">
@@ -103,7 +128,9 @@ export function Transactions() {
         ${state ? html`<${List} state=${state} opened=${opened} open=${open} />` : html`<p class="empty">${t("Loading…")}</p>`}
       </div>
       <div class="card aside" ref=${beside}>
-        ${opened ? html`<${Way} key=${opened} id=${opened} close=${() => open("")} />` : narrow.matches ? html`<details class="fold"><summary>${t("Post one")}</summary><${Post} open=${open} /></details>` : html`<${Post} open=${open} />`}
+        ${opened ? html`<${Way} key=${opened} id=${opened} close=${() => open("")} />` : narrow.matches ? html`<details
+          class="fold"><summary>${t("Post one")}</summary><${Post} open=${open} />
+          </details>` : html`<${Post} open=${open} />`}
       </div>
     </div>
   </section>`;

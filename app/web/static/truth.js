@@ -4,7 +4,7 @@ import { say, t, ticking, timeOfDay, whole } from "./i18n.js";
 import { link } from "./net.js";
 
 const PLACES = [
-  ["acknowledged", "Acknowledged", "answered with 201"],
+  ["acknowledged", "Acknowledged", "answered with 201 by this bff since it started"],
   ["in_log", "In the log", "records of transaction_created"],
   ["decided", "Decided", "published in transaction_status"],
   ["stored", "Stored", "rows in Cassandra"],
@@ -29,22 +29,31 @@ export function Truth({ system }) {
   const { body, error, at } = useStore(system);
   const { up } = useStore(link);
   const truth = body?.truth;
-  const age = truth ? Math.max(0, body.at - truth.at) + (performance.now() - at) / 1000 : null;
+  const age = truth?.at ? Math.max(0, body.at - truth.at) + (performance.now() - at) / 1000 : null;
   const old = age !== null && age > STALE;
   const state = truth && up && !old ? truth.state : "unknown";
   const [look, word] = STATE[state] ?? STATE.unknown;
-  const words = !up ? t("The bff does not answer, so the counts are unknown.")
-    : !truth ? (error ? t("The counts cannot be read: {why}", { why: error.message }) : t("Counting…"))
-    : old ? t("The counts are old.") : say(truth.words);
+  const words = !up
+    ? t("The bff does not answer, so the counts are unknown.")
+    : !truth
+      ? error
+        ? t("The counts cannot be read: {why}", { why: error.message })
+        : t("Counting…")
+      : old
+        ? t("The counts are old.")
+        : say(truth.words);
   return html`<section class="truth ${look}" aria-labelledby="truth-h">
     <div class="verdict">
       <h2 id="truth-h" class="unseen">${t("Consistency of the whole system")}</h2>
       <p class="state ${look}" role="status"><span class="mark"></span><strong>${t(word)}</strong></p>
       <p class="words">${words}</p>
-      <p class="age">${truth && t("since {time}, updated {age} ago", { time: timeOfDay(truth.since), age: ticking(age) })}</p>
+      <p class="age">
+        ${age !== null && t("since {time}, updated {age} ago", { time: timeOfDay(truth.since), age: ticking(age) })}</p>
     </div>
     <dl class="places">${PLACES.map(([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }} />`)}</dl>
-    <dl class="places rest">${BESIDE.map(([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }}
-      bad=${name !== "pending" && truth?.[name] > 0} />`)}</dl>
+    <dl class="places rest">${BESIDE.map(
+      ([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }}
+      bad=${name !== "pending" && truth?.[name] > 0} />`,
+    )}</dl>
   </section>`;
 }

@@ -8,7 +8,14 @@ import { Status } from "./transactions.js";
 
 const PATH = "/api/v1/transactions";
 const SENT = ["value_in_cents", "description", "customer_id", "merchant_id", "transaction_timestamp", "latitude", "longitude"];
-const NAMES = { received: "Received", logged: "In Kafka", assessed: "Assessed", published: "Published", stored: "Row stored", shown: "Shown by GET" };
+const NAMES = {
+  received: "Received",
+  logged: "In Kafka",
+  assessed: "Assessed",
+  published: "Published",
+  stored: "Row stored",
+  shown: "Shown by GET",
+};
 
 function says(step) {
   const found = [];
@@ -16,7 +23,10 @@ function says(step) {
   if (step.step === "assessed") {
     add(step.status, html`<${Status} status=${step.status} />`);
     add(step.replica, step.replica);
-    add(step.score, t("score {score}, threshold {threshold}", { score: fixed(step.score, 3), threshold: fixed(step.threshold, 2) }));
+    add(
+      step.score,
+      t("score {score}, threshold {threshold}", { score: fixed(step.score, 3), threshold: fixed(step.threshold, 2) }),
+    );
     add(step.model_version, t("model {name}", { name: step.model_version }));
     add(step.batch_size, t("in a batch of {n}", { n: step.batch_size }));
     add(step.reason, t("reason: {why}", { why: step.reason }));
@@ -33,14 +43,20 @@ function says(step) {
 function complete(steps) {
   const missing = ["assessed", "published"].filter((name) => !steps.some(({ step }) => step === name));
   const at = steps.findIndex(({ step }) => step === "stored" || step === "shown");
-  return steps.toSpliced(at < 0 ? steps.length : at, 0, ...missing.map((step) => ({ step, at_ms: null, known: false, note: "not yet" })));
+  return steps.toSpliced(
+    at < 0 ? steps.length : at,
+    0,
+    ...missing.map((step) => ({ step, at_ms: null, known: false, note: "not yet" })),
+  );
 }
 
 /** Whether all that can still change has come: the last verdict is stored and shown. */
 function isSettled(steps) {
   const last = (name) => steps.findLast(({ step }) => step === name);
   const verdict = last("published");
-  return Boolean(verdict && last("stored")?.known && last("shown")?.known && (last("shown").revision ?? 1e9) >= (verdict.revision ?? 1));
+  return Boolean(
+    verdict && last("stored")?.known && last("shown")?.known && (last("shown").revision ?? 1e9) >= (verdict.revision ?? 1),
+  );
 }
 
 // A re-assessment comes hours later: each revision has a scale of its own.
@@ -54,23 +70,31 @@ function scaled(steps) {
   }
   return groups.flatMap((group, n) => {
     const times = group.map(({ to }) => to).filter((to) => to !== null);
-    const start = Math.min(...times), span = Math.max(1, Math.max(...times) - start);
+    const start = Math.min(...times),
+      span = Math.max(1, Math.max(...times) - start);
     return group.map(({ step, from, to }, at) => ({
-      step, later: n > 0 && at === 0 ? (to - from) / 1000 : null, after: to === null ? null : (to - start) / 1000,
-      x: to === null ? 0 : (Math.max(0, Math.min(from ?? to, to) - start) / span) * 100, end: to === null ? 0 : ((to - start) / span) * 100,
+      step,
+      later: n > 0 && at === 0 ? (to - from) / 1000 : null,
+      after: to === null ? null : (to - start) / 1000,
+      x: to === null ? 0 : (Math.max(0, Math.min(from ?? to, to) - start) / span) * 100,
+      end: to === null ? 0 : ((to - start) / span) * 100,
     }));
   });
 }
 
 function Waterfall({ steps }) {
-  return html`<ol class="waterfall">${scaled(complete(steps)).map(({ step, later, after, x, end }) => html`<li class=${step.known ? "known" : "guess"} data-step=${step.step}>
+  return html`<ol class="waterfall">${scaled(complete(steps)).map(
+    ({ step, later, after, x, end }, n) => html`<li class=${step.known ? "known" : "guess"} data-step=${step.step}>
     ${later !== null && html`<p class="later">${t("{time} later", { time: duration(later) })}</p>`}
     <b>${t(NAMES[step.step] ?? step.step)}</b>
     <svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-      <path class="rail" d="M0 5H100" />${after !== null && html`<rect x=${Math.min(x, 99)} y="1" width=${Math.max(1, end - x)} height="8" />`}</svg>
-    <span class="n">${after === null ? (step.known ? "✓" : "") : after === 0 ? timeOfDay(step.at_ms / 1000) : `+${duration(after)}`}</span>
+      <path class="rail" d="M0 5H100" />${after !== null && html`<rect x=${Math.min(x, 99)} y="1"
+        width=${Math.max(1, end - x)} height="8" />`}</svg>
+    <span class="n">
+      ${after === null ? (step.known ? "✓" : "") : n === 0 ? timeOfDay(step.at_ms / 1000) : `+${duration(after)}`}</span>
     <span class="says">${says(step)}</span>
-  </li>`)}</ol>`;
+  </li>`,
+  )}</ol>`;
 }
 
 function hexLines(base64) {
@@ -78,15 +102,25 @@ function hexLines(base64) {
   const lines = [];
   for (let at = 0; at < bytes.length && at < 4096; at += 16) {
     const part = [...bytes.slice(at, at + 16)];
-    lines.push([at.toString(16).padStart(4, "0"), part.map((b) => b.toString(16).padStart(2, "0")), part.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join("")]);
+    lines.push([
+      at.toString(16).padStart(4, "0"),
+      part.map((b) => b.toString(16).padStart(2, "0")),
+      part.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join(""),
+    ]);
   }
   return lines;
 }
 
 /** Bytes as hex; the first `marked` stand out. */
 export function Hex({ base64, marked = 0 }) {
-  return html`<pre class="hex" tabindex="0">${hexLines(base64).map(([at, hex, text], line) => html`<span class="at">${at}</span>  ${line === 0 && marked
-    ? html`<mark>${hex.slice(0, marked).join(" ")}</mark> ${hex.slice(marked).join(" ")}` : hex.join(" ").padEnd(47)}  <span class="ascii">${text}</span>${"\n"}`)}</pre>`;
+  return html`<pre class="hex" tabindex="0">${hexLines(base64).map(
+    ([at, hex, text], line) =>
+      html`<span class="at">${at}</span>  ${
+        line === 0 && marked
+          ? html`<mark>${hex.slice(0, marked).join(" ")}</mark> ${hex.slice(marked).join(" ")}`
+          : hex.join(" ").padEnd(47)
+      }  <span class="ascii">${text}</span>${"\n"}`,
+  )}</pre>`;
 }
 
 function Record({ title, record }) {
@@ -102,7 +136,8 @@ export function Way({ id, close }) {
   const [row, setRow] = useState(null);
   const heading = useRef();
   useEffect(() => {
-    let open = true, timer;
+    let open = true,
+      timer;
     async function look(tries = 0) {
       clearTimeout(timer);
       try {
@@ -115,7 +150,10 @@ export function Way({ id, close }) {
         set((before) => ({ ...before, error }));
         if (tries < 60 && ![400, 404].includes(error.status)) timer = setTimeout(() => look(tries + 1), 1500);
       }
-      ask(`${PATH}/${encodeURIComponent(id)}`).then((it) => open && setRow(it), () => {});
+      ask(`${PATH}/${encodeURIComponent(id)}`).then(
+        (it) => open && setRow(it),
+        () => {},
+      );
     }
     look();
     heading.current?.focus({ preventScroll: true });
@@ -127,12 +165,18 @@ export function Way({ id, close }) {
   return html`<article class="way" aria-labelledby="way-h">
     <h3 id="way-h" tabindex="-1" ref=${heading}>${t("Timeline")} <button class="close" onClick=${close}>${t("Close")}</button></h3>
     <p class="id">${id}</p>
-    ${row && html`<p class="line"><${Status} status=${row.status} /> <b>${amount(row.value_in_cents)}</b> <span class="text">${row.description}</span></p>`}
-    ${error && html`<p class="trouble">${error.status === 404 ? t("No transaction has this id.") : error instanceof Problem ? `${t(error.title)}: ${error.message}` : t("The bff does not answer.")}</p>`}
+    ${row && html`<p class="line"><${Status} status=${row.status} /> <b>${amount(row.value_in_cents)}
+      </b> <span class="text">${row.description}</span></p>`}
+    ${error && html`<p class="trouble">
+      ${error.status === 404 ? t("No transaction has this id.") : error instanceof Problem ? `${t(error.title)}: ${error.message}` : t("The bff does not answer.")}</p>`}
     ${!body && !error && html`<p class="empty">${t("Loading…")}</p>`}
-    ${body && html`<${Waterfall} steps=${body.steps} />
+    ${
+      body &&
+      html`<${Waterfall} steps=${body.steps} />
       <${Record} title=${t("The record")} record=${body.record} />
-      <${Record} title=${t("The status record")} record=${body.status_record} />`}
-    ${sent && html`<details><summary>${t("Repeat as curl")}</summary><pre tabindex="0">${curlOf(pretty(Object.fromEntries(SENT.map((name) => [name, sent[name]]))))}</pre></details>`}
+      <${Record} title=${t("The status record")} record=${body.status_record} />`
+    }
+    ${sent && html`<details><summary>${t("Repeat as curl")}</summary><pre tabindex="0">
+      ${curlOf(pretty(Object.fromEntries(SENT.map((name) => [name, sent[name]]))))}</pre></details>`}
   </article>`;
 }
