@@ -18,7 +18,8 @@ LIST_PARAMETERS = ("limit", "cursor", "status", "customer_id")
 FIND_PARAMETERS = ("wait",)
 #: Seconds that a GET may wait for a status: less than load balancers wait for an answer.
 WAIT_MOST = 30
-_SECONDS = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
+#: A number as JSON has it, since that is what the description says.
+_SECONDS = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?")
 _KEY = re.compile(r"[0-9]{10}:.{1,255}", re.DOTALL)
 
 
@@ -57,7 +58,7 @@ def wait_of(text: str | None) -> float:
     """Seconds to wait for a status, 0 to WAIT_MOST; InvalidRequest."""
     if text is None:
         return 0.0
-    if not (_SECONDS.fullmatch(text) and float(text) <= WAIT_MOST):
+    if not (_SECONDS.fullmatch(text) and 0 <= float(text) <= WAIT_MOST):
         raise InvalidRequest([{"field": "wait", "reason": f"must be seconds from 0 to {WAIT_MOST}"}])
     return float(text)
 

@@ -13,6 +13,8 @@ from reconciliation.readers import bff_url
 from tests.support import http
 
 CONFIG = Path(__file__).parents[1] / "support" / "schemathesis.toml"
+#: The stream of events, which has tests of its own: each call of it would last until the time-out.
+ENDLESS = "streamTransactionEvents"
 ANSWERS = re.compile(r'^payments_http_request_seconds_count\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 
 
@@ -38,7 +40,8 @@ def fuzzed(examples: int) -> None:
         "--checks",
         "all",
     ]
-    command += ["--max-examples", str(examples), "--warnings", "off", f"{bff_url()}/openapi.json"]
+    command += ["--max-examples", str(examples), "--warnings", "off", "--exclude-operation-id", ENDLESS]
+    command.append(f"{bff_url()}/openapi.json")
     done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     answers_then, unavailable_then = counted()

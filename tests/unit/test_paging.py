@@ -7,7 +7,15 @@ import pytest
 from multidict import MultiDict, MultiMapping
 
 from app.models.status import key_of_row, sort_key
-from app.web.paging import DEFAULT_LIMIT, LIST_PARAMETERS, check_parameters, cursor_of, key_of, limit_of
+from app.web.paging import (
+    DEFAULT_LIMIT,
+    LIST_PARAMETERS,
+    check_parameters,
+    cursor_of,
+    key_of,
+    limit_of,
+    wait_of,
+)
 from app.web.validation import InvalidRequest
 from tests.unit.samples import MINUTE, status, transaction
 
@@ -135,3 +143,19 @@ def test_thousands_of_unknown_parameters_make_no_large_answer() -> None:
     with pytest.raises(InvalidRequest) as caught:
         check_parameters(query(*(str(number) * 1000 for number in range(2_000))))
     assert len(str(caught.value.errors)) < 3_000
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [(None, 0), ("0", 0), ("30", 30), ("0.25", 0.25), ("5e-324", 5e-324), ("-0.0", 0), ("1.0e1", 10)],
+)
+def test_a_wait_is_any_number_that_json_has(text: str | None, seconds: float) -> None:
+    assert wait_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "31", "-1", "nan", "inf", "1_0", " 1", "1s", "\u0663", "1e999", "9" * 400]
+)
+def test_a_wait_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="wait: must be seconds from 0 to 30"):
+        wait_of(text)
