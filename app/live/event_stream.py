@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from app.live.feed import Logged, Written
-from app.models.status import TransactionStatus
+from app.models.status import Filter, TransactionStatus
 from app.models.transaction import Transaction
 from app.observability import metrics
 from app.stores.recent_transactions import entry_of, pending_entry
@@ -51,18 +51,6 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Drop the client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a client wants; None: all."""
-
-    status: str | None = None
-    customer_id: str | None = None
-
-    def fits(self, status: str, customer_id: str) -> bool:
-        """Whether an event with these is for it."""
-        return self.status in (None, status) and self.customer_id in (None, customer_id)
 
 
 class Event(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -55,14 +54,14 @@ class Shown(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which entries a client wants; None: whatever it is."""
+    """Which transactions a client wants; None: all."""
 
     status: str | None = None
     customer_id: str | None = None
 
-    def accepts(self, entry: Mapping[str, Any]) -> bool:
-        """Whether this entry of the list is one of them."""
-        return self.status in (None, entry["status"]) and self.customer_id in (None, entry["customer_id"])
+    def fits(self, status: str, customer_id: str) -> bool:
+        """Whether one with these is among them."""
+        return self.status in (None, status) and self.customer_id in (None, customer_id)
 
 
 #: What GET of one transaction shows beside the ten keys.

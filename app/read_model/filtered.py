@@ -33,7 +33,7 @@ async def filtered(newest: Newest, wanted: Filter, limit: int, before: str | Non
         pages.append(page)
         for entry in page.entries:
             transaction = from_json(entry)
-            if wanted.accepts(transaction):
+            if wanted.fits(transaction["status"], transaction["customer_id"]):
                 found.append(entry)
                 if len(found) == limit:
                     return _as_one(pages, found, key_of_row(transaction))

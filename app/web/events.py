@@ -9,22 +9,22 @@ import faust
 from aiohttp import HttpVersion11, hdrs, web
 from faust.web import View
 
-from app.live.event_stream import EventStream, Filter, Vector, vector_of
+from app.live.event_stream import EventStream, Vector, vector_of
 from app.live.feed import LiveFeed
 from app.live.resume import Resume
+from app.models.status import Filter
 from app.web import request_id
 from app.web.answers import invalid
 from app.web.openapi import operation
-from app.web.paging import check_parameters
+from app.web.paging import check_parameters, filter_of
 from app.web.problems import unavailable
 from app.web.transaction_operations import EVENTS
 from app.web.transactions import PATH
-from app.web.validation import InvalidRequest, check_id
+from app.web.validation import InvalidRequest
 
 log = logging.getLogger(__name__)
 
 PARAMETERS = ("status", "customer_id", "last_event_id")
-STATUSES = ("pending", "accepted", "rejected")
 LAST_EVENT_ID = "Last-Event-ID"
 #: Milliseconds after which a client comes back. Before the first event, so that proxies send the headers on.
 HELLO = b"retry: 1000\n\n"
@@ -123,12 +123,7 @@ def register(app: faust.App, events: Events) -> None:
 
 def _wanted(request: web.Request) -> Filter:
     check_parameters(request.query, PARAMETERS)
-    status, customer_id = request.query.get("status"), request.query.get("customer_id")
-    if status is not None and status not in STATUSES:
-        raise InvalidRequest([{"field": "status", "reason": f"must be one of {', '.join(STATUSES)}"}])
-    if customer_id is not None:
-        check_id(customer_id, "customer_id")
-    return Filter(status, customer_id)
+    return filter_of(request.query) or Filter()
 
 
 def _last_event_id(request: web.Request) -> Vector | None:

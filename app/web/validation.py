@@ -66,11 +66,11 @@ def parse(body: bytes) -> TransactionRequest:
         ) from exc
 
 
-def check_id(id_: str, field: str = "transaction_id") -> None:
-    """An id from a path or a query; InvalidRequest."""
-    if not 1 <= len(id_) <= IDENTIFIER_MOST or not id_.isprintable():
+def check_id(transaction_id: str) -> None:
+    """An id from a path; InvalidRequest."""
+    if len(transaction_id) > IDENTIFIER_MOST or not transaction_id.isprintable():
         reason = f"must be printable, with 1 to {IDENTIFIER_MOST} characters"
-        raise InvalidRequest([{"field": field, "reason": reason}])
+        raise InvalidRequest([{"field": "transaction_id", "reason": reason}])
 
 
 def _named(error: ErrorDetails) -> dict[str, str]:

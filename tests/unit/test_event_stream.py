@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.live import event_stream
-from app.live.event_stream import Client, EventStream, Filter, text_of, vector_of
+from app.live.event_stream import Client, EventStream, text_of, vector_of
 from app.live.feed import Logged, Written
+from app.models.status import Filter
 from tests.unit import samples
 
 PARTITIONS = 3
