@@ -29,6 +29,22 @@ export function useStore(followed) {
   return followed.get();
 }
 
+/** What this browser keeps for the reader; nothing where it may keep nothing. */
+export function kept(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+export function keep(name, value) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // it holds until the page is closed
+  }
+}
+
 /** Draw again every `seconds`: for ages and countdowns. */
 export function useClock(seconds = 1) {
   const [, redraw] = useState(0);

@@ -1,9 +1,9 @@
 // English is in the code; other languages are looked up by it: pt.json. What is not there stays English.
-import { store } from "./html.js";
+import { kept, store } from "./html.js";
 
 export const LANGUAGES = ["en", "pt"];
 let words = {};
-let numbers, decimals, clock;
+let numbers, decimals, clock, point;
 
 export const language = store("en");
 
@@ -38,12 +38,13 @@ export async function choose(chosen) {
   numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   decimals = [0, 1, 2, 3].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n }));
   clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  point = decimals[1].format(0.5)[1];
   document.title = t("Payments, live");
   language.set(chosen);
 }
 
 /** What the reader chose before, or else the browser's language. */
-export const preferred = () => localStorage.getItem("language") ?? (/^pt/i.test(navigator.language) ? "pt" : "en");
+export const preferred = () => kept("language") ?? (/^pt/i.test(navigator.language) ? "pt" : "en");
 
 const none = (value) => value === null || value === undefined;
 
@@ -56,7 +57,7 @@ export const percent = (part) => (none(part) ? "–" : `${Math.round(part * 100)
 export function amount(cents) {
   if (none(cents)) return "–";
   const text = String(cents).padStart(3, "0");
-  return numbers.format(BigInt(text.slice(0, -2))) + (1.5).toLocaleString(document.documentElement.lang)[1] + text.slice(-2);
+  return numbers.format(BigInt(text.slice(0, -2))) + point + text.slice(-2);
 }
 /** A time of day; takes seconds since 1970. */
 export const timeOfDay = (seconds) => (none(seconds) ? "–" : clock.format(seconds * 1000));

@@ -11,12 +11,12 @@ import { Transactions } from "./transactions.js";
 import { Charts } from "./charts.js";
 import { Workbench } from "./workbench.js";
 
-const system = polled("/api/v1/system", 0.5, (wait) => {
+const system = polled("/api/v1/system", 0.5, 2.5, (wait) => {
   const wasUp = link.get().up;
   saysLink(wait);
   if (!wasUp && wait === null) feed.stream?.hurry();
 });
-const series = remembered(polled("/api/v1/system/series", 5));
+const series = remembered(polled("/api/v1/system/series", 5, 10));
 
 function Page() {
   useStore(language);

@@ -58,8 +58,9 @@ export const visible = () =>
     document.addEventListener("visibilitychange", () => done(), { once: true });
   });
 
-/** A store that holds what a path answers, asked every `seconds` while somebody looks: {body, error, at}. */
-export function polled(path, seconds, whenDown) {
+/** A store that holds what a path answers, asked every `seconds` while somebody looks: {body, error, at}.
+ * An answer has `patience` seconds; `whenDown` is told of none (milliseconds until the next try) and of one (null). */
+export function polled(path, seconds, patience, whenDown) {
   const found = store({ body: null, error: null, at: 0 });
   let hurry = () => {};
   found.now = () => hurry();
@@ -68,7 +69,7 @@ export function polled(path, seconds, whenDown) {
       await visible();
       let wait = seconds * 1000;
       try {
-        const body = await ask(path);
+        const body = await ask(path, {}, patience);
         const before = found.get();
         // The bff gives everybody what its last look found: the same again is not drawn again.
         if (before.error || body.at === undefined || String(body.at) !== String(before.body?.at))

@@ -90,11 +90,16 @@ function useLayout() {
   return isNarrow ? TALL : WIDE;
 }
 
-// More workers of a kind stand behind the first, a little higher.
+// More workers of a kind stand above the first; on a phone there is room for one. All are in the list beside it.
+const ABOVE = { bff: [[264, 94], [264, 38], [70, 94], [70, 38]], transactions: [[652, 94], [652, 38], [842, 94], [842, 38]] };
+
 function places(layout, parts) {
   const found = { ...layout.at };
-  const extra = parts.map((part) => part.name).filter((name) => !found[name]);
-  extra.forEach((name, n) => (found[name] = layout === WIDE ? [652 + 190 * (n >> 1), 94 - 56 * (n % 2)] : [272, 30 - 0 * n]));
+  for (const kind of Object.keys(ABOVE)) {
+    const more = parts.map(({ name }) => name).filter((name) => name.startsWith(`${kind}-`));
+    const free = layout === WIDE ? ABOVE[kind] : Object.keys(found).length === 12 ? [[272, 30]] : [];
+    more.slice(0, free.length).forEach((name, n) => (found[name] = free[n]));
+  }
   return found;
 }
 

@@ -1,5 +1,5 @@
 // The bar on top: what this is, whether it is live, language and colours; and the banner while the bff is away.
-import { html, useClock, useState, useStore } from "./html.js";
+import { html, keep, kept, useClock, useState, useStore } from "./html.js";
 import { LANGUAGES, choose, language, t, ticking } from "./i18n.js";
 import { link } from "./net.js";
 import { streaming } from "./stream.js";
@@ -8,10 +8,10 @@ const THEMES = ["auto", "light", "dark"];
 
 function theme(chosen) {
   document.documentElement.dataset.theme = chosen;
-  localStorage.setItem("theme", chosen);
+  keep("theme", chosen);
   dispatchEvent(new Event("theme"));
 }
-theme(localStorage.getItem("theme") ?? "auto");
+theme(kept("theme") ?? "auto");
 
 function Choice({ label, of, chosen, choose }) {
   return html`<label><span class="unseen">${label}</span>
@@ -34,7 +34,7 @@ export function Top() {
       <a href="/docs">${t("API")}</a>
       <a href="/metrics">${t("Metrics")}</a>
       <${Choice} label=${t("Language")} of=${LANGUAGES.map((l) => [l, l.toUpperCase()])} chosen=${language.get()}
-        choose=${(l) => (localStorage.setItem("language", l), choose(l))} />
+        choose=${(l) => (keep("language", l), choose(l))} />
       <${Choice} label=${t("Colours")}
         of=${THEMES.map((name) => [name, t({ auto: "Auto", light: "Light", dark: "Dark" }[name])])}
         chosen=${colours} choose=${(chosen) => (setColours(chosen), theme(chosen))} />

@@ -1,6 +1,6 @@
 // The live list with its filters, and beside it the form or the way of the one that is open.
 import { html, useEffect, useRef, useState, useStore } from "./html.js";
-import { amount, duration, fixed, rate, t, timeOfDay, whole } from "./i18n.js";
+import { amount, duration, fixed, rate, say, t, timeOfDay, whole } from "./i18n.js";
 import { feed } from "./feed.js";
 import { Post } from "./post.js";
 import { Way } from "./way.js";
@@ -64,7 +64,7 @@ function Said({ state }) {
     <div role="status">${
       gap &&
       html`<p class="gap">
-        ${t("{clock}: this page fell behind and skipped some transactions ({why}). The list was reloaded.", { clock: timeOfDay(gap.at), why: t(gap.reason) })}
+        ${t("{clock}: this page fell behind and skipped some transactions ({why}). The list was reloaded.", { clock: timeOfDay(gap.at), why: say(gap.reason) })}
       ${gap.from && html` <code>${gap.from} → ${gap.to}</code>`}
       <button class="link" onClick=${() => ((feed.gap = null), feed.hold(false), feed.load())}>${t("Dismiss")}</button></p>`
     }</div>
@@ -89,7 +89,7 @@ function List({ state, opened, open }) {
   }
   return html`<table class="list ${oneIn > 1 ? "fast" : ""}">
     <thead><tr><th scope="col">${t("Time")}</th><th scope="col">${t("Status")}</th><th scope="col" class="n">
-      ${t("Amount")}</th><th scope="col">${t("Description")}</th>
+      ${t("Amount")}</th><th scope="col" class="text">${t("Description")}</th>
       <th scope="col" class="wide">${t("Customer")}</th><th scope="col" class="wide">${t("Id")}</th>
         <th scope="col" class="n wide">${t("Took")}</th></tr></thead>
     <tbody onMouseEnter=${() => feed.hold(true)} onMouseLeave=${() => feed.hold(false)} onFocusIn=${() => feed.hold(true)}
@@ -100,7 +100,13 @@ function List({ state, opened, open }) {
 }
 
 const narrow = matchMedia("(max-width: 1100px)");
-const idInAddress = () => decodeURIComponent(location.hash.match(/^#id=(.+)/)?.[1] ?? "");
+function idInAddress() {
+  try {
+    return decodeURIComponent(location.hash.match(/^#id=(.+)/)?.[1] ?? "").slice(0, 255);
+  } catch {
+    return ""; // what is there is no id
+  }
+}
 
 export function Transactions() {
   const state = useStore(feed.state);
@@ -117,10 +123,10 @@ export function Transactions() {
     if (id && beside.current.offsetTop > 0 && innerWidth < 1100) beside.current.scrollIntoView({ block: "start" });
   };
   return html`<section id="transactions" aria-labelledby="transactions-h" tabindex="-1">
-    <h2 id="transactions-h">${t("Transactions")}
+    <div class="head"><h2 id="transactions-h">${t("Transactions")}</h2>
       <button class="pause" aria-pressed=${Boolean(state?.paused)} onClick=${() => feed.pause(!state.paused)}>
         ${state?.paused ? `▶ ${t("Resume")}` : `❚❚ ${t("Pause")}`}</button>
-      <small>${state && t("{n} new a second", { n: rate(state.rate) })}</small></h2>
+      <small>${state && t("{n} new a second", { n: rate(state.rate) })}</small></div>
     <div class="grid beside-list">
       <div class="card">
         <${Filters} filter=${state?.filter ?? feed.filter} open=${open} />
