@@ -32,8 +32,8 @@ def begin(request: web.BaseRequest) -> str:
     return found
 
 
-async def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Before the headers go out: those of a stream go long before its handler has ended."""
+def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Put the request's id on its answer."""
     response.headers[HEADER] = begin(request)
 
 

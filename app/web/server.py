@@ -76,7 +76,7 @@ class Protocol(RequestHandler):
             resp = refused(resp, request)
         if isinstance(resp, web.StreamResponse):  # else aiohttp answers 500
             if not resp.prepared:
-                await request_id.mark(request, resp)
+                request_id.mark(request, resp)
             recent_answers.note(request, resp)
         return await super().finish_response(request, resp, start_time)
 
@@ -127,8 +127,7 @@ class BoundedWeb(Web):
     def __init__(self, app: Any, settings: Settings):
         super().__init__(app)
         prepare = self.web_app.on_response_prepare
-        prepare.append(request_id.mark)
-        prepare.append(_as_declared)
+        prepare.append(_add_headers)
         if settings.cors_origins:
             prepare.append(cors.allowing(settings.cors_origins.split(",")))
         self._runner = Runner(
@@ -152,6 +151,9 @@ class BoundedWeb(Web):
             self.web_app.router.add_route(method, pattern, dispatch)
 
 
-async def _as_declared(_: web.Request, response: web.StreamResponse) -> None:
-    """A browser shows the JSON of a customer's text as JSON, whatever it looks like."""
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Before any answer goes out; a stream's headers go long before its handler has ended."""
+    # A browser shows the JSON of a customer's text as JSON, whatever it looks like.
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if request_id.HEADER not in response.headers:
+        request_id.mark(request, response)
