@@ -64,7 +64,7 @@ class SystemLook:
             groups = tasks.create_task(self._ask_groups())
             tasks.create_task(self._workers.ask(session))
         if found := groups.result():
-            self._workers.update(found)
+            await self._workers.ask(session, self._workers.update(found))
         parts = {name: task.result() for name, task in simple.items()}
         return parts | cassandra.result() | antifraud.result() | self._workers.findings(), found
 

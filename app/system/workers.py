@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -19,6 +19,7 @@ from app.system.samples import Counts, Key
 
 #: Bytes of a worker's /metrics, at most.
 METRICS_MOST = 2_000_000
+NOT_REACHED = Finding("unknown", "in its consumer group; does not answer here")
 OLDEST = "payments_oldest_record_seconds"
 #: What there should be of each, so that none of it is a part that is down.
 KINDS = ("bff", "transactions")
@@ -29,6 +30,8 @@ class Worker:
     """One process: what its last answers said."""
 
     finding: Finding | None = None
+    #: Whether it has ever answered: Kafka may see it at an address where nobody else can ask it.
+    has_answered: bool = False
     counts: Counts = field(default_factory=dict)
     #: Counted since the look before.
     risen: dict[Key, float] = field(default_factory=dict)
@@ -58,22 +61,25 @@ class Workers:
         self._numbers = {kind: Numbers(kind, f"{kind}-{{}}") for kind in KINDS}
         self._all = {self._ours: Worker()}
 
-    def update(self, groups: Groups) -> None:
-        """Who is in the groups now; who has left is forgotten."""
+    def update(self, groups: Groups) -> set[Address]:
+        """Who is in the groups now; who has left is forgotten. Gives those that are new."""
         own = groups.members.get(self._member_id() or "")
         if own is not None and own != self._ours:
             self._all[own] = self._all.pop(self._ours)
             self._ours = own
         present = {self._ours} | {one for one in groups.members.values() if not self._may_be_ours(one)}
+        new = present - self._all.keys()
         self._all = {address: self._all.get(address) or Worker() for address in sorted(present)}
+        return new
 
     def _may_be_ours(self, address: Address) -> bool:
         """Until our id is known: what was here before a restart, or a bff elsewhere, that is shown a moment later."""
         return not self._ours.host and (address.role, address.port) == (self._ours.role, self._ours.port)
 
-    async def ask(self, session: aiohttp.ClientSession) -> None:
-        """Ask all at once, each with its own deadline."""
-        await asyncio.gather(*(self._ask(session, address) for address in self._all))
+    async def ask(self, session: aiohttp.ClientSession, some: Collection[Address] | None = None) -> None:
+        """Ask all of them, or some, at once, each with its own deadline."""
+        asked = self._all if some is None else some
+        await asyncio.gather(*(self._ask(session, address) for address in asked))
 
     async def _ask(self, session: aiohttp.ClientSession, address: Address) -> None:
         worker = self._all[address]
@@ -95,7 +101,9 @@ class Workers:
             _note(worker, samples.of_text(text))
 
         worker.risen = {}
-        worker.finding, _ = await asyncio.gather(probed(live), probed(counts))
+        finding, _ = await asyncio.gather(probed(live), probed(counts))
+        worker.has_answered |= finding is not None and finding.state != "down"
+        worker.finding = finding if worker.has_answered else NOT_REACHED
 
     def findings(self) -> dict[str, Finding | None]:
         """By name: bff, bff-2, transactions, …; of a kind that nobody is, the first one is down."""

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import random
+import tracemalloc
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -112,7 +113,13 @@ def test_a_large_one_is_shown_by_its_beginning_and_its_size_is_the_originals(val
 def test_what_is_kept_of_a_record_is_small_whatever_it_unpacks_to() -> None:
     bomb = gzip.compress(bytes(20_000_000), mtime=0)
     headers = [("dead_letter.form", b"gzip"), ("big", bytes(100_000))]
-    kept = short(samples.StoredDeadLetter(0, bomb, 0, bytes(100_000), headers))
+    record = samples.StoredDeadLetter(0, bomb, 0, bytes(100_000), headers)
+    tracemalloc.start()
+    try:
+        kept = short(record)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
     assert len(kept.value or b"") == SHOWN_BYTES
     assert (len(kept.key or b""), kept.headers) == (dead_letters.KEY_BYTES, headers[:1])
 

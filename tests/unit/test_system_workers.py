@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from app.system.groups import Address, Groups, client_id, members_of
 from app.system.parts import UP, Finding
-from app.system.workers import Workers
+from app.system.workers import NOT_REACHED, Workers
 from tests.unit.http_server import serving
 
 BFF = Address("bff", "127.0.0.1", 5001)
@@ -86,13 +86,13 @@ def test_a_worker_in_combined_mode_is_both() -> None:
     assert names(found) == {"bff": UP, "transactions": UP}
 
 
-async def asked(handlers: Mapping[str, Any]) -> tuple[Finding | None, dict[int, float]]:
-    """What is found of a transactions worker that answers like this, and how old what it has in hand is."""
+async def asked(handlers: Mapping[str, Any]) -> Workers:
+    """What is known of a transactions worker that answers like this."""
+    found = workers()
     async with serving(handlers) as port, aiohttp.ClientSession() as session:
-        found = workers()
         found.update(Groups({"w": Address("transactions", "127.0.0.1", port), "me": BFF}))
         await found.ask(session)
-        return names(found)["transactions"], found.ages()
+    return found
 
 
 async def metrics(_: web.Request) -> web.Response:
@@ -116,30 +116,57 @@ async def silent(_: web.Request) -> web.Response:
     raise AssertionError
 
 
+HEALTHY = {"/health/live": alive, "/metrics": metrics}
+
+
 def test_a_worker_that_answers_is_up_and_says_how_old_its_oldest_record_is() -> None:
-    found = asyncio.run(asked({"/health/live": alive, "/metrics": metrics}))
-    assert found == (UP, {2: 3.5})
+    found = asyncio.run(asked(HEALTHY))
+    assert (names(found)["transactions"], found.ages()) == (UP, {2: 3.5})
 
 
 def test_a_worker_that_is_stuck_is_degraded() -> None:
-    finding, _ = asyncio.run(asked({"/health/live": stuck, "/metrics": metrics}))
-    assert finding == Finding("degraded", "stuck")
+    found = asyncio.run(asked({"/health/live": stuck, "/metrics": metrics}))
+    assert names(found)["transactions"] == Finding("degraded", "stuck")
+
+
+class Switch:
+    """A worker that hangs from a moment on."""
+
+    hangs = False
+
+    async def live(self, request: web.Request) -> web.Response:
+        return await (silent if self.hangs else alive)(request)
 
 
 def test_a_worker_that_hangs_is_down_and_its_last_words_do_not_count() -> None:
-    finding, ages = asyncio.run(asked({"/health/live": silent, "/metrics": metrics}))
-    assert finding == Finding("down", "no answer within 1 s")
-    assert ages == {}
+    async def situation() -> Workers:
+        switch, found = Switch(), workers()
+        handlers = {"/health/live": switch.live, "/metrics": metrics}
+        async with serving(handlers) as port, aiohttp.ClientSession() as session:
+            found.update(Groups({"w": Address("transactions", "127.0.0.1", port), "me": BFF}))
+            await found.ask(session)
+            switch.hangs = True
+            await found.ask(session)
+        return found
+
+    found = asyncio.run(situation())
+    assert names(found)["transactions"] == Finding("down", "no answer within 1 s")
+    assert found.ages() == {}
 
 
 def test_a_worker_that_was_killed_refuses() -> None:
-    async def situation() -> Finding | None:
-        async with serving({}) as port:
-            pass
+    async def situation() -> Workers:
+        found = workers()
         async with aiohttp.ClientSession() as session:
-            found = workers()
-            found.update(Groups({"w": Address("transactions", "127.0.0.1", port), "me": BFF}))
+            async with serving(HEALTHY) as port:
+                found.update(Groups({"w": Address("transactions", "127.0.0.1", port), "me": BFF}))
+                await found.ask(session)
             await found.ask(session)
-            return names(found)["transactions"]
+        return found
 
-    assert asyncio.run(situation()) == Finding("down", "refuses connections")
+    assert names(asyncio.run(situation()))["transactions"] == Finding("down", "refuses connections")
+
+
+def test_a_worker_that_never_answered_here_is_not_called_dead_while_its_group_has_it() -> None:
+    found = asyncio.run(asked({"/health/live": silent, "/metrics": metrics}))
+    assert names(found)["transactions"] == NOT_REACHED
