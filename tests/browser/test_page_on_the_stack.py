@@ -9,8 +9,8 @@ import pytest
 from infra.native import stack as real
 from reconciliation.readers import bff_url
 from tests.browser.conftest import SCREENSHOTS, Open, until
+from tests.support import http
 from tests.support.dead import whole
-from tests.support.traffic import posted
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("stack")]
 
@@ -46,10 +46,11 @@ def test_a_customers_transactions_are_found_and_followed(open_page: Open) -> Non
         page.fill("#f-description", f"number {number}")
         page.click(".post button.main")
         page.locator(f"#posted {FINAL}").wait_for()
-    posted(5)
+    others = [http.taken() for _ in range(3)]
     until(page, "document.querySelectorAll('.list tbody tr').length >= 2")
     found = page.locator(".list tbody td:nth-child(5)").all_inner_texts()
     assert set(found) == {"customer of the browser test"}
+    assert not any(page.locator(f"[data-id='{id_}']").count() for id_ in others)
 
 
 def test_a_killed_replica_and_a_dead_redis_are_shown_with_their_cost(open_page: Open) -> None:
@@ -71,7 +72,7 @@ def test_a_killed_replica_and_a_dead_redis_are_shown_with_their_cost(open_page: 
 
 def test_a_restart_of_the_bff_is_survived_and_nothing_is_missed(open_page: Open) -> None:
     page = open_page(bff_url())
-    before = posted(5)
+    before = [http.taken() for _ in range(5)]
     for id_ in before:
         page.wait_for_selector(f"[data-id='{id_}'] {FINAL}")
     try:
@@ -79,7 +80,7 @@ def test_a_restart_of_the_bff_is_survived_and_nothing_is_missed(open_page: Open)
         page.locator(".banner", has_text="The bff does not answer").wait_for()
     finally:
         whole()
-    after = posted(5)
+    after = [http.taken() for _ in range(5)]
     page.locator(".banner").wait_for(state="detached")
     for id_ in [*before, *after]:
         page.wait_for_selector(f"[data-id='{id_}'] {FINAL}")
