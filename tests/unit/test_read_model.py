@@ -14,7 +14,7 @@ from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, Overloaded,
 from app.models.status import TransactionStatus, key_of_row
 from app.models.transaction import Transaction, uuid7
 from app.read_model.log_reader import Newest, Write
-from app.read_model.maintainer import CHECK_EVERY, ReadModelMaintainer
+from app.read_model.maintainer import CHECK_EVERY, REFILL_EVERY_MOST, ReadModelMaintainer
 from app.read_model.pending_writer import AT_MOST, PendingWriter
 from app.read_model.read_model import NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.read_model.state import ReadModelState
@@ -314,7 +314,7 @@ def test_a_get_without_an_answer_during_a_refill_does_not_end_the_need_for_it() 
         await asyncio.sleep(2)
         assert await world.entries() == (1, "cassandra")
         world.log.dead = False
-        await asyncio.sleep(2)
+        await asyncio.sleep(REFILL_EVERY_MOST + 1)
         assert await world.entries() == (1, "redis")
 
     virtual_time.run(world.during(situation))
