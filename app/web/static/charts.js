@@ -55,6 +55,9 @@ function ceiling(value) {
   return [1, 2, 4, 10].map((n) => n * power).find((n) => n >= value * 0.999);
 }
 
+/** Where the time axis begins: 15 minutes back, or where what is known begins, but two minutes at least. */
+const beginOf = (times) => Math.max((times.at(-1) ?? 0) - 900, Math.min(times[0] ?? 0, (times.at(-1) ?? 0) - 120));
+
 function indexAt(times, time) {
   let low = 0,
     high = times.length - 1;
@@ -78,12 +81,12 @@ function draw(canvas, body, show, least, lines) {
   c.clearRect(0, 0, width, HEIGHT);
   const times = body.at,
     end = times.at(-1) ?? 0,
-    begin = end - 900;
+    begin = beginOf(times);
   let most = least;
   for (const [key] of lines) for (const value of body[key] ?? []) if (value > most) most = value;
   const top = ceiling(most),
     inside = [width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
-  const x = (time) => LEFT + ((time - begin) / 900) * inside[0];
+  const x = (time) => LEFT + ((time - begin) / (end - begin)) * inside[0];
   const y = (value) => TOP + inside[1] * (1 - value / top);
   const line = (from, to, how, dashes = []) => {
     c.strokeStyle = how;
@@ -103,7 +106,8 @@ function draw(canvas, body, show, least, lines) {
     c.fillText(show(top * part).replace(/[.,]0{1,2}(?=[ /]|$)/, ""), LEFT - 6, at + 4);
   }
   c.textAlign = "center";
-  for (let time = Math.ceil(begin / 300) * 300; time < end; time += 300) {
+  const step = end - begin > 400 ? 300 : 60;
+  for (let time = Math.ceil(begin / step) * step; time < end; time += step) {
     if (x(time) > LEFT + 16 && x(time) < width - 20) c.fillText(timeOfDay(time).slice(0, 5), x(time), HEIGHT - 4);
   }
   c.lineWidth = 1.5;
@@ -173,7 +177,7 @@ function Chart({ chart: [name, title, show, least, lines], body }) {
     const times = newest.current?.at,
       { left, width } = canvas.current.getBoundingClientRect();
     if (!times?.length) return;
-    const time = times.at(-1) - 900 * (1 - (event.clientX - left - LEFT) / (width - LEFT - RIGHT));
+    const time = times.at(-1) - (times.at(-1) - beginOf(times)) * (1 - (event.clientX - left - LEFT) / (width - LEFT - RIGHT));
     pointed.set(time < times[0] || time > times.at(-1) ? null : times[indexAt(times, time)]);
   };
   const last = lines.map(([key, label]) => `${t(label)} ${show(body?.[key]?.at(-1))}`).join(", ");
