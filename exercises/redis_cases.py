@@ -7,10 +7,6 @@ and Redis. Hung: SIGSTOP. Empty: it is killed, comes back, and has lost its data
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +17,7 @@ from exercises.calls import LISTED, Get
 from exercises.context import Context, say
 from exercises.faults import control
 from exercises.load_client import LoadClient, in_background
+from exercises.relay import Relay
 from infra.native import ports
 from reconciliation.summary import percentile
 
@@ -131,34 +128,3 @@ def _redis_again(context: Context, clients: LoadClient, when: str) -> None:
     began = context.now()
     held = context.until(lambda: any(get.source == "redis" for get in clients.reads(began)), 90)
     context.promise(f"GET comes from Redis again {when}", held, f"{context.now() - began:.1f} s")
-
-
-class Relay:
-    """Relays TCP; while `silent` connections stay open and bytes are dropped, as behind a broken network."""
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        self.silent = False
-        self._target = target
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._socket.getsockname()[1])
-
-    async def serve(self, enough: threading.Event) -> None:
-        """Until `enough`; connections made before wait."""
-        server = await asyncio.start_server(self._accept, sock=self._socket)
-        await asyncio.to_thread(enough.wait)
-        server.close()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-            ways = [self._pass(reader, there_writer), self._pass(there_reader, writer)]
-            await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when="FIRST_COMPLETED")
-            there_writer.close()
-        writer.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                if not self.silent:  # what comes while it is silent is gone
-                    writer.write(data)
-                    await writer.drain()
