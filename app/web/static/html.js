@@ -53,3 +53,11 @@ export function useClock(seconds = 1) {
     return () => clearInterval(timer);
   }, [seconds]);
 }
+
+/** What another program that serves this page adds to it, by place: components. By itself it has none. */
+export const added = store({});
+
+export function Added({ place, ...props }) {
+  const component = useStore(added)[place];
+  return component ? html`<${component} ...${props} />` : null;
+}

@@ -1,5 +1,5 @@
 // The page, top to bottom.
-import { html, render, useEffect, useLayoutEffect, useStore } from "./html.js";
+import { Added, html, render, useEffect, useLayoutEffect, useStore } from "./html.js";
 import { choose, language, preferred, t } from "./i18n.js";
 import { link, polled, saysLink } from "./net.js";
 import { feed } from "./feed.js";
@@ -27,6 +27,7 @@ function Page() {
     <${Top} system=${system} />
     <main>
       <${Banner} retry=${() => system.now()} />
+      <${Added} place="top" />
       <${Truth} system=${system} />
       <${System} system=${system} />
       <${Transactions} />

@@ -40,6 +40,7 @@ export async function ask(path, options = {}, seconds = 5) {
   } catch (error) {
     throw new TypeError("no answer", { cause: error });
   }
+  if (answer.status === 502 || answer.status === 504) throw new TypeError("no answer"); // of a proxy before the bff
   let body;
   try {
     body = text ? parse(text) : {};

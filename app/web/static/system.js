@@ -1,5 +1,5 @@
 // The system: the picture, what an outage costs now, how busy each step is, how far behind, who assesses.
-import { html, useClock, useState, useStore } from "./html.js";
+import { Added, html, useClock, useState, useStore } from "./html.js";
 import { duration, fixed, percent, rate, say, t, ticking, timeOfDay, whole } from "./i18n.js";
 import { link } from "./net.js";
 import { Picture, WORDS } from "./picture.js";
@@ -28,6 +28,7 @@ function Costs({ parts, now, chosen }) {
     .filter((part) => (chosen ? part.name === chosen : part.state === "down" || part.state === "degraded"))
     .sort((a, b) => ORDER[a.state] - ORDER[b.state]);
   if (!shown.length) {
+    if (chosen) return null;
     const silent = parts.filter((part) => part.state === "unknown");
     return html`<p class="calm">
       ${silent.length ? t("The state of {n} parts is unknown.", { n: silent.length }) : t("Everything is up. Select a part for details.")}</p>`;
@@ -113,7 +114,8 @@ export function System({ system }) {
     <div class="grid three system">
       <div class="card drawn"><${Picture} ...${{ parts, rates, now, chosen, choose }} /></div>
       <div class="card"><h3>${chosen ?? t("Impact on clients")}</h3>
-        ${body ? html`<${Costs} ...${{ parts, now, chosen }} />` : html`<p class="calm">${error ? "" : t("Loading…")}</p>`}</div>
+        ${body ? html`<${Costs} ...${{ parts, now, chosen }} />` : html`<p class="calm">${error ? "" : t("Loading…")}</p>`}
+        <${Added} place="part" ...${{ name: chosen, choose }} /></div>
       <${Lag} lag=${body?.lag} />
       <${Steps} steps=${body?.steps} />
       <div class="card who"><h3>${t("Who does the work")}</h3>
