@@ -123,6 +123,9 @@ exercises: setup ## all nine, one after the other, and a table
 soak: setup ## half of the capacity, a random process killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
 	@exec $(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
 
+lab: setup ## the live page with hands, in a browser: kill, slow down, send load, play the exercises [LAB_PORT=5050]
+	@exec $(PY) -m lab
+
 clean: ## down, then delete data and logs; downloads are kept
 	@$(STACK) clean
 
@@ -136,4 +139,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak clean train bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak lab clean train bench

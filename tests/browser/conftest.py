@@ -93,14 +93,14 @@ def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
     opened: list[Any] = []
     errors: list[str] = []
 
-    def opening(address: str, **how: Any) -> Any:
+    def opening(address: str, path: str = "/", **how: Any) -> Any:
         context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **how})
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if _is_ours(message) else None)
         page.on("request", lambda sent: None if sent.url.startswith(address) else errors.append(sent.url))
         opened.append(page)
-        page.goto(f"{address}/")
+        page.goto(address + path)
         page.wait_for_selector(".truth")
         return page
 

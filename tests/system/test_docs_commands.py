@@ -23,6 +23,7 @@ ELSEWHERE = {
     "make test": "conftest.py",  # this very run
     "make up": "system/test_stack.py",  # WITH=prometheus: telemetry/conftest.py
     "make down": "system/test_stack.py",
+    "make lab": "browser/test_lab_on_the_stack.py",
     "make exercise": "system/test_exercises.py",
     "make soak": "unit/test_exercises.py",  # ten minutes: its parts only
     "make recovery": "system/test_replay_redis.py",  # two minutes: the same, with fewer transactions

@@ -1,0 +1,1 @@
+"""`make lab`: the live page with hands, on loopback, beside the running stack."""
