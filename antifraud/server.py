@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from antifraud import columns, logs, metrics
+from antifraud import columns, logs, metrics, tracing
 from antifraud.settings import Settings, WrongSettingError, read
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
@@ -48,14 +48,16 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
         self, request: pb.AntifraudAssesmentRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentResponse:
         """Assess one transaction."""
-        statuses, scores = await self._measured("one", columns.of_one, request, context)
+        with tracing.serving(SERVICE, "AntifraudAssesment", context):
+            statuses, scores = await self._measured("one", columns.of_one, request, context)
         return pb.AntifraudAssesmentResponse(status=statuses[0], score=scores[0], **self._signature)
 
     async def AntifraudAssesmentBatch(  # noqa: N802
         self, request: pb.AntifraudAssesmentBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentBatchResponse:
         """Assess a batch, answered in its order."""
-        statuses, scores = await self._measured("batch", columns.of_batch, request, context)
+        with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context):
+            statuses, scores = await self._measured("batch", columns.of_batch, request, context)
         return pb.AntifraudAssesmentBatchResponse(status=statuses, score=scores, **self._signature)
 
     async def _measured(
@@ -66,7 +68,8 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
 
     async def _assess(self, read_columns: Any, request: Any, context: Any) -> tuple[list[Any], list[float]]:
         try:
-            scores = self._model.score(**read_columns(request))
+            with tracing.scoring():
+                scores = self._model.score(**read_columns(request))
         except columns.WrongFieldError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         rejected = scores < self._threshold
@@ -124,12 +127,15 @@ def main() -> int:
         print(f"antifraud: {error}", file=sys.stderr)  # noqa: T201  # before the log has anything to say
         return 2
     logs.configure(settings.antifraud_replica, os.environ)
+    tracing.set_up(settings.antifraud_replica)
     model = load_model()
     try:
         asyncio.run(serve(model, settings))
     except RuntimeError:  # what gRPC raises when it cannot bind
         log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
         return 1
+    finally:
+        tracing.shut_down()
     return 0
 
 

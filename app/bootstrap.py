@@ -31,7 +31,7 @@ from app.messaging.passed_over import PassedOver
 from app.messaging.producer import METADATA_MAX_AGE, EventProducer
 from app.messaging.topics import WrongTopic
 from app.models.role import ROLES, Role
-from app.observability import json_logs, metrics, timing
+from app.observability import json_logs, metrics, timing, tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
 from app.processing.assignment import Assignment
@@ -58,6 +58,7 @@ from app.web import transactions as web_transactions
 from app.web.metrics import timed
 from app.web.problems import as_problems
 from app.web.server import BoundedWeb
+from app.web.traces import traced
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ class PaymentsApp(faust.App):
         """Close the neighbours last."""
         await super().on_shutdown()
         await self.resources.close()
+        await asyncio.to_thread(tracing.shut_down)
 
 
 def create_app(
@@ -149,6 +151,7 @@ def create_app(
     With another class in place of one of these it is a negative control: see exercises/controls.
     """
     role, values = ROLES[name], settings()
+    tracing.set_up(name)
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)
@@ -227,6 +230,7 @@ def create_app(
 
 def _faust_app(role: Role) -> PaymentsApp:
     values = settings()
+    middlewares = [traced, timed, as_problems] if tracing.enabled else [timed, as_problems]
     app = PaymentsApp(
         role.name,
         broker=[f"kafka://{broker}" for broker in values.kafka_brokers.split(",")],
@@ -236,7 +240,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         web_bind=values.listen_host,
         web_port=_web_port(role, values),
         broker_client_id=client_id(role.name, _web_port(role, values)),
-        web_application_options={"client_max_size": values.body_limit, "middlewares": [timed, as_problems]},
+        web_application_options={"client_max_size": values.body_limit, "middlewares": middlewares},
         web_router_enabled=False,
         web_tables_enabled=False,
         web_graph_enabled=False,
@@ -252,7 +256,9 @@ def _faust_app(role: Role) -> PaymentsApp:
         consumer_max_fetch_size=2 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=METADATA_MAX_AGE,
-        logging_config=json_logs.config(role.name) if values.log_format == "json" else None,
+        logging_config=(
+            json_logs.config(role.name, tracing.current_trace_id) if values.log_format == "json" else None
+        ),
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app

@@ -172,6 +172,9 @@ class Settings(BaseSettings):
     log_each_transaction: bool = Field(
         False, description="one log line per transaction even above 10 per second"
     )
+    trace_url: str = Field(
+        "", description="page of a trace, with {trace_id} in it; make up WITH=traces sets it (docs/traces.md)"
+    )
 
     @field_validator("kafka_brokers", "cassandra_hosts")
     @classmethod

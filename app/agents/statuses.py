@@ -11,9 +11,10 @@ import faust
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.consumer import BatchSchema
-from app.observability import metrics
+from app.observability import metrics, tracing
 from app.processing.assignment import MicroBatch, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
+from app.processing.traced import traced_last
 from app.resources import Resources
 from app.stores.recent_transactions import entries_of
 
@@ -40,7 +41,7 @@ def register(app: faust.App, resources: Resources) -> BatchProcessor:
         _report([(r, str(s)) for r, s in zip(records, found, strict=True) if isinstance(s, Poison)])
 
     processor = BatchProcessor(
-        lambda _: Steps([], remember),
+        lambda _: Steps([], traced_last(remember) if tracing.enabled else remember),
         lambda *done: app.consumer.mark_processed(*done),
         most=resources.settings.batch_size,
         pause_most=resources.settings.max_retry_pause,

@@ -10,12 +10,14 @@ import faust
 from app.agents.send_schema import TransactionSchema
 from app.assessment.fallback import AssessmentFallback
 from app.messaging import topics
+from app.observability import tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import Assignment, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline, Ports
+from app.processing.traced import TracedPipeline
 from app.resources import Resources
 
 #: Seconds from one write of rows to the next, as from one commit of offsets to the next: a client's way ends with the
@@ -42,7 +44,8 @@ def register(
     decided_ids = DecidedIds()
 
     def steps_of(partitions: Collection[int]) -> Steps:
-        pipeline = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, partitions)
+        plain = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, partitions)
+        pipeline = TracedPipeline(plain, topics.STATUS) if tracing.enabled else plain
         return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY)
 
     processor = BatchProcessor(

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment, Verdict
 from app.models.transaction import Transaction
-from app.observability import metrics
+from app.observability import metrics, tracing
 from app.observability.timing import Timed
 from app.settings import Settings
 from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
@@ -22,6 +22,8 @@ from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 SPLIT_FROM = 400
 
 SERVICE = "antifraud.v1.AntifraudAPI"
+BATCH = "AntifraudAssesmentBatch"
+_RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": BATCH}
 
 _VERDICTS: dict[int, Verdict] = {antifraud_pb2.ACCEPTED: "accepted", antifraud_pb2.REJECTED: "rejected"}
 
@@ -93,7 +95,10 @@ class Antifraud:
             longitude=[t["longitude"] for t in transactions],
         )
         try:
-            answer = await self._stub.AntifraudAssesmentBatch(request, timeout=self._timeout)
+            with tracing.calling(f"{SERVICE}/{BATCH}", _RPC):
+                answer = await self._stub.AntifraudAssesmentBatch(
+                    request, timeout=self._timeout, metadata=tracing.metadata()
+                )
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc) from exc
         if fault := _fault(answer, len(transactions)):

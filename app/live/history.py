@@ -15,6 +15,7 @@ from app.messaging.codec import schema_id_of
 from app.messaging.partitioner import partition_of
 from app.models.status import FIRST_VERDICT, TransactionStatus, sort_key
 from app.models.transaction import millis_of_id
+from app.observability import tracing
 from app.resources import Resources
 from app.stores.consistency import EVERY_REPLICA, STRONGEST, WEAKEST
 
@@ -54,7 +55,14 @@ class History:
             "steps": [_received(transaction_id, created), _logged(created), *decided, stored, shown],
             "record": await _record(created, self._resources.created),
             "status_record": await _record(published[-1], self._resources.status) if published else None,
+            "trace": self._trace(created),
         }
+
+    def _trace(self, created: Any) -> dict[str, str | None] | None:
+        """The trace that its record is part of, and where it is looked at; None where it was not sampled."""
+        id_ = tracing.trace_id_of(created.headers) if created else ""
+        page = self._resources.settings.trace_url
+        return {"id": id_, "url": page.replace("{trace_id}", id_) or None} if id_ else None
 
     async def _stored(self, transaction_id: str) -> tuple[TransactionStatus | None, Step]:
         """The row, and how many replicas have it now: the strongest level that a read reaches."""

@@ -80,7 +80,9 @@ class EventProducer:
             cluster = await self._producer.client.fetch_all_metadata()
         return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
-    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+    async def publish(
+        self, topic: str, key: str, value: bytes, timeout: float, headers: Headers | None = None
+    ) -> None:
         """One record, acknowledged; NotPublished; LogUnavailable after `timeout` seconds: then it may still get there.
 
         A producer cannot take a record back, so what waits is counted until Kafka's answer, not the caller's.
@@ -93,7 +95,7 @@ class EventProducer:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         partition = partition_of(key.encode(), len(await _partitions(producer, topic, timeout)))
-        answer = self._accumulator.put(topic, partition, (key, value, []))
+        answer = self._accumulator.put(topic, partition, (key, value, headers or []))
         # A timer costs a tenth of what wait_for and its task do.
         timer = loop.call_at(until, _give_up, answer, timeout)
         try:

@@ -13,6 +13,7 @@ from app.messaging.partitioner import partition_of
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, id_in_key
+from app.observability import tracing
 from app.processing.deduplication import CLOCKS_APART, Place
 from app.processing.pipeline import Claimed, DeadLetter
 from app.processing.recovery import recover
@@ -104,9 +105,10 @@ class Adapters:
 
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
         """Into transaction_status, in the partition of the same number."""
-        encode = self._resources.status.encode
+        encode, headers = self._resources.status.encode, tracing.outgoing.get()
+        keyed = ((status["transaction_id"], status) for status in statuses)
         return await self._resources.status_log.publish(
-            partition, ((status["transaction_id"], encode(status), []) for status in statuses)
+            partition, ((key, encode(status), headers.get(key, [])) for key, status in keyed)
         )
 
     async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:

@@ -41,6 +41,7 @@ class MicroBatch:
 
     batches: list[Batch]
     work: Any = None
+    trace: Any = None  # see app.processing.traced
 
     @property
     def size(self) -> int:

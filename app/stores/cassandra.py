@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from cassandra import DriverException, Unavailable
+from cassandra import ConsistencyLevel, DriverException, Unavailable
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.connection import ConnectionBusy, ConnectionException, ProtocolError
 from cassandra.io.libevreactor import LibevConnection
@@ -18,10 +19,11 @@ from cassandra.policies import (
 )
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage
-from cassandra.query import dict_factory
+from cassandra.query import BatchStatement, dict_factory
 
 from app.errors import StoreUnavailable
 from app.models.health import OK, Health
+from app.observability import tracing
 from app.settings import Settings
 from app.stores.consistency import STRONGEST, ConsistencyStepDown, Rows, TooFewReplicas
 
@@ -151,22 +153,42 @@ class Cassandra(ConsistencyStepDown):
         """One statement, once, as it is, on `host` if one is given; StoreUnavailable after `timeout` seconds."""
         if self._session is None:
             raise StoreUnavailable("no Cassandra node has answered since the start")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Rows] = loop.create_future()
-        try:
-            request = self._session.execute_async(statement, timeout=timeout, host=host)
-        except FAILURES as exc:
-            raise StoreUnavailable(f"Cassandra: {exc}") from exc
-        request.add_callbacks(
-            lambda rows: loop.call_soon_threadsafe(_resolve, answer, rows),
-            lambda exc: loop.call_soon_threadsafe(_fail, answer, exc),
-        )
-        try:
-            return await answer
-        except Unavailable as exc:
-            raise TooFewReplicas(f"Cassandra: {exc}", request.coordinator_host) from exc
-        except FAILURES as exc:
-            raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
+        with _span(statement):
+            return await _answer(self._session, statement, timeout, host)
+
+
+def _span(statement: Any) -> AbstractContextManager[Any]:
+    if not tracing.enabled:
+        return nullcontext()
+    attributes: dict[str, Any] = {"db.system.name": "cassandra", "db.namespace": "transactions"}
+    if isinstance(statement, BatchStatement):
+        operation = "BATCH"
+        attributes["db.operation.batch.size"] = len(statement)
+    else:  # text of ours, or prepared from it
+        prepared = getattr(statement, "prepared_statement", None)
+        operation = (prepared.query_string if prepared else str(statement)).split(maxsplit=1)[0]
+    if level := getattr(statement, "consistency_level", None):
+        attributes["cassandra.consistency.level"] = ConsistencyLevel.value_to_name[level]
+    return tracing.calling(f"{operation} cassandra", {**attributes, "db.operation.name": operation})
+
+
+async def _answer(session: Session, statement: Any, timeout: float, host: Any) -> Rows:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Rows] = loop.create_future()
+    try:
+        request = session.execute_async(statement, timeout=timeout, host=host)
+    except FAILURES as exc:
+        raise StoreUnavailable(f"Cassandra: {exc}") from exc
+    request.add_callbacks(
+        lambda rows: loop.call_soon_threadsafe(_resolve, answer, rows),
+        lambda exc: loop.call_soon_threadsafe(_fail, answer, exc),
+    )
+    try:
+        return await answer
+    except Unavailable as exc:
+        raise TooFewReplicas(f"Cassandra: {exc}", request.coordinator_host) from exc
+    except FAILURES as exc:
+        raise StoreUnavailable(f"Cassandra: {type(exc).__name__}: {exc}") from exc
 
 
 def ddl(replication: int, *, scylla: bool) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from redis.exceptions import RedisError
 from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
 from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
-from app.observability import metrics
+from app.observability import metrics, tracing
 from app.observability.timing import Timed
 from app.settings import Settings
 
@@ -145,7 +146,8 @@ class RecentTransactions:
         for start in range(0, len(entries), SCRIPT_ENTRIES):
             arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
             call = self._remember(keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, *arguments])
-            await self._asked(call, "write")
+            with _span("EVALSHA"):
+                await self._asked(call, "write")
 
     async def newest(self, limit: int, before: str | None) -> Page:
         """The newest `limit` entries, or those before a sort key."""
@@ -154,7 +156,8 @@ class RecentTransactions:
         pipe.zrevrangebylex(ORDER, highest, "-", start=0, num=limit)
         pipe.exists(TRIMMED)
         _ask_whether_whole(pipe)
-        keys, trimmed, *signs = await self._asked(pipe.execute())
+        with _span("ZREVRANGEBYLEX"):
+            keys, trimmed, *signs = await self._asked(pipe.execute())
         found = await self._asked(self._redis.hmget(ENTRIES, keys)) if keys else []
         entries = [entry.split("\n")[1] for entry in found if entry]
         last = keys[-1] if len(keys) == limit else None
@@ -164,7 +167,8 @@ class RecentTransactions:
 
     async def find(self, key: str) -> str | None:
         """One transaction with its assessment, as JSON, by its sort key."""
-        entry = await self._asked(self._redis.hget(ENTRIES, key))
+        with _span("HGET"):
+            entry = await self._asked(self._redis.hget(ENTRIES, key))
         return entry.split("\n")[2] if entry else None
 
     async def revisions_of(self, keys: Sequence[str]) -> dict[str, int]:
@@ -255,6 +259,10 @@ class RecentTransactions:
             raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
         finally:
             self._turns.release()
+
+
+def _span(operation: str) -> AbstractContextManager[Any]:
+    return tracing.calling(f"{operation} redis", {"db.system.name": "redis", "db.operation.name": operation})
 
 
 def _ask_whether_whole(pipe: Any) -> None:

@@ -86,6 +86,13 @@ class LoggedRecord(BaseModel):
     json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")]
 
 
+class TraceReference(BaseModel):
+    """A trace of OpenTelemetry."""
+
+    id: str
+    url: Annotated[str | None, Field(description="its page, where the setting TRACE_URL names one")]
+
+
 class TransactionHistory(BaseModel):
     """Where a transaction has been, and when."""
 
@@ -93,6 +100,7 @@ class TransactionHistory(BaseModel):
     steps: list[HistoryStep]
     record: Annotated[LoggedRecord | None, Field(description="of transaction_created")]
     status_record: Annotated[LoggedRecord | None, Field(description="the newest of transaction_status")]
+    trace: Annotated[TraceReference | None, Field(description="null: its POST was not sampled for a trace")]
 
 
 class FieldError(BaseModel):

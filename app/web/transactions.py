@@ -22,6 +22,7 @@ from app.errors import (
 from app.live.waits import StatusWaits
 from app.messaging import topics
 from app.models.transaction import Transaction, new_transaction
+from app.observability import tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.read_model.filtered import filtered
 from app.read_model.pending_writer import PendingWriter
@@ -109,7 +110,8 @@ class Calls:
         # Also where taking an Idempotency-Key has used all the time, Kafka gets a moment.
         patience = max(KAFKA_AT_LEAST, until - time.monotonic())
         key = transaction["transaction_id"]
-        await self._resources.producer.publish(topics.CREATED, key, value, patience)
+        with tracing.sending(topics.CREATED, key) as headers:
+            await self._resources.producer.publish(topics.CREATED, key, value, patience, headers)
 
     async def list(self, request: web.Request) -> web.Response:
         """200 with a page, newest first; 400, 503."""

@@ -7,7 +7,7 @@ import contextlib
 
 from app.bootstrap import create_app
 from app.errors import LogUnavailable
-from app.messaging.producer import EventProducer
+from app.messaging.producer import EventProducer, Headers
 from app.settings import Settings
 
 
@@ -18,15 +18,17 @@ class FireAndForget(EventProducer):
         super().__init__(settings)
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def publish(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+    async def publish(
+        self, topic: str, key: str, value: bytes, timeout: float, headers: Headers | None = None
+    ) -> None:
         """Return at once."""
-        task = asyncio.create_task(self._try(topic, key, value, timeout))
+        task = asyncio.create_task(self._try(topic, key, value, timeout, headers))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _try(self, topic: str, key: str, value: bytes, timeout: float) -> None:
+    async def _try(self, topic: str, key: str, value: bytes, timeout: float, headers: Headers | None) -> None:
         with contextlib.suppress(LogUnavailable):
-            await super().publish(topic, key, value, timeout)
+            await super().publish(topic, key, value, timeout, headers)
 
 
 app = create_app("bff", producer=FireAndForget)

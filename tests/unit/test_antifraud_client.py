@@ -30,7 +30,7 @@ class Stub:
     def __init__(self, answer: Any):
         self.answer = answer
 
-    async def AntifraudAssesmentBatch(self, _: Any, timeout: float) -> Any:  # noqa: N802  # the contract's name
+    async def AntifraudAssesmentBatch(self, _: Any, timeout: float, metadata: Any) -> Any:  # noqa: N802  # the contract's name
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer

@@ -61,6 +61,7 @@ PAGES = [
     "docs/http.md",
     "docs/packages.md",
     "docs/performance.md",
+    "docs/traces.md",
 ]
 
 
