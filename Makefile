@@ -50,7 +50,7 @@ lint: setup ## ruff, mypy and the import rules
 audit: setup ## security advisories for the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
 
-up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus]
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces]
 	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)"
 
 down: ## stop everything, also what a crash left; data is kept

@@ -1,4 +1,4 @@
-"""Fetches the servers into the cache, verified against the lock files: `python -m infra.native.fetch`."""
+"""Fetches the servers into the cache, verified against the lock files: `python -m infra.native.fetch [zipkin]`."""
 
 import fcntl
 import logging
@@ -27,10 +27,14 @@ from infra.native.paths import cache
 PARALLEL = 8  # parallel downloads; most files are small, so round trips dominate
 
 
-def main() -> None:
-    """Fetch what is missing or damaged."""
+def main(server: str = "") -> None:
+    """Fetch what is missing or damaged: of all that setup brings, or of one server that it does not."""
     logging.disable(logging.WARNING)  # we report a damaged download ourselves, and repeat it
     try:
+        if server:
+            with _scratch() as scratch:
+                fetch_artifacts(server, missing(server), scratch)
+            return
         fetch_all()
     except (RequestException, RuntimeError, CalledProcessError) as error:
         raise SystemExit(
@@ -118,4 +122,4 @@ def _scratch() -> Iterator[Path]:
 
 if __name__ == "__main__":
     os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-    main()
+    main(*sys.argv[1:])

@@ -11,7 +11,8 @@ from infra.native.paths import INFRA
 
 # Natives for platforms on which the servers do not run.
 OTHER_SYSTEMS = ("windows-x86_64", "linux-riscv64")
-ARCHIVE = "all"  # classifier of a server that is one tar.gz
+# Classifiers of a server that is one file with all that it needs, and what that file is.
+WHOLE = {"all": "tar.gz", "exec": "jar"}
 
 
 def lock(spec_path: Path) -> int:
@@ -26,10 +27,10 @@ def lock(spec_path: Path) -> int:
 
 
 def resolve(context: MavenContext, coordinates: list[str]) -> list[Dependency]:
-    """The named artifacts and all that they depend on; an archive contains everything."""
+    """The named artifacts and all that they depend on; a whole server is one file."""
     named = [context.create_dependency(coordinate) for coordinate in coordinates]
-    if named[0].classifier == ARCHIVE:
-        return [Dependency(named[0].artifact.component.artifact(ARCHIVE, "tar.gz"))]
+    if packaging := WHOLE.get(named[0].classifier):
+        return [Dependency(named[0].artifact.component.artifact(named[0].classifier, packaging))]
     resolved, transitive = context.resolver.resolve(named)
     return [found for found in resolved + transitive if found.classifier not in OTHER_SYSTEMS]
 

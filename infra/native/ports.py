@@ -60,6 +60,7 @@ def table() -> dict[str, tuple[Endpoint, ...]]:
         "main": (bff,),
         "generator": (),
         "prometheus": (Endpoint("127.0.0.1", int(setting("PROMETHEUS_PORT", "9090"))),),
+        "traces": (Endpoint("127.0.0.1", 9411), Endpoint("127.0.0.1", 4318)),  # the page; OTLP
     }
 
 

@@ -47,5 +47,7 @@ def _ask(name: str) -> str | None:
             return probes.grpc(address[0])
         case "envoy":
             return probes.http(address[1], "/ready")
+        case "traces":
+            return probes.http(address[1], "/health")
         case kind:
             return probes.http(address[0], PATHS.get(kind, "/health/ready"))

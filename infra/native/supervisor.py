@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from supervisor.childutils import getRPCInterface
 
-from infra.native import lockfile, orphans, procfile, prometheus
+from infra.native import beside, lockfile, orphans, procfile, prometheus
 from infra.native.paths import BIN, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
@@ -100,7 +100,7 @@ def is_passed_on(variable: str) -> bool:
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
     """Start one part with the environment of this command; `command` replaces the Procfile's."""
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
-    environment = kept | procfile.environment(name) | (extra or {})
+    environment = beside.environment(names()) | kept | procfile.environment(name) | (extra or {})
     environment |= {orphans.STACK: str(ROOT), orphans.PART: name, "PYTHONUNBUFFERED": "1"}
     environment["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     wanted = {"name": name, "command": command or procfile.command(name), "environment": environment}
