@@ -14,13 +14,21 @@ from typing import Any
 import pytest
 
 from tests.browser import needs
-from tests.browser.fake_bff import scene, serve
+from tests.browser.fake_bff import prepared, serve
 from tests.browser.fake_state import FakeState
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".stack" / "screenshots"
 PORT = 5091
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+
+#: Keeps in `said` what the page says in words, however briefly.
+SAID = """
+window.said = new Set();
+new MutationObserver(() => {
+  for (const one of document.querySelectorAll(".words, .empty, .calm")) window.said.add(one.textContent);
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
 
 #: Opens a page of the browser: its address and what `new_context` takes.
 Open = Callable[..., Any]
@@ -34,7 +42,7 @@ class Served:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.address = f"http://127.0.0.1:{PORT}"
-        self.state: FakeState = self.do(lambda: scene(name))
+        self.state: FakeState = self.do(lambda: prepared(name))
         self._traffic = asyncio.run_coroutine_threadsafe(self.state.traffic(), self._loop)
         self._runner: Any = None
         self.start()
@@ -67,7 +75,7 @@ class Served:
 
 @pytest.fixture
 def bff(request: pytest.FixtureRequest) -> Iterator[Served]:
-    """A made-up bff in a scene: its name is the fixture's parameter, else all is well."""
+    """A made-up bff, in a state that is prepared: its name is the fixture's parameter, else all is well."""
     served = Served(getattr(request, "param", ""))
     yield served
     served.close()
@@ -96,6 +104,7 @@ def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
     def opening(address: str, path: str = "/", **how: Any) -> Any:
         context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **how})
         page = context.new_page()
+        page.add_init_script(SAID)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if _is_ours(message) else None)
         page.on("request", lambda sent: None if sent.url.startswith(address) else errors.append(sent.url))

@@ -93,7 +93,7 @@ class FakeBff:
         answer.force_close()
         return answer
 
-    async def letters(self, _: web.Request) -> web.Response:
+    async def dead_letters(self, _: web.Request) -> web.Response:
         """The dead letters."""
         found = self.state.dead_letters
         return web.json_response({"dead_letters": found[:100], "total": len(found)})
@@ -101,7 +101,7 @@ class FakeBff:
     async def send_back(self, request: web.Request) -> web.Response:
         """One or all."""
         which, before = request.match_info["which"], self.state.dead_letters
-        kept = [] if which == "all" else [letter for letter in before if letter["id"] != which]
+        kept = [] if which == "all" else [one for one in before if one["id"] != which]
         self.state.dead_letters = kept
         return web.json_response({"sent_back": len(before) - len(kept)}, status=202)
 
@@ -115,7 +115,7 @@ class FakeBff:
 
     def application(self) -> web.Application:
         """All of it."""
-        transactions, letters = "/api/v1/transactions", "/api/v1/dead-letters"
+        transactions, dead_letters = "/api/v1/transactions", "/api/v1/dead-letters"
         app = web.Application(middlewares=[self._as_set])
         app.add_routes(
             [
@@ -128,8 +128,8 @@ class FakeBff:
                 web.get(f"{transactions}/events", self.events),
                 web.get(f"{transactions}/{{id}}/history", self.history),
                 web.get(f"{transactions}/{{id}}", self.one),
-                web.get(letters, self.letters),
-                web.post(f"{letters}/{{which}}/send-back", self.send_back),
+                web.get(dead_letters, self.dead_letters),
+                web.post(f"{dead_letters}/{{which}}/send-back", self.send_back),
             ]
         )
         return app
@@ -164,7 +164,7 @@ async def serve(state: FakeState, port: int) -> web.AppRunner:
     return runner
 
 
-def scene(name: str) -> FakeState:
+def prepared(name: str) -> FakeState:
     """A state to look at."""
     state = FakeState()
     state.answers = [an_answer(503, n) for n in range(4)] + [an_answer(400, 40 + n) for n in range(9)]
@@ -186,7 +186,7 @@ def scene(name: str) -> FakeState:
 
 async def main(port: int, name: str) -> None:
     """For a look."""
-    state = scene(name)
+    state = prepared(name)
     await serve(state, port)
     await state.traffic()
 
