@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import unused_port
 from yarl import URL
 
@@ -113,7 +113,7 @@ async def _nothing() -> str:
 
 @asynccontextmanager
 async def lab(bff: int = 1) -> AsyncIterator[Lab]:
-    async with ClientSession() as session:
+    async with ClientSession(timeout=ClientTimeout(total=10)) as session:
         served = Lab(session, unused_port())
         async with serving(served.api, Proxy(f"http://127.0.0.1:{bff}"), TOKEN, served.port):
             yield served
@@ -379,8 +379,7 @@ def test_a_command_is_asked_to_end_once_and_its_lines_are_kept() -> None:
         command = Own("timeit", "-n", "1", "-r", "1", code)
         await command.start(dict(os.environ))
         async for _, line in command.follow(0, 5):
-            if line == "ready":
-                command.stop()
+            if line in ("ready", "asked"):
                 command.stop()
         await command.ended()
         return command
