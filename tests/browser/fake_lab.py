@@ -16,7 +16,7 @@ from lab.load import Load
 from lab.proxy import Proxy
 from lab.runs import Runs
 from lab.server import serving
-from tests.browser.fake_bff import scene, serve
+from tests.browser.fake_bff import prepared, serve
 from tests.browser.fake_state import FakeState
 
 TOKEN = "a-token-of-the-tests"
@@ -82,7 +82,7 @@ async def fake_lab(state: FakeState) -> AsyncIterator[FakeHands]:
 
 async def main() -> None:
     """Until it is interrupted."""
-    state = scene("")
+    state = prepared("")
     runner = await serve(state, BFF_PORT)
     async with fake_lab(state):
         print(f"http://127.0.0.1:{PORT}/#token={TOKEN}", flush=True)  # noqa: T201

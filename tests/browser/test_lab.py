@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import PHONE, Open, until
-from tests.browser.fake_bff import scene, serve
+from tests.browser.fake_bff import prepared, serve
 from tests.browser.fake_lab import BFF_PORT, PORT, TOKEN, FakeHands, fake_lab
 from tests.browser.test_page import _axe as axe
 
@@ -34,7 +34,7 @@ def lab() -> Iterator[Played]:
     played, ready, enough = Played(), threading.Event(), threading.Event()
 
     async def serving() -> None:
-        state = scene("")
+        state = prepared("")
         runner = await serve(state, BFF_PORT)
         traffic = asyncio.create_task(state.traffic())
         loop = asyncio.get_running_loop()

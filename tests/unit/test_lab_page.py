@@ -68,9 +68,9 @@ def test_its_scripts_are_one_job_long_and_nothing_in_them_is_what_the_policy_wou
 def test_each_module_that_the_lab_imports_is_there() -> None:
     pages = page.files(page.PAGE)
     for name, text in SCRIPTS.items():
-        for imported in re.findall(r'from\s*"([^"]+)"', text):
-            folder = {"/static/": pages, "./": FILES}[re.match(r"/static/|\./", imported)[0]]  # type: ignore[index]
-            assert re.sub(r"/static/|\./", "", imported, count=1) in folder, (name, imported)
+        for where, imported in re.findall(r'from\s*"(/static/|\./)([^"]+)"', text):
+            names = set(pages if where == "/static/" else FILES)
+            assert imported in names, (name, imported)
 
 
 def test_the_page_leaves_the_places_where_the_lab_puts_its_hands() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from app.errors import LogUnavailable
 from app.live import resume
-from app.live.event_stream import Client, EventStream, Filter, vector_of
+from app.live.event_stream import Client, EventStream, vector_of
 from app.live.feed import Written
 from app.live.resume import Resume
+from app.models.status import Filter
 from tests.unit.test_event_stream import Wire, places, status
 
 
