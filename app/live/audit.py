@@ -76,6 +76,7 @@ class Audit:
     """The counts of what the feed has brought since it began; no I/O (see audit_rounds.py)."""
 
     def __init__(self) -> None:
+        self._started_ms = time.time() * 1000  # acknowledgements are known from now on
         self._acknowledged_lately: deque[str] = deque(maxlen=KEPT)
         self._reset()
 
@@ -125,6 +126,8 @@ class Audit:
 
     def _take_created(self, one: Logged[Transaction], now: float) -> None:
         transaction_id, place = one.value["transaction_id"], (one.partition, one.offset)
+        if not self.is_live and one.timestamp_ms < self._started_ms and transaction_id not in self._before:
+            return  # an earlier bff's, whose acknowledgements nobody knows: all counts begin at the same moment
         self._not_in_log.pop(transaction_id, None)
         self.missing.in_log.discard(transaction_id)
         if transaction_id in self._undecided or transaction_id in self._decided:
@@ -133,6 +136,7 @@ class Audit:
             return
         self._known.setdefault(transaction_id, None)
         self.counts.in_log += 1
+        self.since = min(self.since or time.time(), one.timestamp_ms / 1000)
         if transaction_id in self._before:
             self.counts.acknowledged += 1
         followed = Followed(place, now, transaction_id, one.value["event_timestamp"], is_old=not self.is_live)

@@ -58,8 +58,8 @@ class Written(Hands):
         return {"up": True, "parts": [{"name": "redis", "state": "running", "why_not": ""}]}
 
 
-class Told(Command):
-    """A command that says what it is told, without a process."""
+class Scripted(Command):
+    """A command that says what a test gives it, without a process."""
 
     async def start(self, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -84,14 +84,14 @@ class Lab:
     """The lab on a port of its own, and a client of it."""
 
     def __init__(self, session: ClientSession, port: int) -> None:
-        self.hands, self.commands, self.port = Written(), list[Told](), port
+        self.hands, self.commands, self.port = Written(), list[Scripted](), port
         self.runs = Runs({}, self._made)
         self.load = Load({})
         self.api = Api(self.hands, Links(lambda _: _nothing()), self.load, self.runs)
         self._session = session
 
     def _made(self, number: int, control: bool) -> Command:
-        self.commands.append(Told(str(number), str(control)))
+        self.commands.append(Scripted(str(number), str(control)))
         return self.commands[-1]
 
     async def call(
@@ -293,7 +293,7 @@ def test_an_exercises_lines_come_at_once_and_go_on_after_the_last_one_seen_and_e
 
 
 def test_an_exercise_that_never_came_to_its_promises_has_none_and_says_why() -> None:
-    command = Told()
+    command = Scripted()
     command.say("bff is not ready (killed); see make ps", "")
     command.end(1)
     found = outcome(command, control=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -27,8 +28,9 @@ def begun(live: bool = True) -> Audit:
     return audit
 
 
-def created(id_: str, offset: int = 0) -> Written:
-    return Written(created=[Logged(0, offset, 1000, samples.transaction(transaction_id=id_))])
+def created(id_: str, offset: int = 0, timestamp_ms: int | None = None) -> Written:
+    at = int(time.time() * 1000) + 1 if timestamp_ms is None else timestamp_ms
+    return Written(created=[Logged(0, offset, at, samples.transaction(transaction_id=id_))])
 
 
 def decided(id_: str, offset: int = 0, revision: int = 1) -> Written:
@@ -150,6 +152,17 @@ def test_acknowledgements_from_before_the_audit_began_count_if_their_records_are
     audit.went_live()
     assert audit.snapshot()["acknowledged"] == 1
     assert audit.overdue_in_log() == []
+
+
+def test_all_counts_begin_with_this_bff_whose_acknowledgements_are_known() -> None:
+    audit = begun(live=False)
+    audit.take(created("taken by the bff before", timestamp_ms=1000))
+    audit.take(decided("taken by the bff before"))
+    audit.went_live()
+    assert audit.snapshot()["in_log"] == audit.snapshot()["decided"] == 0
+    audit.acknowledged("a")
+    audit.take(created("a"))
+    assert audit.snapshot()["in_log"] == audit.snapshot()["acknowledged"] == 1
 
 
 def test_it_begins_anew_where_too_many_are_on_their_way(monkeypatch: Any) -> None:
