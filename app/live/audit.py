@@ -244,8 +244,13 @@ class Audit:
                 self.counts.readable += 1
                 self.missing.shown.discard(id_)
 
+    def late(self, some: Iterable[Followed]) -> list[Followed]:
+        """Those of them that were decided long enough ago to be in every place."""
+        latest = time.monotonic() - PATIENCE
+        return [one for one in some if one.since < latest]
+
     def without_row(self, ids: Iterable[str]) -> None:
-        """Their offsets are committed, and a quorum of replicas has no row."""
+        """Their offsets are committed, and no replica has a row."""
         self._overdue(ids, self.missing.row)
 
     def not_shown(self, ids: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import LogUnavailable, StoreUnavailable, Transient
-from app.live.audit import Audit
+from app.live.audit import Audit, Followed
 from app.live.feed import LiveFeed
 from app.messaging import consumer_groups, topics
 from app.models.status import FIRST_VERDICT, key_of_row
@@ -100,14 +100,16 @@ class AuditRounds:
         asked = self._audit.not_stored(AT_ONCE)
         if not asked:
             return
-        there, is_certain = await self._resources.table.revisions_of([one.key for one in asked])
+        table = self._resources.table
+        there = await table.revisions_of([one.key for one in asked])
         self._audit.stored(there.keys())
-        if is_certain:
-            self._audit.without_row(
-                one.transaction_id
-                for one in asked
-                if one.transaction_id not in there and one.place[1] < committed.get(one.place[0], 0)
-            )
+        late = [one for one in asked if one.transaction_id not in there and _is_committed(one, committed)]
+        # Rows written while fewer than a quorum of replicas lived may be on any one: all must say no.
+        if late := self._audit.late(late):
+            rows = await table.rows_of([one.key for one in late], everywhere=True)
+            found = {row["transaction_id"] for row in rows}
+            self._audit.stored(found)
+            self._audit.without_row(one.transaction_id for one in late if one.transaction_id not in found)
 
     async def _ask_redis(self, _: Mapping[int, int]) -> None:
         asked = {key_of_row(one.key): one for one in self._audit.not_readable(AT_ONCE)}
@@ -124,3 +126,8 @@ class AuditRounds:
         shown |= {key for key in asked if below is None or key < below}
         self._audit.readable([asked[key].transaction_id for key in shown])
         self._audit.not_shown([one.transaction_id for key, one in asked.items() if key not in shown])
+
+
+def _is_committed(one: Followed, committed: Mapping[int, int]) -> bool:
+    partition, offset = one.place
+    return offset < committed.get(partition, 0)

@@ -85,6 +85,7 @@ class LiveFeed:
         self._beginnings: dict[TopicPartition, int] = {}
         self._ends_at_start: dict[TopicPartition, int] = {}
         self._live = asyncio.Event()
+        self._passed = asyncio.Event()  # set for a moment when a pass is over
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -127,7 +128,10 @@ class LiveFeed:
         try:
             async with asyncio.timeout(CALL):
                 ends = await consumer.end_offsets(partitions)
-                return all([await consumer.position(tp) >= ends[tp] for tp in partitions])
+                read = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
+                # What is before a position may be in hand still: the listeners have it when the pass is over.
+                await self._passed.wait()
+                return read and self._consumer is consumer
         except (KafkaError, OSError, TimeoutError):
             return False
 
@@ -200,6 +204,8 @@ class LiveFeed:
             self._next |= {tp: records[-1].offset + 1 for tp, records in found.items()}
             for listener in self._listeners:
                 listener.take(written)
+            self._passed.set()
+            self._passed.clear()
             if not self.is_live and await self._is_at_ends(consumer):
                 self._live.set()
                 for listener in self._listeners:

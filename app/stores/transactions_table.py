@@ -150,8 +150,8 @@ class TransactionsTable:
         rows = await self._rows(WHICH, STRONGEST, by_partition(transactions), self._read_timeout)
         return {row["transaction_id"] for row in rows}
 
-    async def revisions_of(self, transactions: Sequence[Transaction]) -> tuple[dict[str, int], bool]:
-        """The revisions of those that have a row, by id; and whether a quorum says so, not single replicas."""
+    async def revisions_of(self, transactions: Sequence[Transaction]) -> dict[str, int]:
+        """The revisions of those that have a row, by id, as GET finds them."""
         reads = [
             self._cassandra.read_as_can_be(
                 REVISIONS, (*partition, list(map(_id, some[start : start + IDS_AT_ONCE]))), self._read_timeout
@@ -160,8 +160,7 @@ class TransactionsTable:
             for start in range(0, len(some), IDS_AT_ONCE)
         ]
         found = await asyncio.gather(*reads)
-        revisions = {row["transaction_id"]: row["revision"] for rows, _ in found for row in rows}
-        return revisions, all(level == STRONGEST for _, level in found)
+        return {row["transaction_id"]: row["revision"] for rows, _ in found for row in rows}
 
     async def rows_of(self, transactions: Sequence[Transaction], everywhere: bool) -> list[TransactionStatus]:
         """The rows of these ids, by a quorum's word or that of every replica.

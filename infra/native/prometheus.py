@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.native import ports
-from infra.native.paths import INFRA, RUN, data
+from infra.native.paths import INFRA, SUPERVISOR, data
 
 FILES = ("prometheus.yml", "alerts.yml")
 GENERATOR = ports.Endpoint("127.0.0.1", 5016)  # its metrics: it serves nothing else
@@ -22,8 +22,8 @@ KEEP = ("--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=1GB"
 
 
 def folder() -> Path:
-    """Where its configuration lies while it runs."""
-    return RUN / "prometheus"
+    """Where its configuration lies; `make down` removes it with the supervisor's."""
+    return SUPERVISOR / "prometheus"
 
 
 def command() -> list[str]:

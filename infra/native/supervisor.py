@@ -53,10 +53,10 @@ def answers() -> bool:
 def configure(parts: Iterable[str]) -> None:
     """Write the configuration for these parts, and what Prometheus is to ask if it runs."""
     parts = list(parts)
-    prometheus.write_targets(parts)
     for folder in (SUPERVISOR, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
     SUPERVISOR.chmod(0o700)
+    prometheus.write_targets(parts)
     text = (INFRA / "native" / "supervisord.conf").read_text()
     common, part = (Template(piece) for piece in re.split(r"(?=^\[program:)", text, flags=re.MULTILINE))
     sections = [part.substitute(name=name, grace=int(procfile.GRACE[procfile.stage(name)])) for name in parts]

@@ -147,7 +147,7 @@ def test_who_waits_in_vain_is_told_that_it_is_pending_when_the_time_is_over(whol
     assert answer.json["status"] == "pending"
 
 
-@pytest.mark.parametrize("wait", ["31", "-1", "x", "1e1", "", "٣"])
+@pytest.mark.parametrize("wait", ["31", "-1", "x", "", "٣"])
 def test_a_wait_out_of_range_is_refused(wait: str) -> None:
     answer = http.call("GET", f"{PATH}/{http.taken()}?wait={quote(wait)}")
     assert answer.status == 400
