@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import SimpleNamespace
@@ -379,6 +381,19 @@ def test_a_replicas_span_is_a_child_of_the_call_and_without_a_sampled_one_there_
     assert spans.edges() == {("outside", "s/M"), ("s/M", "score")}
     assert f"{spans.one('s/M').context.trace_id:032x}" == TRACE
     assert CLIENTS_TEXT not in "".join(span.to_json() for span in spans.all)
+
+
+@pytest.mark.parametrize("module", [tracing, of_a_replica])
+def test_a_stop_does_not_wait_for_a_collector_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    hangs = threading.Event()
+    monkeypatch.setattr(module, "_provider", SimpleNamespace(shutdown=lambda: hangs.wait(10)))
+    monkeypatch.setattr(module, "STOP_WITHIN", 0.01)
+    began = time.monotonic()
+    module.shut_down()
+    hangs.set()
+    assert time.monotonic() - began < 5
 
 
 def test_while_it_is_off_a_replica_looks_at_no_metadata() -> None:
