@@ -192,12 +192,13 @@ def serving(method: str, route: str, traceparent: str | None) -> AbstractContext
     return within(start("SERVER", f"{method} {route}", attributes, _parsed(traceparent)))
 
 
-@contextmanager
-def sending(topic: str, key: str) -> Iterator[Headers]:
+def sending(topic: str, key: str) -> AbstractContextManager[Headers]:
     """Gives the headers of the record that is sent in here; none outside of a sampled trace."""
-    if not _in_a_trace():
-        yield []
-        return
+    return _sending(topic, key) if _in_a_trace() else nullcontext([])
+
+
+@contextmanager
+def _sending(topic: str, key: str) -> Iterator[Headers]:
     attributes = {**of_kafka(topic, "send"), "messaging.kafka.message.key": key}
     with within(start("PRODUCER", f"send {topic}", attributes)) as span:
         yield headers_of(span)
