@@ -102,7 +102,7 @@ def test_containers_are_asked_as_processes_are() -> None:
 def test_the_parts_that_the_supervisor_knows_are_written_for_prometheus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prometheus, "RUN", tmp_path)
+    monkeypatch.setattr(prometheus, "SUPERVISOR", tmp_path)
     prometheus.write_targets(["bff", "kafka", "transactions-2"])
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
     (file,) = job["file_sd_configs"][0]["files"]

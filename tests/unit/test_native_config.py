@@ -18,7 +18,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
     patches = {"LOGS": root / ".stack/logs", "SUPERVISOR": run, "CONFIG": run / "supervisord.conf"}
     for name, value in patches.items():
         monkeypatch.setattr(supervisor, name, value)
-    monkeypatch.setattr(prometheus, "RUN", root / ".stack/run")
+    monkeypatch.setattr(prometheus, "SUPERVISOR", root / ".stack/run/supervisor")
     monkeypatch.setenv("PYTHON", "/50% of\ta #1 repository; it's/python")
     monkeypatch.setenv("LAUNCH", "/50% of\ta #1 repository; it's/launch.py")
     root.mkdir()
