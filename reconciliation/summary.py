@@ -19,15 +19,17 @@ TITLES = {
     "shown": "GET, each by id",
 }
 
-NEXT = """\
+NEXT = f"""\
   Where to look next
     make up                               the same, to play with: it stays in the background
+    {readers.bff_url() + "/":<38}the live page, once it is up: all of it while it happens
+    make lab                              the same page, to break the system from
     make ps                               its processes; stop, kill or pause one by its name
     make topic NAME=transaction_status    what was decided, record by record
     make cqlsh NAME=cassandra-2           then: SELECT * FROM transactions.transactions LIMIT 5;
     README.md, docs/                      how it works, and how to break it
     and, once it is up, a transaction of your own:
-"""
+"""  # noqa: S608  # a command to type
 CURL = f"""\
       curl -X POST {readers.bff_url()}{PATH} -H "Content-Type: application/json" --data \\
         '{{"value_in_cents":1999,"description":"mine","customer_id":"me","merchant_id":"shop",\
