@@ -28,7 +28,7 @@ class Plan(NamedTuple):
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up."""
-    plan = Plan(8, 40) if quick else Plan(30, 200)
+    plan = Plan(8, 40) if quick else Plan(20, 150)
     await arrivals.alone(30, SEED)
     print(f"{PAGES} listeners at {PAGES_RATE:g} a second ...", flush=True)
     async with listening(PAGES) as reader:
