@@ -148,11 +148,16 @@ class EventStream:
 
     def join(self, client: Client, seen: Vector | None = None) -> None:
         """From now on it gets what comes; if it has `seen` all before these offsets, also what the ring has since."""
-        client.position = self._first + len(self._ring) if seen is None else self._first
+        client.position = self._first + (len(self._ring) if seen is None else self._first_unseen(seen))
         client.seen = dict(seen or {})
         client.vector = text_of(self._now if seen is None else seen)
         client.connection.write(_position(client.vector))
         self._news.set()
+
+    def _first_unseen(self, seen: Vector) -> int:
+        """Where in the ring the first status is that a client which has seen this has not got."""
+        unseen = (i for i, e in enumerate(self._ring) if e.place and e.place[1] >= seen.get(e.place[0], 0))
+        return next(unseen, len(self._ring))
 
     def gap(self, client: Client, start: str, end: str, reason: str) -> None:
         """Tell it that it has not got what is between the two."""
@@ -203,8 +208,9 @@ class EventStream:
     def _serve_one(self, client: Client, shared: dict[tuple[int, Filter], bytes]) -> None:
         assert client.position is not None
         if client.position < self._first:
-            self.gap(client, client.vector, text_of(self._oldest), "this client was too slow")
             client.position = self._first
+            if self._has_missed(client):
+                self.gap(client, client.vector, text_of(self._oldest), "this client was too slow")
         start = client.position - self._first
         events = self._ring[start : start + CHUNK]
         if not events:
@@ -223,6 +229,11 @@ class EventStream:
             self._news.set()
         elif all(self._now.get(partition, 0) >= offset for partition, offset in client.seen.items()):
             client.seen = {}  # it has what all have
+
+    def _has_missed(self, client: Client) -> bool:
+        """Whether a status that has left the ring is not among those that it has got."""
+        got = client.seen or (vector_of(client.vector) if client.vector else {})
+        return any(got.get(partition, 0) < offset for partition, offset in self._oldest.items())
 
     def _heartbeat(self) -> None:
         """So that proxies keep the connection, and a client whose filter lets nothing through moves on all the same."""

@@ -99,6 +99,7 @@ def test_a_fenced_worker_cannot_publish_after_a_crash_of_the_broker_either(topic
     assert published(topic, situation) == [b"first", b"the other's"]
 
 
+@pytest.mark.long
 def test_a_fenced_worker_cannot_publish_once_the_epochs_have_run_out_either(topic: str) -> None:
     """The next claim has another producer id then, so that its epoch alone refuses nothing."""
 

@@ -87,6 +87,7 @@ def test_bff_dead_and_back() -> None:
 # The registry
 
 
+@pytest.mark.long
 def test_registry_dead() -> None:
     kill("registry")
     mine = [http.taken() for _ in range(20)]

@@ -33,6 +33,7 @@ def test_redis_empty_while_some_are_pending() -> None:
     nothing_lost(sorted(waiting))
 
 
+@pytest.mark.long
 def test_what_was_taken_in_an_outage_by_a_bff_that_ended_is_shown_as_pending() -> None:
     """Its notes were only in its memory; the log has them."""
     stack.stop("transactions")

@@ -155,6 +155,22 @@ def test_a_client_that_was_too_slow_is_told_which_statuses_it_has_missed(monkeyp
     assert there == [0, *range(vector_of(gap["to"])[0], 10)]
 
 
+def test_who_comes_back_is_told_of_no_gap_when_what_leaves_the_ring_is_what_it_has_got(
+    monkeypatch: Any,
+) -> None:
+    """A bff that was killed begins with a long backlog, and drops most of it while its clients come back."""
+    monkeypatch.setattr(event_stream, "RING", 4)
+    stream, wire = begun(), Wire()
+    stream.take(Written(created=[Logged(0, n, 1000, samples.transaction()) for n in range(3)]))
+    stream.take(Written(statuses=[status(0, offset) for offset in range(5)]))
+    joined(stream, wire, seen="0:4,1:0,2:0")
+    for offset in range(5, 8):
+        stream.take(Written(statuses=[status(0, offset)]))
+    stream._serve()
+    assert places(wire) == [(0, 4), (0, 5), (0, 6), (0, 7)]
+    assert [event["event"] for event in wire.events()] == ["status"] * 4
+
+
 def test_a_client_that_is_slow_for_a_while_misses_nothing(monkeypatch: Any) -> None:
     monkeypatch.setattr(event_stream, "BUFFER", 100)
     stream, wire = begun(), Wire()
