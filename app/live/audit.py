@@ -251,15 +251,11 @@ class Audit:
 
     def without_row(self, ids: Iterable[str]) -> None:
         """Their offsets are committed, and no replica has a row."""
-        self._overdue(ids, self.missing.row)
+        self.missing.row |= self._decided.keys() & set(ids)
 
     def not_shown(self, ids: Iterable[str]) -> None:
         """They are stored, and a Redis that calls itself complete does not show them."""
-        self._overdue(ids, self.missing.shown)
-
-    def _overdue(self, ids: Iterable[str], missing: set[str]) -> None:
-        latest = time.monotonic() - PATIENCE
-        missing |= {id_ for id_ in ids if (one := self._decided.get(id_)) and one.since < latest}
+        self.missing.shown |= self._decided.keys() & set(ids)
 
     def snapshot(self) -> dict[str, int]:
         """The counts, now."""

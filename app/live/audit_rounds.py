@@ -125,7 +125,8 @@ class AuditRounds:
         below = min(reach.oldest, default="") if reach.complete and not self._state.is_behind else None
         shown |= {key for key in asked if below is None or key < below}
         self._audit.readable([asked[key].transaction_id for key in shown])
-        self._audit.not_shown([one.transaction_id for key, one in asked.items() if key not in shown])
+        late = self._audit.late(one for key, one in asked.items() if key not in shown)
+        self._audit.not_shown(one.transaction_id for one in late)
 
 
 def _is_committed(one: Followed, committed: Mapping[int, int]) -> bool:

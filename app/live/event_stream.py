@@ -19,7 +19,7 @@ from app.live.feed import Logged, Written
 from app.models.status import Filter, TransactionStatus
 from app.models.transaction import Transaction
 from app.observability import metrics
-from app.stores.recent_transactions import entry_of, pending_entry
+from app.stores.recent_transactions import detail_of, entry_of, pending_entry
 
 #: Events kept: some 7 MB.
 RING = 10_000
@@ -168,15 +168,16 @@ class EventStream:
 
     async def run(self) -> None:
         """Serve the clients until cancelled."""
-        beat = time.monotonic()
+        loop = asyncio.get_running_loop()
+        beat = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(_loop_time(beat + HEARTBEAT)):
+                async with asyncio.timeout_at(beat + HEARTBEAT):
                     await self._news.wait()
             self._news.clear()
             self._serve()
-            if time.monotonic() - beat >= HEARTBEAT:
-                beat = time.monotonic()
+            if loop.time() - beat >= HEARTBEAT:
+                beat = loop.time()
                 self._heartbeat()
             await asyncio.sleep(min(PACE * len(self._clients), PACE_MOST))
 
@@ -274,7 +275,7 @@ def vector_of(text: str) -> Vector:
 
 def status_data(one: Logged[TransactionStatus]) -> bytes:
     """The lines of a status, but for its id."""
-    detail = entry_of(one.value)[2].split("\n")[2]
+    detail = detail_of(entry_of(one.value)[2])
     place = (
         f'"status_partition":{one.partition},"status_offset":{one.offset},"published_ms":{one.timestamp_ms}'
     )
@@ -287,7 +288,7 @@ def _status(one: Logged[TransactionStatus], vector: str) -> Event:
 
 
 def _pending(one: Logged[Transaction]) -> Event:
-    detail = pending_entry(one.value)[2].split("\n")[2]
+    detail = detail_of(pending_entry(one.value)[2])
     data = f"event: pending\ndata: {detail}\n\n".encode()
     return Event(data, "pending", one.value["customer_id"], None, "")
 
@@ -301,7 +302,3 @@ def _joined(events: Sequence[Event], wants: Filter) -> bytes:
 def _position(vector: str) -> bytes:
     """Moves the client's last event id, and is no event to it."""
     return f"id: {vector}\n\n".encode() if vector else b"\n"
-
-
-def _loop_time(at: float) -> float:
-    return asyncio.get_running_loop().time() + at - time.monotonic()

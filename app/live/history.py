@@ -13,7 +13,7 @@ from app.errors import Overloaded, Poison, StoreUnavailable
 from app.messaging import topics
 from app.messaging.codec import schema_id_of
 from app.messaging.partitioner import partition_of
-from app.models.status import FIRST_VERDICT, TransactionStatus, sort_key
+from app.models.status import FIRST_VERDICT, TransactionStatus, assessed, sort_key
 from app.models.transaction import millis_of_id
 from app.observability import tracing
 from app.resources import Resources
@@ -24,9 +24,6 @@ EARLIER = 2000
 #: Histories read at once: each starts consumers.
 AT_ONCE = 4
 LEVELS = (EVERY_REPLICA, STRONGEST, WEAKEST)
-
-#: The header of a status that says how many transactions were assessed together with it.
-BATCH_SIZE = "batch_size"
 
 Step = dict[str, Any]
 
@@ -137,33 +134,18 @@ def _received(transaction_id: str, created: Any) -> Step:
 def _logged(created: Any) -> Step:
     if created is None:
         return _step("logged", None, "its record was not found", known=False)
-    return _step(
-        "logged", created.timestamp, topic=created.topic, partition=created.partition, offset=created.offset
-    )
+    return _step("logged", created.timestamp, **_place(created))
 
 
 def _decided(record: Any, status: TransactionStatus) -> Iterable[Step]:
-    size = next((value for name, value in record.headers if name == BATCH_SIZE), None)
-    yield _step(
-        "assessed",
-        status["decided_at"],
-        revision=status["revision"],
-        status=status["status"],
-        replica=status["replica"],
-        model_version=status["model_version"],
-        score=status["score"],
-        threshold=status["threshold"],
-        reason=status["reason"],
-        batch_size=int(size) if size and size.isdigit() else None,
-    )
-    yield _step(
-        "published",
-        record.timestamp,
-        revision=status["revision"],
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-    )
+    details = assessed(status)
+    # How many were assessed together is kept nowhere.
+    yield _step("assessed", details.pop("decided_at"), status=status["status"], **details, batch_size=None)
+    yield _step("published", record.timestamp, revision=status["revision"], **_place(record))
+
+
+def _place(record: Any) -> dict[str, Any]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
 
 
 async def _record(record: Any, codec: Any) -> dict[str, Any] | None:
@@ -175,9 +157,7 @@ async def _record(record: Any, codec: Any) -> dict[str, Any] | None:
     except Poison:
         schema_id = None
     return {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
+        **_place(record),
         "schema_id": schema_id,
         "bytes": len(record.value or b""),
         "base64": base64.b64encode(record.value or b"").decode(),

@@ -13,7 +13,7 @@ from itertools import islice
 from app.errors import NotReadableYet
 from app.live.feed import LiveFeed, Written
 from app.models.status import TransactionStatus
-from app.stores.recent_transactions import entry_of
+from app.stores.recent_transactions import detail_of, entry_of
 
 Find = Callable[[], Awaitable[str | None]]
 
@@ -83,7 +83,7 @@ class StatusWaits:
 
 def _shown(status: TransactionStatus) -> str:
     """As GET of one transaction shows it."""
-    return entry_of(status)[2].split("\n")[2]
+    return detail_of(entry_of(status)[2])
 
 
 def _is_pending(entry: str) -> bool:

@@ -8,7 +8,7 @@ from collections import deque
 from app.errors import Transient
 from app.models.transaction import Transaction
 from app.retry import pauses
-from app.stores.recent_transactions import Entry, RecentTransactions, pending_entry
+from app.stores.recent_transactions import Entry, RecentTransactions, detail_of, pending_entry
 
 AT_MOST = 10_000
 #: Seconds after a failure; doubled up to the second.
@@ -37,7 +37,7 @@ class PendingWriter:
 
     def find(self, key: str) -> str | None:
         """One that was noted lately, by its sort key, as JSON: pending, unless it has been decided since."""
-        return next((entry.split("\n")[2] for noted, _, entry in self._noted if noted == key), None)
+        return next((detail_of(entry) for noted, _, entry in self._noted if noted == key), None)
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""

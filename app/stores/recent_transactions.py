@@ -169,7 +169,7 @@ class RecentTransactions:
         """One transaction with its assessment, as JSON, by its sort key."""
         with _span("HGET"):
             entry = await self._asked(self._redis.hget(ENTRIES, key))
-        return entry.split("\n")[2] if entry else None
+        return detail_of(entry) if entry else None
 
     async def revisions_of(self, keys: Sequence[str]) -> dict[str, int]:
         """The revisions of those that are there, by sort key."""
@@ -282,6 +282,11 @@ def entry_of(status: TransactionStatus) -> Entry:
     listed = _json(shown(status, status["status"]))
     detail = f"{listed[:-1]},{_json(assessed(status))[1:]}"  # one object of both
     return key, status["revision"], f"{status['revision']}\n{listed}\n{detail}"
+
+
+def detail_of(text: str) -> str:
+    """What GET of one transaction shows, of the text of an entry."""
+    return text.split("\n")[2]
 
 
 def pending_entry(transaction: Transaction) -> Entry:

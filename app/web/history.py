@@ -32,7 +32,9 @@ def register(app: faust.App, history: History) -> None:
             try:
                 check_parameters(request.query)
                 check_id(transaction_id)
-                found = await history.of(transaction_id) or await history.of(transaction_id.lower())
+                found = await history.of(transaction_id)
+                if found is None and (lower := transaction_id.lower()) != transaction_id:
+                    found = await history.of(lower)
             except InvalidRequest as exc:
                 return invalid(exc)
             except LogUnavailable as exc:
