@@ -27,13 +27,15 @@ async def _write(count: int) -> None:
     async with progress.group() as group:
         offsets = {tp.partition: end for tp, end in (await group.ends(CREATED)).items()}
     for one in traffic.arrived(count, DENSITY, SEED):
-        key = one["transaction_id"].encode()
-        partition = traffic.partition_of(key)
+        record = traffic.created(one, created)
+        partition = record.partition
         source = {"source_partition": partition, "source_offset": offsets[partition]}
         offsets[partition] += 1
         decision = DECISION | ASSESSED_BY | source | {"decided_at": one["event_timestamp"] * 1000 + 50}
-        asked.append(Record(key, created.encode(one)))
-        published.append(Record(key, status.encode(one | decision)))
+        asked.append(record)
+        published.append(
+            record._replace(key=record.transaction_id.encode(), value=status.encode(one | decision))
+        )
     await traffic.feed(asked)
     await traffic.feed(published, STATUS)
     for name, topic in READERS.items():

@@ -82,7 +82,7 @@ async def fill(wanted: int, seed: int, look: Callable[[int], None]) -> list[str]
             chunk = min(CHUNK, wanted - fed)
             records = await _made(chunk, seed + fed)
             await traffic.feed(records)
-            ids += [record.key.decode() for record in records[::ONE_OF]]
+            ids += [record.transaction_id for record in records[::ONE_OF]]
             await _done(group, fed)  # while the next is made and fed, this one is worked on
             look(fed)
             fed += chunk

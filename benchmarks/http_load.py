@@ -50,7 +50,7 @@ async def _filled(group: Group) -> str:
     await traffic.feed(records)
     await backlog.drained(group)
     await asyncio.sleep(1)  # the last statuses on their way into Redis
-    return records[-1].key.decode()
+    return records[-1].transaction_id
 
 
 async def _dead_letters(group: Group) -> int:

@@ -24,10 +24,12 @@ NUMBERS = list(range(PARTITIONS))
 
 
 class Record(NamedTuple):
-    """A record of one of the topics."""
+    """A record of one of the topics, both of which have a transaction in the same partition, its customer's."""
 
+    partition: int
     key: bytes
     value: bytes
+    transaction_id: str
 
 
 def uuid7(seconds: float) -> str:
@@ -66,7 +68,13 @@ def encoded(some: Iterable[dict[str, Any]]) -> Iterator[Record]:
     """Transactions as records of transaction_created."""
     schema = Schema(CREATED)
     for one in some:
-        yield Record(one["transaction_id"].encode(), schema.encode(one))
+        yield created(one, schema)
+
+
+def created(one: dict[str, Any], schema: Schema) -> Record:
+    """A transaction as the bff writes it."""
+    key = one["customer_id"].encode()
+    return Record(partition_of(key), key, schema.encode(one), one["transaction_id"])
 
 
 def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
@@ -84,7 +92,7 @@ async def feed(records: Iterable[Record], topic: str = CREATED) -> None:
     """Put the records into the topic, each partition in order; all are acknowledged on return."""
     by_partition = defaultdict[int, list[Record]](list)
     for record in records:
-        by_partition[partition_of(record.key)].append(record)
+        by_partition[record.partition].append(record)
     producer = AIOKafkaProducer(
         bootstrap_servers=ports.kafka_brokers(), acks="all", max_batch_size=BATCH_BYTES
     )
@@ -99,10 +107,15 @@ async def feed(records: Iterable[Record], topic: str = CREATED) -> None:
 async def _feed_partition(producer: AIOKafkaProducer, topic: str, number: int, records: list[Record]) -> None:
     batch, acknowledged = producer.create_batch(), []
     for record in records:
-        if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+        if _append(batch, record) is None:
             acknowledged.append(await producer.send_batch(batch, topic, partition=number))
             batch = producer.create_batch()
-            batch.append(key=record.key, value=record.value, timestamp=None)
+            _append(batch, record)
     acknowledged.append(await producer.send_batch(batch, topic, partition=number))
     for answer in acknowledged:
         await answer
+
+
+def _append(batch: Any, record: Record) -> Any:
+    headers = [("transaction_id", record.transaction_id.encode())]
+    return batch.append(key=record.key, value=record.value, timestamp=None, headers=headers)

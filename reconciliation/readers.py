@@ -113,8 +113,14 @@ async def records(
     schemas: dict[int, Any] = {}
     async with aiohttp.ClientSession(raise_for_status=True) as registry:
         async for record in _raw_records(topic, start or {}, made(ids)):
-            if (record.key or b"").decode(errors="replace") in ids:
+            if _id_of(record) in ids:
                 yield await _decoded(record.value, schemas, registry)
+
+
+def _id_of(record: ConsumerRecord[bytes, bytes]) -> str:
+    """The transaction_id: a record of transaction_created is keyed by its customer, and has the id in a header."""
+    id_ = next((value for name, value in record.headers if name == "transaction_id"), record.key)
+    return (id_ or b"").decode(errors="replace")
 
 
 def made(ids: Container[str]) -> int | None:

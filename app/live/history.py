@@ -12,9 +12,8 @@ from cassandra import ConsistencyLevel
 from app.errors import Overloaded, Poison, StoreUnavailable
 from app.messaging import topics
 from app.messaging.codec import schema_id_of
-from app.messaging.partitioner import partition_of
 from app.models.status import FIRST_VERDICT, TransactionStatus, assessed, sort_key
-from app.models.transaction import millis_of_id
+from app.models.transaction import id_of_record, millis_of_id
 from app.observability import tracing
 from app.resources import Resources
 from app.stores.consistency import EVERY_REPLICA, STRONGEST, WEAKEST
@@ -99,10 +98,20 @@ class History:
         millis = millis_of_id(transaction_id)
         if millis is None:
             return None
-        key = transaction_id.encode()
         (partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
-        partition = partition_of(key, partitions)
-        return await tail.first_since(topics.CREATED, partition, millis - EARLIER, lambda one: one.key == key)
+        # Its customer, and so its partition, is known to who can read the record.
+        found = await asyncio.gather(
+            *(
+                tail.first_since(
+                    topics.CREATED,
+                    partition,
+                    millis - EARLIER,
+                    lambda one: id_of_record(one.key, one.headers) == transaction_id,
+                )
+                for partition in range(partitions)
+            )
+        )
+        return next(filter(None, found), None)
 
     async def _published(self, transaction_id: str, created: Any, row: TransactionStatus | None) -> list[Any]:
         """The first status, and the newest, if it is another: what is between them is not looked for."""

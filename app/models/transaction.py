@@ -25,6 +25,10 @@ SHARDS = 4
 #: Seconds that a record's time may be ahead of the worker's clock; lists begin so far ahead of now.
 AHEAD_AT_MOST = 3600
 
+#: A record of transaction_created is keyed by its customer_id, so that a customer's transactions are in one partition,
+#: in order. Whose record it is, is in this header too, for those who cannot or need not read the value.
+ID_HEADER = "transaction_id"
+
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX, description="degrees")]
@@ -104,8 +108,16 @@ def with_id(transaction: Transaction, transaction_id: str) -> Transaction:
 
 
 def id_in_key(key: bytes | None) -> str:
-    """The transaction_id that a record's key says, for a record whose value is not looked at or cannot be read."""
+    """The transaction_id that a status record's key says, for one whose value is not looked at or cannot be read."""
     return (key or b"").decode(errors="replace")
+
+
+def id_of_record(key: bytes | None, headers: Sequence[tuple[str, bytes]]) -> str:
+    """The transaction_id of a record of transaction_created without its value.
+
+    By its header; without one by its key, which was the id until the records were keyed by customer_id.
+    """
+    return id_in_key(next((value for name, value in headers if name == ID_HEADER), key))
 
 
 def same_content(one: Transaction, other: Transaction) -> bool:

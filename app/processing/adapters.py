@@ -12,7 +12,7 @@ from app.messaging.dead_letters import LEAST, MOST, dead_letter_of
 from app.messaging.partitioner import partition_of
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
-from app.models.transaction import Transaction, id_in_key
+from app.models.transaction import Transaction, id_in_key, millis_of_id
 from app.observability import tracing
 from app.processing.deduplication import CLOCKS_APART, Place
 from app.processing.pipeline import Claimed, DeadLetter
@@ -20,6 +20,9 @@ from app.processing.recovery import recover
 
 if TYPE_CHECKING:
     from app.resources import Resources
+
+#: Milliseconds from an id's making to its record's sending, at most, where the record is the id's first.
+SENT_AT_ONCE = 1000
 
 
 class Adapters:
@@ -95,9 +98,18 @@ class Adapters:
         await self._resources.tail.read_back(topics.STATUS, partition, take)
         return found
 
-    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
-        """Whether the default of most producers puts this key into another partition."""
-        return partition_of(transaction_id.encode(), self.partitions) != partition
+    def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
+        """Whether the default of most producers puts this customer into another partition.
+
+        Until records were keyed by customer_id their key was the id: what was sent again since, long after its id was
+        made, may have a record where the id belongs.
+        """
+        if partition_of(transaction["customer_id"].encode(), self.partitions) != partition:
+            return True
+        made = millis_of_id(transaction["transaction_id"])
+        if made is not None and sent_ms - made < SENT_AT_ONCE:
+            return False
+        return partition_of(transaction["transaction_id"].encode(), self.partitions) != partition
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Through Envoy."""

@@ -19,7 +19,7 @@ from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison, Transient
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
 from app.models.status import TransactionStatus, decided
-from app.models.transaction import Transaction, ages, id_in_key, same_content, unstorable
+from app.models.transaction import Transaction, ages, id_of_record, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import MicroBatch
@@ -56,8 +56,8 @@ class Ports(Protocol):
     async def look_up(self, partition: int, transactions: Sequence[Transaction]) -> list[TransactionStatus]:
         """The statuses of those that have one in a store, or in the partition's past."""
 
-    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
-        """Whether records of this id are usually in another partition."""
+    def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
+        """Whether another partition may have this id too; `sent_ms`: when its producer sent this record."""
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         """Antifraud's verdicts, in order."""
@@ -226,7 +226,7 @@ class Pipeline:
             for record, transaction in zip(batch.records, records, strict=True):
                 poison = _poison(transaction)
                 # A verdict stands also on what can be read no longer.
-                id_ = id_in_key(record.key) if poison else transaction["transaction_id"]  # type: ignore[index]
+                id_ = id_of_record(record.key, record.headers) if poison else transaction["transaction_id"]  # type: ignore[index]
                 asked.append(Asked(batch.partition, record, id_, poison or transaction))
         fresh, repeated = _sorted(work, asked, await self._first_decisions(asked))
         self._file(work, fresh, await self._fallback.assess([one.transaction for one in fresh]))  # type: ignore[misc]
@@ -258,11 +258,16 @@ class Pipeline:
                 and (
                     one.transaction_id in places  # what the log has no longer, the stores have
                     or self._decided.may_be_forgotten(one.transaction_id, now_ms)
-                    or (not alone and self._ports.is_elsewhere(one.partition, one.transaction_id))
+                    or (not alone and self._may_be_elsewhere(one))
                 )
             ]
             found |= await self._looked_up(in_doubt)
         return found
+
+    def _may_be_elsewhere(self, one: Asked) -> bool:
+        if isinstance(one.transaction, Poison):
+            return False  # what cannot be read is not looked up
+        return self._ports.may_be_elsewhere(one.partition, one.transaction, one.record.timestamp)
 
     async def _looked_up(self, in_doubt: Sequence[Asked]) -> dict[str, TransactionStatus]:
         by_partition: dict[int, list[Transaction]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.messaging import dead_letters, topics
+from app.models.transaction import ID_HEADER
 from app.settings import Settings
 from app.web.openapi import VERSION
 
@@ -17,7 +18,15 @@ ABOUT = {
     topics.DEAD_LETTER: "Records of transaction_created that cannot be processed, with the original key, bytes and "
     "headers, and the reason.",
 }
-KEY = {"type": "string", "description": "transaction_id"}
+#: In each partition a customer's transactions are in order; their statuses are in the one of the same number.
+KEYS = {
+    topics.CREATED: "customer_id",
+    topics.STATUS: "transaction_id",
+    topics.DEAD_LETTER: "the record's own",
+}
+CREATED_HEADERS = {
+    ID_HEADER: "the transaction_id; where it is missing (another producer, or an old record), the key is the id"
+}
 #: Texts in UTF-8, also where they are numbers.
 DEAD_LETTER_HEADERS = {
     "topic": "the topic the record came from",
@@ -86,15 +95,23 @@ def _message(topic: str) -> dict[str, Any]:
     message: dict[str, Any] = {
         "name": topic,
         "summary": ABOUT[topic],
-        "bindings": {"kafka": {"key": KEY, "bindingVersion": "0.5.0"}},
+        "bindings": {
+            "kafka": {"key": {"type": "string", "description": KEYS[topic]}, "bindingVersion": "0.5.0"}
+        },
     }
     if topic == topics.DEAD_LETTER:
         texts = {dead_letters.PREFIX + name: text for name, text in DEAD_LETTER_HEADERS.items()}
-        headers = {
-            name: {"type": "string", "description": text} for name, text in (texts | SOMETIMES).items()
-        }
         message["contentType"] = "application/octet-stream"
-        message["headers"] = {"type": "object", "properties": headers, "required": list(texts)}
+        message["headers"] = _headers(texts | SOMETIMES) | {"required": list(texts)}
         return message
+    if topic == topics.CREATED:
+        message["headers"] = _headers(CREATED_HEADERS)
     message["payload"] = {"schemaFormat": AVRO, "schema": topics.load_schema(topic)}
     return message
+
+
+def _headers(texts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "description": text} for name, text in texts.items()},
+    }

@@ -21,7 +21,7 @@ from app.errors import (
 )
 from app.live.waits import StatusWaits
 from app.messaging import topics
-from app.models.transaction import Transaction, new_transaction
+from app.models.transaction import ID_HEADER, Transaction, new_transaction
 from app.observability import tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.read_model.filtered import filtered
@@ -109,8 +109,9 @@ class Calls:
         value = self._resources.created.encode(transaction)
         # Also where taking an Idempotency-Key has used all the time, Kafka gets a moment.
         patience = max(KAFKA_AT_LEAST, until - time.monotonic())
-        key = transaction["transaction_id"]
-        with tracing.sending(topics.CREATED, key) as headers:
+        key, id_ = transaction["customer_id"], transaction["transaction_id"]
+        with tracing.sending(topics.CREATED, id_) as trace:
+            headers = [(ID_HEADER, id_.encode()), *trace]
             await self._resources.producer.publish(topics.CREATED, key, value, patience, headers)
 
     async def list(self, request: web.Request) -> web.Response:

@@ -89,7 +89,7 @@ async def assess(transactions: faust.Stream[Created]) -> None:
         (assessment,) = await antifraud.assess([record])
         now_ms = int(time.time() * 1000)
         status = decided(record, assessment, message.partition, message.offset, now_ms)
-        sent = await statuses.send(key=message.key, value=status)
+        sent = await statuses.send(key=transaction.transaction_id, value=status)
         await sent  # the broker has it
         await table.store([status])
 

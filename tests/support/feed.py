@@ -36,8 +36,8 @@ def record(transaction_id: str) -> dict[str, Any]:
 
 
 def partition_of(transaction_id: str) -> int:
-    """The partition that the bff, and most other producers, would choose."""
-    partition: int = _by_key(transaction_id.encode(), range(log.PARTITIONS), ())
+    """The partition that the bff would choose: its customer's."""
+    partition: int = _by_key(record(transaction_id)["customer_id"].encode(), range(log.PARTITIONS), ())
     return partition
 
 

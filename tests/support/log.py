@@ -110,6 +110,12 @@ def read(topic: str, since: Offsets | None = None) -> list[Record]:
     return asyncio.run(_with_new_consumer(fetch))
 
 
+def id_of(record: Record) -> bytes | None:
+    """The transaction_id: of a record that is keyed by its customer, in its header."""
+    found = next((value for name, value in record.headers if name == "transaction_id"), record.key)
+    return None if found is None else bytes(found)
+
+
 def produce(
     records: Iterable[tuple[int, bytes | None, bytes | None]], topic: str = CREATED, codec: str | None = None
 ) -> list[Place]:

@@ -112,7 +112,9 @@ def never_published() -> tuple[str, log.Place]:
 
 def publish(id_: str, place: log.Place) -> log.Place:
     """Publish what the worker would have published."""
-    asked = next(r for r in log.read(log.CREATED, {place.partition: place.offset}) if r.key == id_.encode())
+    asked = next(
+        r for r in log.read(log.CREATED, {place.partition: place.offset}) if log.id_of(r) == id_.encode()
+    )
     decision = {"status": "accepted", "revision": 1, "decided_at": int(time.time() * 1000), "score": 0.9}
     nulls = dict.fromkeys(("reason", "model_version", "threshold", "replica"))
     source = {"source_partition": place.partition, "source_offset": place.offset}

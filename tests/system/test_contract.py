@@ -130,7 +130,7 @@ def test_cents_are_exact_everywhere(cents: int) -> None:
     assert listed(id_)["value_in_cents"] == cents
     assert store.row(id_)["value_in_cents"] == cents
     for topic, since in before.items():
-        (record,) = [r for r in log.read(topic, since) if r.key == id_.encode()]
+        (record,) = [r for r in log.read(topic, since) if log.id_of(r) == id_.encode()]
         assert log.decoded(record.value)["value_in_cents"] == cents
 
 
@@ -206,7 +206,7 @@ def test_the_status_webhook_is_gone() -> None:
 def test_a_record_of_transaction_created() -> None:
     before = log.ends(log.CREATED)
     id_ = http.taken()
-    (record,) = [r for r in log.read(log.CREATED, before) if r.key == id_.encode()]
+    (record,) = [r for r in log.read(log.CREATED, before) if log.id_of(r) == id_.encode()]
     schema_id, schema = log.latest_schema(log.CREATED)
     assert record.value[:5] == b"\0" + schema_id.to_bytes(4, "big")
     found = log.decoded(record.value)

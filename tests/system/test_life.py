@@ -38,7 +38,7 @@ def test_one_transaction_from_post_to_the_row() -> None:
 
 
 def _record(topic: str, since: dict[str, log.Offsets], id_: str) -> Any:
-    (record,) = [record for record in log.read(topic, since[topic]) if record.key == id_.encode()]
+    (record,) = [record for record in log.read(topic, since[topic]) if log.id_of(record) == id_.encode()]
     return record
 
 

@@ -14,7 +14,7 @@ def test_while_tracing_is_off_no_record_has_the_header_of_a_trace_not_even_one_t
     key = str(answer.json["transaction_id"])
     http.final(key)
     records = [*log.read(log.CREATED, created), *log.read(log.STATUS, decided)]
-    ours = [one for one in records if one.key == key.encode()]
+    ours = [one for one in records if log.id_of(one) == key.encode()]
     assert [one.topic for one in ours] == [log.CREATED, log.STATUS]
     traced = ["traceparent" in dict(one.headers) for one in ours]
     assert traced == ["traces" in supervisor.names()] * 2

@@ -117,7 +117,7 @@ def test_one_journey_is_one_trace_through_every_part() -> None:
 def test_what_a_client_does_not_sample_has_no_trace_and_its_records_no_header() -> None:
     trace_id, since = f"{time.time_ns():032x}", log.ends(log.CREATED)
     key = buy({"traceparent": f"00-{trace_id}-00000000000000aa-00"}).encode()
-    (record,) = [one for one in log.read(log.CREATED, since) if one.key == key]
+    (record,) = [one for one in log.read(log.CREATED, since) if log.id_of(one) == key]
     assert record.headers == ()
     sampled = f"{time.time_ns():032x}"
     buy({"traceparent": f"00-{sampled}-00000000000000aa-01"})

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from app.errors import Poison, StoreUnavailable
+from app.messaging.partitioner import partition_of
 from app.messaging.tail_reader import Back, Take
 from app.models.status import TransactionStatus
+from app.models.transaction import uuid7
 from app.processing.adapters import Adapters
 from app.processing.pipeline import Claimed
 from tests.unit.samples import NOW, Record, status, transaction
@@ -222,3 +224,41 @@ def test_what_was_requested_before_the_partition_was_claimed_is_looked_up_on_eve
 def test_what_was_requested_after_both_is_looked_up_at_a_quorum() -> None:
     rows = Rows(only_everywhere={"a"})
     assert looked_up(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()
+
+
+CUSTOMER = next(f"customer {n}" for n in range(99) if partition_of(f"customer {n}".encode(), 4) == 2)
+
+
+def id_in(partition: int, made_ms: int) -> str:
+    """A UUIDv7 that belongs in this partition by itself."""
+    return next(
+        id_ for _ in range(999) if partition_of((id_ := uuid7(made_ms / 1000)).encode(), 4) == partition
+    )
+
+
+@pytest.mark.parametrize(
+    ("partition", "id_belongs_in", "sent_after_ms", "may_be"),
+    [
+        (2, 2, 3, False),
+        (2, 1, 3, False),  # as the bff writes nearly all
+        (2, 1, 60_000, True),  # sent again: the first may have been keyed by its id
+        (2, 2, 60_000, False),
+        (1, 1, 3, True),  # where its id belongs, as until the key was the customer
+        (3, 1, 3, True),
+    ],
+)
+def test_an_id_may_be_in_another_partition_unless_it_is_its_customers_and_new(
+    partition: int, id_belongs_in: int, sent_after_ms: int, may_be: bool
+) -> None:
+    adapters = Adapters(SimpleNamespace())  # type: ignore[arg-type]
+    adapters.partitions = 4
+    made_ms = NOW * 1000
+    one = transaction(transaction_id=id_in(id_belongs_in, made_ms), customer_id=CUSTOMER)
+    assert adapters.may_be_elsewhere(partition, one, made_ms + sent_after_ms) == may_be
+
+
+def test_an_id_of_another_form_does_not_tell_when_it_was_made() -> None:
+    adapters = Adapters(SimpleNamespace())  # type: ignore[arg-type]
+    adapters.partitions = 4
+    foreign = next(f"order-{n}" for n in range(99) if partition_of(f"order-{n}".encode(), 4) != 2)
+    assert adapters.may_be_elsewhere(2, transaction(transaction_id=foreign, customer_id=CUSTOMER), 0)

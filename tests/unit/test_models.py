@@ -10,10 +10,12 @@ import pytest
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
 from app.models.status import TransactionStatus, assessed, decided, shown, sort_key
 from app.models.transaction import (
+    ID_HEADER,
     SHARDS,
     TransactionRequest,
     bucket_of,
     bucket_of_id,
+    id_of_record,
     new_transaction,
     shard_of,
     unstorable,
@@ -212,3 +214,9 @@ def test_every_field_has_its_unit_in_the_docs() -> None:
     assert {name for cell in table for name in re.findall(r"`(\w+)`", cell)} == set(
         TransactionStatus.__annotations__
     )
+
+
+def test_a_record_names_its_transaction_in_a_header_and_one_of_before_in_its_key() -> None:
+    assert id_of_record(b"a customer", [("traceparent", b"00-"), (ID_HEADER, b"an id")]) == "an id"
+    assert id_of_record(b"an id", [("traceparent", b"00-")]) == "an id"
+    assert id_of_record(None, []) == ""

@@ -89,8 +89,8 @@ class FakePorts:
         self._called(f"look up {' '.join(sorted(ids))} in {partition}")
         return [one for one in self.stored if one["transaction_id"] in ids]
 
-    def is_elsewhere(self, partition: int, transaction_id: str) -> bool:
-        return transaction_id in self.elsewhere
+    def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
+        return transaction["transaction_id"] in self.elsewhere
 
     async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
         self.tries.append(now())
