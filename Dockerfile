@@ -15,10 +15,11 @@ RUN python -m pip install --no-cache-dir --require-hashes -r packages.lock
 COPY schemas schemas
 COPY antifraud antifraud
 COPY generator generator
+COPY history history
 COPY app app
 # Of infra only the probes, for the health checks.
 COPY infra/__init__.py infra/__init__.py
 COPY infra/native infra/native
-RUN python -m compileall -q antifraud app generator infra schemas
+RUN python -m compileall -q antifraud app generator history infra schemas
 
 USER nobody

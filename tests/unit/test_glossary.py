@@ -21,7 +21,17 @@ RETIRED = {
 }  # fmt: skip
 #: A word that is right behind another one.
 ONLY_BEHIND = {"letter": "dead", "letters": "dead"}
-CODE = ("app", "antifraud", "generator", "infra", "reconciliation", "exercises", "benchmarks", "tests")
+CODE = (
+    "app",
+    "antifraud",
+    "generator",
+    "history",
+    "infra",
+    "reconciliation",
+    "exercises",
+    "benchmarks",
+    "tests",
+)
 
 
 def test_every_word_has_a_translation_and_a_place() -> None:

@@ -1,0 +1,5 @@
+"""What came before a transaction, as integers: the same code for the worker, for training and for verification.
+
+It imports numpy and the standard library, and nothing else of ours. A customer's history is a fold of the log: state
+and features are functions of the customer's earlier transactions, in the log's order, and of nothing else.
+"""

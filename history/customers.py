@@ -1,0 +1,152 @@
+"""The history of every customer: features of each transaction from those before it, whatever the batches.
+
+history = CustomerHistory()
+features = history.observe(batch, journal=True)   # rows x CUSTOMER_FEATURES
+history.forget(len(batch))                        # it is in the log
+history.undo(len(batch))                          # or: it is not
+for customer_id, packed in history.take_changes(): ...   # what a snapshot has to write
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+
+from history import layout
+from history.features import CUSTOMER_FEATURES
+from history.journal import Journal
+from history.step import step
+from history.transactions import Ints, Transactions, bounded
+from history.waves import waves
+
+_CHUNK = 4_096  # customers; room is made for so many at a time (4.6 MB)
+_LOADED = 8_192  # customers at a time
+
+
+class CustomerHistory:
+    """One row of fixed size per customer (layout.py), about 1.3 KB each with its id. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._row_of: dict[str, int] = {}
+        self._ids: list[str] = []
+        # Rows behind the last customer are zero. Nothing may hold a view of these two beyond a call: they move.
+        self._words = np.zeros((0, layout.WORDS), np.uint64)
+        self._dirty = np.zeros(0, np.bool_)
+        self._journal = Journal()
+
+    def __len__(self) -> int:
+        """How many customers there are."""
+        return len(self._ids)
+
+    def observe(self, batch: Transactions, journal: bool = False) -> Ints:
+        """Return rows x CUSTOMER_FEATURES, each from the transactions before it, and remember the batch.
+
+        `journal`: it can be taken back by `undo` until `forget`. Columns of unlike length are a ValueError; any other
+        input has a defined result (transactions.py).
+        """
+        given = bounded(batch)
+        rows = self._rows_for(batch.customer_ids)
+        features = np.empty((len(batch), len(CUSTOMER_FEATURES)), np.int64)
+        before = np.empty((len(batch) if journal else 0, layout.WORDS), np.uint64)
+        for chosen in waves(rows):
+            words = self._words[rows[chosen]]
+            if journal:
+                before[chosen] = words
+            features[chosen] = step(layout.as_rows(words), given.take(chosen))
+            self._words[rows[chosen]] = words
+        self._dirty[rows] = True
+        if journal:
+            self._journal.append(rows, before)
+        return features
+
+    def mark(self) -> int:
+        """How many transactions can be taken back."""
+        return len(self._journal)
+
+    def undo(self, count: int) -> None:
+        """Take back the newest `count` journalled transactions.
+
+        Nothing may have been observed without journal since. More than the journal has: ValueError.
+        """
+        rows, before = self._journal.pop_newest(count)
+        if not len(rows):
+            return
+        self._words[rows] = before  # of a customer's several rows the last one stays, which is the oldest
+        self._dirty[rows] = True
+        while self._ids and not layout.as_rows(self._words[len(self._ids) - 1 :][:1])["count"][0]:
+            del self._row_of[self._ids.pop()]
+            self._dirty[len(self._ids)] = False
+
+    def forget(self, count: int) -> None:
+        """The oldest `count` journalled transactions are in the log, they stay."""
+        self._journal.drop_oldest(count)
+
+    def rows_of(self, customer_ids: Sequence[str]) -> Ints:
+        """Return the customers' rows, -1 for one without history; rows are valid until the next undo."""
+        row_of = self._row_of
+        return np.array([row_of.get(one, -1) for one in customer_ids], np.int64)
+
+    def pack(self, row: int) -> bytes:
+        """Return a customer's row for a snapshot (layout.PACKED bytes, a version first)."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"no row {row} among {len(self)}")
+        return layout.pack(self._words[row : row + 1])[0]
+
+    def unpack(self, customer_id: str, packed: bytes) -> None:
+        """Set a customer's history to what `pack` returned; other bytes are a ValueError."""
+        self.load([(customer_id, packed)])
+
+    def load(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Set many customers' histories (id and packed row); they do not count as dirty. Other bytes: ValueError."""
+        remaining = iter(items)
+        while some := list(islice(remaining, _LOADED)):
+            words = layout.unpack([packed for _, packed in some])
+            rows = self._rows_for([customer_id for customer_id, _ in some])
+            self._words[rows] = words
+            self._dirty[rows] = False
+
+    def take_dirty(self) -> list[str]:
+        """Return the ids of the customers that have changed since this or take_changes was called last."""
+        rows = np.flatnonzero(self._dirty)
+        self._dirty[rows] = False
+        return [self._ids[row] for row in rows.tolist()]
+
+    def take_changes(self) -> list[tuple[str, bytes]]:
+        """Return the dirty customers' packed rows, without the journalled transactions: as the log has them.
+
+        Customers with journalled transactions stay dirty, for the next time.
+        """
+        rows = np.flatnonzero(self._dirty)
+        self._dirty[rows] = False
+        words = self._words[rows]
+        journalled, before = self._journal.all()
+        if len(journalled):
+            # A journalled customer is dirty, so it is among the rows, which are in ascending order.
+            words[np.searchsorted(rows, journalled)] = before
+            self._dirty[journalled] = True
+        in_log = layout.as_rows(words)["count"] > 0
+        ids = [self._ids[row] for row in rows[in_log].tolist()]
+        return list(zip(ids, layout.pack(words[in_log]), strict=True))
+
+    def _rows_for(self, customer_ids: Sequence[str]) -> Ints:
+        """Return the customers' rows, new ones for new customers."""
+        row_of, ids = self._row_of, self._ids
+        rows = []
+        for one in customer_ids:
+            row = row_of.get(one)
+            if row is None:
+                row = row_of[one] = len(ids)
+                ids.append(one)
+            rows.append(row)
+        self._make_room(len(ids))
+        return np.array(rows, np.int64)
+
+    def _make_room(self, customers: int) -> None:
+        if customers <= len(self._dirty):
+            return
+        room = -(-customers // _CHUNK) * _CHUNK
+        # In place: for a large array the C library moves pages, it does not copy them. New rows are zero.
+        self._words.resize((room, layout.WORDS), refcheck=False)
+        self._dirty.resize(room, refcheck=False)
