@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.stores.cassandra import KEYS_TABLE, TABLES, Cassandra
 from app.stores.idempotency_table import IdempotencyTable
 from app.stores.recent_transactions import RecentTransactions
+from app.stores.snapshots import Snapshots
 from app.stores.transactions_table import TransactionsTable
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Resources:
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
         self.idempotency = IdempotencyTable(self.cassandra, settings.idempotency_timeout)
         self.recent = RecentTransactions(settings)
+        self.snapshots = Snapshots(settings.history_dir)
         self.is_open = False
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -92,6 +92,13 @@ class Settings(BaseSettings):
         1, ge=1, le=9, description="replicas of topics we make; 3 on a real cluster"
     )
 
+    # What is on this machine's disk
+    history_dir: str = Field(
+        "",
+        description="folder for snapshots of customers' histories; empty: an assignment reads the log from its "
+        "beginning",
+    )
+
     # How long we wait
     publish_timeout: Seconds = Field(
         1.8, description="seconds from a POST's body to 503 when Kafka does not answer: within a client's 2"

@@ -125,5 +125,7 @@ def _answers(replica: str, transactions: Mapping[str, Mapping[str, Any]]) -> dic
 
 def _request(transactions: Sequence[Mapping[str, Any]]) -> pb.AntifraudAssesmentBatchRequest:
     fields = ("value_in_cents", "transaction_timestamp", "latitude", "longitude")
-    columns = {field: [transaction[field] for transaction in transactions] for field in fields}
+    columns: dict[str, Any] = {
+        field: [transaction[field] for transaction in transactions] for field in fields
+    }
     return pb.AntifraudAssesmentBatchRequest(**columns)

@@ -86,3 +86,6 @@ MERCHANT = (
 CUSTOMER_FEATURES = tuple(feature.name for feature in CUSTOMER)
 MERCHANT_FEATURES = tuple(feature.name for feature in MERCHANT)
 FEATURES = CUSTOMER_FEATURES + MERCHANT_FEATURES
+
+#: Of the names and what they mean: a replica with another one takes every customer as unknown.
+VERSION = "history-1"

@@ -14,6 +14,7 @@ from app.observability import tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import Assignment, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
+from app.processing.customer_state import CustomerState
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Pipeline, Ports
@@ -41,10 +42,10 @@ def register(
         outage_timeout=settings.antifraud_retry_timeout,
     )
     limit = DeadLetterLimit(settings.max_dead_letters_in_a_row, settings.max_dead_letters_share)
-    decided_ids = DecidedIds()
+    decided_ids, customers = DecidedIds(), dict[int, CustomerState]()
 
     def steps_of(partitions: Collection[int]) -> Steps:
-        plain = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, partitions)
+        plain = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, customers, partitions)
         pipeline = TracedPipeline(plain, topics.STATUS) if tracing.enabled else plain
         return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY)
 

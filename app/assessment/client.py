@@ -8,7 +8,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
 
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment, Verdict
@@ -16,6 +18,7 @@ from app.models.transaction import Transaction
 from app.observability import metrics, tracing
 from app.observability.timing import Timed
 from app.settings import Settings
+from history.features import FEATURES, VERSION
 from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 
 #: From this many on a batch is split in two calls, so that both replicas work on it.
@@ -24,6 +27,8 @@ SPLIT_FROM = 400
 SERVICE = "antifraud.v1.AntifraudAPI"
 BATCH = "AntifraudAssesmentBatch"
 _RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": BATCH}
+
+NOTHING_KNOWN = np.empty((0, len(FEATURES)), np.int64)
 
 _VERDICTS: dict[int, Verdict] = {antifraud_pb2.ACCEPTED: "accepted", antifraud_pb2.REJECTED: "rejected"}
 
@@ -74,25 +79,39 @@ class Antifraud:
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise AntifraudUnavailable(f"the replica behind {self._address} does not serve yet")
 
-    async def assess(self, transactions: Sequence[Transaction]) -> list[Assessment]:
-        """An assessment of each, in order; AntifraudUnavailable when a call is not answered in time, or WrongAnswer."""
+    async def assess(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64] = NOTHING_KNOWN
+    ) -> list[Assessment]:
+        """An assessment of each, in order; AntifraudUnavailable when a call is not answered in time, or WrongAnswer.
+
+        `features`: a row of history.features for each transaction; without any, nothing is known of the customers.
+        """
         if len(transactions) < SPLIT_FROM:
-            return await self._call(transactions)
+            return await self._call(transactions, features)
         half = len(transactions) // 2
-        first, second = await asyncio.gather(self._call(transactions[:half]), self._call(transactions[half:]))
+        first, second = await asyncio.gather(
+            self._call(transactions[:half], features[:half]),
+            self._call(transactions[half:], features[half:]),
+        )
         return first + second
 
-    async def _call(self, transactions: Sequence[Transaction]) -> list[Assessment]:
+    async def _call(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64]
+    ) -> list[Assessment]:
         metrics.ASSESSMENT_RECORDS.observe(len(transactions))
         with Timed(metrics.ASSESSMENT_SECONDS):
-            return await self._answer(transactions)
+            return await self._answer(transactions, features)
 
-    async def _answer(self, transactions: Sequence[Transaction]) -> list[Assessment]:
+    async def _answer(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64]
+    ) -> list[Assessment]:
         request = antifraud_pb2.AntifraudAssesmentBatchRequest(
             value_in_cents=[t["value_in_cents"] for t in transactions],
             transaction_timestamp=[t["transaction_timestamp"] for t in transactions],
             latitude=[t["latitude"] for t in transactions],
             longitude=[t["longitude"] for t in transactions],
+            history=features.ravel().tolist(),
+            history_version=VERSION,
         )
         try:
             with tracing.calling(f"{SERVICE}/{BATCH}", _RPC):

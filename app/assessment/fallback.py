@@ -7,6 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.errors import AntifraudUnavailable, WrongAnswer
 from app.models.assessment import Assessment, unassessed
 from app.models.transaction import Transaction
@@ -14,7 +17,8 @@ from app.observability.transaction_logger import OUTAGE_OVER_AFTER, TransactionL
 from app.retry import pauses
 
 WhenDown = Literal["reject", "hold"]
-Assess = Callable[[Sequence[Transaction]], Awaitable[Sequence[Assessment]]]
+#: Transactions, and what is known of the customer of each: a row of history.features.
+Assess = Callable[[Sequence[Transaction], NDArray[np.int64]], Awaitable[Sequence[Assessment]]]
 
 
 class AssessmentFallback:
@@ -36,13 +40,15 @@ class AssessmentFallback:
         self._down_since: float | None = None
         self._failed_at = 0.0
 
-    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def assess(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64]
+    ) -> Sequence[Assessment]:
         """Antifraud's verdicts; after `outage_timeout` seconds without any the setting's, one try per micro-batch."""
         waits = pauses(0.05, 1.0)
         while transactions:
             began = time.monotonic()
             try:
-                said = await self._assess(transactions)
+                said = await self._assess(transactions, features)
             except WrongAnswer:
                 # Somebody answers: no outage, so the micro-batch is held and nothing is rejected.
                 self._down_since = None

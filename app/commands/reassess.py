@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import faust
+import numpy as np
 from faust.cli import option
 
 from app.assessment.client import Antifraud
@@ -24,7 +25,7 @@ from app.messaging import topics
 from app.messaging.codec import Codec
 from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
-from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again
+from app.models.status import FIRST_VERDICT, TransactionStatus, decided_again, features_of
 from app.models.transaction import id_in_key
 from app.settings import Settings
 from app.stores.cassandra import Cassandra
@@ -205,7 +206,9 @@ async def run(settings: Settings) -> None:
                 unreadable += found.unreadable
                 await with_retries(partial(table.store, found.perhaps_not_stored))
                 async for batch in _batches(log, found):
-                    said = await with_retries(partial(antifraud.assess, batch))
+                    # By what was known when it was first assessed: a re-assessment does not see the future.
+                    known = np.array([features_of(status) for status in batch], np.int64)
+                    said = await with_retries(partial(antifraud.assess, batch, known))
                     statuses = again(batch, said, int(time.time() * 1000))
                     await writer.publish(outgoing(codec, statuses))
                     await with_retries(partial(table.store, statuses))

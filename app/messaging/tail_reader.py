@@ -31,6 +31,9 @@ GAP_MOST = 1000
 #: Takes the records of one step, oldest first; True when it needs no older ones.
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
 
+#: Takes the records of one step, oldest first.
+TakeOn = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Back:
@@ -72,6 +75,16 @@ class TailReader:
                 if await take(await look.read(start, upto)):
                     break
             return Back(start, look.end, whole=start == 0)
+
+    async def read_on(self, topic: str, partition: int, since: int, take: TakeOn) -> int:
+        """Hand the partition's records from offset `since` on to `take`, step by step to its end; gives the end.
+
+        LogUnavailable.
+        """
+        async with self._look(TopicPartition(topic, partition)) as look:
+            for start in range(max(look.beginning, since), look.end, STEP_MOST):
+                await take(await look.read(start, min(look.end, start + STEP_MOST)))
+            return look.end
 
     async def first_since(
         self, topic: str, partition: int, millis: int, is_wanted: Callable[[ConsumerRecord], bool]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from app.models.assessment import Assessment
 from app.models.transaction import Transaction, bucket_of
+from history.features import FEATURES, UNKNOWN
 
 #: Revisions: the higher wins in every store. A re-assessment adds one.
 PENDING = 0
@@ -35,6 +37,7 @@ class TransactionStatus(Transaction, Decision):
 
     source_partition: int
     source_offset: int
+    history: NotRequired[dict[str, int]]  # by the names of history.features; not in the stores
 
 
 class Shown(TypedDict):
@@ -69,15 +72,30 @@ ASSESSMENT_FIELDS = ("revision", "decided_at", "score", "reason", "model_version
 
 
 def decided(
-    transaction: Transaction, assessment: Assessment, partition: int, offset: int, now_ms: int
+    transaction: Transaction,
+    assessment: Assessment,
+    partition: int,
+    offset: int,
+    now_ms: int,
+    features: Sequence[int] = (),
 ) -> TransactionStatus:
-    """The status record of a first verdict on the record at (partition, offset) of transaction_created."""
+    """The status record of a first verdict on the record at (partition, offset) of transaction_created.
+
+    `features`: what was known of its customer, in the order of history.features.
+    """
     return {
         **transaction,
         **_decision(assessment, FIRST_VERDICT, now_ms),
         "source_partition": partition,
         "source_offset": offset,
+        "history": dict(zip(FEATURES, features, strict=False)),
     }
+
+
+def features_of(status: TransactionStatus) -> list[int]:
+    """What was known of its customer, in the order of history.features; -1 is unknown."""
+    known = status.get("history") or {}
+    return [known.get(name, UNKNOWN) for name in FEATURES]
 
 
 def decided_again(status: TransactionStatus, assessment: Assessment, now_ms: int) -> TransactionStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,15 @@ from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, id_in_key, millis_of_id
 from app.observability import tracing
+from app.processing.customer_state import CustomerState, Features
 from app.processing.deduplication import CLOCKS_APART, Place
 from app.processing.pipeline import Claimed, DeadLetter
 from app.processing.recovery import recover
+from app.processing.snapshot_keeper import SnapshotKeeper
 
 if TYPE_CHECKING:
     from app.resources import Resources
+log = logging.getLogger(__name__)
 
 #: Milliseconds from an id's making to its record's sending, at most, where the record is the id's first.
 SENT_AT_ONCE = 1000
@@ -33,6 +37,7 @@ class Adapters:
         self._dead_letter_bytes = MOST  # bytes
         self._claimed_at: dict[int, float] = {}  # by partition, seconds since 1970
         self.partitions = 0
+        self._snapshots = SnapshotKeeper(resources.snapshots)
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created, or what is wrong with them."""
@@ -48,6 +53,52 @@ class Adapters:
     def is_claimed(self, partition: int) -> bool:
         """By this worker, and not too long ago."""
         return self._resources.status_log.is_claimed(partition)
+
+    async def customer_state(self, partition: int) -> CustomerState:
+        """From its snapshot, and from the log what has happened since; without one from all of the log."""
+        began = time.monotonic()
+        state = await self._snapshots.restored(partition, self._is_status)
+        read_from = state.folded_to
+
+        async def take(records: Sequence[Any]) -> None:
+            state.fold(await self._statuses(records), records[-1].offset + 1)
+
+        state.folded_to = await self._resources.tail.read_on(topics.STATUS, partition, read_from, take)
+        log.info(
+            "Partition %d: the histories of %d customers are known after %.1f s, offsets %d to %d read from the log",
+            partition, len(state.history), time.monotonic() - began, read_from, state.folded_to,
+        )  # fmt: skip
+        return state
+
+    async def _is_status(self, partition: int, offset: int, transaction_id: str) -> bool:
+        """Whether the log has its status there."""
+        status = (await self.statuses_at([(partition, offset)])).get((partition, offset))
+        return isinstance(status, dict) and status["transaction_id"] == transaction_id
+
+    async def keep(self, partition: int, state: CustomerState) -> None:
+        """A snapshot, if it is time for one."""
+        self._snapshots.keep(partition, state)
+
+    async def statuses_since(
+        self, partition: int, offset: int
+    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
+        """What its status partition has from an offset on, each with its offset, and where it ends."""
+        found: list[tuple[int, TransactionStatus]] = []
+
+        async def take(records: Sequence[Any]) -> None:
+            found.extend(await self._statuses(records))
+
+        end = await self._resources.tail.read_on(topics.STATUS, partition, offset, take)
+        return found, end
+
+    async def _statuses(self, records: Sequence[Any]) -> list[tuple[int, TransactionStatus]]:
+        """Those that can be read: what cannot is nobody's history."""
+        found = await self._resources.status.decode([record.value for record in records])
+        return [
+            (record.offset, one)
+            for record, one in zip(records, found, strict=True)
+            if not isinstance(one, Poison)
+        ]
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""
@@ -111,9 +162,9 @@ class Adapters:
             return False
         return partition_of(transaction["transaction_id"].encode(), self.partitions) != partition
 
-    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def assess(self, transactions: Sequence[Transaction], features: Features) -> Sequence[Assessment]:
         """Through Envoy."""
-        return await self._resources.antifraud.assess(transactions)
+        return await self._resources.antifraud.assess(transactions, features)
 
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> list[int]:
         """Into transaction_status, in the partition of the same number."""

@@ -13,17 +13,19 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison, Transient
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
-from app.models.status import TransactionStatus, decided
+from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, ages, id_of_record, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
+from app.processing.assessor import Asked, Assessor, Log
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
+from app.processing.customer_state import CustomerState, Features
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import MOST, DecidedIds, Place
 
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 OTHER_CONTENT = "transaction_id is decided already, for other content"
 
 
-class Ports(Protocol):
+class Ports(Log, Protocol):
     """What the pipeline needs from outside; each call may raise Transient and is then retried."""
 
     partitions: int  # of transaction_created, known from the first claim on
@@ -59,8 +61,8 @@ class Ports(Protocol):
     def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
         """Whether another partition may have this id too; `sent_ms`: when its producer sent this record."""
 
-    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        """Antifraud's verdicts, in order."""
+    async def assess(self, transactions: Sequence[Transaction], features: Features) -> Sequence[Assessment]:
+        """Antifraud's verdicts, in order; `features`: a row for each."""
 
     async def publish(self, partition: int, statuses: Sequence[TransactionStatus]) -> Sequence[int]:
         """Into the log, in order; their offsets. After a failure only `claim` can find out which are there."""
@@ -93,15 +95,6 @@ class Claimed:
     older_than_ms: int | None = None
 
 
-class Asked(NamedTuple):
-    """A record of transaction_created; Poison where it cannot be read and only its key says whose it is."""
-
-    partition: int
-    record: Any
-    transaction_id: str
-    transaction: Transaction | Poison
-
-
 #: Status and reason: counted from 0 on, since a series that begins at 1 hides its first event.
 KNOWN_VERDICTS = (("accepted", ""), ("rejected", ""), ("rejected", ANTIFRAUD_UNAVAILABLE))
 #: How often a micro-batch that raises an unexpected exception (a bug) is tried as a whole, before record by record.
@@ -115,6 +108,9 @@ class BatchState:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     to_publish: dict[int, list[TransactionStatus]] = field(default_factory=dict)
     to_store: list[TransactionStatus] = field(default_factory=list)
+    versions: dict[int, int] = field(
+        default_factory=dict
+    )  # of the customer states that the features are from
     is_counted: bool = False  # by the limit of dead letters
 
     def add(self, other: BatchState) -> None:
@@ -123,6 +119,8 @@ class BatchState:
         for partition, statuses in other.to_publish.items():
             self.to_publish.setdefault(partition, []).extend(statuses)
         self.to_store += other.to_store
+        # The oldest counts: what was made since is made again with it.
+        self.versions = other.versions | self.versions
 
 
 class RecordByRecord:
@@ -182,11 +180,14 @@ class Pipeline:
         transaction_logger: TransactionLogger,
         limit: DeadLetterLimit,
         decided_ids: DecidedIds,
+        customers: dict[int, CustomerState],
         partitions: Collection[int],
     ):
-        """`partitions`: those assigned. `decided_ids` tells of the log, and serves the next assignment too."""
+        """`partitions`: those assigned. `decided_ids` tells of the log, and serves the next assignment too; so do
+        `customers`, by partition.
+        """
         self._ports = ports
-        self._fallback = fallback
+        self._assessor = Assessor(ports, fallback, customers, partitions)
         self._transaction_logger = transaction_logger
         self._limit = limit
         self._decided = decided_ids
@@ -215,6 +216,7 @@ class Pipeline:
         read_to = self._decided.read_to(partition)
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
+        await self._assessor.claimed(partition)
         self._to_claim.discard(partition)
         self._unread.discard(partition)
 
@@ -229,7 +231,8 @@ class Pipeline:
                 id_ = id_of_record(record.key, record.headers) if poison else transaction["transaction_id"]  # type: ignore[index]
                 asked.append(Asked(batch.partition, record, id_, poison or transaction))
         fresh, repeated = _sorted(work, asked, await self._first_decisions(asked))
-        self._file(work, fresh, await self._fallback.assess([one.transaction for one in fresh]))  # type: ignore[misc]
+        statuses, work.versions = await self._assessor.assess(fresh)
+        self._file(work, statuses)
         metrics.REPEATED.inc(repeated.total())
         for partition, count in repeated.items():
             log.info("%d verdicts of partition %d are in the log already: not asked again", count, partition)
@@ -288,13 +291,11 @@ class Pipeline:
             if one and (isinstance(one, Poison) or one["transaction_id"] == id_)
         }
 
-    def _file(self, work: BatchState, fresh: Sequence[Asked], assessments: Sequence[Assessment]) -> None:
-        now_ms = int(time.time() * 1000)
-        for one, assessment in zip(fresh, assessments, strict=True):
-            status = decided(one.transaction, assessment, one.partition, one.record.offset, now_ms)  # type: ignore[arg-type]
-            work.to_publish.setdefault(one.partition, []).append(status)
+    def _file(self, work: BatchState, statuses: Sequence[TransactionStatus]) -> None:
+        for status in statuses:
+            work.to_publish.setdefault(status["source_partition"], []).append(status)
             work.to_store.append(status)
-            self._under_way[one.transaction_id] = status
+            self._under_way[status["transaction_id"]] = status
 
     async def publish(self, micro_batch: MicroBatch) -> None:
         """Verdicts exist once they are in the log; a repeated try publishes only what is not there yet."""
@@ -316,13 +317,31 @@ class Pipeline:
             # A try that failed may be in the log, and somebody else may have owned the partition: look first.
             await self._claim(partition, ours[0]["source_offset"], MOST)
         await self._drop_published(work, partition)
-        if to_publish := work.to_publish[partition]:
+        if len(work.to_publish[partition]) != len(ours):
+            self._assessor.dropped(partition)
+        if work.to_publish[partition]:
+            await self._keep_current(work, partition)
+            to_publish = work.to_publish[partition]
             offsets = await self._ports.publish(partition, to_publish)
             self._decided.published(partition, [one["transaction_id"] for one in to_publish], offsets)
+            self._assessor.published(partition, offsets, to_publish[-1]["transaction_id"])
             _count(to_publish)
         for one in ours:
             self._under_way.pop(one["transaction_id"], None)
         del work.to_publish[partition]
+
+    async def _keep_current(self, work: BatchState, partition: int) -> None:
+        """Where the log has gone another way since these were decided, they are decided by what it says now."""
+        ours = work.to_publish[partition]
+        current, work.versions[partition] = await self._assessor.current(
+            partition, ours, work.versions[partition]
+        )
+        again = {
+            one["transaction_id"]: one for one, before in zip(current, ours, strict=True) if one is not before
+        }
+        work.to_publish[partition] = current
+        work.to_store = [again.get(one["transaction_id"], one) for one in work.to_store]
+        self._under_way |= again
 
     async def _drop_published(self, work: BatchState, partition: int) -> None:
         """Where the log has a verdict by now, that one is stored and ours is dropped."""
@@ -344,6 +363,7 @@ class Pipeline:
         if statuses:
             await self._ports.store(statuses)
         self._transaction_logger.decided(statuses)
+        await self._assessor.keep()
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> None:

@@ -57,7 +57,7 @@ class Work:
             when_down=values.antifraud_unavailable_policy,
             outage_timeout=values.antifraud_retry_timeout,
         )
-        self._new_pipeline = partial(Pipeline, ports, fallback, logger, DeadLetterLimit(), DecidedIds())
+        self._new_pipeline = partial(Pipeline, ports, fallback, logger, DeadLetterLimit(), DecidedIds(), {})
         self._next: dict[int, int] = {}  # by partition, the offset that follows what came last
 
     def has_gap(self, records: Mapping[int, Sequence[Any]]) -> bool:

@@ -18,7 +18,7 @@ from xmlrpc.client import Fault
 from supervisor.childutils import getRPCInterface
 
 from infra.native import beside, lockfile, orphans, procfile, prometheus
-from infra.native.paths import BIN, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
+from infra.native.paths import BIN, DATA, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
 # Paths that supervisord.conf names as %(ENV_…)s: what is in them is not expanded again.
@@ -101,6 +101,7 @@ def start(name: str, extra: dict[str, str] | None = None, command: str | None = 
     """Start one part with the environment of this command; `command` replaces the Procfile's."""
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = beside.environment(names()) | kept | procfile.environment(name) | (extra or {})
+    environment = {"PAYMENTS_HISTORY_DIR": str(DATA / "history")} | environment
     environment |= {orphans.STACK: str(ROOT), orphans.PART: name, "PYTHONUNBUFFERED": "1"}
     environment["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     wanted = {"name": name, "command": command or procfile.command(name), "environment": environment}

@@ -41,16 +41,20 @@ class AntifraudAssesmentResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[AntifraudAssesmentStatus, str]] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., model_version: _Optional[str] = ..., replica: _Optional[str] = ...) -> None: ...
 
 class AntifraudAssesmentBatchRequest(_message.Message):
-    __slots__ = ("value_in_cents", "transaction_timestamp", "latitude", "longitude")
+    __slots__ = ("value_in_cents", "transaction_timestamp", "latitude", "longitude", "history", "history_version")
     VALUE_IN_CENTS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     LATITUDE_FIELD_NUMBER: _ClassVar[int]
     LONGITUDE_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_VERSION_FIELD_NUMBER: _ClassVar[int]
     value_in_cents: _containers.RepeatedScalarFieldContainer[int]
     transaction_timestamp: _containers.RepeatedScalarFieldContainer[int]
     latitude: _containers.RepeatedScalarFieldContainer[float]
     longitude: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, value_in_cents: _Optional[_Iterable[int]] = ..., transaction_timestamp: _Optional[_Iterable[int]] = ..., latitude: _Optional[_Iterable[float]] = ..., longitude: _Optional[_Iterable[float]] = ...) -> None: ...
+    history: _containers.RepeatedScalarFieldContainer[int]
+    history_version: str
+    def __init__(self, value_in_cents: _Optional[_Iterable[int]] = ..., transaction_timestamp: _Optional[_Iterable[int]] = ..., latitude: _Optional[_Iterable[float]] = ..., longitude: _Optional[_Iterable[float]] = ..., history: _Optional[_Iterable[int]] = ..., history_version: _Optional[str] = ...) -> None: ...
 
 class AntifraudAssesmentBatchResponse(_message.Message):
     __slots__ = ("status", "score", "threshold", "model_version", "replica")

@@ -83,10 +83,10 @@ def test_a_batch_of_the_largest_size_is_answered_and_a_larger_one_refused(channe
         "latitude": 1e300,
         "longitude": -1e300,
     }
-    full = {name: [value] * 5_000 for name, value in widest.items()}
+    full: dict[str, Any] = {name: [value] * 5_000 for name, value in widest.items()}
     answer = stub.AntifraudAssesmentBatch(pb.AntifraudAssesmentBatchRequest(**full), timeout=5)
     assert len(answer.status) == len(answer.score) == 5_000
-    more = {name: [value] * 5_001 for name, value in widest.items()}
+    more: dict[str, Any] = {name: [value] * 5_001 for name, value in widest.items()}
     with pytest.raises(grpc.RpcError) as refused:
         stub.AntifraudAssesmentBatch(pb.AntifraudAssesmentBatchRequest(**more), timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

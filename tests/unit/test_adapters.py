@@ -60,6 +60,7 @@ def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1
         return [4]
 
     resources: Any = SimpleNamespace(
+        snapshots=None,
         status=SimpleNamespace(decode=decode),
         tail=tail,
         status_log=SimpleNamespace(claim=take),
@@ -175,6 +176,7 @@ class Rows:
 
 def looked_up(tail: Tail, rows: Rows, *ids: str, taken_at: float = 0, stepped_down_at: float = 0) -> set[str]:
     resources: Any = SimpleNamespace(
+        snapshots=None,
         status=SimpleNamespace(decode=decode),
         tail=tail,
         table=rows,
@@ -250,7 +252,7 @@ def id_in(partition: int, made_ms: int) -> str:
 def test_an_id_may_be_in_another_partition_unless_it_is_its_customers_and_new(
     partition: int, id_belongs_in: int, sent_after_ms: int, may_be: bool
 ) -> None:
-    adapters = Adapters(SimpleNamespace())  # type: ignore[arg-type]
+    adapters = Adapters(SimpleNamespace(snapshots=None))  # type: ignore[arg-type]
     adapters.partitions = 4
     made_ms = NOW * 1000
     one = transaction(transaction_id=id_in(id_belongs_in, made_ms), customer_id=CUSTOMER)
@@ -258,7 +260,7 @@ def test_an_id_may_be_in_another_partition_unless_it_is_its_customers_and_new(
 
 
 def test_an_id_of_another_form_does_not_tell_when_it_was_made() -> None:
-    adapters = Adapters(SimpleNamespace())  # type: ignore[arg-type]
+    adapters = Adapters(SimpleNamespace(snapshots=None))  # type: ignore[arg-type]
     adapters.partitions = 4
     foreign = next(f"order-{n}" for n in range(99) if partition_of(f"order-{n}".encode(), 4) != 2)
     assert adapters.may_be_elsewhere(2, transaction(transaction_id=foreign, customer_id=CUSTOMER), 0)

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.assessment.client import Antifraud
+from app.assessment.client import NOTHING_KNOWN, Antifraud
 from app.assessment.fallback import AssessmentFallback
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment
@@ -82,14 +82,14 @@ def test_an_impossible_answer_is_reported_with_its_replica(given: Any, says: str
 
 
 def test_a_wrong_answer_rejects_nobody_however_long_it_lasts() -> None:
-    async def wrong(_: Any) -> Sequence[Assessment]:
+    async def wrong(*_: Any) -> Sequence[Assessment]:
         raise WrongAnswer("UNIMPLEMENTED")
 
     async def situation() -> None:
         asking = AssessmentFallback(wrong, TransactionLogger(False), when_down="reject", outage_timeout=5)
         for _ in range(10):
             with pytest.raises(WrongAnswer):
-                await asking.assess(TWO)
+                await asking.assess(TWO, NOTHING_KNOWN)
             await asyncio.sleep(5)
 
     virtual_time.run(situation())

@@ -18,6 +18,7 @@ from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
+from app.processing.customer_state import CustomerState, Features
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds, Place
 from app.processing.pipeline import Claimed, DeadLetter, Pipeline
@@ -46,6 +47,7 @@ class FakePorts:
         self.published: dict[str, TransactionStatus] = {}
         self.dead_lettered: list[DeadLetter] = []
         self.stored: list[TransactionStatus] = []
+        self.kept: dict[int, int] = {}
 
     def fails(self, port: str, *outcomes: Exception | None) -> None:
         """The next calls of a port: an error each, None for a call that works."""
@@ -80,6 +82,24 @@ class FakePorts:
     def is_claimed(self, partition: int) -> bool:
         return partition in self.claimed and partition not in self.in_doubt
 
+    async def customer_state(self, partition: int) -> CustomerState:
+        state = CustomerState()
+        state.fold(*await self.statuses_since(partition, 0))
+        return state
+
+    async def keep(self, partition: int, state: CustomerState) -> None:
+        self.kept[partition] = state.folded_to
+
+    async def statuses_since(
+        self, partition: int, offset: int
+    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
+        found = sorted(
+            (at, one)
+            for (number, at), one in self.placed.items()
+            if number == partition and at >= offset and not isinstance(one, Poison)
+        )
+        return found, max((at + 1 for at, _ in found), default=offset)
+
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         self._called("statuses")
         return {place: self.placed[place] for place in places if place in self.placed}
@@ -92,7 +112,7 @@ class FakePorts:
     def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
         return transaction["transaction_id"] in self.elsewhere
 
-    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def assess(self, transactions: Sequence[Transaction], features: Features) -> Sequence[Assessment]:
         self.tries.append(now())
         self._called("assess")
         if self.antifraud_is_down:
@@ -149,16 +169,23 @@ def pipeline(
     when_down: WhenDown = "reject",
     limit: DeadLetterLimit | None = None,
     decided_ids: DecidedIds | None = None,
+    customers: dict[int, CustomerState] | None = None,
 ) -> Pipeline:
     """Of a worker that was assigned these partitions."""
     logger = TransactionLogger(each=False)
 
-    async def assess(transactions: Sequence[Transaction]) -> Sequence[Assessment]:
-        return await ports.assess(transactions)
+    async def assess(transactions: Sequence[Transaction], features: Features) -> Sequence[Assessment]:
+        return await ports.assess(transactions, features)
 
     fallback = AssessmentFallback(assess, logger, when_down=when_down, outage_timeout=5.0)
     return Pipeline(
-        ports, fallback, logger, limit or DeadLetterLimit(), decided_ids or DecidedIds(), partitions
+        ports,
+        fallback,
+        logger,
+        limit or DeadLetterLimit(),
+        decided_ids or DecidedIds(),
+        {} if customers is None else customers,
+        partitions,
     )
 
 
@@ -498,10 +525,10 @@ def test_a_store_that_fails_is_asked_again_with_the_same_rows() -> None:
 def test_too_few_answers_are_a_fault_and_no_transaction_is_passed_over() -> None:
     ports = FakePorts()
 
-    async def one_answer(transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def one_answer(*_: Any) -> Sequence[Assessment]:
         return [GOOD]
 
-    ports.assess = one_answer  # type: ignore[method-assign]
+    ports.assess = one_answer  # type: ignore[assignment, method-assign]
     with pytest.raises(ValueError, match="shorter"):
         through(ports, round_of(batch(0, 1, 2)))
 
@@ -613,10 +640,10 @@ class OneFault(FakePorts):
 
     faulty = name(0, 2)
 
-    async def assess(self, transactions: Sequence[Transaction]) -> Sequence[Assessment]:
+    async def assess(self, transactions: Sequence[Transaction], features: Features) -> Sequence[Assessment]:
         if any(one["transaction_id"] == self.faulty for one in transactions):
             raise OverflowError("a bug")
-        return await super().assess(transactions)
+        return await super().assess(transactions, features)
 
 
 def test_a_record_that_raises_a_bug_is_alone_a_dead_letter_after_some_tries() -> None:

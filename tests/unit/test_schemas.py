@@ -33,16 +33,17 @@ def written_by_v1(schema: str) -> bytes:
     return bytes.fromhex((EXAMPLES / f"{schema}.v1.hex").read_text())
 
 
-def codec(schema: str, number: int = 1) -> Codec:
-    async def unknown(_: int) -> Mapping[str, Any] | None:
-        return None
+def codec(schema: str, number: int = 2) -> Codec:
+    async def first(number: int) -> Mapping[str, Any] | None:
+        known: dict[str, Any] = json.loads((EXAMPLES / f"{schema}.v1.avsc").read_text())
+        return known if number == 1 else None
 
-    return Codec(load_schema(schema), number, unknown)
+    return Codec(load_schema(schema), number, first)
 
 
 def test_every_schema_has_its_examples_and_every_example_its_schema() -> None:
     assert SCHEMAS == ["transaction_created", "transaction_status"]
-    wanted = {f"{schema}{end}" for schema in SCHEMAS for end in (".json", ".v1.hex")}
+    wanted = {f"{schema}{end}" for schema in SCHEMAS for end in (".json", ".v1.hex", ".v1.avsc")}
     assert {path.name for path in EXAMPLES.iterdir()} == wanted
 
 

@@ -1,0 +1,130 @@
+"""A verdict on each transaction, by what the log says of its customer until then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from app.assessment.fallback import AssessmentFallback
+from app.errors import Poison
+from app.models.status import TransactionStatus, decided, features_of
+from app.models.transaction import Transaction
+from app.processing.customer_state import CustomerState
+
+
+class Asked(NamedTuple):
+    """A record of transaction_created; Poison where it cannot be read and only its header or key says whose it is."""
+
+    partition: int
+    record: Any
+    transaction_id: str
+    transaction: Transaction | Poison
+
+
+class Log(Protocol):
+    """What it needs of the log; each call may raise Transient."""
+
+    async def customer_state(self, partition: int) -> CustomerState:
+        """What is known of the partition's customers, up to where its status partition ends."""
+
+    async def statuses_since(
+        self, partition: int, offset: int
+    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
+        """What its status partition has from an offset on, each with its offset, and where it ends."""
+
+    async def keep(self, partition: int, state: CustomerState) -> None:
+        """A snapshot, if it is time for one."""
+
+
+class Assessor:
+    """Holds the customers' states of an assignment in step with the log: read, decided on top of it, published."""
+
+    def __init__(
+        self,
+        log: Log,
+        fallback: AssessmentFallback,
+        customers: dict[int, CustomerState],
+        partitions: Collection[int],
+    ):
+        """`customers`: states by partition, kept from one assignment to the next; `partitions`: those assigned."""
+        self._log = log
+        self._fallback = fallback
+        self._customers = customers
+        for number in customers.keys() - partitions:
+            del customers[number]  # who has them now goes on with them
+
+    async def claimed(self, partition: int) -> None:
+        """Nobody else publishes there now; others may have until then."""
+        if (state := self._customers.get(partition)) is None:
+            self._customers[partition] = await self._log.customer_state(partition)
+            return
+        statuses, end = await self._log.statuses_since(partition, state.folded_to)
+        state.rewind()
+        state.fold(statuses, end)
+
+    async def assess(self, asked: Sequence[Asked]) -> tuple[list[TransactionStatus], dict[int, int]]:
+        """The statuses, partition by partition, and the versions of the states that they are by."""
+        if not asked:
+            return [], {}
+        by_partition: dict[int, list[Asked]] = {}
+        for one in asked:
+            by_partition.setdefault(one.partition, []).append(one)
+        in_order = [one for some in by_partition.values() for one in some]
+        states = {number: self._customers[number] for number in by_partition}
+        versions = {number: state.version for number, state in states.items()}
+        features = np.concatenate(
+            [states[number].observe(_transactions(some)) for number, some in by_partition.items()]
+        )
+        try:
+            assessments = await self._fallback.assess(_transactions(in_order), features)
+            now_ms = int(time.time() * 1000)
+            statuses = [
+                decided(one.transaction, said, one.partition, one.record.offset, now_ms, row)  # type: ignore[arg-type]
+                for one, said, row in zip(in_order, assessments, features.tolist(), strict=True)
+            ]
+        except BaseException:
+            for number, state in states.items():
+                if state.version == versions[number]:  # else they are off it already
+                    state.forget(len(by_partition[number]))
+            raise
+        return statuses, versions
+
+    async def current(
+        self, partition: int, statuses: list[TransactionStatus], version: int
+    ) -> tuple[list[TransactionStatus], int]:
+        """The statuses as they are by the state of now, and its version, if they are by another version of it.
+
+        A verdict stands where the features are the same. What was decided behind these is no longer current.
+        """
+        state = self._customers[partition]
+        if version == state.version:
+            return statuses, version
+        state.rewind()
+        version, rows = state.version, state.observe(statuses)
+        differing = [n for n, one in enumerate(statuses) if features_of(one) != rows[n].tolist()]
+        assessments = await self._fallback.assess([statuses[n] for n in differing], rows[differing])
+        now_ms, current = int(time.time() * 1000), list(statuses)
+        for n, said in zip(differing, assessments, strict=True):
+            offset = statuses[n]["source_offset"]
+            current[n] = decided(statuses[n], said, partition, offset, now_ms, rows[n].tolist())
+        return current, version
+
+    def dropped(self, partition: int) -> None:
+        """Some of what was decided will not be published there."""
+        self._customers[partition].rewind()
+
+    def published(self, partition: int, offsets: Sequence[int], last_id: str) -> None:
+        """The oldest of what was decided is at these offsets of the status partition, `last_id` last."""
+        self._customers[partition].published(offsets, last_id)
+
+    async def keep(self) -> None:
+        """Snapshots of what is in the log."""
+        for number, state in self._customers.items():
+            await self._log.keep(number, state)
+
+
+def _transactions(asked: Iterable[Asked]) -> list[Transaction]:
+    return [one.transaction for one in asked]  # type: ignore[misc]
