@@ -107,8 +107,8 @@ replay: ## rebuild the stores from the log [INTO=cassandra|redis|both] [SINCE=36
 	  $(if $(FROM),--from-offset "$(FROM)") $(if $(TO),--to-offset "$(TO)") $(if $(RATE),--rate "$(RATE)") \
 	  $(if $(call on,$(DRY)),--dry-run) $(if $(call on,$(RESUME)),--resume)
 
-verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1]
-	@$(FAUST) verify $(if $(call on,$(JSON)),--json)
+verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1] [FEATURES=1]
+	@$(FAUST) verify $(if $(call on,$(JSON)),--json) $(if $(call on,$(FEATURES)),--features)
 
 recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery

@@ -8,7 +8,7 @@ off when the log may have gone another way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -42,10 +42,8 @@ class CustomerState:
 
     def observe(self, transactions: Sequence[Transaction]) -> Features:
         """The features of each, from those before it; from now on they are before what comes next."""
-        rows = np.full((len(transactions), len(FEATURES)), UNKNOWN, np.int64)
-        rows[:, : len(CUSTOMER_FEATURES)] = self.history.observe(Transactions.of(transactions), journal=True)
         self._under_way += len(transactions)
-        return rows
+        return _features(self.history, transactions, journal=True)
 
     def forget(self, count: int) -> None:
         """The newest `count` that were observed will not be published."""
@@ -65,8 +63,25 @@ class CustomerState:
 
     def fold(self, found: Iterable[tuple[int, TransactionStatus]], next_offset: int) -> None:
         """These (offset, status) follow in the log, up to `next_offset`; nothing may be under way."""
+        for _ in self.recomputed(found):
+            pass
+        self.folded_to = next_offset
+
+    def recomputed(
+        self, found: Iterable[tuple[int, TransactionStatus]]
+    ) -> Iterator[tuple[int, TransactionStatus, list[int]]]:
+        """The first verdicts among these, which follow in the log, each with its features; nothing may be under way."""
         firsts = ((offset, one) for offset, one in found if one["revision"] == FIRST_VERDICT)
         while some := list(islice(firsts, AT_ONCE)):
-            self.history.observe(Transactions.of([one for _, one in some]))
+            rows = _features(self.history, [one for _, one in some])
             self.last = some[-1][0], some[-1][1]["transaction_id"]
-        self.folded_to = next_offset
+            for (offset, one), row in zip(some, rows.tolist(), strict=True):
+                yield offset, one, row
+
+
+def _features(
+    history: CustomerHistory, transactions: Sequence[Transaction], *, journal: bool = False
+) -> Features:
+    rows = np.full((len(transactions), len(FEATURES)), UNKNOWN, np.int64)
+    rows[:, : len(CUSTOMER_FEATURES)] = history.observe(Transactions.of(transactions), journal)
+    return rows

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.commands.verify.features import Compared, compare
 from app.errors import AntifraudUnavailable, LogUnavailable, Poison
 from app.models.status import TransactionStatus, decided, decided_again, features_of
 from app.models.transaction import Transaction
@@ -258,3 +259,15 @@ def test_states_of_partitions_that_went_to_others_are_not_kept() -> None:
     ports, states = FakePorts(), {0: CustomerState(), 1: CustomerState()}
     pipeline(ports, 1, customers=states)
     assert states.keys() == {1}
+
+
+def test_the_command_names_what_the_log_does_not_bear_out() -> None:
+    ports = OneLog([])
+    through(*batches_of(asked("aaba"), [4]), ports=ports)
+    one, two, three, four = ports.records
+    wrong = {**three, "history": {**three["history"], "known": 9}}
+    old = {name: value for name, value in four.items() if name != "history"}
+    compared = Compared()
+    (found,) = compare(CustomerState(), 0, list(enumerate([one, two, wrong, old])), compared)  # type: ignore[list-item]
+    assert (found.transaction_id, found.place, found.features) == ("t2", (0, 2), {"known": (9, 0)})
+    assert compared == Compared(same=2, unrecorded=1, differ=1)

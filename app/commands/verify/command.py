@@ -13,7 +13,8 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.cli import option
 
-from app.commands.shared.console import reason
+from app.commands.shared.console import Progress, reason
+from app.commands.verify.features import Compared, differences
 from app.commands.verify.verification import Checked, Finding, Verification, summary
 from app.errors import PipelineError
 from app.settings import Settings
@@ -27,20 +28,60 @@ BEGINNING = '{"findings": ['
 def register(app: faust.App, settings: Settings) -> None:
     """Put the command on the app."""
 
-    @app.command(option("--json/--no-json", "as_json", default=False, help="All of it, as one JSON object."))
-    async def verify(self: Any, as_json: bool) -> None:
+    @app.command(
+        option("--json/--no-json", "as_json", default=False, help="All of it, as one JSON object."),
+        option(
+            "--features/--stores",
+            default=False,
+            help="Recompute each verdict's features from the log instead.",
+        ),
+    )
+    async def verify(self: Any, as_json: bool, features: bool) -> None:
         """Compare log, Cassandra and Redis: every transaction, every column. Exit 0, 1 (differ), 2 (not checked)."""
-        verification = Verification(settings)
         try:
-            await (_as_json(verification) if as_json else _as_text(verification))
+            agree = await (_features(settings, as_json) if features else _stores(settings, as_json))
         except (PipelineError, KafkaError, OSError) as exc:
             print(f"verify: could not be checked: {reason(exc)}. See: make ps", file=sys.stderr)
             raise SystemExit(NOT_CHECKED) from exc
         except Exception as exc:  # exit 1 means that they differ, nothing else
             traceback.print_exc()
             raise SystemExit(NOT_CHECKED) from exc
-        if not verification.checked.agree:
+        if not agree:
             raise SystemExit(DIFFER)
+
+
+async def _stores(settings: Settings, as_json: bool) -> bool:
+    verification = Verification(settings)
+    await (_as_json(verification) if as_json else _as_text(verification))
+    return verification.checked.agree
+
+
+async def _features(settings: Settings, as_json: bool) -> bool:
+    """Each verdict's features, recomputed from those before it in the log; differences are printed as they come."""
+    began, compared = time.monotonic(), Compared()
+    before = BEGINNING
+    async for one in differences(settings, compared, lambda what, total: Progress(what, total, sys.stderr)):
+        if as_json:
+            print(f"{before}\n  {json.dumps(asdict(one), ensure_ascii=False)}", end="")
+            before = ","
+        elif compared.differ <= SHOWN:
+            named = ", ".join(f"{name} {on} not {is_}" for name, (on, is_) in one.features.items())
+            print(
+                f"different    features  {one.transaction_id}  transaction_status[{one.place[0]}]@{one.place[1]}"
+            )
+            print(f"    {named}", flush=True)
+    if as_json:
+        counts = json.dumps({"agree": not compared.differ, "counts": asdict(compared)})
+        print(f"{'' if before == ',' else BEGINNING}\n], {counts[1:]}")
+        return not compared.differ
+    more = (
+        f"... and {compared.differ - SHOWN:,} more; all of them: --json\n" if compared.differ > SHOWN else ""
+    )
+    print(
+        f"{more}features recomputed from the log: {compared.same:,} the same, {compared.differ:,} differ, "
+        f"{compared.unrecorded:,} from before they were recorded, in {time.monotonic() - began:.1f} s"
+    )
+    return not compared.differ
 
 
 async def _as_json(verification: Verification) -> None:
