@@ -55,6 +55,7 @@ def register(
         most=settings.batch_size,
         pause_most=settings.max_retry_pause,
         assignment=assignment,
+        records_read=lambda: ports.records_read,
     )
 
     @app.agent(app.topic(topics.CREATED, schema=TransactionSchema(settings)), name="transactions")

@@ -93,7 +93,7 @@ class Fetching:
         return found, unreadable
 
     async def _at_once(self, tp: TopicPartition, most: int) -> list[ConsumerRecord]:
-        before = self._position(tp)
+        before = self.position(tp)
         try:
             records = (await self._fetcher.fetched_records([tp], 0, most)).get(tp, [])
             self._check_place(tp, before, records, 1)
@@ -106,7 +106,7 @@ class Fetching:
     async def _one_by_one(self, tp: TopicPartition, most: int) -> list[ConsumerRecord] | Unreadable:
         records: list[ConsumerRecord] = []
         while len(records) < most:
-            before = self._position(tp)
+            before = self.position(tp)
             try:
                 one = (await self._fetcher.fetched_records([tp], 0, 1)).get(tp, [])
                 self._check_place(tp, before, one or records, tp in self._fresh)
@@ -143,7 +143,7 @@ class Fetching:
         is_ours = self._subscriptions.is_assigned(tp)
         return self._subscriptions.subscription.assignment.state_value(tp) if is_ours else None
 
-    def _position(self, tp: TopicPartition) -> int | None:
+    def position(self, tp: TopicPartition) -> int | None:
         state = self._state(tp)
         return state.position if state and state.has_valid_position else None
 
@@ -154,7 +154,7 @@ class Fetching:
 
         Not all of a batch's header is covered by its CRC: a damaged one would skip records or repeat them for ever.
         """
-        now, state = self._position(tp), self._state(tp)
+        now, state = self.position(tp), self._state(tp)
         if before is None or now is None or state.highwater is None:
             return
         first = records[-1].offset + 1 if records else before + least

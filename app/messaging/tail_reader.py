@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Records of a step back: a few first, since that is mostly enough; never more than fit in memory at once.
 FIRST_STEP, STEP_MOST = 500, 10_000
+#: Records of a step on: other work waits while they are decoded.
+ON_STEP = 2_000
 #: Records that are looked through for one that was sent at about a time.
 SEARCH_MOST = 10_000
 #: Seconds without a record; a long way back may take longer.
@@ -82,8 +84,12 @@ class TailReader:
         LogUnavailable.
         """
         async with self._look(TopicPartition(topic, partition)) as look:
-            for start in range(max(look.beginning, since), look.end, STEP_MOST):
-                await take(await look.read(start, min(look.end, start + STEP_MOST)))
+            start = max(look.beginning, since)
+            while start < look.end:
+                records = await look.read(start, min(look.end, start + ON_STEP))
+                if records:
+                    await take(records)
+                start = min(look.end, start + ON_STEP)
             return look.end
 
     async def first_since(
@@ -185,11 +191,14 @@ async def _read(
     end: int,
     patience: asyncio.Timeout,
 ) -> list[ConsumerRecord]:
-    consumer.seek(tp, start)
+    if fetching.position(tp) != start:  # a seek drops what was fetched ahead
+        consumer.seek(tp, start)
     records: list[ConsumerRecord] = []
     # The position, not the last record's offset: the log may hold markers that are no records.
     while await consumer.position(tp) < end:
-        fetched, unreadable = await fetching.records([tp], 0.5, STEP_MOST)
+        fetched, unreadable = await fetching.records(
+            [tp], 0.5, min(STEP_MOST, max(1, end - start - len(records)))
+        )
         records += [record for record in fetched.get(tp, []) if record.offset < end]
         for where in unreadable.values():
             # To wait for it would stop whoever asks, and the records in it are lost to every reader alike.

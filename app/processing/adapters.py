@@ -36,7 +36,7 @@ class Adapters:
         self._resources = resources
         self._dead_letter_bytes = MOST  # bytes
         self._claimed_at: dict[int, float] = {}  # by partition, seconds since 1970
-        self.partitions = 0
+        self.partitions = self.records_read = 0
         self._snapshots = SnapshotKeeper(resources.snapshots)
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
@@ -62,6 +62,7 @@ class Adapters:
 
         async def take(records: Sequence[Any]) -> None:
             state.fold(await self._statuses(records), records[-1].offset + 1)
+            self.records_read += len(records)
 
         state.folded_to = await self._resources.tail.read_on(topics.STATUS, partition, read_from, take)
         log.info(

@@ -21,8 +21,13 @@ class BatchProcessor:
         most: int,
         pause_most: float,
         assignment: type[Assignment] = Assignment,
+        records_read: Callable[[], int] = lambda: 0,
     ):
-        """`steps_of` gives the steps for an assignment of these partitions; for the rest see `Assignment`."""
+        """`steps_of` gives the steps for an assignment of these partitions; for the rest see `Assignment`.
+
+        `records_read`: how many records a step has read of the log so far, where it may read for minutes.
+        """
+        self._records_read = records_read
         self._steps_of = steps_of
         self._mark_processed = mark_processed
         self._most, self._pause_most = most, pause_most
@@ -34,8 +39,9 @@ class BatchProcessor:
 
     @property
     def progress_count(self) -> int:
-        """Grows whenever a step begins, ends or fails: while there is work, a live worker makes progress."""
-        return self._progress_before + (self._assignment.progress_count if self._assignment else 0)
+        """Grows whenever a step begins, ends, fails or reads: while there is work, a live worker makes progress."""
+        now = self._assignment.progress_count if self._assignment else 0
+        return self._progress_before + now + self._records_read()
 
     @property
     def has_work(self) -> bool:

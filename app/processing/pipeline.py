@@ -39,6 +39,7 @@ class Ports(Log, Protocol):
     """What the pipeline needs from outside; each call may raise Transient and is then retried."""
 
     partitions: int  # of transaction_created, known from the first claim on
+    records_read: int  # of the log, while customers' states are made of it
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""

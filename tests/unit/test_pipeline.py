@@ -38,7 +38,7 @@ class FakePorts:
         self.asked: list[str] = []
         self.claimed: list[int] = []
         self.in_doubt: set[int] = set()
-        self.partitions = 4
+        self.partitions, self.records_read = 4, 0
         self.older_than_ms: int | None = None
         self.elsewhere: set[str] = set()
         self.placed: dict[Place, TransactionStatus | Poison] = {}
