@@ -8,74 +8,67 @@ slot has follows from the customer's last log time, so it is not stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from numpy.typing import NDArray
 
 from history.features import UNKNOWN
-from history.layout import DAYS, FOUR_HOURS, Rows, amounts_of
+from history.layout import BUCKETS, DAYS, FOUR_HOURS, LOW_BITS, Rows, amounts_of
 from history.transactions import DAY, Ints
 
 #: Cents that a bucket's sum grows to at most: the sum of 31 of them is still an int64.
 SUM_MOST = 2**57
 
+_SIZES = np.array([4 * 3_600, DAY])  # seconds
+_SLOTS = np.array([FOUR_HOURS, DAYS])
+_FIRST_COLUMNS = np.array([0, FOUR_HOURS])
+#: The row's bucket columns: which of the two sizes each has, and which slot it is.
+_KIND = np.repeat([0, 1], _SLOTS)
+_SLOT = np.arange(BUCKETS) - _FIRST_COLUMNS[_KIND]
 
-@dataclass(frozen=True)
-class Kind:
-    """Buckets of one size, and the windows that are made of them."""
-
-    seconds: int
-    slots: int
-    first: int  # of the row's bucket columns
-    windows: dict[str, int]  # name -> whole buckets before the current one
-
-    @property
-    def columns(self) -> slice:
-        """The row's bucket columns of this kind."""
-        return slice(self.first, self.first + self.slots)
-
-
-KINDS = (
-    Kind(4 * 3_600, FOUR_HOURS, 0, {"24h": FOUR_HOURS - 1}),
-    Kind(DAY, DAYS, FOUR_HOURS, {"7d": 7, "30d": DAYS - 1}),
-)
+#: A window's columns, and how many whole buckets it has before the current one.
+WINDOWS = {
+    "24h": (slice(0, FOUR_HOURS), FOUR_HOURS - 1),
+    "7d": (slice(FOUR_HOURS, BUCKETS), 7),
+    "30d": (slice(FOUR_HOURS, BUCKETS), DAYS - 1),
+}
 
 
-def ages(kind: Kind, state: Rows, time: Ints) -> Ints:
-    """Return for each slot how many buckets before the current one (at `time`) the slot's bucket is."""
-    last, now = state["log_time"] // kind.seconds, time // kind.seconds
-    behind: Ints = (last % kind.slots).astype(np.int64)[:, None] - np.arange(kind.slots)
-    behind += kind.slots * (behind < 0)
-    behind += (now - last)[:, None]
-    return behind
-
-
-def features(kind: Kind, state: Rows, behind: Ints) -> dict[str, Ints]:
-    """Return the features of this kind's windows, by name; `behind` is what `ages` returned."""
-    counts, sums = state["bucket_counts"][:, kind.columns], state["bucket_sums"][:, kind.columns]
-    largest = amounts_of(
-        state["bucket_largest"][:, kind.columns], state["bucket_largest_high"][:, kind.columns]
-    )
+def features(state: Rows, time: Ints) -> dict[str, Ints]:
+    """Return the features of the long windows, by name; `state` is each transaction's customer before it."""
+    ages = _ages(state["log_time"], time)
+    counts, sums = state["bucket_counts"], state["bucket_sums"]
+    largest = amounts_of(state["bucket_largest"], state["bucket_largest_high"])
     found = {}
-    for name, most in kind.windows.items():
-        inside = behind <= most
-        count = (counts * inside).sum(axis=1, dtype=np.int64)
+    for name, (columns, most) in WINDOWS.items():
+        inside = ages[:, columns] <= most
+        count = (counts[:, columns] * inside).sum(axis=1, dtype=np.int64)
         found[f"count_{name}"] = count
-        found[f"sum_{name}"] = (sums * inside).sum(axis=1)
-        found[f"largest_{name}"] = np.where(count > 0, (largest * inside).max(axis=1), UNKNOWN)
+        found[f"sum_{name}"] = (sums[:, columns] * inside).sum(axis=1)
+        found[f"largest_{name}"] = np.where(count > 0, (largest[:, columns] * inside).max(axis=1), UNKNOWN)
     return found
 
 
-def add(kind: Kind, state: Rows, behind: Ints, time: Ints, amount: Ints) -> None:
-    """Count each transaction in its customer's current bucket, after emptying those that are too old."""
-    old = behind >= kind.slots
-    if old.any():
+def add(state: Rows, time: Ints, amount: Ints) -> None:
+    """Count each transaction in its customer's current buckets, after emptying those that are too old."""
+    current = time[:, None] // _SIZES
+    if (current != state["log_time"][:, None] // _SIZES).any():
+        old = _ages(state["log_time"], time) >= _SLOTS[_KIND]
         for field in ("bucket_counts", "bucket_sums", "bucket_largest", "bucket_largest_high"):
-            np.copyto(state[field][:, kind.columns], 0, where=old)
-    each, slot = np.arange(len(state)), kind.first + time // kind.seconds % kind.slots
-    state["bucket_counts"][each, slot] += 1
-    state["bucket_sums"][each, slot] = np.minimum(state["bucket_sums"][each, slot] + amount, SUM_MOST)
-    largest = amounts_of(state["bucket_largest"][each, slot], state["bucket_largest_high"][each, slot])
-    largest = np.maximum(largest, amount)
-    state["bucket_largest"][each, slot] = largest & 0xFFFFFFFF
-    state["bucket_largest_high"][each, slot] = largest >> 32
+            np.copyto(state[field], 0, where=old)
+    at = (np.arange(len(state))[:, None], _FIRST_COLUMNS + current % _SLOTS)
+    state["bucket_counts"][at] += 1
+    state["bucket_sums"][at] = np.minimum(state["bucket_sums"][at] + amount[:, None], SUM_MOST)
+    largest = np.maximum(
+        amounts_of(state["bucket_largest"][at], state["bucket_largest_high"][at]), amount[:, None]
+    )
+    state["bucket_largest"][at] = largest & LOW_BITS
+    state["bucket_largest_high"][at] = largest >> 32
+
+
+def _ages(last: NDArray[np.uint32], time: Ints) -> NDArray[np.int32]:
+    """Return for each bucket column how many buckets before the current one (at `time`) it is; `last`: log times."""
+    before, now = last[:, None] // _SIZES, time[:, None] // _SIZES
+    ages = (before % _SLOTS).astype(np.int32)[:, _KIND] - _SLOT.astype(np.int32)
+    ages += (ages < 0) * _SLOTS.astype(np.int32)[_KIND]
+    ages += (now - before).astype(np.int32)[:, _KIND]
+    return ages

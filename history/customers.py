@@ -17,10 +17,11 @@ import numpy as np
 from history import layout
 from history.features import CUSTOMER_FEATURES
 from history.journal import Journal, Words
-from history.step import step
-from history.transactions import Ints, Transactions, bounded
+from history.step import add, features
+from history.transactions import Bounded, Ints, Transactions, bounded
 from history.waves import waves
 
+_AT_ONCE = 1_024  # transactions: what one works on stays in the processor's cache
 _CHUNK = 4_096  # customers; room is made for so many at a time (4.6 MB)
 _LOADED = 8_192  # customers at a time
 
@@ -46,20 +47,26 @@ class CustomerHistory:
         `journal`: it can be taken back by `undo` until `forget`. Columns of unlike length are a ValueError; any other
         input has a defined result (transactions.py).
         """
-        given = bounded(batch)
-        rows = self._rows_for(batch.customer_ids)
-        features = np.empty((len(batch), len(CUSTOMER_FEATURES)), np.int64)
-        before = np.empty((len(batch) if journal else 0, layout.WORDS), np.uint64)
-        for chosen in waves(rows):
-            words = self._words[rows[chosen]]
+        given, rows = bounded(batch), self._rows_for(batch.customer_ids)
+        found = np.empty((len(batch), len(CUSTOMER_FEATURES)), np.int64)
+        for start in range(0, len(batch), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            before = self._add(rows[part], given[part])
+            found[part] = features(layout.as_rows(before), given[part])
             if journal:
-                before[chosen] = words
-            features[chosen] = step(layout.as_rows(words), given.take(chosen))
-            self._words[rows[chosen]] = words
+                self._journal.append(rows[part], before)
+        return found
+
+    def _add(self, rows: Ints, given: Bounded) -> Words:
+        """Add transactions to their customers' rows; return each one's row before it."""
+        before = np.empty((len(rows), layout.WORDS), np.uint64)
+        for wave in waves(rows):
+            at = rows[wave]
+            words = before[wave] = self._words[at]
+            add(layout.as_rows(words), given[wave])
+            self._words[at] = words
         self._dirty[rows] = True
-        if journal:
-            self._journal.append(rows, before)
-        return features
+        return before
 
     def mark(self) -> int:
         """How many transactions can be taken back."""
@@ -130,36 +137,17 @@ class CustomerHistory:
         ids = [self._ids[row] for row in rows[in_log].tolist()]
         return list(zip(ids, layout.pack(words[in_log]), strict=True))
 
-    def dump(self) -> tuple[list[str], Words]:
-        """Return all customers' ids and rows (layout.py), without the journalled transactions: as the log has them."""
-        words = self._words[: len(self)].copy()
-        journalled, before = self._journal.all()
-        if len(journalled):
-            words[journalled] = before  # of a customer's several rows the last one stays, which is the oldest
-        in_log = layout.as_rows(words)["count"] > 0
-        if in_log.all():
-            return self._ids.copy(), words
-        return [self._ids[row] for row in np.flatnonzero(in_log).tolist()], words[in_log]
-
-    @classmethod
-    def of(cls, customer_ids: Sequence[str], words: Words) -> CustomerHistory:
-        """Return the history that `dump` has returned."""
-        history = cls()
-        rows = history._rows_for(customer_ids)
-        history._words[rows] = words
-        return history
-
     def _rows_for(self, customer_ids: Sequence[str]) -> Ints:
         """Return the customers' rows, new ones for new customers."""
         row_of, ids = self._row_of, self._ids
-        rows = []
-        for one in customer_ids:
-            row = row_of.get(one)
-            if row is None:
-                row = row_of[one] = len(ids)
-                ids.append(one)
-            rows.append(row)
-        self._make_room(len(ids))
+        rows = list(map(row_of.get, customer_ids))
+        if None in rows:
+            for at, one in enumerate(customer_ids):
+                if rows[at] is None:
+                    rows[at] = row_of.setdefault(one, len(ids))
+                    if rows[at] == len(ids):
+                        ids.append(one)
+            self._make_room(len(ids))
         return np.array(rows, np.int64)
 
     def _make_room(self, customers: int) -> None:

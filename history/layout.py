@@ -17,7 +17,8 @@ from history.transactions import BANDS, Ints
 Rows = NDArray[Any]  # of ROW: structured
 
 RECENT = 32  # transactions kept one by one
-FOUR_HOURS, DAYS = 7, 31  # buckets: the current one, and as many as the longest window has
+#: Buckets of each size: the current one, and as many as the longest window has.
+FOUR_HOURS, DAYS = 7, 31
 BUCKETS = FOUR_HOURS + DAYS
 
 ROW = np.dtype(
@@ -40,6 +41,8 @@ ROW = np.dtype(
     ]
 )
 WORDS = ROW.itemsize // 8  # a row as words: numpy copies these much faster than structures
+
+LOW_BITS = 2**32 - 1  # of an amount
 
 VERSION = 1  # the first byte of a packed row: raise it with any change of ROW or of what a field means
 PACKED = 1 + ROW.itemsize  # bytes

@@ -9,36 +9,38 @@ from __future__ import annotations
 import numpy as np
 
 from history.features import UNKNOWN
-from history.layout import RECENT, Rows, amounts_of
+from history.layout import LOW_BITS, RECENT, Rows, amounts_of
 from history.transactions import Bounded, Ints
 
 WINDOWS = {"1m": 60, "10m": 600, "1h": 3_600}  # seconds
 SMALL = 500  # cents: an amount below it may be a stolen card tried out
 
 _SLOTS = np.arange(RECENT)
-_BEYOND = np.int64(2**62)  # older and larger than anything
+_BEYOND_BIT = 62  # an empty slot has this bit: it is older, or larger, than anything
 
 
 def features(state: Rows, time: Ints, given: Bounded) -> dict[str, Ints]:
-    """Return the features from the last 32, by name; one row per transaction, each of another customer."""
+    """Return the features from the last 32, by name; `state` is each transaction's customer before it."""
     known = np.minimum(state["count"], RECENT)
     filled = known[:, None] > _SLOTS
+    # Masks are numbers here: np.where is several times slower where they are irregular.
+    beyond = (~filled).astype(np.int64) << _BEYOND_BIT
     amounts = amounts_of(state["recent_amounts"], state["recent_amounts_high"])  # 0 where not filled
-    found = _windows(amounts, np.where(filled, time[:, None] - state["recent_times"], _BEYOND))
+    found = _windows(amounts, (time[:, None] - state["recent_times"]) | beyond)
     found["saturated"] = (found["count_1h"] == RECENT).astype(np.int64)
 
     some, divisor = known > 0, np.maximum(known, 1)
-    ordered = np.sort(np.where(filled, amounts, _BEYOND), axis=1)
-    median = np.take_along_axis(ordered, (divisor - 1)[:, None] // 2, axis=1)[:, 0]
-    mean = amounts.sum(axis=1) // divisor
-    spread = (np.abs(amounts - mean[:, None]) * filled).sum(axis=1) // divisor
-    small = np.count_nonzero(filled & (amounts < SMALL), axis=1) * 1000 // divisor
+    ordered = np.sort(amounts | beyond, axis=1)
+    median = ordered[np.arange(len(ordered)), (divisor - 1) // 2]
+    mean = (amounts.sum(axis=1) // divisor)[:, None]
+    deviations = (np.maximum(amounts, mean) - np.minimum(amounts, mean)) * filled
+    small = np.count_nonzero((amounts < SMALL) & filled, axis=1)
     merchants = state["recent_merchants"]
-    seen = (filled & (merchants == given.merchant[:, None])).any(axis=1)
-    found["merchants"] = np.where(some, _different(np.where(filled, merchants, merchants[:, :1])), 0)
+    seen = ((merchants == given.merchant[:, None]) & filled).any(axis=1)
+    found["merchants"] = _different(merchants * filled + merchants[:, :1] * ~filled) * some
     found["median"] = np.where(some, median, UNKNOWN)
-    found["spread"] = np.where(some, spread, UNKNOWN)
-    found["small_permille"] = np.where(some, small, UNKNOWN)
+    found["spread"] = np.where(some, deviations.sum(axis=1) // divisor, UNKNOWN)
+    found["small_permille"] = np.where(some, small * 1_000 // divisor, UNKNOWN)
     found["new_merchant"] = np.where(some, ~seen, UNKNOWN)
     return found
 
@@ -62,9 +64,9 @@ def _different(values: Ints) -> Ints:
 
 
 def add(state: Rows, time: Ints, given: Bounded) -> None:
-    """Put each transaction into its customer's row; before `count` is raised."""
+    """Put each transaction into its customer's row, all different; before `count` is raised."""
     each, slot = np.arange(len(state)), state["count"] % RECENT
     state["recent_times"][each, slot] = time
     state["recent_merchants"][each, slot] = given.merchant
-    state["recent_amounts"][each, slot] = given.amount & 0xFFFFFFFF
+    state["recent_amounts"][each, slot] = given.amount & LOW_BITS
     state["recent_amounts_high"][each, slot] = given.amount >> 32

@@ -1,4 +1,4 @@
-"""One transaction for each of some customers: its features from the state before it, then the state with it."""
+"""What one transaction is to its customer's row: its features from the row before it, and the row after it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,33 @@ KNOWN_MOST = 1_000_000  # transactions
 SPEED_MOST = 100_000  # km/h
 
 
-def step(state: Rows, given: Bounded) -> Ints:
-    """Return rows x CUSTOMER_FEATURES and bring the state up to date in place; row i is customer i's, all different."""
-    time = np.maximum(given.time, state["log_time"])  # monotone for a customer, whatever the clocks say
-    behind = [buckets.ages(kind, state, time) for kind in buckets.KINDS]
+def features(state: Rows, given: Bounded) -> Ints:
+    """Return rows x CUSTOMER_FEATURES; `state` is each transaction's customer before it."""
+    time = log_time(state, given)
+    found = (
+        recent.features(state, time, given) | buckets.features(state, time) | _since_last(state, time, given)
+    )
+    columns = np.empty((len(state), len(CUSTOMER_FEATURES)), np.int64)
+    for at, name in enumerate(CUSTOMER_FEATURES):
+        columns[:, at] = found[name]
+    return columns
 
-    found = recent.features(state, time, given)
-    for kind, ages in zip(buckets.KINDS, behind, strict=True):
-        found |= buckets.features(kind, state, ages)
-    found |= _since_last(state, time, given)
-    features = np.empty((len(state), len(CUSTOMER_FEATURES)), np.int64)
-    for column, name in enumerate(CUSTOMER_FEATURES):
-        features[:, column] = found[name]
 
+def add(state: Rows, given: Bounded) -> None:
+    """Bring the customers' rows up to date in place: row i with transaction i; no customer may be there twice."""
+    time = log_time(state, given)
     recent.add(state, time, given)
-    for kind, ages in zip(buckets.KINDS, behind, strict=True):
-        buckets.add(kind, state, ages, time, given.amount)
-    _set_last(state, time, given)
-    return features
+    buckets.add(state, time, given.amount)
+    state["count"] += 1
+    state["log_time"], state["client_time"] = time, given.client_time
+    state["latitude"], state["longitude"] = given.latitude, given.longitude
+    state["bands"][np.arange(len(state)), given.band] += 1
+
+
+def log_time(state: Rows, given: Bounded) -> Ints:
+    """Return the transactions' log times: monotone for a customer, whatever the clocks say."""
+    time: Ints = np.maximum(given.time, state["log_time"])
+    return time
 
 
 def _since_last(state: Rows, time: Ints, given: Bounded) -> dict[str, Ints]:
@@ -49,10 +58,3 @@ def _since_last(state: Rows, time: Ints, given: Bounded) -> dict[str, Ints]:
         "speed_kmh": np.where(some, speed, UNKNOWN),
         "habit_permille": np.where(some, same_band * 1_000 // np.maximum(count, 1), UNKNOWN),
     }
-
-
-def _set_last(state: Rows, time: Ints, given: Bounded) -> None:
-    state["count"] += 1
-    state["log_time"], state["client_time"] = time, given.client_time
-    state["latitude"], state["longitude"] = given.latitude, given.longitude
-    state["bands"][np.arange(len(state)), given.band] += 1

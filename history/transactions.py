@@ -67,29 +67,19 @@ class Transactions:
         )
 
 
-@dataclass(frozen=True)
 class Bounded:
     """The columns that a history keeps: int64, each within its bounds."""
 
-    time: Ints  # of the bff's clock: seconds, 0 to LOG_TIME_MOST
-    client_time: Ints  # seconds, +-CLIENT_TIME_MOST
-    amount: Ints  # cents, 0 to AMOUNT_MOST
-    merchant: Ints  # 32 bits of the merchant's id
-    latitude: Ints  # micro-degrees, +-180,000,000
-    longitude: Ints
-    band: Ints  # of the client's solar day, 0 to 7
+    def __init__(self, columns: Ints):
+        """`columns`: one row per attribute below."""
+        self._columns = columns
+        # Of the bff's clock, 0 to LOG_TIME_MOST; of the client's, +-CLIENT_TIME_MOST; cents, 0 to AMOUNT_MOST; 32 bits
+        # of the merchant's id; micro-degrees, +-180,000,000; which eighth of the client's solar day, 0 to 7.
+        self.time, self.client_time, self.amount, self.merchant = columns[:4]
+        self.latitude, self.longitude, self.band = columns[4:]
 
-    def take(self, chosen: Ints) -> Bounded:
-        """Return the chosen rows."""
-        return Bounded(
-            self.time[chosen],
-            self.client_time[chosen],
-            self.amount[chosen],
-            self.merchant[chosen],
-            self.latitude[chosen],
-            self.longitude[chosen],
-            self.band[chosen],
-        )
+    def __getitem__(self, chosen: Ints | slice) -> Bounded:
+        return Bounded(self._columns[:, chosen])
 
 
 def bounded(batch: Transactions) -> Bounded:
@@ -100,14 +90,19 @@ def bounded(batch: Transactions) -> Bounded:
         raise ValueError("the columns of a batch have different lengths")
     client_time = _clipped(batch.transaction_timestamp, -CLIENT_TIME_MOST, CLIENT_TIME_MOST)
     longitude = micro_degrees(batch.longitude)
+    hashes = {one: merchant_hash(one) for one in set(batch.merchant_ids)}
     return Bounded(
-        _clipped(batch.event_timestamp, 0, LOG_TIME_MOST),
-        client_time,
-        amounts(batch),
-        np.array([merchant_hash(one) for one in batch.merchant_ids], np.int64),
-        micro_degrees(batch.latitude),
-        longitude,
-        solar_band(client_time, longitude),
+        np.array(
+            [
+                _clipped(batch.event_timestamp, 0, LOG_TIME_MOST),
+                client_time,
+                amounts(batch),
+                np.array([hashes[one] for one in batch.merchant_ids], np.int64),
+                micro_degrees(batch.latitude),
+                longitude,
+                solar_band(client_time, longitude),
+            ]
+        )
     )
 
 
