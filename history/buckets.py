@@ -68,7 +68,7 @@ def add(state: Rows, time: Ints, amount: Ints) -> None:
 def _ages(last: NDArray[np.uint32], time: Ints) -> NDArray[np.int32]:
     """Return for each bucket column how many buckets before the current one (at `time`) it is; `last`: log times."""
     before, now = last[:, None] // _SIZES, time[:, None] // _SIZES
-    ages = (before % _SLOTS).astype(np.int32)[:, _KIND] - _SLOT.astype(np.int32)
+    ages: NDArray[np.int32] = (before % _SLOTS).astype(np.int32)[:, _KIND] - _SLOT.astype(np.int32)
     ages += (ages < 0) * _SLOTS.astype(np.int32)[_KIND]
     ages += (now - before).astype(np.int32)[:, _KIND]
     return ages

@@ -78,8 +78,6 @@ class CustomerHistory:
         Nothing may have been observed without journal since. More than the journal has: ValueError.
         """
         rows, before = self._journal.pop_newest(count)
-        if not len(rows):
-            return
         self._words[rows] = before  # of a customer's several rows the last one stays, which is the oldest
         self._dirty[rows] = True
         while self._ids and not layout.as_rows(self._words[len(self._ids) - 1 :][:1])["count"][0]:
@@ -123,16 +121,14 @@ class CustomerHistory:
     def take_changes(self) -> list[tuple[str, bytes]]:
         """Return the dirty customers' packed rows, without the journalled transactions: as the log has them.
 
-        Customers with journalled transactions stay dirty, for the next time.
+        Those with journalled transactions stay dirty, for the next time.
         """
-        rows = np.flatnonzero(self._dirty)
-        self._dirty[rows] = False
-        words = self._words[rows]
         journalled, before = self._journal.all()
-        if len(journalled):
-            # A journalled customer is dirty, so it is among the rows, which are in ascending order.
-            words[np.searchsorted(rows, journalled)] = before
-            self._dirty[journalled] = True
+        rows = np.union1d(np.flatnonzero(self._dirty), journalled)
+        words = self._words[rows]
+        words[np.searchsorted(rows, journalled)] = before
+        self._dirty[rows] = False
+        self._dirty[journalled] = True
         in_log = layout.as_rows(words)["count"] > 0
         ids = [self._ids[row] for row in rows[in_log].tolist()]
         return list(zip(ids, layout.pack(words[in_log]), strict=True))

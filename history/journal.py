@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from history.layout import WORDS
 from history.transactions import Ints
 
 Words = NDArray[np.uint64]
@@ -36,7 +37,7 @@ class Journal:
         while count:
             rows, before = self._batches.popleft()
             if len(rows) > count:
-                self._batches.appendleft((rows[count:], before[count:].copy()))
+                self._batches.appendleft((rows[count:], before[count:]))
             count -= min(count, len(rows))
 
     def pop_newest(self, count: int) -> tuple[Ints, Words]:
@@ -48,7 +49,7 @@ class Journal:
             rows, before = self._batches.pop()
             kept = max(len(rows) - count, 0)
             if kept:
-                self._batches.append((rows[:kept], before[:kept].copy()))
+                self._batches.append((rows[:kept], before[:kept]))
             popped.append((rows[kept:], before[kept:]))
             count -= len(rows) - kept
         return _newest_first(popped)
@@ -63,9 +64,6 @@ class Journal:
 
 
 def _newest_first(batches: list[tuple[Ints, Words]]) -> tuple[Ints, Words]:
-    if not batches:
-        return np.empty(0, np.int64), np.empty((0, 0), np.uint64)
-    return (
-        np.concatenate([rows[::-1] for rows, _ in batches]),
-        np.concatenate([before[::-1] for _, before in batches]),
-    )
+    nothing = (np.empty(0, np.int64), np.empty((0, WORDS), np.uint64))
+    rows, before = zip(nothing, *batches, strict=True)
+    return np.concatenate([one[::-1] for one in rows]), np.concatenate([one[::-1] for one in before])
