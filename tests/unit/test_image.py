@@ -96,8 +96,18 @@ for module in sys.argv[2:]:
 @pytest.mark.parametrize(
     ("packages", "modules"),
     [
-        ("app", ["app.bff", "app.transactions", "app.main", "generator.__main__", "infra.native.ready"]),
-        ("antifraud", ["antifraud.server", "antifraud.model", "infra.native.ready"]),
+        (
+            "app",
+            [
+                "app.bff",
+                "app.transactions",
+                "app.main",
+                "generator.__main__",
+                "infra.native.ready",
+                "history.customers",
+            ],
+        ),
+        ("antifraud", ["antifraud.server", "antifraud.model", "infra.native.ready", "history.customers"]),
     ],
 )
 def test_an_image_has_everything_that_its_commands_import(
