@@ -133,6 +133,25 @@ class CustomerHistory:
         ids = [self._ids[row] for row in rows[in_log].tolist()]
         return list(zip(ids, layout.pack(words[in_log]), strict=True))
 
+    def dump(self) -> tuple[list[str], Words]:
+        """Return all customers' ids and rows (layout.py), without the journalled transactions: as the log has them."""
+        words = self._words[: len(self)].copy()
+        journalled, before = self._journal.all()
+        if len(journalled):
+            words[journalled] = before  # of a customer's several rows the last one stays, which is the oldest
+        in_log = layout.as_rows(words)["count"] > 0
+        if in_log.all():
+            return self._ids.copy(), words
+        return [self._ids[row] for row in np.flatnonzero(in_log).tolist()], words[in_log]
+
+    @classmethod
+    def of(cls, customer_ids: Sequence[str], words: Words) -> CustomerHistory:
+        """Return the history that `dump` has returned."""
+        history = cls()
+        rows = history._rows_for(customer_ids)
+        history._words[rows] = words
+        return history
+
     def _rows_for(self, customer_ids: Sequence[str]) -> Ints:
         """Return the customers' rows, new ones for new customers."""
         row_of, ids = self._row_of, self._ids
