@@ -12,7 +12,7 @@ from typing import Any
 import faust
 
 from app import commands
-from app.agents import statuses, transactions
+from app.agents import labels, statuses, transactions
 from app.commands.shared.console import OneShotCommand
 from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
@@ -52,6 +52,7 @@ from app.web import dead_letters as web_dead_letters
 from app.web import documents, health, page, problem_pages, recent_answers
 from app.web import events as web_events
 from app.web import history as web_history
+from app.web import labels as web_labels
 from app.web import metrics as web_metrics
 from app.web import system as web_system
 from app.web import transactions as web_transactions
@@ -102,7 +103,7 @@ class PaymentsApp(faust.App):
         """Serve, open everything, and only then let Faust start the consumer."""
         await super().on_start()
         await self.resources.open_stores(
-            make_tables="transactions" in self.agents, make_keys="statuses" in self.agents
+            make_tables="transactions" in self.agents, make_bff_tables="statuses" in self.agents
         )
         await self.web.maybe_start()
         for job in self.background:
@@ -176,6 +177,7 @@ def create_app(
         )
         web_history.register(app, History(resources))
         web_transactions.register(app, calls, values.page_limit)
+        web_labels.register(app, web_labels.LabelCalls(resources, calls.found))
         page.register(app)
         app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
         app.on_stopping += [events.close]
@@ -185,6 +187,7 @@ def create_app(
         )
     if "statuses" in role.agents:
         app.processors[topics.STATUS] = statuses.register(app, resources)
+        app.processors[topics.LABEL] = labels.register(app, resources)
 
     monitor, waits = DependencyMonitor(resources), OpenTransactions(lambda: _open_transactions(app))
     watchdog = Watchdog(

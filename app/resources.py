@@ -19,8 +19,9 @@ from app.messaging.tail_reader import TailReader
 from app.models.health import Health, Unusable, pinged
 from app.retry import pauses
 from app.settings import Settings
-from app.stores.cassandra import KEYS_TABLE, TABLES, Cassandra
+from app.stores.cassandra import KEYS_TABLE, LABELS_TABLE, TABLES, Cassandra
 from app.stores.idempotency_table import IdempotencyTable
+from app.stores.labels_table import LabelsTable
 from app.stores.recent_transactions import RecentTransactions
 from app.stores.snapshots import Snapshots
 from app.stores.transactions_table import TransactionsTable
@@ -38,6 +39,7 @@ class Resources:
 
     created: Codec
     status: Codec
+    label: Codec
 
     def __init__(
         self, settings: Settings, dependencies: Sequence[str], producer: type[EventProducer] = EventProducer
@@ -52,16 +54,17 @@ class Resources:
         self.cassandra = Cassandra(settings)
         self.table = TransactionsTable(self.cassandra, settings.cassandra_timeout, settings.read_timeout)
         self.idempotency = IdempotencyTable(self.cassandra, settings.idempotency_timeout)
+        self.labels = LabelsTable(self.cassandra, settings.cassandra_timeout)
         self.recent = RecentTransactions(settings)
         self.snapshots = Snapshots(settings.history_dir)
         self.is_open = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open_stores(self, *, make_tables: bool, make_keys: bool) -> None:
+    async def open_stores(self, *, make_tables: bool, make_bff_tables: bool) -> None:
         """Redis and antifraud connect by themselves; Cassandra is waited for in the background, GET says so."""
         await self.recent.open()
         await self.antifraud.open()
-        self._tasks.append(asyncio.create_task(self._open_cassandra(make_tables, make_keys)))
+        self._tasks.append(asyncio.create_task(self._open_cassandra(make_tables, make_bff_tables)))
 
     async def open_log(self) -> None:
         """Wait for Kafka and the registry, without end; make and check topics, register schemas; WrongTopic."""
@@ -90,22 +93,24 @@ class Resources:
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
+        self.label = await topics.register(self.settings, topics.LABEL)
 
-    async def _open_cassandra(self, make_tables: bool, make_keys: bool) -> None:
+    async def _open_cassandra(self, make_tables: bool, make_bff_tables: bool) -> None:
         """Connect and make the tables of this worker; make them again whenever they are found missing."""
         await retry_until_ready("Cassandra", self.cassandra.open)
         if make_tables:
             await retry_until_ready("Cassandra's tables", self.cassandra.make_tables)
-        if make_keys:
+        if make_bff_tables:
             await retry_until_ready("the table of Idempotency-Keys", self.idempotency.make)
+            await retry_until_ready("the table of labels", self.labels.make)
         while True:
             await asyncio.sleep(TABLES_EVERY)
             with contextlib.suppress(
                 Transient
             ):  # app.health.dependency_monitor says that Cassandra does not answer
-                await self._make_again(make_tables, make_keys)
+                await self._make_again(make_tables, make_bff_tables)
 
-    async def _make_again(self, make_tables: bool, make_keys: bool) -> None:
+    async def _make_again(self, make_tables: bool, make_bff_tables: bool) -> None:
         there = await self.cassandra.tables()
         if make_tables and not there >= TABLES:
             log.error(
@@ -114,11 +119,17 @@ class Resources:
             )
             await self.cassandra.make_tables()
             self.table.forget_buckets()
-        if make_keys and KEYS_TABLE not in there:
+        if make_bff_tables and KEYS_TABLE not in there:
             log.error(
                 "The table of Idempotency-Keys is gone and is made again, empty: a retry of an old key is new"
             )
             await self.idempotency.make()
+        if make_bff_tables and LABELS_TABLE not in there:
+            log.error(
+                "The table of labels is gone and is made again, empty. Nothing is lost: `make replay` writes it from "
+                "the log"
+            )
+            await self.labels.make()
 
     async def parts(self) -> dict[str, Health]:
         """Each neighbour, all pinged at once."""

@@ -47,8 +47,8 @@ def placed(place: str) -> tuple[TopicPartition, int]:
         raise SystemExit(
             f"which batch? AT=topic:partition:offset, as make lag says it, not {place!r}"
         ) from None
-    if topic not in (topics.CREATED, topics.STATUS):
-        raise SystemExit(f"the topics that are read are {topics.CREATED} and {topics.STATUS}, not {topic}")
+    if topic not in topics.OF_AGENT.values():
+        raise SystemExit(f"the topics that are read are {', '.join(topics.OF_AGENT.values())}, not {topic}")
     return tp, at
 
 

@@ -17,7 +17,7 @@ from app.messaging.codec import Codec
 from app.settings import Settings
 
 #: Which schema a topic's records have; a dead letter has whatever its bytes are, shown as text.
-SCHEMA_OF = {topics.CREATED: topics.CREATED, topics.STATUS: topics.STATUS}
+SCHEMA_OF = {topic: topic for topic in topics.ALL if topic != topics.DEAD_LETTER}
 
 
 def register(app: faust.App, settings: Settings) -> None:

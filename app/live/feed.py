@@ -1,4 +1,4 @@
-"""The log as it is written: each bff reads all of it for itself, in no group, while somebody watches."""
+"""The transactions' topics as they are written: each bff reads all of them for itself, while somebody watches."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from app.retry import pauses
 
 log = logging.getLogger(__name__)
 
+#: What is followed: transactions, from their records to the end of each. Labels say nothing of that.
+FOLLOWED = (topics.CREATED, topics.STATUS, topics.DEAD_LETTER)
 #: Records of each partition that are read at the start at least, so that clients of a bff that was killed continue in
 #: them; those of the last seconds, for the audit; and how many at most.
 BACKLOG, BACKLOG_SECONDS, BACKLOG_MOST = 500, 900, 2500
@@ -171,7 +173,7 @@ class LiveFeed:
         """Continue where it stopped; at a start, a little before the ends."""
         async with asyncio.timeout(CALL):
             async with topics.admin_client(self._resources.settings) as admin:
-                partitions = [tp for topic in topics.ALL for tp in await topics.partitions(admin, topic)]
+                partitions = [tp for topic in FOLLOWED for tp in await topics.partitions(admin, topic)]
             self._beginnings = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
             since = int((time.time() - BACKLOG_SECONDS) * 1000)
@@ -212,7 +214,7 @@ class LiveFeed:
                     listener.went_live()
             if any(
                 len(consumer.partitions_for_topic(topic) or ()) > sum(tp.topic == topic for tp in partitions)
-                for topic in topics.ALL
+                for topic in FOLLOWED
             ):
                 return  # partitions were added: begin again with them
         self._wanted.clear()

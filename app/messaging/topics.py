@@ -24,10 +24,11 @@ from app.settings import Settings, without_secrets
 
 CREATED = "transaction_created"
 STATUS = "transaction_status"
+LABEL = "transaction_label"
 DEAD_LETTER = "transaction_created.dead_letter"
-ALL = (CREATED, STATUS, DEAD_LETTER)
+ALL = (CREATED, STATUS, LABEL, DEAD_LETTER)
 #: What each agent reads.
-OF_AGENT = {"transactions": CREATED, "statuses": STATUS}
+OF_AGENT = {"transactions": CREATED, "statuses": STATUS, "labels": LABEL}
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "avro"
 

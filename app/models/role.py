@@ -15,9 +15,11 @@ class Role:
     dependencies: tuple[str, ...]
 
 
-BFF = Role("bff", ("statuses",), 5001, ("kafka", "cassandra", "redis"))
+BFF = Role("bff", ("statuses", "labels"), 5001, ("kafka", "cassandra", "redis"))
 TRANSACTIONS = Role("transactions", ("transactions",), 5002, ("kafka", "cassandra", "antifraud"))
 #: Both in one process.
-MAIN = Role("main", ("transactions", "statuses"), 5001, ("kafka", "cassandra", "redis", "antifraud"))
+MAIN = Role(
+    "main", ("transactions", "statuses", "labels"), 5001, ("kafka", "cassandra", "redis", "antifraud")
+)
 
 ROLES = {role.name: role for role in (TRANSACTIONS, BFF, MAIN)}

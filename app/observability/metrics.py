@@ -130,6 +130,9 @@ DEAD_LETTERS_HELD = _gauge(
 UNREADABLE_STATUSES = _counter(
     "unreadable_statuses_total", "Records of transaction_status that cannot be read as a status, skipped"
 )
+LABELS = _counter(
+    "labels_total", "Records of transaction_label stored, by label (unreadable: no label, skipped)", "label"
+)
 
 # Antifraud, as the worker sees it
 ASSESSMENTS = _counter("assessments_total", "Transactions assessed, by the replica that answered", "replica")

@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = 5.0
 
 #: The transactions worker's tables, and the bff's.
 TABLES = {"transactions", "transaction_buckets"}
-KEYS_TABLE = "idempotency_keys"
+KEYS_TABLE, LABELS_TABLE = "idempotency_keys", "labels"
 
 #: A row in Scylla, none in Cassandra.
 IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"

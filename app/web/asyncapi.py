@@ -15,6 +15,8 @@ ABOUT = {
     topics.CREATED: "What was requested: one record per transaction, written before the POST is answered with 201.",
     topics.STATUS: "What was decided: the whole transaction with its assessment, one record per revision; the highest "
     "revision counts.",
+    topics.LABEL: "What somebody said of a transaction who learnt it later, fraud or genuine: one record per label; of "
+    "several of a transaction the one with the highest labelled_at counts.",
     topics.DEAD_LETTER: "Records of transaction_created that cannot be processed, with the original key, bytes and "
     "headers, and the reason.",
 }

@@ -120,6 +120,14 @@ OF_VIEWS = (
         SAME_KEY,
     ),
     ProblemType(
+        "label-not-acknowledged",
+        "Label not acknowledged",
+        503,
+        "Kafka did not acknowledge the label in time. The detail says whether it was certainly not taken, or whether "
+        "that is not known.",
+        "Wait as many seconds as Retry-After says, then send the same label again: given twice, it counts once.",
+    ),
+    ProblemType(
         "idempotency-store-unavailable",
         "Idempotency store unavailable",
         503,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
+from app.models.label import Label
 from app.models.status import Status
 from app.models.transaction import INT64
 
@@ -52,6 +53,27 @@ class AssessedTransaction(Transaction):
     reason: Annotated[str | None, Field(description="why it was decided without an assessment")] = None
     model_version: str | None = None
     replica: Annotated[str | None, Field(description="the replica that assessed it")] = None
+    label: Annotated[Label | None, Field(description="what was said of it afterwards; missing: nothing")] = (
+        None
+    )
+    labelled_at: Milliseconds = 0
+    label_may_be_missing: Annotated[bool, Field(description="the store of labels does not answer")] = False
+
+
+class ReplacedLabel(BaseModel):
+    """The label that counted until another one was given."""
+
+    label: Label
+    labelled_at: Milliseconds
+
+
+class LabelledTransaction(BaseModel):
+    """The label that counts from now on."""
+
+    transaction_id: str
+    label: Label
+    labelled_at: Milliseconds
+    replaced: Annotated[ReplacedLabel | None, Field(description="null: it is the transaction's first label")]
 
 
 class TransactionPage(BaseModel):

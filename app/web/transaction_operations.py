@@ -6,12 +6,19 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app.models.label import LabelRequest
 from app.models.status import Status
 from app.models.transaction import Identifier, TransactionRequest
 from app.web import idempotency
 from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter
 from app.web.paging import DEFAULT_LIMIT, WAIT_MOST
-from app.web.response_models import AssessedTransaction, Created, TransactionHistory, TransactionPage
+from app.web.response_models import (
+    AssessedTransaction,
+    Created,
+    LabelledTransaction,
+    TransactionHistory,
+    TransactionPage,
+)
 
 #: What is not printable is refused; this is the part of the rest that every client can write.
 ID = Annotated[str, Field(min_length=1, max_length=255, pattern="^[A-Za-z0-9._~-]*$")]
@@ -59,7 +66,7 @@ POST = Operation(
 
 FIND = Operation(
     "getTransaction",
-    "One transaction with its assessment",
+    "One transaction with its assessment and label",
     {200: Answer("The transaction.", AssessedTransaction, TAG), 304: NOT_CHANGED},
     ("invalid-request", "transaction-not-found", "read-model-unavailable"),
     (
@@ -69,6 +76,27 @@ FIND = Operation(
     ),
     description="An id that was answered with 201 is never answered with 404. With `wait` the answer comes as soon as "
     "the transaction is decided, or when the time is over.",
+)
+
+LABEL = Operation(
+    "labelTransaction",
+    "Say that a transaction was fraud or genuine",
+    {
+        200: Answer("It had this label already, or another one, which is replaced.", LabelledTransaction),
+        201: Answer("It is the transaction's first label.", LabelledTransaction),
+    },
+    (
+        "invalid-request",
+        "transaction-not-found",
+        "body-too-late",
+        "body-too-large",
+        "label-not-acknowledged",
+        "read-model-unavailable",
+    ),
+    (Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),),
+    LabelRequest,
+    description="For those who learn it later: a chargeback, an analyst. The newest label counts; the same one again "
+    "changes nothing and is answered as it was. A pending transaction may have one. No verdict is changed by it.",
 )
 
 HISTORY = Operation(

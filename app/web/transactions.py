@@ -11,14 +11,7 @@ import faust
 from aiohttp import web
 from faust.web import View
 
-from app.errors import (
-    BeingRebuilt,
-    LogUnavailable,
-    NotPublished,
-    NotReadableYet,
-    Overloaded,
-    StoreUnavailable,
-)
+from app.errors import LogUnavailable, NotPublished, Overloaded, StoreUnavailable
 from app.live.waits import StatusWaits
 from app.messaging import topics
 from app.models.transaction import ID_HEADER, Transaction, new_transaction
@@ -27,9 +20,10 @@ from app.observability.transaction_logger import TransactionLogger
 from app.read_model.filtered import filtered
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.read_model import Listing, ReadModel
+from app.read_model.shown_labels import ShownLabels
 from app.resources import Resources
 from app.web import idempotency
-from app.web.answers import invalid, not_found
+from app.web.answers import invalid, no_store, not_found
 from app.web.conditional import conditional
 from app.web.openapi import operation
 from app.web.paging import (
@@ -71,6 +65,7 @@ class Calls:
         self._pending = pending
         self._waits = waits
         self._acknowledged = acknowledged
+        self._labels = ShownLabels(resources.labels)
         self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
 
     async def post(self, request: web.Request) -> web.Response:
@@ -127,11 +122,11 @@ class Calls:
         except InvalidRequest as exc:
             return invalid(exc)
         except (StoreUnavailable, Overloaded) as exc:
-            return _no_store(exc)
+            return no_store(exc)
         return _json(_page(listing))
 
     async def find(self, request: web.Request, transaction_id: str) -> web.Response:
-        """200 with the transaction and its assessment, 304 if the client has it; 400, 404, 503.
+        """200 with the transaction, its assessment and label, 304 if the client has it; 400, 404, 503.
 
         With `wait`, once it is decided or the time is over.
         """
@@ -139,17 +134,24 @@ class Calls:
             check_parameters(request.query, FIND_PARAMETERS)
             check_id(transaction_id)
             until = time.monotonic() + wait_of(request.query.get("wait"))
-            found = await self._waits.until(until, lambda: self._found(transaction_id), transaction_id)
+            found = await self._waits.until(until, lambda: self.found(transaction_id), transaction_id)
         except InvalidRequest as exc:
             return invalid(exc)
         except (StoreUnavailable, Overloaded) as exc:
-            return _no_store(exc)
+            return no_store(exc)
         if found is None:
             return not_found(transaction_id)
-        return conditional(request, found.encode(), "application/json")
+        return conditional(request, (await self._with_label(found)).encode(), "application/json")
 
-    async def _found(self, transaction_id: str) -> str | None:
-        """As it is written or, as RFC 9562 has UUIDs taken, in lower case, which all of ours are in."""
+    async def _with_label(self, found: str) -> str:
+        label = await self._labels.of(json.loads(found)["transaction_id"])
+        return f"{found[:-1]}, {json.dumps(label)[1:]}" if label else found
+
+    async def found(self, transaction_id: str) -> str | None:
+        """One as JSON, without its label, by an id as it is written or in lower case.
+
+        RFC 9562 has UUIDs taken so, and all of ours are in lower case.
+        """
         found = await self._reads.find(transaction_id)
         lower = transaction_id.lower()
         return await self._reads.find(lower) if found is None and lower != transaction_id else found
@@ -205,11 +207,3 @@ def _not_acknowledged(exc: LogUnavailable) -> web.Response:
     # A text of the client library may have addresses in it: that goes to the log.
     why = str(exc) if exc.__cause__ is None else "Kafka has not acknowledged it"
     return unavailable("Not acknowledged", f"{why}; {outcome}", exc)
-
-
-def _no_store(exc: StoreUnavailable | Overloaded) -> web.Response:
-    # Not the driver's own text, which has addresses in it: that goes to the log.
-    why = "neither Redis nor Cassandra answers"
-    if isinstance(exc, BeingRebuilt | NotReadableYet | Overloaded):
-        why = str(exc)
-    return unavailable("Read model unavailable", why, exc)

@@ -1,14 +1,17 @@
-"""A request's body to a TransactionRequest, or the fields that are wrong with it."""
+"""A request's body to its model, or the fields that are wrong with it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.models.transaction import DEGREES_MAX, IDENTIFIER_MOST, SECONDS_MAX, TransactionRequest
+
+T = TypeVar("T", bound=BaseModel)
 
 INVALID = "Invalid request payload"
 
@@ -58,8 +61,13 @@ async def body_of(request: web.Request, timeout: float) -> bytes:
 
 def parse(body: bytes) -> TransactionRequest:
     """The request in a body of JSON in UTF-8; InvalidRequest."""
+    return parse_as(TransactionRequest, body)
+
+
+def parse_as(model: type[T], body: bytes) -> T:
+    """What a body of JSON in UTF-8 says, as this model; InvalidRequest names each field that is wrong."""
     try:
-        return TransactionRequest.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as exc:
         raise InvalidRequest(
             [_named(error) for error in exc.errors(include_url=False, include_input=False)]
@@ -77,6 +85,8 @@ def _named(error: ErrorDetails) -> dict[str, str]:
     field = ".".join(str(part) for part in error["loc"]) or "body"
     if error["type"] in _OUT_OF_BOUNDS and field in _UNITS:
         return {"field": field, "reason": _UNITS[field]}
+    if error["type"] == "literal_error":
+        return {"field": field, "reason": f"must be {error['ctx']['expected']}"}
     reason = {
         "missing": "is missing",
         "json_invalid": "is not JSON in UTF-8",

@@ -65,6 +65,12 @@ PIPELINE = Dashboard(
             "After a restart or a rebalance verdicts are found in the log and repeated, not made again.",
         ),
         Panel(
+            "Labels",
+            "short",
+            {"{{label}}": "sum by (label) (increase(payments_labels_total[15m]))"},
+            "Stored within 15 minutes: fraud, genuine, and records that are no labels.",
+        ),
+        Panel(
             "Dead letters",
             "short",
             {

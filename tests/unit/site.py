@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from app import bootstrap
 from app.errors import StoreUnavailable
+from app.models.label import StoredLabel, newest_labels
 from app.read_model.read_model import Listing, ReadModel
 from app.settings import Settings
 from app.web.transactions import PATH
@@ -56,6 +57,19 @@ class Reads(ReadModel):
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         return Listing([], None, "redis", may_lack=False)
+
+
+class Labels:
+    """A table of labels: empty, and it keeps what is stored."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, StoredLabel] = {}
+
+    async def find(self, transaction_id: str, timeout: float) -> StoredLabel | None:
+        return self.held.get(transaction_id)
+
+    async def store(self, labels: Sequence[StoredLabel]) -> None:
+        self.held = newest_labels([*self.held.values(), *labels])
 
 
 class Wire(asyncio.Transport):
@@ -133,6 +147,8 @@ def _app(settings: Settings, reads: type[ReadModel]) -> Any:
         """Into the log."""
 
     app.resources.producer.publish = publish
-    app.resources.created = SimpleNamespace(encode=lambda _: b"")
+    app.resources.created = app.resources.label = SimpleNamespace(encode=lambda _: b"")
+    labels = Labels()
+    app.resources.labels.find, app.resources.labels.store = labels.find, labels.store
     app.resources.is_open = True
     return app

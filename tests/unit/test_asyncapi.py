@@ -38,7 +38,7 @@ def test_it_has_every_topic_as_a_channel_that_can_be_read() -> None:
     }
 
 
-@pytest.mark.parametrize("topic", [topics.CREATED, topics.STATUS])
+@pytest.mark.parametrize("topic", [topics.CREATED, topics.STATUS, topics.LABEL])
 def test_a_message_has_the_schema_that_is_registered(topic: str) -> None:
     schema = served()["components"]["messages"][topic]["payload"]["schema"]
     assert schema == json.loads((ROOT / f"schemas/avro/{topic}.avsc").read_text())

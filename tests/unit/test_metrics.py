@@ -56,6 +56,7 @@ LABELS = {
     "consistency",
     "replica",
     "outcome",
+    "label",
     "dependency",
     "version",
     "python",

@@ -102,7 +102,7 @@ def test_topics_are_created_so_that_one_broker_may_die() -> None:
     admin: Any = Making()
     for topic in topics.ALL:
         asyncio.run(topics._create(admin, topic, Settings(topic_replication=3)))
-    assert [new.topic_configs["min.insync.replicas"] for new in admin.made] == ["2"] * 3
+    assert [new.topic_configs["min.insync.replicas"] for new in admin.made] == ["2"] * 4
 
 
 class Levels:
