@@ -110,6 +110,9 @@ replay: ## rebuild the stores from the log [INTO=cassandra|redis|both] [SINCE=36
 verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they differ, 2 not checked [JSON=1] [FEATURES=1]
 	@$(FAUST) verify $(if $(call on,$(JSON)),--json) $(if $(call on,$(FEATURES)),--features)
 
+evaluate: ## what was decided, measured by the labels that have arrived [SINCE=86400] [JSON=1]
+	@$(FAUST) evaluate $(if $(SINCE),--since "$(SINCE)") $(if $(call on,$(JSON)),--json)
+
 recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery
 
@@ -139,4 +142,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify recovery exercise exercises soak lab clean train bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate recovery exercise exercises soak lab clean train bench

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faust
 
 from app.commands import dead_letters, lag, pass_over, reassess, topic
+from app.commands.evaluate.command import register as register_evaluate
 from app.commands.replay.command import register as register_replay
 from app.commands.verify.command import register as register_verify
 from app.settings import Settings
@@ -19,3 +20,4 @@ def register(app: faust.App, settings: Settings) -> None:
     reassess.register(app, settings)
     register_replay(app, settings)
     register_verify(app, settings)
+    register_evaluate(app, settings)

@@ -36,7 +36,7 @@ class LabelsTable:
         self._cassandra = cassandra
         self._write_timeout = write_timeout
         self._levels = levels
-        self._is_made = False
+        self.is_made = False
         self.reached: Counter[int] = Counter()
 
     async def make(self) -> None:
@@ -44,7 +44,7 @@ class LabelsTable:
         await self._cassandra.run(DDL.read_text(), 30.0)
         for cql in (INSERT, ONE):
             await self._cassandra.prepare(cql)
-        self._is_made = True
+        self.is_made = True
 
     async def store(self, labels: Sequence[StoredLabel]) -> None:
         """Write them, all or (on StoreUnavailable) some: an older one covers no newer one, in whatever order."""
@@ -71,7 +71,7 @@ class LabelsTable:
 
     def _check_made(self) -> None:
         # Without it, to prepare a statement would wait as long as the driver likes.
-        if not self._is_made:
+        if not self.is_made:
             raise StoreUnavailable("the table of labels has not been reached since the start")
 
 

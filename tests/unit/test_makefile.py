@@ -15,6 +15,7 @@ SWITCHES = [
     ("replay", "RESUME", "--resume"),
     ("reassess", "DRY", "--dry-run"),
     ("verify", "JSON", "--json"),
+    ("evaluate", "JSON", "--json"),
     ("topic", "FOLLOW", "--follow"),
     ("logs", "FOLLOW", "--follow"),
     ("exercise", "CONTROL", "--control"),

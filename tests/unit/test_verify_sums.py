@@ -10,6 +10,7 @@ import pytest
 from app.commands.verify import verification
 from app.commands.verify.counts import Counts, Tally
 from app.commands.verify.full_scans import CompletenessMarker
+from app.commands.verify.labels import LabelCheck
 from app.commands.verify.observations import Observation, Observations
 from app.commands.verify.rules import Problem, Watermarks
 from app.commands.verify.sources import Sources
@@ -21,6 +22,7 @@ from app.models.transaction import shard_of
 from app.settings import Settings
 from tests.unit.samples import NOW, StoredDeadLetter, dead_letters_of
 from tests.unit.test_dead_letter_topic import dead_letter
+from tests.unit.test_verify_labels import Log, Scan
 from tests.unit.test_verify_rules import VERDICT, created, published, stored
 
 NOTHING = CompletenessMarker(complete=False, trimmed=False, oldest="")
@@ -73,6 +75,9 @@ class Moving:
 
     async def records(self, wanted: Any) -> list[dict[str, Any]]:
         return [{"latitude": number} for number, _ in enumerate(wanted)]
+
+    def label_check(self) -> LabelCheck:
+        return LabelCheck(Log(), Scan([]))  # type: ignore[arg-type]
 
     def dead_letter(self, *records: StoredDeadLetter) -> None:
         for record in records:

@@ -93,5 +93,6 @@ def test_json_is_one_object_with_all_of_them(
             "never_sent": 0,
         },
         "redis": "all",
+        "labels": 0,
         "in_flight": ["id-3"],
     }

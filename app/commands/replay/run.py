@@ -18,6 +18,7 @@ from app.commands.shared.topic_reader import TopicReader
 from app.errors import Poison
 from app.messaging import consumer_groups, topics
 from app.messaging.dead_letters import place_of
+from app.models.label import TransactionLabel, newest_labels, unstorable_label
 from app.models.transaction import unstorable
 from app.settings import Settings
 
@@ -62,6 +63,10 @@ async def run(settings: Settings, plan: Plan) -> None:
             pending = await _write_pending(settings, rebuilds, undecided)
             await rebuilds.finish()
             words += f"; {pending:,} pending"
+        if (
+            cassandra and plan.read_range.partitions is None
+        ):  # offsets that are named are those of the statuses
+            words += f"; {await _write_labels(settings, cassandra, plan.read_range, unreadable):,} labels"
         await checkpoints.finish()
     if cassandra and not cassandra.short:
         words += "; all rows are on all their replicas"
@@ -147,6 +152,33 @@ async def _write_pending(settings: Settings, redis: RedisSink, undecided: dict[i
             await with_retries(partial(redis.write_pending, pending))
             count += len(pending)
     return count
+
+
+async def _write_labels(
+    settings: Settings, cassandra: CassandraSink, read_range: ReadRange, unreadable: Named
+) -> int:
+    """The labels of the span; what is older covers nothing. Gives how many transactions have one."""
+    codec, ids = await topics.reader(settings, topics.LABEL), set[str]()
+    async with TopicReader(settings, topics.LABEL) as reader:
+        await reader.seek(read_range)
+        async for records in reader.chunks(BATCH_SIZE):
+            decoded = await codec.decode([record.value for record in records])
+            newest = newest_labels(label for label in decoded if not _why_no_label(label))
+            await with_retries(partial(cassandra.write_labels, list(newest.values())), TRIES)
+            ids |= newest.keys()
+            unreadable.add(
+                [
+                    f"{place_of((record.topic, record.partition, record.offset))}: {why}"
+                    for record, label in zip(records, decoded, strict=True)
+                    if (why := _why_no_label(label))
+                ]
+            )
+        unreadable.add([place_of(source) for source in reader.left_out])
+    return len(ids)
+
+
+def _why_no_label(label: TransactionLabel | Poison) -> str | None:
+    return str(label) if isinstance(label, Poison) else unstorable_label(label, time.time())
 
 
 async def counted(settings: Settings, plan: Plan) -> None:

@@ -8,11 +8,13 @@ from typing import Protocol
 
 from app.commands.shared.console import Named
 from app.errors import Poison
+from app.models.label import StoredLabel
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.settings import Settings
 from app.stores.cassandra import Cassandra
 from app.stores.consistency import REPAIR_LEVELS
+from app.stores.labels_table import LabelsTable
 from app.stores.recent_transactions import RecentTransactions, entries_of, pending_entry
 from app.stores.transactions_table import TransactionsTable
 
@@ -48,6 +50,7 @@ class CassandraSink:
         self._table = TransactionsTable(
             self._cassandra, settings.cassandra_timeout, settings.cassandra_timeout, REPAIR_LEVELS
         )
+        self._labels = LabelsTable(self._cassandra, settings.cassandra_timeout, REPAIR_LEVELS)
         self.hidden = Named()
 
     async def open(self) -> None:
@@ -62,6 +65,12 @@ class CassandraSink:
             ids = [status["transaction_id"] for status in statuses]
             self.hidden.add([id_ for id_ in ids if id_ not in there])
 
+    async def write_labels(self, labels: Sequence[StoredLabel]) -> None:
+        """Their rows, in a table that is made if it is missing; StoreUnavailable."""
+        if not self._labels.is_made:
+            await self._labels.make()
+        await self._labels.store(labels)
+
     async def close(self) -> None:
         """Disconnect."""
         await self._cassandra.close()
@@ -69,7 +78,8 @@ class CassandraSink:
     @property
     def short(self) -> int:
         """Rows that did not reach all of their replicas, at one try or other."""
-        return self._table.reached.total() - self._table.reached[REPAIR_LEVELS[0]]
+        reached = self._table.reached + self._labels.reached
+        return reached.total() - reached[REPAIR_LEVELS[0]]
 
 
 class RedisSink:

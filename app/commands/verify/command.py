@@ -129,6 +129,7 @@ def ending(checked: Checked, seconds: float) -> list[str]:
         f"+ without a row {c.missing_rows:,}",
         f"published {c.published:,} records   in Redis {c.in_redis:,} ({checked.redis})   "
         f"dead letters sent back {c.sent_back:,}{never_sent}",
+        *([f"{checked.labels:,} have a label"] if checked.labels else []),
         *([named] if waiting else []),
         f"verify: {'all agree' if checked.agree else f'{checked.wrong:,} differences'}, in {seconds:.1f} s",
     ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from app.errors import StoreUnavailable
+from app.models.label import StoredLabel
 from app.retry import pauses
-from app.stores.cassandra import Cassandra
+from app.stores import labels_table
+from app.stores.cassandra import LABELS_TABLE, Cassandra
 from app.stores.consistency import EVERY_REPLICA, STRONGEST, Rows, TooFewReplicas
 from app.stores.recent_transactions import COMPLETE, ENTRIES, ORDER, TRIMMED, RecentTransactions
 from app.stores.transactions_table import COLUMNS, IDS_AT_ONCE
@@ -24,6 +27,12 @@ PARTITIONS = (
 FIRST = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? LIMIT 1000"  # noqa: S608
 NEXT = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? AND transaction_id < ? LIMIT 1000"  # noqa: S608
 SOME = f"SELECT {_NAMES} FROM {_TABLE} WHERE bucket = ? AND shard = ? AND transaction_id IN ?"  # noqa: S608
+_LABEL_NAMES = ", ".join(labels_table.COLUMNS)
+LABELS = (
+    f"SELECT {_LABEL_NAMES}, token(transaction_id) AS place FROM transactions.labels "  # noqa: S608
+    "WHERE token(transaction_id) > ? LIMIT 1000"
+)
+LABEL = labels_table.ONE
 PAGE = 1000
 #: Pages read at once.
 AT_ONCE = 8
@@ -106,6 +115,28 @@ class TableScan:
             except StoreUnavailable:
                 await asyncio.sleep(pause)
         return await self._cassandra.read_at(level, cql, values, self._timeout)
+
+
+class LabelScan(TableScan):
+    """Every row of table labels; none where there is no such table. StoreUnavailable."""
+
+    async def labels(self) -> AsyncIterator[Rows]:
+        """In any order, once each."""
+        place: int = LOWEST
+        while await self._is_made() and (rows := await self._read(LABELS, (place,))):
+            place = rows[-1]["place"]
+            yield rows
+
+    async def labels_of(self, ids: Sequence[str]) -> dict[str, StoredLabel]:
+        """Those of these transactions, by id; all replicas that live are asked."""
+        found: Rows = []
+        for start in range(0, len(ids) if await self._is_made() else 0, AT_ONCE):
+            reads = [self._read_everywhere(LABEL, (id_,)) for id_ in ids[start : start + AT_ONCE]]
+            found += itertools.chain.from_iterable(await asyncio.gather(*reads))
+        return {row["transaction_id"]: row for row in found}  # type: ignore[misc]
+
+    async def _is_made(self) -> bool:
+        return LABELS_TABLE in await self._cassandra.tables()
 
 
 def _forget(rows: Rows) -> None:

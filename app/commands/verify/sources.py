@@ -13,7 +13,8 @@ from aiokafka import TopicPartition
 from app.commands.shared.console import Progress
 from app.commands.shared.topic_reader import TopicReader, connected
 from app.commands.verify import observations
-from app.commands.verify.full_scans import CompletenessMarker, RecentScan, TableScan
+from app.commands.verify.full_scans import CompletenessMarker, LabelScan, RecentScan, TableScan
+from app.commands.verify.labels import LabelCheck, LabelLog
 from app.commands.verify.observations import Observation, Observations
 from app.commands.verify.rules import Watermarks
 from app.errors import Poison
@@ -55,7 +56,7 @@ class Sources:
             await self.recent.open()
             await self.recent.ping()
             await self._cassandra.open()
-            for topic in (topics.CREATED, topics.STATUS):
+            for topic in (topics.CREATED, topics.STATUS, topics.LABEL):
                 self.codecs[topic] = await topics.reader(self._settings, topic)
         except BaseException:
             await self._closing.aclose()
@@ -149,6 +150,11 @@ class Sources:
                 record = await consumer.getone(tp)
                 found += await self.codecs[topic].decode([record.value])
         return found
+
+    def label_check(self) -> LabelCheck:
+        """What compares the labels."""
+        log = LabelLog(self._settings, self.codecs[topics.LABEL])
+        return LabelCheck(log, LabelScan(self._cassandra, self._settings.cassandra_timeout))
 
     async def watermarks(self) -> Watermarks:
         """How far the groups are; asked before the stores are looked at once more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,12 +25,16 @@ NAMED_IN_FLIGHT = 1000
 
 @dataclass(slots=True)
 class Checked:
-    """What a comparison has come to; `in_flight` names the first that wait: for a verdict, a row or an entry."""
+    """What a comparison has come to; `in_flight` names the first that wait: for a verdict, a row or an entry.
+
+    `labels`: transactions that have one.
+    """
 
     counts: Counts
     redis: str
     wrong: int = 0
     in_flight: list[str] = field(default_factory=list)
+    labels: int = 0
 
     @property
     def agree(self) -> bool:
@@ -58,47 +63,56 @@ class Verification:
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Everything that is wrong, each thing once."""
+        waiting: set[str] = set()
         async with Sources(self._settings) as sources:
-            completeness = await sources.read_all(_say)
-            self.checked.redis = _described(completeness)
-            self._suspect(sources, completeness)
-            waiting: set[str] = set()
-            for look in range(1, LOOKS + 1):
-                # First how far the workers are: what they are done with is in the log, and in the stores.
-                watermarks = await sources.watermarks()
-                if not sources.observations.any_suspected():
-                    break
-                await sources.read_log(_quiet)
-                again: list[str] = []
-                async for seen in recheck(sources, watermarks):
-                    if seen.may_be_ahead and look < LOOKS:
-                        again.append(seen.id)  # whole: what is certain of it would be reported twice
-                        continue
-                    self._tally.add(seen.observations, seen.in_flight, sources.dead_lettered)
-                    if seen.in_flight:
-                        waiting.add(seen.id)
-                    for problem in seen.wrong:
-                        yield self._found(await _finding(sources, seen, problem))
-                sources.observations.clear_suspects()
-                sources.observations.suspect(again)
-            unreadable = sources.unreadable - sources.dead_lettered
-            lost = _passed_over(unreadable, watermarks)
-            batches = sorted(sources.left_out - sources.dead_letters.all)
-            for finding in [*map(_lost_dead_letter, lost), *map(_left_out, batches)]:
-                yield self._found(finding)
-            dead_letters, waits = sources.dead_letters, sources.dead_letters.waiting
-            self._tally.end(
-                len(dead_letters.all),
-                len(dead_letters.all) - waits,
-                sources.dead_lettered,
-                len(unreadable),
-                len(lost),
-            )
-            self.checked.in_flight = sorted(waiting)[:NAMED_IN_FLIGHT]
+            for part in (self._transactions, self._labels):
+                async for finding in part(sources, waiting):
+                    self.checked.wrong += 1
+                    yield finding
+        self.checked.in_flight = sorted(waiting)[:NAMED_IN_FLIGHT]
 
-    def _found(self, finding: Finding) -> Finding:
-        self.checked.wrong += 1
-        return finding
+    async def _transactions(self, sources: Sources, waiting: set[str]) -> AsyncIterator[Finding]:
+        completeness = await sources.read_all(_say)
+        self.checked.redis = _described(completeness)
+        self._suspect(sources, completeness)
+        for look in range(1, LOOKS + 1):
+            # First how far the workers are: what they are done with is in the log, and in the stores.
+            watermarks = await sources.watermarks()
+            if not sources.observations.any_suspected():
+                break
+            await sources.read_log(_quiet)
+            again: list[str] = []
+            async for seen in recheck(sources, watermarks):
+                if seen.may_be_ahead and look < LOOKS:
+                    again.append(seen.id)  # whole: what is certain of it would be reported twice
+                    continue
+                self._tally.add(seen.observations, seen.in_flight, sources.dead_lettered)
+                if seen.in_flight:
+                    waiting.add(seen.id)
+                for problem in seen.wrong:
+                    yield await _finding(sources, seen, problem)
+            sources.observations.clear_suspects()
+            sources.observations.suspect(again)
+        unreadable = sources.unreadable - sources.dead_lettered
+        lost = _passed_over(unreadable, watermarks)
+        batches = sorted(sources.left_out - sources.dead_letters.all)
+        for finding in [*map(_lost_dead_letter, lost), *map(_left_out, batches)]:
+            yield finding
+        dead_letters, waits = sources.dead_letters, sources.dead_letters.waiting
+        self._tally.end(
+            len(dead_letters.all),
+            len(dead_letters.all) - waits,
+            sources.dead_lettered,
+            len(unreadable),
+            len(lost),
+        )
+
+    async def _labels(self, sources: Sources, waiting: set[str]) -> AsyncIterator[Finding]:
+        check = sources.label_check()
+        async for problem in check.problems(time.time()):
+            yield Finding(problem.transaction_id, problem.kind, "labels", columns=problem.columns)
+        waiting |= {*check.in_flight}
+        self.checked.labels = len(check.log.newest)
 
     def _suspect(self, sources: Sources, completeness: CompletenessMarker) -> None:
         watermarks = Watermarks(completeness.claimed_from, dead_lettered=sources.dead_lettered)
@@ -174,5 +188,6 @@ def summary(checked: Checked) -> dict[str, Any]:
         "differences": checked.wrong,
         "counts": asdict(checked.counts),
         "redis": checked.redis,
+        "labels": checked.labels,
         "in_flight": checked.in_flight,
     }

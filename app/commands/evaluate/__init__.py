@@ -1,0 +1,1 @@
+"""What was decided, measured by the labels that have arrived."""
