@@ -9,7 +9,7 @@ from app.errors import StoreUnavailable
 from app.models.label import StoredLabel, shown_label
 
 #: Seconds that a GET waits for a label, and for which nobody asks again after it did not come.
-WITHIN, SILENT_FOR = 0.3, 1.0
+WITHIN, SILENT_FOR = 0.5, 1.0
 
 MAY_BE_MISSING = {"label_may_be_missing": True}
 

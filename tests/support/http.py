@@ -76,7 +76,9 @@ def shown(transaction_id: str) -> dict[str, Any] | None:
     if answer.status == 404 or (answer.status == 503 and "shows it yet" in answer.json["error"]):
         return None
     assert answer.status == 200, answer
-    return dict(answer.json)
+    found = dict(answer.json)
+    found.pop("label_may_be_missing", None)  # what a busy Cassandra costs, and no key of the transaction
+    return found
 
 
 def page(limit: int | None = None, cursor: str | None = None, status: str | None = None) -> dict[str, Any]:

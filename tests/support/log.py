@@ -25,6 +25,7 @@ from exercises.registry import call
 from infra.native import ports
 
 CREATED, STATUS, DEAD_LETTER = "transaction_created", "transaction_status", "transaction_created.dead_letter"
+LABEL = "transaction_label"
 PARTITIONS = 4
 COUNTED_BY_READING = 3_000  # records
 ANSWERS_WITHIN = 90.0  # seconds, for reading a whole topic
