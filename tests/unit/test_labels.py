@@ -79,7 +79,7 @@ def test_a_first_label_is_a_201_and_its_record_has_what_a_reader_needs_without_a
     assert {
         name: record[name] for name in ("customer_id", "merchant_id", "event_timestamp", "value_in_cents")
     } == {
-        name: transaction()[name]  # type: ignore[literal-required]
+        name: transaction()[name]
         for name in ("customer_id", "merchant_id", "event_timestamp", "value_in_cents")
     }
     assert Codec(topics.load_schema(topics.LABEL), 1, None).encode(record)  # type: ignore[arg-type]
@@ -325,7 +325,8 @@ def test_a_label_of_a_clock_that_is_behind_is_later_than_the_one_it_replaces() -
 def test_a_label_of_another_producer_that_no_row_can_hold_is_refused(changes: Any, says: str) -> None:
     good: Any = given("fraud", (NOW + 3600) * 1000)
     assert unstorable_label(good, NOW) is None
-    assert str(unstorable_label({**good, **changes}, NOW)).startswith(says)
+    changed: Any = {**good, **changes}
+    assert str(unstorable_label(changed, NOW)).startswith(says)
 
 
 # The agent

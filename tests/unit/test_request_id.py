@@ -15,10 +15,11 @@ from aiohttp import web
 
 from app.errors import LogUnavailable, StoreUnavailable
 from app.web import problems
+from app.web.answers import no_store
 from app.web.idempotency import _nobody_knows
 from app.web.problems import as_problems, problem, unavailable
 from app.web.server import Protocol, Runner
-from app.web.transactions import _no_store, _not_acknowledged
+from app.web.transactions import _not_acknowledged
 
 ADDRESS = "10.1.2.3:9042"
 
@@ -175,7 +176,7 @@ def test_a_bug_is_in_the_log_under_its_requests_id(caplog: pytest.LogCaptureFixt
 
 
 def store_down() -> web.Response:
-    return _no_store(StoreUnavailable(f"Cassandra: NoHostAvailable: {ADDRESS}"))
+    return no_store(StoreUnavailable(f"Cassandra: NoHostAvailable: {ADDRESS}"))
 
 
 def kafka_down() -> web.Response:

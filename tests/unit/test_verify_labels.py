@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.commands.verify import labels as verify_labels
 from app.commands.verify.labels import LabelCheck, LabelLog, LabelProblem, Logged
+from app.messaging import consumer_groups
 from app.models.label import Label, StoredLabel, labelled
 from app.settings import Settings
 from tests.unit.samples import transaction
@@ -55,7 +55,7 @@ def _stored_to(monkeypatch: pytest.MonkeyPatch) -> None:
     async def committed(*_: Any) -> dict[int, int]:
         return {0: 10}
 
-    monkeypatch.setattr(verify_labels.consumer_groups, "committed_offsets", committed)
+    monkeypatch.setattr(consumer_groups, "committed_offsets", committed)
 
 
 def checked(log: Log, scan: Scan) -> tuple[list[LabelProblem], list[str]]:
@@ -67,7 +67,7 @@ def checked(log: Log, scan: Scan) -> tuple[list[LabelProblem], list[str]]:
 
 
 OLD, NEW = label("a", 1), label("a", 2, "genuine")
-DIFFERS = {
+DIFFERS: dict[str, dict[str, Any]] = {
     "label": {"transaction_label": "genuine", "labels": "fraud"},
     "labelled_at": {"transaction_label": 2, "labels": 1},
 }
