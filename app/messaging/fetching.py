@@ -144,6 +144,7 @@ class Fetching:
         return self._subscriptions.subscription.assignment.state_value(tp) if is_ours else None
 
     def position(self, tp: TopicPartition) -> int | None:
+        """Where the next fetch of a partition begins, if that is known."""
         state = self._state(tp)
         return state.position if state and state.has_valid_position else None
 

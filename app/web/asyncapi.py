@@ -24,8 +24,10 @@ ABOUT = {
 KEYS = {
     topics.CREATED: "customer_id",
     topics.STATUS: "transaction_id",
+    topics.LABEL: "transaction_id",
     topics.DEAD_LETTER: "the record's own",
 }
+
 CREATED_HEADERS = {
     ID_HEADER: "the transaction_id; where it is missing (another producer, or an old record), the key is the id"
 }
