@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from history.features import FEATURES, VERSION
 from schemas.proto import antifraud_pb2 as pb
 
 MOST_ROWS = 5_000  # per batch; bounds a call's memory and how long it keeps others waiting (under 2 ms)
@@ -39,7 +40,19 @@ def of_batch(request: pb.AntifraudAssesmentBatchRequest) -> Arrays:
             raise WrongFieldError(
                 f"{name}: {len(getattr(request, name))} rows, but value_in_cents has {rows}"
             )
-    return _checked({name: np.array(getattr(request, name), kind) for name, kind in FIELDS.items()})
+    columns = _checked({name: np.array(getattr(request, name), kind) for name, kind in FIELDS.items()})
+    return columns | _history(request, rows)
+
+
+def _history(request: pb.AntifraudAssesmentBatchRequest, rows: int) -> Arrays:
+    """Return what is known of the customers, if it is in the terms of this replica."""
+    if not request.history or request.history_version != VERSION:
+        return {}
+    if len(request.history) != rows * len(FEATURES):
+        raise WrongFieldError(
+            f"history: {len(request.history)} values, but {rows} rows of {len(FEATURES)} are {rows * len(FEATURES)}"
+        )
+    return {"history": np.array(request.history, np.int64).reshape(rows, len(FEATURES))}
 
 
 def _checked(columns: Arrays) -> Arrays:

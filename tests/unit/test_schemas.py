@@ -17,6 +17,7 @@ from app.messaging.topics import load_schema
 from app.models.label import TransactionLabel
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
+from history.features import CUSTOMER, FEATURES, MERCHANT, UNKNOWN
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "schemas" / "examples"
@@ -73,6 +74,18 @@ def test_the_fields_of_transaction_created_open_both_schemas(schema: str) -> Non
     assert types[:9] == [(f["name"], f["type"]) for f in load_schema("transaction_created")["fields"]]
     assert dict(types)["value_in_cents"] == "long"
     assert dict(types)["latitude"] == "double"
+
+
+def test_what_was_known_is_on_record_with_every_feature_in_order() -> None:
+    (field,) = (field for field in load_schema(topics.STATUS)["fields"] if field["name"] == "history")
+    assert [one["name"] for one in field["type"]["fields"]] == list(FEATURES)
+    assert field["default"] == dict.fromkeys(FEATURES, UNKNOWN)
+    assert {one["default"] for one in field["type"]["fields"]} == {UNKNOWN}
+    docs = [one["doc"] for one in field["type"]["fields"]]
+    assert docs == [
+        f"{one.unit}: {one.meaning}" + (f"; -1: {one.unknown}" if one.unknown else "")
+        for one in CUSTOMER + MERCHANT
+    ]
 
 
 def test_the_generated_protobuf_code_is_that_of_the_proto_file(tmp_path: Path) -> None:
