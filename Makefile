@@ -132,8 +132,11 @@ lab: setup ## the live page with hands, in a browser: kill, slow down, send load
 clean: ## down, then delete data and logs; downloads are kept
 	@$(STACK) clean
 
-train: setup ## train the antifraud model again
-	@$(PY) -m antifraud.train
+train: setup ## train the antifraud model again, and judge it; needs scikit-learn, and says how to get it
+	@exec $(PY) -m antifraud.training commerce
+
+train-handbook: setup ## the network on the Fraud Detection Handbook's simulator, five seeds; needs scikit-learn
+	@exec $(PY) -m antifraud.training handbook
 
 dashboards: ## write the files of infra/grafana/dashboards anew from their descriptions
 	@$(ready) && exec $(PY) -m infra.grafana
@@ -142,4 +145,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate recovery exercise exercises soak lab clean train bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate recovery exercise exercises soak lab clean train train-handbook bench

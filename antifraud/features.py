@@ -28,9 +28,15 @@ def features(
 ) -> tf.Tensor:
     """Return one row of inputs per transaction; any finite input is allowed, extreme values are clipped."""
     latitude, longitude = tf.clip_by_value(latitude, -100, 100), tf.clip_by_value(longitude, -180, 180)
-    calendar = tf.gather(tf.constant(_calendar()), _local_minute_of_week(transaction_timestamp, longitude))
-    columns = [(_log2(value_in_cents) - 18) / 8, *tf.unstack(calendar, axis=1), latitude / 32, longitude / 64]
+    hour_and_weekend = calendar(transaction_timestamp, longitude)
+    columns = [(_log2(value_in_cents) - 18) / 8, *hour_and_weekend, latitude / 32, longitude / 64]
     return rounded(tf.stack(columns, axis=1))
+
+
+def calendar(timestamp: tf.Tensor, longitude: tf.Tensor) -> list[tf.Tensor]:
+    """Return the solar hour as sine and cosine, and whether it is weekend; longitude within 180 degrees."""
+    minute = _local_minute_of_week(timestamp, longitude)
+    return tf.unstack(tf.gather(tf.constant(_calendar()), minute), axis=1)
 
 
 def _log2(value: tf.Tensor) -> tf.Tensor:

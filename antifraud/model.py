@@ -12,10 +12,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from antifraud.features import LARGEST, NAMES, STEP, features, rounded
+from antifraud import features, inputs
+from antifraud.features import STEP, rounded
+from history.features import FEATURES
 
 TRAINED = Path(__file__).with_name("trained")
-FORM = "v1"  # of features and layers: raise it when a change gives the same weights other scores
+#: Of inputs and layers: add one when a change gives the same weights other scores. v1 knows no history.
+FORMS = {"v1": features.NAMES, "v2": inputs.NAMES}
+LARGEST = {"v1": features.LARGEST, "v2": inputs.LARGEST}
 
 _LOGIT_LIMIT, _LOGIT_STEPS = 16, 512  # the sigmoid's table: its end, and its entries per unit
 _LARGEST_EXACT = 2.0**53 * STEP * STEP
@@ -39,15 +43,16 @@ class Layer:
 
 
 class Model:
-    """A network with its version."""
+    """A network with its version; its form says which inputs it takes."""
 
-    def __init__(self, layers: list[Layer]) -> None:
-        _check_exact(layers)
-        self.layers = layers
-        self.version = version_of(layers)
+    def __init__(self, layers: list[Layer], form: str = "v1") -> None:
+        _check_exact(layers, form)
+        self.layers, self.form = layers, form
+        self.version = version_of(layers, form)
         # One signature with an open number of rows: traced here, never again.
         signature = [tf.TensorSpec([None], kind) for kind in (tf.int64, tf.int64, tf.float64, tf.float64)]
-        function = tf.function(lambda *columns: _scores(layers, features(*columns)))
+        signature.append(tf.TensorSpec([None, len(FEATURES)], tf.int64))
+        function = tf.function(lambda *columns: _scores(layers, _inputs(form, columns)))
         self._function = function.get_concrete_function(*signature)
 
     def score(
@@ -56,21 +61,32 @@ class Model:
         transaction_timestamp: ArrayLike,
         latitude: ArrayLike,
         longitude: ArrayLike,
+        history: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """Return each transaction's probability of being good; coordinates must be finite."""
+        """Return each transaction's probability of being good; coordinates must be finite.
+
+        `history`: rows x history.FEATURES, int64, -1 for what is unknown; None if nothing is known.
+        """
+        value = tf.constant(value_in_cents, tf.int64)
+        if history is None:
+            history = inputs.unknown_history(value.shape[0])
         scores: NDArray[np.float64] = self._function(
-            tf.constant(value_in_cents, tf.int64),
+            value,
             tf.constant(transaction_timestamp, tf.int64),
             tf.constant(latitude, tf.float64),
             tf.constant(longitude, tf.float64),
+            tf.constant(history, tf.int64),
         ).numpy()
         return scores
 
 
 def load(folder: Path = TRAINED) -> Model:
-    """Return the model saved in the folder; a file that does not match its version is refused."""
+    """Return the model saved in the folder; a file that does not match its version, or other inputs, are refused."""
     saved = json.loads((folder / "model.json").read_text())
-    model = Model([Layer.from_json(layer) for layer in saved["layers"]])
+    form = saved["version"].split("-")[0]
+    if saved["inputs"] != list(FORMS.get(form, ())):
+        raise ValueError(f"{folder / 'model.json'}: {saved['version']} has other inputs than this code makes")
+    model = Model([Layer.from_json(layer) for layer in saved["layers"]], form)
     if model.version != saved["version"]:
         raise ValueError(f"{folder / 'model.json'}: says {saved['version']}, its weights are {model.version}")
     return model
@@ -80,14 +96,18 @@ def save(model: Model, folder: Path) -> None:
     """Write the model; the same model gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     layers = ",\n".join(json.dumps(layer.to_json()) for layer in model.layers)
-    text = f'{{"version": "{model.version}", "inputs": {json.dumps(NAMES)}, "layers": [\n{layers}\n]}}\n'
+    text = f'{{"version": "{model.version}", "inputs": {json.dumps(FORMS[model.form])}, "layers": [\n{layers}\n]}}\n'
     (folder / "model.json").write_text(text)
 
 
-def version_of(layers: list[Layer]) -> str:
+def version_of(layers: list[Layer], form: str) -> str:
     """Return the version of these weights, derived from their content, so that no two models share one."""
     content = json.dumps([layer.to_json() for layer in layers])
-    return f"{FORM}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+    return f"{form}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _inputs(form: str, columns: Any) -> tf.Tensor:
+    return features.features(*columns[:4]) if form == "v1" else inputs.inputs(*columns)
 
 
 def _scores(layers: list[Layer], inputs: tf.Tensor) -> tf.Tensor:
@@ -108,9 +128,9 @@ def _sigmoid_table() -> NDArray[np.float64]:
     return np.round(1 / (1 + np.exp(-logits)), 6)
 
 
-def _check_exact(layers: list[Layer]) -> None:
+def _check_exact(layers: list[Layer], form: str) -> None:
     """Refuse weights with which a sum of products might need more bits than a double has."""
-    largest = LARGEST
+    largest = LARGEST[form]
     for layer in layers:
         sums = (np.abs(layer.weights) * STEP).sum(axis=0) * largest + np.abs(layer.biases) * STEP
         largest = float(sums.max())

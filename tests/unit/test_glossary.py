@@ -24,6 +24,7 @@ ONLY_BEHIND = {"letter": "dead", "letters": "dead"}
 CODE = (
     "app",
     "antifraud",
+    "commerce",
     "generator",
     "history",
     "infra",

@@ -1,0 +1,127 @@
+"""What others would reach: a constant, rules, logistic regression, boosted trees. Each returns scores of suspicion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from antifraud.evaluation import average_precision
+from antifraud.training.rows import Flags, Floats, Rows
+
+_THRESHOLDS = np.linspace(0.002, 0.998, 250)  # tried per column: its quantiles
+
+
+def _by(rows: Rows, divisor: str) -> Floats:
+    """Return the amount by a column of the history; 0 where that is unknown."""
+    known = rows.feature(divisor)
+    ratio: Floats = np.where(known > 0, rows.value_in_cents / np.maximum(known, 1), 0)
+    return ratio
+
+
+def _by_mean(rows: Rows) -> Floats:
+    mean = rows.feature("sum_30d") / np.maximum(rows.feature("count_30d"), 1)
+    ratio: Floats = np.where(mean > 0, rows.value_in_cents / np.maximum(mean, 1), 0)
+    return ratio
+
+
+#: A bank's rules, as its analysts would write them: each is a question about a transaction and its history.
+RULES: dict[str, Callable[[Rows], Flags]] = {
+    "4 or more in 10 minutes": lambda rows: rows.feature("count_10m") >= 4,
+    "3 or more in 10 minutes, this one under 5.00": lambda rows: (
+        (rows.feature("count_10m") >= 3) & (rows.value_in_cents < 500)
+    ),
+    "over 3 times the mean after 3 or more within the hour": lambda rows: (
+        (_by_mean(rows) > 3) & (rows.feature("count_1h") >= 3)
+    ),
+    "over 1,000 km/h from the last place, 200 km or more": lambda rows: (
+        (rows.feature("speed_kmh") > 1_000) & (rows.feature("distance_km") > 200)
+    ),
+    "over 300 km from the last place at a new merchant": lambda rows: (
+        (rows.feature("distance_km") > 300) & (rows.feature("new_merchant") == 1)
+    ),
+    "over 5 times the median at a new merchant": lambda rows: (
+        (_by(rows, "median") > 5) & (rows.feature("new_merchant") == 1)
+    ),
+    "over 1,000.00": lambda rows: rows.value_in_cents > 100_000,
+    "larger than any of 30 days, 2 times": lambda rows: _by(rows, "largest_30d") > 2,
+    "5 % of the merchant's last labelled week was fraud": lambda rows: (
+        rows.feature("merchant_fraud_permille_7d") >= 50
+    ),
+    "3 or more known frauds at the merchant, the last within 14 days": lambda rows: (
+        (rows.feature("merchant_frauds") >= 3)
+        & (rows.feature("merchant_days_since_last_fraud") >= 0)
+        & (rows.feature("merchant_days_since_last_fraud") <= 14)
+    ),
+    "an hour in which the customer never buys, at a new merchant": lambda rows: (
+        (rows.feature("habit_permille") < 20) & (rows.feature("known") >= 20) & (rows.feature("new_merchant") == 1)
+    ),
+}  # fmt: skip
+
+
+def rule_set(training: Rows, rows: Rows) -> Floats:
+    """Return points: each rule that holds counts by how much likelier fraud was where it held in the training weeks."""
+    points = np.zeros(len(rows))
+    for rule in RULES.values():
+        held = rule(training)
+        share = (training.fraud[held].sum() + 0.5) / (held.sum() + 50)
+        points += np.maximum(np.log(share / training.fraud.mean()), 0) * rule(rows)
+    return points
+
+
+def best_single_rule(
+    training: Rows, rows: Rows, names: tuple[str, ...], inputs: Floats, tested: Floats
+) -> tuple[str, Floats]:
+    """Return in words, and as scores, the rule on one input that is best by average precision in the training weeks."""
+    best, reached = ("", np.zeros(len(rows))), -1.0
+    for number, name in enumerate(names):
+        for threshold in np.unique(np.quantile(inputs[:, number], _THRESHOLDS)):
+            above = inputs[:, number] > threshold
+            for suspects, tests, sign in (
+                (above, tested[:, number] > threshold, ">"),
+                (~above, tested[:, number] <= threshold, "<="),
+            ):
+                precision = _precision(training.fraud, suspects)
+                if precision > reached:
+                    reached, best = precision, (f"{name} {sign} {threshold:.3g}", tests.astype(np.float64))
+    return best
+
+
+def _precision(fraud: Flags, suspects: Flags) -> float:
+    """Return the average precision of a ranking in two classes."""
+    count = int(suspects.sum())
+    if not count:
+        return 0.0
+    caught = float(fraud[suspects].sum())
+    recall = caught / fraud.sum()
+    return float(recall * caught / count + (1 - recall) * fraud.mean())
+
+
+def logistic_regression(inputs: Floats, fraud: Flags, tested: Floats) -> Floats:
+    """Return the probabilities of scikit-learn's logistic regression on standardised inputs."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-3)
+    fitted = LogisticRegression(C=0.1, max_iter=300).fit((inputs - mean) / spread, fraud)
+    scores: Floats = fitted.predict_proba((tested - mean) / spread)[:, 1]
+    return scores
+
+
+TREES = ({"learning_rate": 0.03, "max_iter": 150, "max_leaf_nodes": 8},
+         {"learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 16},
+         {"learning_rate": 0.05, "max_iter": 400, "max_leaf_nodes": 31, "l2_regularization": 5.0})  # fmt: skip
+
+
+def trees(inputs: Floats, fraud: Flags, tested: Floats, number: int = 0) -> Floats:
+    """Return the probabilities of scikit-learn's gradient-boosted trees, with one of the settings in TREES."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    fitted = HistGradientBoostingClassifier(early_stopping=False, random_state=0, **TREES[number])
+    scores: Floats = fitted.fit(inputs, fraud).predict_proba(tested)[:, 1]
+    return scores
+
+
+def best_trees(inputs: Floats, fraud: Flags, validation: Floats, fraud_then: Flags, tested: Floats) -> Floats:
+    """Return the scores of those trees that were best on the validation weeks."""
+    reached = [average_precision(fraud_then, trees(inputs, fraud, validation, n)) for n in range(len(TREES))]
+    return trees(inputs, fraud, tested, int(np.argmax(reached)))

@@ -1,0 +1,127 @@
+"""Fits the network: several small ones at once, averaged, which together are one network of the served form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from antifraud.features import STEP
+from antifraud.model import Layer
+from antifraud.training.steps import steps
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to fit: chosen on validation weeks."""
+
+    members: int = 4
+    hidden: tuple[int, int] = (48, 16)
+    epochs: int = 12
+    batch: int = 512
+    rate: float = 3e-3
+    decay: float = 1e-4  # of weights, a step's share of the rate (AdamW)
+    steps: int = 12  # first units that begin as steps, two for each
+    steepness: float = 8.0  # of these: one by the width in standard deviations
+
+
+def fit(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, seed: int, plan: Plan) -> list[Layer]:
+    """Return layers whose output is the logit of *good*; the members differ in their beginnings and their order.
+
+    `inputs` are rows x inputs; `weights` say how much a row counts. The same seed on the same machine gives
+    the same layers.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 2**-6)
+    standard = (inputs - mean) / spread
+    parts = _members(inputs.shape[1], plan, share=float(np.average(~fraud, weights=weights)))
+    _begin_with_steps(parts, steps(standard, fraud, weights, plan.steps), plan.steepness)
+    rows = np.column_stack([~fraud, weights])
+    _descend(tf.constant(standard, tf.float32), tf.constant(rows, tf.float32), parts, plan)
+    return _one_network([part.numpy().astype(np.float64) for part in parts], mean, spread)
+
+
+def _members(width: int, plan: Plan, share: float) -> list[tf.Variable]:
+    """Return weights and biases of all members, the first axis the member's number."""
+    parts = []
+    for inputs, outputs in ((width, plan.hidden[0]), plan.hidden, (plan.hidden[1], 1)):
+        start = tf.random.normal([plan.members, inputs, outputs], stddev=(2 / inputs) ** 0.5)
+        parts += [tf.Variable(start), tf.Variable(tf.zeros([plan.members, 1, outputs]))]
+    parts[-1].assign(tf.fill(parts[-1].shape, float(np.log(share / (1 - share)))))
+    return parts
+
+
+def _begin_with_steps(parts: list[tf.Variable], found: list[tuple[int, float]], steepness: float) -> None:
+    """Set pairs of first units so that their difference rises from 0 to 1 around each threshold."""
+    weights, biases = parts[0].numpy(), parts[1].numpy()
+    for unit, (number, threshold) in enumerate(found):
+        weights[:, :, 2 * unit : 2 * unit + 2] = 0
+        weights[:, number, 2 * unit : 2 * unit + 2] = steepness
+        biases[:, 0, 2 * unit : 2 * unit + 2] = np.array([0.5, -0.5]) - threshold * steepness
+    parts[0].assign(weights)
+    parts[1].assign(biases)
+
+
+def _logits(x: tf.Tensor, parts: list[tf.Variable]) -> tf.Tensor:
+    for weights, biases in zip(parts[:-2:2], parts[1:-2:2], strict=True):
+        x = tf.nn.relu(tf.matmul(x, weights) + biases)
+    return (tf.matmul(x, parts[-2]) + parts[-1])[:, :, 0]
+
+
+def _descend(standard: tf.Tensor, rows: tf.Tensor, parts: list[tf.Variable], plan: Plan) -> None:
+    count = standard.shape[0]
+    steps = max(1, count // plan.batch)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * steps)
+    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=plan.decay)
+    optimizer.exclude_from_weight_decay(var_list=parts[1::2])
+    optimizer.build(parts)
+
+    @tf.function
+    def epoch() -> None:
+        order = tf.stack([tf.random.shuffle(tf.range(count)) for _ in range(plan.members)])
+        for step in tf.range(steps):
+            chosen = order[:, step * plan.batch : (step + 1) * plan.batch]
+            x, (good, weight) = tf.gather(standard, chosen), tf.unstack(tf.gather(rows, chosen), axis=2)
+            with tf.GradientTape() as tape:
+                losses = tf.nn.sigmoid_cross_entropy_with_logits(good, _logits(x, parts))
+                loss = tf.reduce_sum(losses * weight) / tf.cast(tf.shape(chosen)[1], tf.float32)
+            optimizer.apply(tape.gradient(loss, parts), parts)
+
+    for _ in range(plan.epochs):
+        epoch()
+
+
+def _one_network(parts: list[Floats], mean: Floats, spread: Floats) -> list[Layer]:
+    """Return the members side by side: the first layer takes raw inputs, the last one averages."""
+    w1, b1, w2, b2, w3, b3 = parts
+    w1 = w1 / spread[:, None]
+    b1 = b1[:, 0] - mean @ w1
+    members, _, first = w1.shape
+    second = w2.shape[2]
+    block = np.zeros((members * first, members * second))
+    for member in range(members):
+        block[member * first :][:first, member * second :][:, :second] = w2[member]
+    return [
+        _layer(np.concatenate(list(w1), axis=1), b1.reshape(-1)),
+        _layer(block, b2.reshape(-1)),
+        _layer(w3.reshape(-1, 1) / members, np.array([b3.mean()])),
+    ]
+
+
+def _layer(weights: Floats, biases: Floats) -> Layer:
+    return Layer(*(np.round(part / STEP).astype(np.int64) for part in (weights, biases)))
+
+
+def logits(layers: list[Layer], inputs: Floats) -> Floats:
+    """Return the logits in plain numpy, for trials: what the served network computes, before its sigmoid."""
+    for layer in layers[:-1]:
+        inputs = np.maximum(
+            np.round((inputs @ (layer.weights * STEP) + layer.biases * STEP) / STEP) * STEP, 0
+        )
+    result: Floats = (inputs @ (layers[-1].weights * STEP) + layers[-1].biases * STEP)[:, 0]
+    return result
