@@ -1,0 +1,91 @@
+"""What a verdict says was known of its customer is what the log says, whatever dies while it is decided."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from infra.native import stack
+from tests.support import commands, http, log
+from tests.support.feed import Feed
+
+WORKER, GROUP = "transactions", "transactions"
+
+
+@pytest.fixture(autouse=True)
+def _one_worker_at_the_end() -> Iterator[None]:
+    yield
+    if stack.current_scale() > 1:
+        stack.scale(1)
+    if stack.pid(WORKER) is None:
+        stack.start(WORKER)
+
+
+def known(transaction_id: str) -> int:
+    """How many transactions of its customer were known when it was decided, by the log."""
+    http.final(transaction_id)
+    (status,) = [
+        log.decoded(one.value) for one in log.read(log.STATUS) if log.id_of(one) == transaction_id.encode()
+    ]
+    return int(status["history"]["known"])
+
+
+def recomputed() -> dict[str, int]:
+    """The counts of `verify --features`; none may differ."""
+    code, said = commands.run("verify", "--features", "--json", within=300)
+    assert code == 0, said[-2000:]
+    return dict(json.loads(said[said.index("{") :])["counts"])
+
+
+def kill_and_start() -> None:
+    stack.kill(WORKER)
+    stack.start(WORKER)
+
+
+def test_each_transaction_of_a_customer_sees_the_one_before_it_also_over_a_kill_of_the_worker() -> None:
+    customer = {"customer_id": f"seen {time.time()}"}
+    assert known(http.taken(customer)) == 0
+    assert known(http.taken(customer)) == 1
+    kill_and_start()
+    assert known(http.taken(customer)) == 2
+
+
+def test_over_a_kill_and_a_rebalance_with_a_backlog_no_feature_differs_from_the_log() -> None:
+    before = recomputed()["same"]
+    Feed().send(4000)
+    log.wait_until(lambda: log.lag(GROUP) < 3500, 60, "the worker is at work")
+    kill_and_start()
+    stack.scale(2)
+    log.wait_until(lambda: log.lag(GROUP) == 0, 90, "all of it is done")
+    assert recomputed()["same"] - before == 4000
+
+
+@pytest.mark.long
+def test_100_000_transactions_over_6_kills_and_2_rebalances_and_snapshots_are_used() -> None:
+    before, feed = recomputed()["same"], Feed()
+    for number in range(10):
+        feed.send(10_000)
+        if number in (1, 2, 4, 5, 7, 9):
+            time.sleep(0.5)
+            kill_and_start()
+        if number in (3, 6):
+            stack.scale(2 if number == 3 else 1)
+    log.wait_until(lambda: log.lag(GROUP) == 0, 300, "all of it is done")
+    assert recomputed()["same"] - before == 100_000
+    kill_and_start()
+    http.final(http.taken())
+    read = [
+        int(end) - int(start)
+        for start, end in re.findall(r"offsets (\d+) to (\d+) read from the log", stack_log())[-4:]
+    ]
+    assert len(read) == 4
+    assert max(read) < 21_000, "the snapshots are not used"
+
+
+def stack_log() -> str:
+    """What the worker has logged."""
+    return (stack.LOGS / f"{WORKER}.log").read_text()
