@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from history.customers import CustomerHistory
 from tests.unit.history_reference import random_log, transactions
-from tests.unit.test_history_customers import ROW, state
+from tests.unit.test_history_customers import rows_up_to, state
 
 
 def all_of(history: CustomerHistory) -> dict[str, bytes]:
@@ -59,16 +59,16 @@ def test_after_undo_the_same_transactions_have_the_same_features() -> None:
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("observe"), st.lists(ROW, max_size=6)),
+        st.tuples(st.just("observe"), rows_up_to(4)),
         st.tuples(st.sampled_from(["undo", "forget"]), st.integers(0, 8)),
         st.tuples(st.just("snapshot"), st.none()),
     ),
-    max_size=14,
+    max_size=10,
 )
 
 
 @given(steps=STEPS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_in_any_order_of_steps_there_is_what_was_not_undone_and_a_snapshot_has_what_was_forgotten(
     steps: list[tuple[str, Any]],
 ) -> None:
@@ -117,8 +117,8 @@ def test_a_packed_history_gives_the_same_features_as_the_one_it_was_packed_from(
     )
 
 
-@given(rows=st.lists(ROW, min_size=1, max_size=40))
-@settings(max_examples=50, deadline=None)
+@given(rows=rows_up_to(20))
+@settings(max_examples=15, deadline=None)
 def test_unpack_undoes_pack(rows: list[dict[str, Any]]) -> None:
     history, other = after(*rows), CustomerHistory()
     for customer_id in {row["customer_id"] for row in rows}:
