@@ -24,8 +24,8 @@ _TURN, _POLE = 360 * MICRO, 90 * MICRO
 def distance_m(latitude: Ints, longitude: Ints, other_latitude: Ints, other_longitude: Ints) -> Ints:
     """Return metres between places in micro-degrees, on a flat map scaled at the middle latitude.
 
-    Within 1 % of the great circle for a few hundred km outside the polar regions, and too long by up to a half across
-    the globe. A latitude beyond 90 degrees is a place of its own, with the pole's scale.
+    Within 1 % of the great circle for a few hundred km up to 60 degrees of latitude, and up to twice as long as it
+    across the globe. A latitude beyond 90 degrees is a place of its own, with the pole's scale.
     """
     north = np.abs(latitude - other_latitude) * METRES_PER_DEGREE // MICRO
     turned = np.abs(longitude - other_longitude)
