@@ -32,12 +32,17 @@ class Decision(TypedDict):
     replica: str | None
 
 
-class TransactionStatus(Transaction, Decision):
-    """One record of transaction_status (schemas/avro/transaction_status.avsc)."""
+class StoredStatus(Transaction, Decision):
+    """One row of table transactions (schemas/cql/transactions.cql)."""
 
     source_partition: int
     source_offset: int
-    history: NotRequired[dict[str, int]]  # by the names of history.features; not in the stores
+
+
+class TransactionStatus(StoredStatus):
+    """One record of transaction_status (schemas/avro/transaction_status.avsc)."""
+
+    history: NotRequired[dict[str, int]]  # by the names of history.features; one that is from a row has none
 
 
 class Shown(TypedDict):

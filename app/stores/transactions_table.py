@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from app.models.status import FIRST_VERDICT, TransactionStatus
+from app.models.status import FIRST_VERDICT, StoredStatus, TransactionStatus
 from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 from app.stores.cassandra import Cassandra
 from app.stores.consistency import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Rows, bound_at
 
-COLUMNS = tuple(TransactionStatus.__annotations__)
+COLUMNS = tuple(StoredStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
 
 INSERT = (
