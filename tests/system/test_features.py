@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.native import stack
+from infra.native.paths import LOGS
 from tests.support import commands, http, log
 from tests.support.feed import Feed
 
@@ -88,4 +89,4 @@ def test_100_000_transactions_over_6_kills_and_2_rebalances_and_snapshots_are_us
 
 def stack_log() -> str:
     """What the worker has logged."""
-    return (stack.LOGS / f"{WORKER}.log").read_text()
+    return (LOGS / f"{WORKER}.log").read_text()

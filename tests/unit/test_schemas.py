@@ -88,6 +88,12 @@ def test_what_was_known_is_on_record_with_every_feature_in_order() -> None:
     ]
 
 
+def test_every_feature_is_described_in_the_docs() -> None:
+    text = (ROOT / "docs" / "features.md").read_text()
+    for one in CUSTOMER + MERCHANT:
+        assert f"| `{one.name}` | {one.unit} | {one.meaning} | {one.unknown or 'never'} |" in text
+
+
 def test_the_generated_protobuf_code_is_that_of_the_proto_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", f"--python_out={tmp_path}"]
     command += [f"--grpc_python_out={tmp_path}", f"--pyi_out={tmp_path}", "schemas/proto/antifraud.proto"]
