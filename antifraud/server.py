@@ -10,9 +10,11 @@ import sys
 from typing import Any
 
 import grpc
+import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from antifraud import columns, logs, metrics, tracing
+from antifraud.reasons import reasons
 from antifraud.settings import Settings, WrongSettingError, read
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
@@ -47,35 +49,41 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
     async def AntifraudAssesment(  # noqa: N802  # the wire format's name
         self, request: pb.AntifraudAssesmentRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentResponse:
-        """Assess one transaction."""
-        with tracing.serving(SERVICE, "AntifraudAssesment", context):
-            statuses, scores = await self._measured("one", columns.of_one, request, context)
-        return pb.AntifraudAssesmentResponse(status=statuses[0], score=scores[0], **self._signature)
+        """Assess one transaction, by itself."""
+        with tracing.serving(SERVICE, "AntifraudAssesment", context), metrics.Call("one"):
+            _, scores, rejected = await self._assess(columns.of_one, request, context)
+        return pb.AntifraudAssesmentResponse(
+            status=pb.REJECTED if rejected[0] else pb.ACCEPTED, score=scores[0], **self._signature
+        )
 
     async def AntifraudAssesmentBatch(  # noqa: N802
         self, request: pb.AntifraudAssesmentBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentBatchResponse:
-        """Assess a batch, answered in its order."""
-        with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context):
-            statuses, scores = await self._measured("batch", columns.of_batch, request, context)
-        return pb.AntifraudAssesmentBatchResponse(status=statuses, score=scores, **self._signature)
+        """Assess a batch, answered in its order, with the reasons of what is rejected."""
+        with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context), metrics.Call("batch"):
+            given, scores, rejected = await self._assess(columns.of_batch, request, context)
+            why = reasons(self._model.score, given, scores, np.flatnonzero(rejected))
+        return pb.AntifraudAssesmentBatchResponse(
+            # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
+            status=rejected.astype(int).tolist(),
+            score=scores.tolist(),
+            reasons=[
+                pb.Reason(row=one.row, feature=one.feature, value=one.value, words=one.words) for one in why
+            ],
+            **self._signature,
+        )
 
-    async def _measured(
-        self, method: str, read_columns: Any, request: Any, context: Any
-    ) -> tuple[list[Any], list[float]]:
-        with metrics.Call(method):
-            return await self._assess(read_columns, request, context)
-
-    async def _assess(self, read_columns: Any, request: Any, context: Any) -> tuple[list[Any], list[float]]:
+    async def _assess(self, read_columns: Any, request: Any, context: Any) -> tuple[columns.Arrays, Any, Any]:
+        """The request's columns, the scores, and which rows are rejected."""
         try:
+            given = read_columns(request)
             with tracing.scoring():
-                scores = self._model.score(**read_columns(request))
+                scores = self._model.score(**given)
         except columns.WrongFieldError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         rejected = scores < self._threshold
         metrics.count(len(rejected), int(rejected.sum()))
-        # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
-        return rejected.astype(int).tolist(), scores.tolist()
+        return given, scores, rejected
 
 
 def load_model() -> Any:

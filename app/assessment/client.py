@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
 from app.models.assessment import Assessment, Verdict
+from app.models.reasons import Reason, as_text
 from app.models.transaction import Transaction
 from app.observability import metrics, tracing
 from app.observability.timing import Timed
@@ -23,6 +24,9 @@ from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 
 #: From this many on a batch is split in two calls, so that both replicas work on it.
 SPLIT_FROM = 400
+
+#: Of one transaction.
+REASONS_MOST = 3
 
 SERVICE = "antifraud.v1.AntifraudAPI"
 BATCH = "AntifraudAssesmentBatch"
@@ -127,9 +131,10 @@ class Antifraud:
             )
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
         metrics.ASSESSMENTS.labels(by).inc(len(transactions))
+        reasons = _reasons(answer.reasons)
         return [
-            Assessment(_VERDICTS[status], score, threshold, model, by)
-            for status, score in zip(answer.status, answer.score, strict=True)
+            Assessment(_VERDICTS[status], score, threshold, model, by, reasons=reasons.get(row))
+            for row, (status, score) in enumerate(zip(answer.status, answer.score, strict=True))
         ]
 
     def _failed(self, exc: grpc.aio.AioRpcError) -> Transient:
@@ -139,6 +144,13 @@ class Antifraud:
             f"antifraud behind {self._address} refuses the call, {exc.code().name}: {exc.details()}. Nothing is "
             "decided until it takes it: does ANTIFRAUD_ADDRESS name Envoy, and is antifraud of this version?"
         )
+
+
+def _reasons(reasons: Iterable[antifraud_pb2.Reason]) -> dict[int, str | None]:
+    by_row: dict[int, list[Reason]] = {}
+    for one in reasons:
+        by_row.setdefault(one.row, []).append(Reason(feature=one.feature, value=one.value, words=one.words))
+    return {row: as_text(some[:REASONS_MOST]) for row, some in by_row.items()}
 
 
 def _fault(answer: antifraud_pb2.AntifraudAssesmentBatchResponse, asked: int) -> str | None:

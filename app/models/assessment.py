@@ -22,6 +22,7 @@ class Assessment:
     model_version: str | None = None
     replica: str | None = None
     reason: str | None = None
+    reasons: str | None = None  # see app.models.reasons
 
 
 def unassessed(count: int) -> Sequence[Assessment]:

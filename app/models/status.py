@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from app.models.assessment import Assessment
+from app.models.reasons import from_text
 from app.models.transaction import Transaction, bucket_of
 from history.features import FEATURES, UNKNOWN
 
@@ -30,6 +31,7 @@ class Decision(TypedDict):
     model_version: str | None
     threshold: float | None
     replica: str | None
+    reasons: str | None  # see app.models.reasons
 
 
 class StoredStatus(Transaction, Decision):
@@ -118,6 +120,7 @@ def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:
         "model_version": assessment.model_version,
         "threshold": assessment.threshold,
         "replica": assessment.replica,
+        "reasons": assessment.reasons,
     }
 
 
@@ -139,7 +142,8 @@ def shown(record: Transaction | TransactionStatus, status: str) -> Shown:
 
 def assessed(record: TransactionStatus) -> dict[str, Any]:
     """How it was decided, for GET of one transaction."""
-    return {field: record[field] for field in ASSESSMENT_FIELDS}  # type: ignore[literal-required]
+    fields = {field: record[field] for field in ASSESSMENT_FIELDS}  # type: ignore[literal-required]
+    return {**fields, "reasons": from_text(record["reasons"])}
 
 
 def sort_key(transaction_id: str, event_timestamp: int) -> str:

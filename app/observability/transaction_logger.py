@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from app.models.reasons import from_text
 from app.models.status import TransactionStatus
 
 log = logging.getLogger("transactions")
@@ -85,4 +86,5 @@ class TransactionLogger:
 
 
 def _why(status: TransactionStatus) -> str:
-    return f" ({status['reason']})" if status["reason"] else ""
+    why = status["reason"] or "; ".join(reason["words"] for reason in from_text(status["reasons"]))
+    return f" ({why})" if why else ""

@@ -36,6 +36,12 @@ TABLES = {"transactions", "transaction_buckets"}
 KEYS_TABLE, LABELS_TABLE = "idempotency_keys", "labels"
 
 #: A row in Scylla, none in Cassandra.
+#: Columns of table transactions that its first version had not.
+ADDED = {"reasons": "text"}
+COLUMNS_THERE = (
+    "SELECT column_name FROM system_schema.columns "
+    "WHERE keyspace_name = 'transactions' AND table_name = 'transactions'"
+)
 IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
 
 #: Whatever the driver says of a request that failed: its exceptions have no class in common.
@@ -102,6 +108,20 @@ class Cassandra(ConsistencyStepDown):
         scylla = bool(await self.read(IS_SCYLLA, (), 5.0))
         for statement in ddl(self._settings.cassandra_replication, scylla=scylla):
             await self.run(statement, 30.0)
+        for column in sorted(ADDED.keys() - await self._columns()):
+            await self._add_column(column)
+
+    async def _columns(self) -> set[str]:
+        rows = await self.read(COLUMNS_THERE, (), 5.0)
+        return {row["column_name"] for row in rows}
+
+    async def _add_column(self, column: str) -> None:
+        """To a table of an earlier version; another worker may do the same."""
+        try:
+            await self.run(f"ALTER TABLE transactions.transactions ADD {column} {ADDED[column]}", 30.0)
+        except StoreUnavailable:
+            if column not in await self._columns():
+                raise
 
     async def tables(self) -> set[str]:
         """The tables that there are in our keyspace; StoreUnavailable."""

@@ -43,6 +43,16 @@ class Transaction(BaseModel):
     ]
 
 
+class Reason(BaseModel):
+    """What the rejection hangs on."""
+
+    feature: Annotated[str, Field(description="see docs/features.md, or a field of the transaction")]
+    value: Annotated[int, Field(json_schema_extra=INT64)]
+    words: Annotated[
+        str, Field(description="both in words", examples=["4 other purchases in the last minute"])
+    ]
+
+
 class AssessedTransaction(Transaction):
     """A transaction with its assessment; while it is pending, `revision` is 0 and the other keys are missing."""
 
@@ -51,6 +61,9 @@ class AssessedTransaction(Transaction):
     score: Score = None
     threshold: Annotated[float | None, Field(description="the score below which it is rejected")] = None
     reason: Annotated[str | None, Field(description="why it was decided without an assessment")] = None
+    reasons: Annotated[
+        list[Reason], Field(description="why antifraud rejected it, at most three, the strongest first")
+    ] = []
     model_version: str | None = None
     replica: Annotated[str | None, Field(description="the replica that assessed it")] = None
     label: Annotated[Label | None, Field(description="what was said of it afterwards; missing: nothing")] = (

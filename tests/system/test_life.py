@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -30,6 +31,9 @@ def test_one_transaction_from_post_to_the_row() -> None:
     assert (said["source_partition"], said["source_offset"]) == (asked.partition, asked.offset)
     assert published.partition == asked.partition
     assert {key: said[key] for key in log.decoded(asked.value)} == log.decoded(asked.value)
+    known = said.pop("history")
+    assert known["known"] >= 0
+    assert found.pop("reasons") == json.loads(said["reasons"] or "[]")
     assert found == {key: said[key] for key in found}
     _is_assessed(said)
     row = store.row(id_)

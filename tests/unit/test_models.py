@@ -179,6 +179,7 @@ def test_a_verdict_is_the_whole_transaction_with_its_assessment_and_its_source()
         "model_version": "model-1",
         "threshold": 0.5,
         "replica": "antifraud-1",
+        "reasons": [],
     }
 
 

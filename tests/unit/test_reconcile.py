@@ -11,6 +11,7 @@ from uuid import uuid4
 import fastavro
 import pytest
 
+from history.features import FEATURES
 from reconciliation import readers
 from reconciliation.readers import Verdict
 from reconciliation.reconcile import Reconciliation, compare
@@ -164,7 +165,7 @@ def test_a_status_record_is_read_as_its_schema_says_and_has_every_field_of_a_ver
     record = {
         field["name"]: {"string": "text", "int": 3, "long": 1 << 40, "double": 0.5}.get(str(field["type"]))
         for field in SCHEMA["fields"]
-    } | {"status": "accepted"}
+    } | {"status": "accepted", "history": dict.fromkeys(FEATURES, -1)}
     assert decoded(framed(record, 7)) == record
     assert set(Verdict._fields) <= set(record)
 

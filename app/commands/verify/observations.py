@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from app.models.reasons import as_text
 from app.models.status import Decision, TransactionStatus
 from app.models.transaction import Transaction, bucket_of, shard_of
 
@@ -112,6 +113,7 @@ def entry_values(text: str) -> dict[str, Any] | None:
     try:
         revision, short, long = text.split("\n")
         listed, found = json.loads(short), json.loads(long)
+        found["reasons"] = as_text(found.get("reasons", ()))  # as the log and the table have them
         same = found["revision"] == int(revision) and listed.items() <= found.items()
         complete = all(column in found for column in (*TRANSACTION_COLUMNS, "status"))
         if found["revision"]:
