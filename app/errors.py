@@ -9,11 +9,16 @@ PipelineError
 │   ├── Overloaded         (Redis lives: no other store is asked instead)
 │   ├── LogUnavailable     (Kafka, the registry)
 │   ├── WrongAnswer        (antifraud's answer cannot be used: held until that is fixed)
+│   ├── WaitCancelled      (a library gave up what we waited for)
 │   └── TooManyDeadLetters (held until somebody has looked)
 └── Poison                 this record can never be handled: dead letter, go on
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class PipelineError(Exception):
@@ -52,6 +57,10 @@ class WrongAnswer(Transient):
     """A neighbour refuses the call or answers nonsense: no outage, so nothing is decided by it."""
 
 
+class WaitCancelled(Transient):
+    """A library cancelled what was waited for; nobody wants the task that waited to end."""
+
+
 class TooManyDeadLetters(Transient):
     """Beyond the limit; whoever raises it has logged what to do."""
 
@@ -62,3 +71,19 @@ class NotPublished(LogUnavailable):
 
 class Poison(PipelineError):
     """A record that no retry can help: not Avro, an unknown schema, a value no row can hold."""
+
+
+@contextmanager
+def own_cancellation_only() -> Iterator[None]:
+    """A CancelledError that is not meant for this task becomes WaitCancelled.
+
+    A library's future or task that the library cancels raises CancelledError in whoever awaits it: taken for our own
+    cancellation it would end a job for good, without a word (a TaskGroup, too, ignores a task that ends so).
+    """
+    try:
+        yield
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise WaitCancelled("a client library cancelled what was waited for") from exc

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.assessment.client import Antifraud
-from app.errors import Transient
+from app.errors import Transient, own_cancellation_only
 from app.messaging import topics
 from app.messaging.codec import Codec
 from app.messaging.kafka_errors import log_unavailable
@@ -103,12 +103,15 @@ class Resources:
         if make_bff_tables:
             await retry_until_ready("the table of Idempotency-Keys", self.idempotency.make)
             await retry_until_ready("the table of labels", self.labels.make)
-        while True:
-            await asyncio.sleep(TABLES_EVERY)
-            with contextlib.suppress(
-                Transient
-            ):  # app.health.dependency_monitor says that Cassandra does not answer
-                await self._make_again(make_tables, make_bff_tables)
+
+        async def keep_tables() -> None:
+            while True:
+                await asyncio.sleep(TABLES_EVERY)
+                # app.health.dependency_monitor says that Cassandra does not answer
+                with contextlib.suppress(Transient):
+                    await self._make_again(make_tables, make_bff_tables)
+
+        await run_forever(keep_tables)
 
     async def _make_again(self, make_tables: bool, make_bff_tables: bool) -> None:
         there = await self.cassandra.tables()
@@ -158,7 +161,8 @@ async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -
     said = False
     for pause in pauses(START_PAUSE, START_PAUSE_MOST):
         try:
-            await opening()
+            with own_cancellation_only():
+                await opening()
         except Transient as exc:
             if not said:
                 log.warning("Waiting for %s: %s", what, exc)
@@ -171,10 +175,11 @@ async def retry_until_ready(what: str, opening: Callable[[], Awaitable[None]]) -
 
 
 async def run_forever(job: Callable[[], Awaitable[None]]) -> None:
-    """Run an endless job beside the transactions' way; a fault of its own must not end the worker."""
+    """Run an endless job beside the transactions' way; a fault of its own must end neither it nor the worker."""
     while True:
         try:
-            await job()
+            with own_cancellation_only():
+                await job()
         except Exception:
             log.exception("Unexpected exception in %s (a bug); restarted", job.__qualname__)
         await asyncio.sleep(START_PAUSE_MOST)

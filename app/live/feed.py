@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from app.errors import LogUnavailable, Poison, Transient
 from app.messaging import topics
 from app.messaging.fetching import Fetching
+from app.messaging.kafka_errors import log_unavailable
+from app.messaging.log_consumer import LogConsumer
 from app.messaging.producer import METADATA_MAX_AGE
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
@@ -128,13 +129,14 @@ class LiveFeed:
             return False
         partitions = [tp for tp in consumer.assignment() if tp.topic == topic]
         try:
-            async with asyncio.timeout(CALL):
-                ends = await consumer.end_offsets(partitions)
-                read = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
-                # What is before a position may be in hand still: the listeners have it when the pass is over.
-                await self._passed.wait()
-                return read and self._consumer is consumer
-        except (KafkaError, OSError, TimeoutError):
+            with log_unavailable(f"{topic} could not be read to its end"):
+                async with asyncio.timeout(CALL):
+                    ends = await consumer.end_offsets(partitions)
+                    read = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
+                    # What is before a position may be in hand still: the listeners have it when the pass is over.
+                    await self._passed.wait()
+                    return read and self._consumer is consumer
+        except LogUnavailable:
             return False
 
     async def run(self) -> None:
@@ -143,17 +145,17 @@ class LiveFeed:
         while True:
             await self._wanted.wait()
             try:
-                await self._read()
+                with log_unavailable("the live feed cannot read the log"):
+                    await self._read()
                 waits = pauses(PAUSE, PAUSE_MOST)
-            except (KafkaError, OSError, TimeoutError, Transient) as exc:
-                # app.health.dependency_monitor says that Kafka does not answer
-                log.debug("The live feed cannot read the log: %r", exc)
+            except Transient as exc:
+                log.debug("%s", exc)  # app.health.dependency_monitor says that Kafka does not answer
                 await asyncio.sleep(next(waits))
 
     async def _read(self) -> None:
         if not self._resources.is_open:
             raise LogUnavailable("the log has not been reached since the start")
-        consumer = AIOKafkaConsumer(
+        consumer = LogConsumer(
             bootstrap_servers=self._resources.settings.kafka_brokers,
             enable_auto_commit=False,
             isolation_level="read_committed",

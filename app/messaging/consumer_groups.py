@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.errors import Transient
 from app.messaging import topics
 from app.messaging.kafka_errors import log_unavailable
+from app.messaging.log_consumer import LogConsumer
 from app.models.role import ROLES
 from app.settings import Settings
 
@@ -79,7 +80,7 @@ async def _check_stopped(admin: AIOKafkaAdminClient, group: str, other: str) -> 
 
 
 async def _move(group: str, offsets: dict[TopicPartition, int], settings: Settings) -> None:
-    consumer = AIOKafkaConsumer(
+    consumer = LogConsumer(
         bootstrap_servers=settings.kafka_brokers,
         group_id=group,
         enable_auto_commit=False,

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from aiokafka.errors import KafkaError
 
-from app.errors import LogUnavailable
+from app.errors import LogUnavailable, WaitCancelled, own_cancellation_only
 
 
 @contextmanager
 def log_unavailable(what: str, error: type[LogUnavailable] = LogUnavailable) -> Iterator[None]:
     """What Kafka refuses or does not answer in time is LogUnavailable: `what`, and in Kafka's words why."""
     try:
-        yield
-    except (KafkaError, OSError, TimeoutError) as exc:
+        with own_cancellation_only():
+            yield
+    except (KafkaError, OSError, TimeoutError, WaitCancelled) as exc:
         raise error(f"{what}: {exc!r}") from exc

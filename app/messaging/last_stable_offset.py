@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from app.messaging.log_consumer import LogConsumer
 from app.retry import pauses
 from app.settings import Settings
 
@@ -23,7 +24,7 @@ class LastStableOffset:
 
     def __init__(self, settings: Settings):
         self._settings = settings
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: LogConsumer | None = None
         self._opening = asyncio.Lock()
 
     async def wait_for(self, topic: str, partition: int, offset: int) -> None:
@@ -34,10 +35,10 @@ class LastStableOffset:
                 return
             await asyncio.sleep(pause)
 
-    async def _opened(self) -> AIOKafkaConsumer:
+    async def _opened(self) -> LogConsumer:
         async with self._opening:
             if self._consumer is None:
-                consumer = AIOKafkaConsumer(
+                consumer = LogConsumer(
                     bootstrap_servers=self._settings.kafka_brokers,
                     enable_auto_commit=False,
                     isolation_level="read_committed",

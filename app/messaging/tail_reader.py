@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from app.errors import LogUnavailable
 from app.messaging.fetching import Fetching
+from app.messaging.kafka_errors import log_unavailable
+from app.messaging.log_consumer import LogConsumer
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Look:
 
     beginning: int
     end: int
-    consumer: AIOKafkaConsumer
+    consumer: LogConsumer
     #: The records from an offset on to before another.
     read: Callable[[int, int], Awaitable[list[ConsumerRecord]]]
 
@@ -138,23 +138,22 @@ class TailReader:
     @asynccontextmanager
     async def _look(self, tp: TopicPartition) -> AsyncIterator[Look]:
         """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""
-        consumer = AIOKafkaConsumer(
+        consumer = LogConsumer(
             bootstrap_servers=self._settings.kafka_brokers,
             enable_auto_commit=False,
             isolation_level="read_committed",
         )
-        try:
-            async with asyncio.timeout(TIMEOUT) as patience:
-                await consumer.start()
-                end = (await high_watermarks(self._settings, [tp]))[tp]
-                beginning = (await consumer.beginning_offsets([tp]))[tp]
-                consumer.assign([tp])  # not before: it would begin to wait for news at the end
-                read = partial(_read, consumer, Fetching(consumer), tp, patience=patience)
-                yield Look(beginning, end, consumer, read)
-        except (KafkaError, OSError, TimeoutError) as exc:
-            raise LogUnavailable(f"{tp.topic}[{tp.partition}] could not be read back: {exc!r}") from exc
-        finally:
-            await consumer.stop()
+        with log_unavailable(f"{tp.topic}[{tp.partition}] could not be read back"):
+            try:
+                async with asyncio.timeout(TIMEOUT) as patience:
+                    await consumer.start()
+                    end = (await high_watermarks(self._settings, [tp]))[tp]
+                    beginning = (await consumer.beginning_offsets([tp]))[tp]
+                    consumer.assign([tp])  # not before: it would begin to wait for news at the end
+                    read = partial(_read, consumer, Fetching(consumer), tp, patience=patience)
+                    yield Look(beginning, end, consumer, read)
+            finally:
+                await consumer.stop()
 
 
 def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
@@ -174,7 +173,7 @@ async def high_watermarks(settings: Settings, partitions: list[TopicPartition]) 
     A read_committed consumer learns where the oldest open transaction begins. Behind that one others may be
     committed already; to read up to here is to wait until it has ended (Kafka sees to that) and to see them all.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    consumer = LogConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
     try:
         await consumer.start()
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
@@ -184,7 +183,7 @@ async def high_watermarks(settings: Settings, partitions: list[TopicPartition]) 
 
 
 async def _read(
-    consumer: AIOKafkaConsumer,
+    consumer: LogConsumer,
     fetching: Fetching,
     tp: TopicPartition,
     start: int,

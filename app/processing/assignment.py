@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import TooManyDeadLetters, Transient
+from app.errors import TooManyDeadLetters, Transient, own_cancellation_only
 from app.observability import metrics
 from app.observability.timing import Running
 from app.processing.back_pressure import Batch, Changes, WaitingBatches
@@ -242,7 +242,7 @@ class Assignment:
         began = time.monotonic()
         self.progress_count += 1
         try:
-            with Running(metrics.STEP_BUSY.labels(step.__name__)):
+            with Running(metrics.STEP_BUSY.labels(step.__name__)), own_cancellation_only():
                 await step(what)
         finally:
             self.progress_count += 1

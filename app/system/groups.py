@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
 from app.messaging import topics
 from app.messaging.consumer_groups import READERS
 from app.messaging.kafka_errors import log_unavailable
+from app.messaging.log_consumer import LogConsumer
 from app.messaging.producer import METADATA_MAX_AGE
 from app.models.role import MAIN, ROLES
 from app.settings import Settings
@@ -62,7 +63,7 @@ class GroupReader:
         self._settings = settings
         self._groups = [name for name in ROLES if (name == MAIN.name) == (role == MAIN.name)]
         self._admin: AIOKafkaAdminClient | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: LogConsumer | None = None
         self._coordinators: dict[str, int] = {}
         self._offsets: dict[str, Mapping[TopicPartition, Any]] = {}  # committed, by group
 
@@ -82,11 +83,11 @@ class GroupReader:
         others = sum(end for tp, end in ends.items() if tp.topic == topics.DEAD_LETTER)
         return Groups(members_of(described), committed, created, others)
 
-    async def _opened(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
+    async def _opened(self) -> tuple[AIOKafkaAdminClient, LogConsumer]:
         if self._admin is None or self._consumer is None:
             brokers, patience = self._settings.kafka_brokers, int(ANSWERS_WITHIN * 1000)
             self._admin = AIOKafkaAdminClient(bootstrap_servers=brokers, request_timeout_ms=patience)
-            self._consumer = AIOKafkaConsumer(
+            self._consumer = LogConsumer(
                 *(topics.CREATED, topics.DEAD_LETTER),
                 bootstrap_servers=brokers,
                 enable_auto_commit=False,
@@ -122,7 +123,7 @@ class GroupReader:
             self._coordinators[group] = await admin.find_coordinator(group)
         return self._coordinators[group]
 
-    async def _ends(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    async def _ends(self, consumer: LogConsumer) -> dict[TopicPartition, int]:
         partitions = [
             TopicPartition(topic, partition)
             for topic in (topics.CREATED, topics.DEAD_LETTER)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from infra.native import stack
-from tests.support import http
+from tests.support import http, log
 from tests.support.dead import kill, whole
+from tests.support.meanwhile import again_and_again
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 
@@ -109,6 +110,32 @@ def test_without_kafka_the_document_is_there_within_a_second_and_a_half() -> Non
     assert part("redis")["state"] == "up"
     stack.resume("kafka")
     becomes("up", *PARTS)
+
+
+def test_the_document_stays_fresh_while_kafka_dies_and_comes_back_and_again() -> None:
+    ages: list[float] = []
+
+    def look() -> None:
+        ages.append(time.time() - system()["at"])
+
+    becomes("up", *PARTS)
+    with again_and_again(look, pause=0.3):
+        for _ in range(3):
+            began = time.monotonic()
+            kill("kafka")
+            (kafka,) = is_shown("down", "kafka", since=began)
+            assert "503" in kafka["cost"]
+            time.sleep(3)
+            whole()
+            becomes("up", *PARTS)
+            assert part("kafka")["cost"] == ""
+    assert len(ages) > 30
+    assert max(ages) < WITHIN + MARGIN
+    # So do the other jobs of the bff: what is posted now is followed from the log to the stores.
+    counted = system()["truth"]["decided"]
+    http.final(http.taken(), within=30)
+    log.wait_until(lambda: system()["truth"]["decided"] > counted, 30, "the audit reads the log again")
+    log.wait_until(lambda: system()["truth"]["state"] == "ok", 30, "and all is true")
 
 
 def test_a_refused_call_is_among_the_answers_with_its_request_id() -> None:

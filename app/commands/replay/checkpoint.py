@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from app.commands.shared.topic_reader import connected
 from app.messaging.fenced_writer import ANSWERS_WITHIN_MS
+from app.messaging.log_consumer import LogConsumer
 from app.settings import Settings
 
 #: The metadata of a replay that finished: there is nothing to resume.
@@ -29,7 +30,7 @@ class CheckpointStore:
     def __init__(self, settings: Settings, name: str, topic: str):
         self._settings, self._name, self._topic = settings, name, topic
         self._offsets: dict[int, int] = {}
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = LogConsumer(
             bootstrap_servers=settings.kafka_brokers,
             group_id=name,
             enable_auto_commit=False,

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
@@ -19,6 +19,7 @@ from app.messaging import topics
 from app.messaging.dead_letters import Source, place_of
 from app.messaging.fenced_writer import ANSWERS_WITHIN_MS
 from app.messaging.fetching import Fetching, Unreadable
+from app.messaging.log_consumer import LogConsumer
 from app.messaging.tail_reader import high_watermarks
 from app.settings import Settings
 
@@ -31,9 +32,9 @@ Offsets = dict[TopicPartition, int]
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaAdminClient]]:
+async def connected(settings: Settings) -> AsyncIterator[tuple[LogConsumer, AIOKafkaAdminClient]]:
     """A consumer of no group, reading what is committed, and an admin client; closed at the end."""
-    consumer = AIOKafkaConsumer(
+    consumer = LogConsumer(
         bootstrap_servers=settings.kafka_brokers,
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -112,7 +113,7 @@ class TopicReader:
     def __init__(self, settings: Settings, topic: str):
         self._settings, self._topic = settings, topic
         # What is not committed is waited for: behind it others may have committed what must not be missed.
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = LogConsumer(
             bootstrap_servers=settings.kafka_brokers,
             enable_auto_commit=False,
             isolation_level="read_committed",
