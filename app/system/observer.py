@@ -54,6 +54,7 @@ class Observer:
         self._parts, self._lag = Parts(), Lag(resources.tail)
         self._window, self._series = rates.Window(), Series()
         self._looked_at: float | None = None  # by time.monotonic
+        self._found_at: float | None = None  # the same moment, in seconds since 1970
         self._asked_at = float("-inf")
         self._is_asked, self._has_looked = asyncio.Event(), asyncio.Event()
         self._document = self._series_document = b""
@@ -124,22 +125,22 @@ class Observer:
             self._window.add(at, seconds, by_worker)
             lag = None if groups is None else self._lag.records
             self._series.add(point(at, seconds, samples.added(by_worker.values()), lag))
-        self._looked_at = now
+        self._looked_at, self._found_at = now, at
         self._document = self._series_document = b""
         self._is_asked.clear()
         self._has_looked.set()
 
     def _composed(self) -> dict[str, Any]:
-        now = time.time()
+        at = time.time() if self._found_at is None else self._found_at  # what is told is as old as the look
         by_worker = self._window.by_worker()
         rate = samples.added(by_worker.values())
         truth = self._others.truth()
         return {
-            "at": now,
+            "at": at,
             "parts": self._parts_now(),
             "arrows": rates.arrows(rate),
             "steps": rates.steps(by_worker),
-            "lag": self._lag.document(now),
+            "lag": self._lag.document(at),
             "assessed_by": rates.assessed_by(rate),
             "consistency": rates.consistency(rate),
             "answers": list(self._others.answers()),

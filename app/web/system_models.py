@@ -114,7 +114,9 @@ class Truth(BaseModel):
 class SystemState(BaseModel):
     """How the system is, as of the last look."""
 
-    at: Time
+    at: Annotated[
+        float, Field(description="seconds since 1970 (UTC) of the last look; the header Date less it is the state's age")
+    ]
     parts: list[Part]
     arrows: list[Arrow]
     steps: list[StepShares]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from app.settings import Settings
 from app.system.groups import Groups
@@ -107,6 +108,20 @@ def test_nobody_waits_longer_than_a_second_and_a_half_whatever_hangs() -> None:
         assert now() - began < 1.5
 
     situation(looks, happens)
+
+
+def test_the_document_is_as_old_as_its_last_look_whenever_somebody_asks() -> None:
+    looks = Looks()
+
+    async def happens(watching: Observer) -> None:
+        await asyncio.sleep(1)
+        looks.lasts = 3600  # the next look hangs
+        await asyncio.sleep(30)
+        with mock.patch("time.time", lambda: 31.0):
+            assert (await document(watching))["at"] == 0.0
+
+    with mock.patch("time.time", lambda: 0.0):
+        situation(looks, happens)
 
 
 def test_all_who_ask_share_one_document() -> None:
