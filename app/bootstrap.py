@@ -22,6 +22,7 @@ from app.live.event_stream import EventStream
 from app.live.feed import LiveFeed
 from app.live.history import History
 from app.live.resume import Resume
+from app.live.unassessed import Unassessed
 from app.live.waits import StatusWaits
 from app.messaging import topics
 from app.messaging.consumer import BatchTransport
@@ -169,7 +170,8 @@ def create_app(
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
         )
         events, status_waits, audit = EventStream(values.max_event_clients), StatusWaits(), Audit()
-        feed = status_waits.feed = LiveFeed(resources, (events, status_waits, audit))
+        unassessed = Unassessed()
+        feed = status_waits.feed = LiveFeed(resources, (events, status_waits, audit, unassessed))
         rounds = AuditRounds(resources, feed, audit, state)
         web_events.register(app, web_events.Events(feed, events, Resume(resources, feed, events)))
         calls = web_transactions.Calls(
@@ -186,7 +188,7 @@ def create_app(
             app, resources, transaction_logger, adapters(resources), assignment
         )
     if "statuses" in role.agents:
-        app.processors[topics.STATUS] = statuses.register(app, resources)
+        app.processors[topics.STATUS] = statuses.register(app, resources, unassessed.note)
         app.processors[topics.LABEL] = labels.register(app, resources)
 
     monitor, waits = DependencyMonitor(resources), OpenTransactions(lambda: _open_transactions(app))
@@ -207,9 +209,8 @@ def create_app(
         )
         look = SystemLook(resources, workers, lambda: state.complete_since is not None)
         dead_letters = DeadLetters(resources)
-        observer = Observer(
-            resources, look, workers, Others(recent_answers.newest, dead_letters.count, rounds.truth)
-        )
+        others = Others(recent_answers.newest, dead_letters.count, rounds.truth, unassessed.document)
+        observer = Observer(resources, look, workers, others)
         web_system.register(app, observer)
         web_dead_letters.register(app, dead_letters)
         app.background.append(observer.run)

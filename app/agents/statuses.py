@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import faust
@@ -11,6 +11,7 @@ import faust
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.consumer import BatchSchema
+from app.models.status import TransactionStatus
 from app.observability import metrics, tracing
 from app.processing.assignment import MicroBatch, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
@@ -31,13 +32,17 @@ def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
         )  # fmt: skip
 
 
-def register(app: faust.App, resources: Resources) -> BatchProcessor:
-    """Put the agent on the app; returns the batch processor that drives its batches."""
+def register(
+    app: faust.App, resources: Resources, note: Callable[[Iterable[TransactionStatus]], None] = lambda _: None
+) -> BatchProcessor:
+    """Put the agent on the app; returns the batch processor that drives its batches. `note` gets what was shown."""
 
     async def remember(micro_batches: Sequence[MicroBatch]) -> None:
         records = [record for one in micro_batches for batch in one.batches for record in batch.records]
         found = await resources.status.decode([record.value for record in records])
-        await resources.recent.remember(entries_of(s for s in found if not isinstance(s, Poison)))
+        readable = [s for s in found if not isinstance(s, Poison)]
+        await resources.recent.remember(entries_of(readable))
+        note(readable)
         _report([(r, str(s)) for r, s in zip(records, found, strict=True) if isinstance(s, Poison)])
 
     processor = BatchProcessor(

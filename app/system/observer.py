@@ -43,6 +43,8 @@ class Others:
     dead_letters: Callable[[int | None], int | None] = lambda _: None
     #: The counts of the truth strip; while it is not given, or gives None, the document has no such key.
     truth: Callable[[], Mapping[str, Any] | None] = lambda: None
+    #: What was rejected without an assessment and waits for `make reassess`.
+    unassessed: Callable[[], Mapping[str, Any]] = lambda: {"count": 0, "since": None}
 
 
 class Observer:
@@ -145,6 +147,7 @@ class Observer:
             "consistency": rates.consistency(rate),
             "answers": list(self._others.answers()),
             "dead_letters": {"count": self._others.dead_letters(self._dead_letter_ends)},
+            "unassessed": self._others.unassessed(),
             **({} if truth is None else {"truth": truth}),
         }
 
@@ -159,6 +162,7 @@ class Observer:
                 "name": name,
                 "state": one.state,
                 "since": round(self._parts.since(name), 3),
+                "since_known": self._parts.is_since_known(name),
                 "word": one.word,
                 "cost": costs[name],
             }

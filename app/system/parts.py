@@ -39,6 +39,7 @@ class Parts:
     def __init__(self) -> None:
         self.found: dict[str, Finding] = {}
         self._since: dict[str, float] = {}
+        self._is_since_known: dict[str, bool] = {}
         self._is_up: dict[str, bool] = {}  # of all that were ever seen, for the marks
         self.marks: deque[Mark] = deque(maxlen=MARKS_MOST)
 
@@ -52,16 +53,22 @@ class Parts:
             before = self.found.get(name)
             if before is None or before.state != one.state:
                 self._since[name] = at
+                was_known = before.state != "unknown" if before else name in self._is_up
+                self._is_since_known[name] = was_known
             if one.state != "unknown":
                 self._mark(name, one.state != "down", at)
         for name in self.found.keys() - now.keys():
-            del self._since[name]
+            del self._since[name], self._is_since_known[name]
             self._mark(name, False, at)
         self.found = now
 
     def since(self, name: str) -> float:
         """Since when it has been in its state, in seconds since 1970: at the latest since we look."""
         return self._since[name]
+
+    def is_since_known(self, name: str) -> bool:
+        """Whether it was seen to come into its state; else it was found in it, and has been for longer perhaps."""
+        return self._is_since_known[name]
 
     def _mark(self, name: str, is_up: bool, at: float) -> None:
         if self._is_up.get(name, is_up) != is_up:

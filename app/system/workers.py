@@ -60,6 +60,7 @@ class Workers:
         self._member_id, self._stuck, self._measure = member_id, stuck, measure
         self._numbers = {kind: Numbers(kind, f"{kind}-{{}}") for kind in KINDS}
         self._all = {self._ours: Worker()}
+        self._has_seen_groups = False
 
     def update(self, groups: Groups) -> set[Address]:
         """Who is in the groups now; who has left is forgotten. Gives those that are new."""
@@ -69,6 +70,7 @@ class Workers:
             self._ours = own
         present = {self._ours} | {one for one in groups.members.values() if not self._may_be_ours(one)}
         new = present - self._all.keys()
+        self._has_seen_groups = True
         self._all = {address: self._all.get(address) or Worker() for address in sorted(present)}
         return new
 
@@ -106,13 +108,16 @@ class Workers:
         worker.finding = finding if worker.has_answered else NOT_REACHED
 
     def findings(self) -> dict[str, Finding | None]:
-        """By name: bff, bff-2, transactions, …; of a kind that nobody is, the first one is down."""
+        """By name: bff, bff-2, transactions, …; of a kind that nobody is, the first one is down.
+
+        None of such a kind before Kafka has said who is in the groups.
+        """
         found: dict[str, Finding | None] = {}
         for kind in KINDS:
             named = self._named(kind)
             found |= {name: worker.finding for name, worker in named.items()}
             if not named:
-                found[kind] = Finding("down", "in no consumer group")
+                found[kind] = Finding("down", "in no consumer group") if self._has_seen_groups else None
         return found
 
     def ages(self) -> dict[int, float]:

@@ -20,7 +20,10 @@ class Part(BaseModel):
 
     name: str
     state: Annotated[State, Field(description="unknown: who could tell does not answer")]
-    since: Annotated[float, Field(description="seconds since 1970 (UTC) in which it has been in this state")]
+    since: Annotated[float, Field(description="seconds since 1970 (UTC): how long it has been seen in this state")]
+    since_known: Annotated[
+        bool, Field(description="false: it was in this state when this bff first saw it, and since when is not known")
+    ]
     word: str
     cost: Annotated[str, Field(description="what this costs a client now; empty: nothing")]
 
@@ -93,6 +96,15 @@ class DeadLetterCount(BaseModel):
     count: Annotated[int | None, Field(description="null: not counted yet")]
 
 
+class Unassessed(BaseModel):
+    """Transactions rejected with the reason antifraud_unavailable since this bff began and not re-assessed yet."""
+
+    count: int
+    since: Annotated[
+        float | None, Field(description="seconds since 1970 (UTC): when the first of them was decided; null: none")
+    ]
+
+
 class Truth(BaseModel):
     """Whether all that was acknowledged is true everywhere: counts since the bff began to look."""
 
@@ -125,6 +137,7 @@ class SystemState(BaseModel):
     consistency: Consistency
     answers: Annotated[list[ProblemAnswer], Field(description="newest first, at most 100")]
     dead_letters: DeadLetterCount
+    unassessed: Unassessed
     truth: Truth | None = None
 
 

@@ -98,6 +98,21 @@ def test_a_state_has_a_time_from_which_on_it_lasts_and_a_death_and_a_return_leav
     assert [(mark.at, mark.state) for mark in parts.marks] == [(3.0, "down"), (5.0, "up")]
 
 
+def test_since_when_is_known_only_of_a_state_that_was_seen_to_begin() -> None:
+    parts, unknown = Parts(), Finding("unknown", "Envoy does not answer")
+    for at, finding, known in (
+        *((1.0, UP, False), (2.0, UP, False), (3.0, DOWN, True), (4.0, UP, True)),
+        *((5.0, unknown, True), (6.0, UP, False), (7.0, DEGRADED, True)),
+    ):
+        parts.update({"antifraud-1": finding}, at)
+        assert parts.is_since_known("antifraud-1") is known, at
+    parts.update({"antifraud-1": UP, "bff": UP, "bff-2": UP}, 8.0)
+    parts.update({"bff": UP}, 9.0)
+    parts.update({"bff": UP, "bff-2": UP}, 10.0)
+    assert not parts.is_since_known("bff")
+    assert parts.is_since_known("bff-2")  # it had left
+
+
 def test_what_could_not_be_found_out_leaves_what_was_known() -> None:
     parts = Parts()
     parts.update({"kafka": None}, 1.0)

@@ -66,6 +66,10 @@ def test_a_worker_that_left_its_group_is_gone_and_the_last_ones_kind_is_down() -
     assert names(found)["transactions"] == Finding("down", "in no consumer group")
 
 
+def test_before_kafka_has_said_who_is_there_no_worker_is_called_dead() -> None:
+    assert names(workers())["transactions"] is None
+
+
 def test_this_bff_is_listed_before_and_while_it_is_in_its_group_and_only_once() -> None:
     found = workers(member_id=None)
     assert list(names(found)) == ["bff", "transactions"]
