@@ -72,9 +72,11 @@ class Events:
         except InvalidRequest as exc:
             return invalid(exc)
         if self._stream.is_full:
-            return unavailable(
+            full = unavailable(
                 "Too many listeners", "no more clients are served with events here", retry_after=5
             )
+            full.force_close()  # who waits for a place must hold no connection meanwhile
+            return full
         headers = {
             hdrs.CONTENT_TYPE: "text/event-stream",
             hdrs.CACHE_CONTROL: "no-store",

@@ -166,7 +166,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
 def _problems(said: Operation) -> dict[str, Any]:
     """By status: one status may mean several things, and the problem's `type` says which."""
     by_status: dict[int, list[str]] = {}
-    for slug in ("malformed-request", *said.problems, "internal-error"):
+    for slug in ("malformed-request", *said.problems, "too-many-connections", "internal-error"):
         row = BY_SLUG[slug]
         by_status.setdefault(row.status, []).append(f"[{row.title}]({row.uri}): {row.meaning}")
     found = {}

@@ -56,6 +56,13 @@ OF_VIEWS = (
         "Come back later, as browsers do by themselves; or read the list.",
     ),
     ProblemType(
+        "too-many-connections",
+        "Too many connections",
+        503,
+        "As many connections are open as this process serves (setting MAX_CONNECTIONS). The request was not read.",
+        RETRY + " Close connections that are not used.",
+    ),
+    ProblemType(
         "log-unavailable",
         "Log unavailable",
         503,

@@ -18,6 +18,7 @@ from faust.web.drivers.aiohttp import Web
 from app.settings import Settings
 from app.web import cors, recent_answers, request_id
 from app.web.problems import problem, refused
+from app.web.refusal import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -97,16 +98,25 @@ class Server(web.Server):
     def __init__(self, plain: web.Server, most: int, **kwargs: Any):
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **kwargs)
         self._most = most
+        self._refusals = Refusals()
 
     def __call__(self) -> RequestHandler:
         """The protocol of a new connection."""
         return Protocol(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """One more; beyond the bound it is closed at once: files are needed for Kafka and Cassandra too."""
+        """One more; beyond the bound it is refused at once: files are needed for Kafka and Cassandra too."""
         super().connection_made(handler, transport)
         if len(self._connections) > self._most:
-            self._loop.call_soon(handler.force_close)  # not now: the handler's task is about to be made
+            self._loop.call_soon(
+                self._refuse, handler, transport
+            )  # not now: the handler's task is about to be made
+
+    def _refuse(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        if self._refusals.take(transport):
+            handler.transport = None  # so that it is not closed with the handler
+            self._loop.call_soon(handler.connection_lost, None)  # when its task has begun, and ended
+        handler.force_close()
 
 
 class Runner(web.AppRunner):

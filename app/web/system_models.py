@@ -20,9 +20,14 @@ class Part(BaseModel):
 
     name: str
     state: Annotated[State, Field(description="unknown: who could tell does not answer")]
-    since: Annotated[float, Field(description="seconds since 1970 (UTC): how long it has been seen in this state")]
+    since: Annotated[
+        float, Field(description="seconds since 1970 (UTC): how long it has been seen in this state")
+    ]
     since_known: Annotated[
-        bool, Field(description="false: it was in this state when this bff first saw it, and since when is not known")
+        bool,
+        Field(
+            description="false: it was in this state when this bff first saw it, and since when is not known"
+        ),
     ]
     word: str
     cost: Annotated[str, Field(description="what this costs a client now; empty: nothing")]
@@ -101,7 +106,8 @@ class Unassessed(BaseModel):
 
     count: int
     since: Annotated[
-        float | None, Field(description="seconds since 1970 (UTC): when the first of them was decided; null: none")
+        float | None,
+        Field(description="seconds since 1970 (UTC): when the first of them was decided; null: none"),
     ]
 
 
@@ -127,7 +133,8 @@ class SystemState(BaseModel):
     """How the system is, as of the last look."""
 
     at: Annotated[
-        float, Field(description="seconds since 1970 (UTC) of the last look; the header Date less it is the state's age")
+        float,
+        Field(description="seconds since 1970 (UTC) of the last look; Date less this is the state's age"),
     ]
     parts: list[Part]
     arrows: list[Arrow]

@@ -117,10 +117,10 @@ def test_the_document_is_as_old_as_its_last_look_whenever_somebody_asks() -> Non
         await asyncio.sleep(1)
         looks.lasts = 3600  # the next look hangs
         await asyncio.sleep(30)
-        with mock.patch("time.time", lambda: 31.0):
+        with mock.patch("time.time", return_value=31.0):
             assert (await document(watching))["at"] == 0.0
 
-    with mock.patch("time.time", lambda: 0.0):
+    with mock.patch("time.time", return_value=0.0):
         situation(looks, happens)
 
 
