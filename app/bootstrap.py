@@ -113,7 +113,7 @@ class PaymentsApp(faust.App):
             self.add_future(processor.run())
         await self._open_log()
         await retry_until_ready(
-            "the other deployment mode to stop", lambda: adopt_offsets(self.conf.id, self.resources.settings)
+            "the consumer groups", lambda: adopt_offsets(self.conf.id, self.resources.settings)
         )
         freeze_gc()
 

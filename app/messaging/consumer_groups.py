@@ -10,8 +10,14 @@ import logging
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 
-from app.errors import Transient
+from app.errors import LogUnavailable, Transient
 from app.messaging import topics
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.log_consumer import LogConsumer
@@ -25,6 +31,10 @@ READERS = {
     topic: tuple(role.name for role in ROLES.values() if agent in role.agents)
     for agent, topic in topics.OF_AGENT.items()
 }
+
+
+#: What Kafka answers about a group while it makes, or reads, the topic that groups are kept in.
+NOT_READY = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 
 
 class OtherModeActive(Transient):
@@ -72,11 +82,20 @@ def _others(group: str) -> list[tuple[str, str]]:
 
 async def _check_stopped(admin: AIOKafkaAdminClient, group: str, other: str) -> None:
     for response in await admin.describe_consumer_groups([other]):
-        for _, name, state, *_ in response.groups:
+        for code, name, state, *_ in response.groups:
+            if code:
+                raise _not_described(code, name)
             if state not in ("Empty", "Dead"):
                 raise OtherModeActive(
                     f"group {name} is at work ({state}): stop `app.{name}` before `app.{group}` starts"
                 )
+
+
+def _not_described(code: int, group: str) -> Exception:
+    error: type[Exception] = for_code(code)
+    if issubclass(error, NOT_READY):
+        return LogUnavailable("Kafka does not know its consumer groups yet, which is normal at a first start")
+    return error(f"group {group}")
 
 
 async def _move(group: str, offsets: dict[TopicPartition, int], settings: Settings) -> None:

@@ -209,7 +209,13 @@ def _fetch(client: SchemaRegistryClient, settings: Settings) -> Fetch:
 def keep_compatible(client: SchemaRegistryClient, subject: str) -> None:
     """The subject's level is COMPATIBILITY or stricter; one that somebody has set so is left as it is."""
     if _level(client, subject) not in STRICT_ENOUGH:
-        client.update_compatibility(COMPATIBILITY, subject)
+        try:
+            client.update_compatibility(COMPATIBILITY, subject)
+        except ClientError as exc:
+            raise LogUnavailable(
+                f"{subject} does not have its compatibility level yet, which is normal while two workers start for the "
+                f"first time (the registry answered {exc.http_code})"
+            ) from exc
 
 
 def _level(client: SchemaRegistryClient, subject: str) -> str:

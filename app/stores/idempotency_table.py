@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, InvalidRequest
 
 from app.errors import StoreUnavailable
 from app.observability import metrics
@@ -59,7 +59,14 @@ class IdempotencyTable:
 
     async def make(self) -> None:
         """Make the table if it is missing; StoreUnavailable until the transactions worker has made the keyspace."""
-        await self._cassandra.run(DDL.read_text(), 30.0)
+        try:
+            await self._cassandra.run(DDL.read_text(), 30.0)
+        except StoreUnavailable as exc:
+            if isinstance(exc.__cause__, InvalidRequest):
+                raise StoreUnavailable(
+                    "the transactions worker has not made the keyspace yet, which is normal at a first start"
+                ) from exc
+            raise
         for cql in (TAKE, TAKE_OVER, ACKNOWLEDGE):
             await self._cassandra.prepare(cql)
         self._is_made = True

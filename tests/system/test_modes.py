@@ -107,7 +107,7 @@ def _the_other_form_waits(name: str, running: str) -> None:
     with _worker(name) as worker:
         assert worker.stdout
         for line in worker.stdout:  # it ends if the worker does
-            if "Waiting for the other deployment mode to stop" in line:
+            if "Waiting for the consumer groups" in line:
                 break
         else:
             pytest.fail(f"app.{name} ended beside app.{running}")
