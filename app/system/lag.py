@@ -30,7 +30,7 @@ class Lag:
         self._tail = tail
         self._behind: dict[int, int] = {}  # records, by partition
         self._ages: Mapping[int, float] = {}  # seconds, by partition, as the workers say
-        self._committed: Mapping[int, int] = {}
+        self._committed: Mapping[int, int] | None = None
         self._written: dict[
             Place, float | None
         ] = {}  # the oldest record's time; None: only markers are behind
@@ -39,7 +39,8 @@ class Lag:
 
     def update(self, groups: Groups, ages: Mapping[int, float], at: float) -> None:
         """`ages`: how old the oldest record in hand is, by partition, from the workers that live."""
-        still = {p for p, offset in groups.committed.items() if self._committed.get(p) == offset}
+        before = self._committed
+        still = [] if before is None else [p for p in groups.ends if before.get(p) == groups.committed.get(p)]
         self._committed, self._ages = groups.committed, ages
         self._behind = {p: max(0, end - groups.committed.get(p, 0)) for p, end in groups.ends.items()}
         places = {p: (p, groups.committed.get(p, 0)) for p in self._behind}
@@ -88,7 +89,7 @@ class Lag:
             return 0.0
         if age := self._ages.get(partition):
             return round(age, 3)
-        written = self._written.get((partition, self._committed.get(partition, 0)))
+        written = self._written.get((partition, (self._committed or {}).get(partition, 0)))
         return None if written is None else round(max(0.0, now - written), 3)
 
     def _slope(self) -> float | None:

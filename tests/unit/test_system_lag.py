@@ -27,11 +27,11 @@ class Tail:
         return {offset: record for offset in offsets if offset in self.offsets}
 
 
-def groups(committed: int, end: int) -> Groups:
-    return Groups({}, {0: committed}, {0: end})
+def groups(committed: int | None, end: int) -> Groups:
+    return Groups({}, {} if committed is None else {0: committed}, {0: end})
 
 
-def seen(tail: Tail, *looks: tuple[int, int, dict[int, float]]) -> dict[str, Any]:
+def seen(tail: Tail, *looks: tuple[int | None, int, dict[int, float]]) -> dict[str, Any]:
     """What is shown after looks at (committed, end, what workers say), a second apart, the last one at 1000."""
 
     async def situation() -> dict[str, Any]:
@@ -62,6 +62,11 @@ def test_while_no_worker_lives_the_log_says_it_and_is_asked_once() -> None:
     tail = Tail(range(5, 10), written=900.0)
     found = seen(tail, (5, 10, {}), (5, 10, {}), (5, 11, {}), (5, 12, {}))
     assert (found["records"], found["seconds"], tail.looks) == (7, 100.0, 1)
+
+
+def test_of_a_partition_in_which_nothing_was_ever_committed_it_says_it_too() -> None:
+    found = seen(Tail(range(1)), (None, 1, {}), (None, 1, {}), (None, 1, {}))
+    assert (found["records"], found["seconds"]) == (1, 100.0)
 
 
 def test_markers_of_transactions_are_no_lag() -> None:
