@@ -27,6 +27,8 @@ CONTENT_TYPES = {
     ".svg": "image/svg+xml",
 }
 
+ICON = "icon.svg"
+
 
 def read_files(folder: Path = FOLDER) -> dict[str, bytes]:
     """Every file that is served, by its path inside the folder, with `/` between its parts."""
@@ -38,7 +40,7 @@ def read_files(folder: Path = FOLDER) -> dict[str, bytes]:
 
 
 def register(app: faust.App) -> None:
-    """Put `/` and `/static/…` on the app."""
+    """Put `/`, its icon and `/static/…` on the app."""
     files = read_files()
     index = files["index.html"].decode()
 
@@ -52,6 +54,19 @@ def register(app: faust.App) -> None:
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""
             return html.page(request, index)
+
+    @app.page("/favicon.ico", name="favicon")
+    class Favicon(View):
+        """What browsers ask for by themselves, of a page that names no icon."""
+
+        @operation(
+            Operation(
+                "getIcon", "The live page's icon", _file("The icon.", "image/svg+xml"), tag="documents"
+            ),
+        )
+        async def get(self, request: web.Request) -> web.Response:
+            """200 or 304."""
+            return conditional(request, files[ICON], CONTENT_TYPES[Path(ICON).suffix])
 
     @app.page("/static/{file:.+}", name="static")
     class Static(View):
@@ -73,7 +88,7 @@ def register(app: faust.App) -> None:
                 return problem(404, "Not Found", "no such file")
             return conditional(request, files[file], CONTENT_TYPES[Path(file).suffix])
 
-    del Page, Static  # the app holds them
+    del Page, Favicon, Static  # the app holds them
 
 
 def _file(description: str, kind: str) -> dict[int, Answer]:

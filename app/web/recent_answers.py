@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 KEPT = 100
 #: Characters of a detail: it may hold what a client sent.
 DETAIL_MOST = 500
+#: Characters of a path that is none of ours.
+PATH_MOST = 60
 #: Under this key an answer has the body of its problem.
 PROBLEM = web.ResponseKey("problem", dict[str, Any])
 
@@ -40,9 +43,21 @@ def newest() -> list[dict[str, Any]]:
 
 
 def _pattern(request: web.BaseRequest) -> str:
-    """The path as it is declared; 'other' for what is none of ours."""
+    """The path as it is declared; of one that is none of ours the beginning, escaped; 'other' for what is not HTTP."""
     try:
         resource = request.match_info.route.resource  # type: ignore[attr-defined]
     except (AttributeError, AssertionError):  # no router has seen it: not HTTP, or beyond its bounds
-        resource = None
-    return resource.canonical if resource else "other"
+        return "other"
+    if resource:
+        return str(resource.canonical)
+    return _beginning(request.path)
+
+
+def _beginning(path: str) -> str:
+    shown = ""
+    for character in path:
+        escaped = quote(character, errors="replace")
+        if len(shown) + len(escaped) > PATH_MOST:
+            return shown + "…"
+        shown += escaped
+    return shown

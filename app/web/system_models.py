@@ -78,7 +78,12 @@ class ProblemAnswer(BaseModel):
 
     at: Time
     method: str
-    path: Annotated[str, Field(description="as it is declared, without ids; other: none of ours")]
+    path: Annotated[
+        str,
+        Field(
+            description="as declared, without ids; the beginning of one that is none of ours; other: no HTTP"
+        ),
+    ]
     status: int
     title: str
     type: Annotated[

@@ -28,7 +28,7 @@ def get(path: str, headers: dict[str, str] | None = None, **parts: str) -> web.R
         return lambda view: views.setdefault(path, view)
 
     page.register(cast(Any, SimpleNamespace(page=page_at)))
-    pattern = "/" if path == "/" else "/static/{file:.+}"
+    pattern = path if path in views else "/static/{file:.+}"
     request = make_mocked_request("GET", path, headers=headers)
     return cast(web.Response, asyncio.run(views[pattern].get(None, request, **parts)))
 
@@ -72,6 +72,11 @@ def test_a_file_has_its_content_type(file: str, content_type: str) -> None:
 )
 def test_a_path_leads_to_the_pages_files_and_nowhere_else(file: str) -> None:
     assert get("/static/x", file=file).status == 404
+
+
+def test_what_a_browser_asks_for_by_itself_is_the_pages_icon() -> None:
+    found = get("/favicon.ico")
+    assert (found.status, found.content_type, found.body) == (200, "image/svg+xml", FILES["icon.svg"])
 
 
 def test_who_has_a_file_is_not_sent_it_again() -> None:

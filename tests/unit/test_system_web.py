@@ -28,15 +28,20 @@ PATH = "/api/v1/dead-letters/0:7/send-back"
 JSON = {"Host": "localhost:5001", "Content-Type": "application/json"}
 
 
+OURS = SimpleNamespace(canonical="/api/v1/transactions")
+
+
 @pytest.fixture(autouse=True)
 def _none_yet() -> None:
     recent_answers._recent.clear()
 
 
 def noted(
-    method: str = "POST", path: str = "/api/v1/transactions", answer: web.Response | None = None
+    method: str = "POST",
+    path: str = "/api/v1/transactions",
+    answer: web.Response | None = None,
+    resource: Any = OURS,
 ) -> None:
-    resource = SimpleNamespace(canonical="/api/v1/transactions")
     request = make_mocked_request(method, path)
     request._match_info = SimpleNamespace(route=SimpleNamespace(resource=resource))  # type: ignore[assignment]
     recent_answers.note(request, answer or problem(503, "Not acknowledged", "Kafka is away"))
@@ -73,6 +78,24 @@ def test_a_request_that_no_router_has_seen_has_no_path_of_ours() -> None:
     recent_answers.note(request, problem(400, "Bad", "no"))
     (one,) = recent_answers.newest()
     assert (one["path"], len(one["method"])) == ("other", 16)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/favicon.png", "/favicon.png"),
+        ("/wp-admin/setup.php?token=secret", "/wp-admin/setup.php"),
+        ("/a%20b%3Cscript%3E%00%E2%82%AC", "/a%20b%3Cscript%3E%00%E2%82%AC"),
+        ("/" + "x" * 59, "/" + "x" * 59),
+        ("/" + "x" * 9000, "/" + "x" * 59 + "…"),
+        ("/" + "%E2%82%AC" * 50, "/" + "%E2%82%AC" * 6 + "…"),
+    ],
+)
+def test_of_a_path_that_is_none_of_ours_the_beginning_is_shown_escaped(path: str, shown: str) -> None:
+    noted("GET", path, resource=None)
+    (one,) = recent_answers.newest()
+    assert one["path"] == shown
+    assert len(one["path"]) <= recent_answers.PATH_MOST + 1
 
 
 # Sending back
