@@ -31,7 +31,15 @@ ID_HEADER = "transaction_id"
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-Degrees = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX, description="degrees")]
+Latitude = Annotated[
+    float,
+    Field(
+        ge=-DEGREES_MAX,
+        le=DEGREES_MAX,
+        description="degrees, -180 to 180 as a longitude: clients of the old system send latitudes beyond 90",
+    ),
+]
+Longitude = Annotated[float, Field(ge=-DEGREES_MAX, le=DEGREES_MAX, description="degrees, -180 to 180")]
 #: Characters a text may have. Larger ones would bring 500 rows beyond what Cassandra takes in one request (16 MB), and
 #: the newest transactions beyond what Redis may hold.
 DESCRIPTION_MOST, IDENTIFIER_MOST = 1000, 255
@@ -67,8 +75,8 @@ class TransactionRequest(BaseModel):
         int,
         Field(ge=0, le=SECONDS_MAX, description="seconds since 1970 (UTC)", json_schema_extra=INT64),
     ]
-    latitude: Degrees
-    longitude: Degrees
+    latitude: Latitude
+    longitude: Longitude
 
 
 class Transaction(TypedDict):

@@ -14,9 +14,16 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from app.web import request_id
-from app.web.problem_types import BY_SLUG
+from app.web.problem_types import ALL, BY_SLUG, ProblemType
 from app.web.response_models import Problem
 
+#: In the order in which a reader meets them; every operation has one of them.
+TAGS = {
+    "transactions": "Post one, see what became of it, follow them all.",
+    "system": "How the parts are, and what could not be processed.",
+    "operation": "For whoever keeps the processes running.",
+    "documents": "Pages and descriptions.",
+}
 #: Of the API, not of a release: it changes when a client has to.
 VERSION = "1"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -41,7 +48,7 @@ class Parameter:
         return {
             "name": self.name,
             "in": self.where,
-            "description": self.description,
+            "description": f"{self.description} {_limits(schema)}".strip(),
             **required,
             "schema": schema,
         }
@@ -49,12 +56,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no problem. `content`: a model, whose JSON it is, or a media type; None: it has no body."""
+    """An answer that is no problem. `content`: a model, whose JSON it is, or a media type; None: it has no body.
+
+    `example` is a body as it comes, where the model or media type does not show it.
+    """
 
     description: str
     content: type[BaseModel] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, Any] = field(default_factory=dict)
+    example: Any = None
 
 
 TAG = {"ETag": "Of this answer; send it as If-None-Match to be told whether there is another one."}
@@ -109,8 +120,12 @@ def document(views: Mapping[str, Any]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": _schemas(said for _, _, said in found)},
+        "components": {
+            "schemas": _schemas(said for _, _, said in found),
+            "examples": {row.slug: _example(row) for row in ALL},
+        },
     }
 
 
@@ -130,6 +145,26 @@ def _schemas(said: Iterable[Operation]) -> dict[str, Any]:
     inputs = [(model, "validation") for _, model in sorted(models.items())]
     _, schemas = models_json_schema(inputs, ref_template=REFERENCE, schema_generator=_Untitled)  # type: ignore[arg-type]
     return dict(sorted(schemas["$defs"].items()))
+
+
+def _limits(schema: Mapping[str, Any]) -> str:
+    """The bounds and the default of a parameter, in words: not every reader of the document shows them."""
+    said = []
+    if "minimum" in schema and "maximum" in schema:
+        said.append(f"{schema['minimum']:g} to {schema['maximum']:g}")
+    if "maxLength" in schema:
+        least = f"{schema['minLength']} to" if "minLength" in schema else "at most"
+        said.append(f"{least} {schema['maxLength']} characters")
+    if "default" in schema:
+        said.append(f"default {schema['default']}")
+    return f"({'; '.join(said)})" if said else ""
+
+
+def _example(row: ProblemType) -> dict[str, Any]:
+    """An answer with a problem; what `detail` says differs from one to the next."""
+    problem = {"type": row.uri, "title": row.title, "status": row.status, "detail": row.meaning}
+    error = {"error": f"{row.title}: {row.meaning}", "request_id": "0f3eaa5d79eb48bc"}
+    return {"summary": f"{row.status} {row.title}", "value": {**problem, **error}}
 
 
 def _described(said: Operation) -> dict[str, Any]:
@@ -158,6 +193,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
     if answer.content is not None:
         found["content"] = _content(answer.content)
+        if answer.example is not None:
+            found["content"][next(iter(found["content"]))]["example"] = answer.example
     if answer.links:
         found["links"] = dict(answer.links)
     return found
@@ -165,15 +202,18 @@ def _answer(answer: Answer) -> dict[str, Any]:
 
 def _problems(said: Operation) -> dict[str, Any]:
     """By status: one status may mean several things, and the problem's `type` says which."""
-    by_status: dict[int, list[str]] = {}
+    by_status: dict[int, list[ProblemType]] = {}
     for slug in ("malformed-request", *said.problems, "too-many-connections", "internal-error"):
         row = BY_SLUG[slug]
-        by_status.setdefault(row.status, []).append(f"[{row.title}]({row.uri}): {row.meaning}")
+        by_status.setdefault(row.status, []).append(row)
     found = {}
-    for status, texts in by_status.items():
+    for status, rows in by_status.items():
         headers = {"Retry-After": "Seconds to wait."} if status in (409, 503) else {}
-        found[str(status)] = _answer(Answer("\n\n".join(texts), "application/problem+json", headers))
-        found[str(status)]["content"] = {"application/problem+json": {"schema": _reference(Problem)}}
+        text = "\n\n".join(f"[{row.title}]({row.uri}): {row.meaning}" for row in rows)
+        found[str(status)] = _answer(Answer(text, "application/problem+json", headers))
+        examples = {row.slug: {"$ref": f"#/components/examples/{row.slug}"} for row in rows}
+        content = {"schema": _reference(Problem), "examples": examples}
+        found[str(status)]["content"] = {"application/problem+json": content}
     return found
 
 

@@ -149,7 +149,12 @@ class Problem(BaseModel):
     """An error (RFC 9457), with the key `error` of the API's first version beside it."""
 
     type: Annotated[
-        str, Field(description="path of a page that explains it", json_schema_extra=URI_REFERENCE)
+        str,
+        Field(
+            description="path of a page that explains it",
+            examples=["/problems/invalid-request"],
+            json_schema_extra=URI_REFERENCE,
+        ),
     ]
     title: str
     status: int

@@ -26,6 +26,20 @@ KEY = Annotated[str, Field(min_length=1, max_length=255, pattern="^[!-~]*$")]
 EVENT_ID = Annotated[
     str, Field(max_length=8000, pattern="^[0-9]{1,6}:[0-9]{1,18}(,[0-9]{1,6}:[0-9]{1,18})*$")
 ]
+#: What a client reads: the hello, a transaction, its verdict, a heartbeat (JSON is shortened).
+STREAM = """retry: 1000
+
+event: pending
+data: {"transaction_id": "01934f2b-7c5e-7a64-9d0e-5b1c2f3a4d5e", "status": "pending", "revision": 0, …}
+
+id: 0:812,1:790,2:4,3:77
+event: status
+data: {"transaction_id": "01934f2b-7c5e-7a64-9d0e-5b1c2f3a4d5e", "status": "accepted", "revision": 1, "score": 0.93, …}
+
+: heartbeat
+id: 0:812,1:790,2:4,3:77
+
+"""
 
 POST = Operation(
     "postTransaction",
@@ -71,7 +85,11 @@ FIND = Operation(
     ("invalid-request", "transaction-not-found", "read-model-unavailable"),
     (
         Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),
-        Parameter("wait", Annotated[float, Field(ge=0, le=WAIT_MOST)], "Seconds to wait for a verdict."),
+        Parameter(
+            "wait",
+            Annotated[float, Field(ge=0, le=WAIT_MOST)],
+            "Seconds to wait for a verdict; without it the answer comes at once.",
+        ),
         Parameter("If-None-Match", str, "The ETag of the answer that the client has.", "header"),
     ),
     description="An id that was answered with 201 is never answered with 404. With `wait` the answer comes as soon as "
@@ -111,7 +129,7 @@ HISTORY = Operation(
 EVENTS = Operation(
     "streamTransactionEvents",
     "Statuses as they are published, as server-sent events",
-    {200: Answer("Events until the client hangs up.", "text/event-stream")},
+    {200: Answer("Events until the client hangs up.", "text/event-stream", example=STREAM)},
     ("invalid-request", "too-many-listeners"),
     (
         Parameter("status", Status, "Only events with it."),
@@ -121,7 +139,9 @@ EVENTS = Operation(
     ),
     description="Event `pending` when a transaction is in the log, `status` when it is decided (data: as GET of one "
     "shows it, and its place in transaction_status), `gap` when events were left out. The id of a `status` is the next "
-    "offset of each partition: a client that comes back with it, to any bff, gets each status it has missed, once.",
+    "offset of each partition: a client that comes back with it, to any bff, gets each status it has missed, once. A "
+    "`pending` has no id: it is sent live only, and who has missed one reads the list. `retry`: milliseconds that a "
+    "browser waits before it comes back. A heartbeat, a comment with the newest id, comes every 10 s.",
 )
 
 

@@ -71,6 +71,50 @@ def test_each_problem_leads_to_its_page() -> None:
     assert {"invalid-request", "not-acknowledged", "transaction-not-found"} <= linked
 
 
+def parameter(path: str, name: str) -> str:
+    said = described()["paths"][path]["get"]["parameters"]
+    return next(str(one["description"]) for one in said if one["name"] == name)
+
+
+def test_a_reader_sees_what_a_parameter_takes_without_trying_it() -> None:
+    assert "(1 to 1000; default 100)" in parameter(LIST, "limit")
+    assert "(1 to 255 characters)" in parameter(LIST, "customer_id")
+    assert "(0 to 30)" in parameter(f"{LIST}/{{transaction_id}}", "wait")
+
+
+def test_the_stream_has_an_example_that_is_read_as_the_page_reads_it() -> None:
+    content = described()["paths"][f"{LIST}/events"]["get"]["responses"]["200"]["content"]
+    blocks = content["text/event-stream"]["example"].strip().split("\n\n")
+    assert [block.split("\n")[0] for block in blocks] == [
+        "retry: 1000",
+        "event: pending",
+        "id: 0:812,1:790,2:4,3:77",
+        ": heartbeat",
+    ]
+
+
+def test_each_problem_is_shown_as_it_comes_with_the_path_of_its_page() -> None:
+    shown = described()["components"]["examples"]
+    assert shown.keys() == BY_SLUG.keys()
+    for slug, example in shown.items():
+        assert example["value"]["type"] == f"/problems/{slug}"
+        as_described(response_models.Problem, json.dumps(example["value"]))
+    for methods in described()["paths"].values():
+        for said in methods.values():
+            for code, answer in said["responses"].items():
+                for slug in answer.get("content", {}).get("application/problem+json", {}).get("examples", ()):
+                    assert str(shown[slug]["value"]["status"]) == code
+
+
+def test_transactions_come_first_and_every_call_is_under_a_known_heading() -> None:
+    names = [tag["name"] for tag in described()["tags"]]
+    assert names[0] == "transactions"
+    used = {
+        tag for methods in described()["paths"].values() for said in methods.values() for tag in said["tags"]
+    }
+    assert used == set(names)
+
+
 # Answers are put together as text; these are the models that describe them.
 
 
