@@ -48,6 +48,7 @@ class FakeState:
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
         self.slow = 0.0  # seconds that they take
+        self.last_look: Json | None = None  # GET /api/v1/system, while the bff looks no more
         self.listeners: dict[asyncio.Queue[bytes], str | None] = {}  # the customer that each wants
         self.asked: list[str] = []  # query strings of the streams that were opened
         self._count = 0
@@ -137,6 +138,15 @@ class FakeState:
 
     def system(self) -> Json:
         """As GET /api/v1/system."""
+        return self.last_look or self._look()
+
+    def stop_looking(self, ago: float) -> None:
+        """The bff answers with what it saw so many seconds ago."""
+        self.last_look = self._look()
+        self.last_look["at"] -= ago
+        self.last_look["truth"]["at"] -= ago
+
+    def _look(self) -> Json:
         rate = self.per_second
         pending = sum(entry["status"] == "pending" for entry in self.transactions.values())
         behind = min(40.0, pending / max(rate, 1))

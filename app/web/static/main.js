@@ -26,7 +26,7 @@ function Page() {
     <a class="skip" href="#transactions">${t("Skip to the transactions")}</a>
     <${Top} system=${system} />
     <main>
-      <${Banner} retry=${() => system.now()} />
+      <${Banner} system=${system} />
       <${Added} place="top" />
       <${Truth} system=${system} />
       <${System} system=${system} />

@@ -4,6 +4,9 @@ import { store } from "./html.js";
 /** Whether the bff answers; when not: since when, and when it is asked again (milliseconds, as performance.now). */
 export const link = store({ up: true, since: 0, retryAt: 0 });
 
+// Seconds: while nobody asks the bff looks every 5 s, and who then asks waits a second for a new look.
+const LOOKS_WITHIN = 8;
+
 /** An answer that is an error, with what problem+json says of it. */
 export class Problem extends Error {
   constructor(status, body) {
@@ -31,7 +34,10 @@ export const pretty = (value) =>
   JSON.stringify(value, (_, v) => (typeof v === "bigint" ? (JSON.rawJSON?.(String(v)) ?? String(v)) : v), 2);
 
 /** What a path answers, as an object; Problem, or TypeError when nobody answers within `seconds`. */
-export async function ask(path, options = {}, seconds = 5) {
+export const ask = async (path, options, seconds) => (await asked(path, options, seconds)).body;
+
+/** The same with the time that the server gave it (seconds since 1970; NaN if none), by the server's own clock. */
+async function asked(path, options = {}, seconds = 5) {
   const signal = AbortSignal.timeout(seconds * 1000);
   let answer, text;
   try {
@@ -48,7 +54,15 @@ export async function ask(path, options = {}, seconds = 5) {
     body = {};
   }
   if (!answer.ok) throw new Problem(answer.status, body);
-  return body;
+  return { body, answered: Date.parse(answer.headers.get("Date")) / 1000 };
+}
+
+/** Seconds since the bff that answers has looked at the system, once its answers say nothing of now any more; else 0. */
+export function notLookedFor(system) {
+  const { body, at } = system.get();
+  const now = performance.now();
+  const age = body && now - system.heard < 4000 ? (now - at) / 1000 : 0;
+  return age > LOOKS_WITHIN ? age : 0;
 }
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -59,7 +73,8 @@ export const visible = () =>
     document.addEventListener("visibilitychange", () => done(), { once: true });
   });
 
-/** A store that holds what a path answers, asked every `seconds` while somebody looks: {body, error, at}.
+/** A store that holds what a path answers, asked every `seconds` while somebody looks: {body, error, at}, where `at` is
+ * when the body's `at` was (milliseconds, as performance.now): an answer may be old when it comes.
  * An answer has `patience` seconds; `whenDown` is told of none (milliseconds until the next try) and of one (null). */
 export function polled(path, seconds, patience, whenDown) {
   const found = store({ body: null, error: null, at: 0 });
@@ -70,11 +85,12 @@ export function polled(path, seconds, patience, whenDown) {
       await visible();
       let wait = seconds * 1000;
       try {
-        const body = await ask(path, {}, patience);
+        const { body, answered } = await asked(path, {}, patience);
         const before = found.get();
+        found.heard = performance.now();
         // The bff gives everybody what its last look found: the same again is not drawn again.
         if (before.error || body.at === undefined || String(body.at) !== String(before.body?.at))
-          found.set({ body, error: null, at: performance.now() });
+          found.set({ body, error: null, at: performance.now() - Math.max(0, answered - body.at || 0) * 1000 });
         failures = 0;
         whenDown?.(null);
       } catch (error) {

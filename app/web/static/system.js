@@ -1,26 +1,22 @@
 // The system: the picture, what an outage costs now, how busy each step is, how far behind, who assesses.
 import { Added, html, useClock, useState, useStore } from "./html.js";
 import { duration, fixed, percent, rate, say, t, ticking, timeOfDay, whole } from "./i18n.js";
-import { link } from "./net.js";
+import { link, notLookedFor } from "./net.js";
 import { Picture, WORDS } from "./picture.js";
 
 const ORDER = { down: 0, degraded: 1, unknown: 2, up: 3 };
 
-/** The parts as known now: with the bff away, it is down and of the others nothing is known. */
-function partsNow(body, { up, since }, now) {
-  if (!body || up) return body?.parts ?? [];
-  const gone = now - (performance.now() - since) / 1000;
-  return body.parts.map((part) =>
-    part.name === "bff" || part.name === "main"
-      ? {
-          ...part,
-          state: "down",
-          since: gone,
-          word: t("does not answer"),
-          cost: t("No POST and no GET is answered. What was acknowledged is in the log and is still processed."),
-        }
-      : { ...part, state: "unknown", since: gone, word: t("the bff does not answer"), cost: "" },
-  );
+/** The parts as known now: with the bff away, it is down; of the others nothing is known then, nor while it is `blind`. */
+function partsNow(body, { up, since }, now, blind) {
+  if (!body || (up && !blind)) return body?.parts ?? [];
+  const gone = up ? body.at : now - (performance.now() - since) / 1000;
+  const word = up ? t("the bff has not looked") : t("the bff does not answer");
+  return body.parts.map((part) => {
+    if (part.name !== "bff" && part.name !== "main") return { ...part, state: "unknown", since: gone, word, cost: "" };
+    if (up) return part;
+    const cost = t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.");
+    return { ...part, state: "down", since: gone, word: t("does not answer"), cost };
+  });
 }
 
 function Costs({ parts, now, chosen }) {
@@ -98,10 +94,12 @@ export function System({ system }) {
   useClock();
   const { body, error, at } = useStore(system);
   const reached = useStore(link);
+  const blind = notLookedFor(system) > 0;
   const [chosen, choose] = useState(null);
   const now = body ? body.at + (performance.now() - at) / 1000 : 0;
-  const parts = partsNow(body, reached, now);
-  const rates = reached.up ? Object.fromEntries((body?.arrows ?? []).map((a) => [`${a.from}>${a.to}`, a.per_second])) : {};
+  const parts = partsNow(body, reached, now, blind);
+  const arrows = reached.up && !blind ? (body?.arrows ?? []) : [];
+  const rates = Object.fromEntries(arrows.map((a) => [`${a.from}>${a.to}`, a.per_second]));
   const none = t("Nothing in the last few seconds.");
   return html`<section id="system" aria-labelledby="system-h">
     <h2 id="system-h">${t("System")}</h2>
