@@ -45,6 +45,8 @@ class FakeState:
         self.answers: list[Json] = []
         self.dead_letters: list[Json] = []
         self.lost = 0
+        self.being_stored = 0
+        self.silent = ""  # the store that cannot be asked
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
         self.slow = 0.0  # seconds that they take
@@ -187,21 +189,30 @@ class FakeState:
     def _truth(self, pending: int) -> Json:
         count = 120_000 + self._count + pending
         decided = count - pending
-        words = "everything that was acknowledged is in the log; everything decided is stored and shown, once"
+        stored = decided - self.being_stored
+        state, words = self._verdict()
         return {
             "since": self.began,
             "at": time.time(),
             "acknowledged": count,
             "in_log": count,
             "decided": decided,
-            "stored": decided,
-            "readable": decided - self.lost,
+            "stored": stored,
+            "readable": stored - self.lost,
             "pending": pending,
             "lost": self.lost,
             "twice": 0,
-            "state": "wrong" if self.lost else "ok",
-            "words": f"{self.lost} stored and not shown" if self.lost else words,
+            "state": state,
+            "words": words,
         }
+
+    def _verdict(self) -> tuple[str, str]:
+        if self.lost:
+            return "wrong", f"{self.lost} stored and not shown"
+        if self.silent:
+            return "unknown", f"{self.silent} cannot be asked; what is there is counted later"
+        words = "everything that was acknowledged is in the log; everything decided is stored and shown, once"
+        return "ok", words
 
     def series(self) -> Json:
         """As GET /api/v1/system/series: a quarter of an hour with one outage."""

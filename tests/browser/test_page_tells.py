@@ -26,3 +26,29 @@ def test_old_data_says_its_age_at_once_also_to_who_opens_the_page_now(bff: Serve
     page.locator(".banner").wait_for(state="detached")
     page.wait_for_selector("[data-part=kafka].up")
     page.wait_for_selector(".truth.up")
+
+
+def test_what_is_being_stored_is_part_of_the_sentence_and_contradicts_it_no_longer(
+    bff: Served, open_page: Open
+) -> None:
+    page = open_page(bff.address)
+    page.locator(".truth .words", has_text="everything decided is stored and shown, once").wait_for()
+    bff.state.being_stored = 86
+    page.locator(".truth .words", has_text="but for 86 being stored").wait_for()
+    assert "All true" in page.inner_text(".truth .state")
+    assert "everything decided" not in page.inner_text(".truth .words")
+
+
+def test_a_store_that_cannot_be_asked_is_waited_for_and_no_loss(bff: Served, open_page: Open) -> None:
+    page = open_page(bff.address)
+    page.wait_for_selector(".truth.up")
+    bff.state.silent = "Cassandra and Redis"
+    page.locator(".truth .state", has_text="Waiting for Cassandra, Redis").wait_for()
+    words = page.inner_text(".truth .words")
+    assert "Nothing acknowledged is lost" in words
+    assert "checked again as soon as Cassandra, Redis can be asked" in words
+    bff.state.silent = "Kafka"
+    page.locator(".truth .state", has_text="Waiting for Kafka").wait_for()
+    assert "Nothing acknowledged is lost" not in page.inner_text(".truth .words")  # nobody can say so now
+    bff.state.silent = ""
+    page.locator(".truth .state", has_text="All true").wait_for()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import json
 import re
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from app.live import audit_rounds
+from app.live.audit import Audit
 from app.web import page
 
 FILES = page.read_files()
@@ -138,3 +141,11 @@ def test_every_text_is_there_in_portuguese_too_with_the_same_places_for_values()
     assert said - portuguese.keys() == set()
     for english, translated in portuguese.items():
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated)), english
+
+
+def test_sentences_of_the_bffs_that_the_page_looks_for_are_as_the_bff_says_them() -> None:
+    looked_for, said = SCRIPTS["truth.js"], inspect.getsource(audit_rounds)
+    assert f'"{Audit().words()[1]}"' in looked_for
+    for sentence in ("cannot be asked; what is there is counted later", "the log cannot be read"):
+        assert sentence in looked_for
+        assert sentence in said

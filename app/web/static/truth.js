@@ -16,12 +16,32 @@ const BESIDE = [
   ["twice", "Twice", "decided more than once"],
 ];
 const STATE = { ok: ["up", "All true"], wrong: ["down", "Wrong"], unknown: ["unknown", "Unknown"] };
+const ALL_TRUE = "everything that was acknowledged is in the log; everything decided is stored and shown, once";
+const NOT_ASKED = /^(.+) cannot be asked; what is there is counted later$/;
 const STALE = 4; // seconds: older figures say nothing of now
 
 function Figure({ name, label, title, truth, bad }) {
   return html`<div class="figure ${bad ? "bad" : ""}" title=${t(title)}>
     <dt>${t(label)}</dt><dd data-figure=${name}>${whole(truth?.[name])}</dd>
   </div>`;
+}
+
+/** Who must answer before all is checked again; "" when nobody is waited for. */
+function awaited({ state, words }) {
+  if (state !== "unknown") return "";
+  if (words.startsWith("the log cannot be read")) return "Kafka";
+  return words.match(NOT_ASKED)?.[1].replaceAll(" and ", ", ") ?? "";
+}
+
+/** The verdict in a sentence; what is on its way contradicts it no longer than it is. */
+function sentence(truth) {
+  const parts = awaited(truth);
+  if (parts)
+    return `${parts.includes("Kafka") ? t("Nothing is known to be lost.") : t("Nothing acknowledged is lost: it is in the log.")} ${t("It is checked again as soon as {parts} can be asked.", { parts })}`;
+  const n = truth.decided - truth.readable;
+  return truth.words === ALL_TRUE && n > 0
+    ? t("Everything that was acknowledged is in the log; what is decided is stored and shown, once, but for {n} being stored", { n: whole(n) })
+    : say(truth.words);
 }
 
 export function Truth({ system }) {
@@ -33,6 +53,7 @@ export function Truth({ system }) {
   const old = age !== null && age > STALE;
   const state = truth && up && !old ? truth.state : "unknown";
   const [look, word] = STATE[state] ?? STATE.unknown;
+  const parts = truth && up && !old ? awaited(truth) : "";
   const words = !up
     ? t("The bff does not answer, so the counts are unknown.")
     : !truth
@@ -41,11 +62,12 @@ export function Truth({ system }) {
         : t("Counting…")
       : old
         ? t("The counts are old.")
-        : say(truth.words);
+        : sentence(truth);
   return html`<section class="truth ${look}" aria-labelledby="truth-h">
     <div class="verdict">
       <h2 id="truth-h" class="unseen">${t("Consistency of the whole system")}</h2>
-      <p class="state ${look}" role="status"><span class="mark"></span><strong>${t(word)}</strong></p>
+      <p class="state ${look}" role="status"><span class="mark"></span><strong>
+        ${parts ? t("Waiting for {parts}", { parts }) : t(word)}</strong></p>
       <p class="words">${words}</p>
       <p class="age">
         ${age !== null && t("since {time}, updated {age} ago", { time: timeOfDay(truth.since), age: ticking(age) })}</p>
