@@ -46,6 +46,7 @@ class FakeState:
         self.dead_letters: list[Json] = []
         self.lost = 0
         self.being_stored = 0
+        self.no_replica = False  # whether what arrives is rejected without an assessment
         self.silent = ""  # the store that cannot be asked
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
@@ -121,17 +122,10 @@ class FakeState:
             await asyncio.sleep(0.1)
         if id_ not in self.transactions:
             return
-        score, now = random.betavariate(4, 2), int(time.time() * 1000)
-        verdict = {
-            "status": "accepted" if score > 0.5 else "rejected",
-            "revision": 1,
-            "decided_at": now,
-            "score": score,
-            "reason": None,
-            "model_version": "2026-11-01",
-            "threshold": 0.5,
-            "replica": random.choice(["antifraud-1", "antifraud-2"]),
-        }
+        self._publish(id_, _unassessed() if self.no_replica else _assessed())
+
+    def _publish(self, id_: str, verdict: Json) -> None:
+        now = verdict["decided_at"]
         self._count += 1
         self.verdicts[id_] = verdict
         entry = self.transactions[id_] = {**self.transactions[id_], "status": verdict["status"]}
@@ -247,6 +241,25 @@ class FakeState:
             "record": _record("transaction_created", 4711, created),
             "status_record": _record("transaction_status", 4690, status) if status else None,
         }
+
+
+def _assessed() -> Json:
+    score = random.betavariate(4, 2)
+    return {
+        "status": "accepted" if score > 0.5 else "rejected",
+        "revision": 1,
+        "decided_at": int(time.time() * 1000),
+        "score": score,
+        "reason": None,
+        "model_version": "2026-11-01",
+        "threshold": 0.5,
+        "replica": random.choice(["antifraud-1", "antifraud-2"]),
+    }
+
+
+def _unassessed() -> Json:
+    nothing = dict.fromkeys(("score", "model_version", "threshold", "replica"))
+    return {**_assessed(), **nothing, "status": "rejected", "reason": "antifraud_unavailable"}
 
 
 def a_request() -> Json:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import Open, Served, until
+from tests.browser.conftest import Open, Served
 
 pytestmark = pytest.mark.browser
 
@@ -52,3 +52,14 @@ def test_a_store_that_cannot_be_asked_is_waited_for_and_no_loss(bff: Served, ope
     assert "Nothing acknowledged is lost" not in page.inner_text(".truth .words")  # nobody can say so now
     bff.state.silent = ""
     page.locator(".truth .state", has_text="All true").wait_for()
+
+
+def test_a_rejection_without_an_assessment_does_not_look_like_any_other(bff: Served, open_page: Open) -> None:
+    page = open_page(bff.address)
+    page.wait_for_selector(f"{ROWS} .rejected")
+    assert page.locator(".unassessed").count() == 0
+    bff.state.no_replica = True
+    marked = page.locator(ROWS, has=page.locator(".unassessed")).first
+    marked.wait_for()
+    assert "not assessed" in marked.locator("td:last-child").inner_text()
+    assert "no antifraud replica answered" in str(marked.locator(".unassessed").get_attribute("title"))

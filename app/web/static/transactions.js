@@ -10,6 +10,9 @@ const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7/;
 
 export const Status = ({ status }) => html`<span class="status ${status}"><span class="mark"></span>${t(status)}</span>`;
 
+/** Rejected because no replica could be asked: `make reassess` asks again. */
+const isUnassessed = (row) => row.reason === "antifraud_unavailable";
+
 /** Seconds from the id's time to the verdict, when both are known. */
 const took = (row) =>
   row.decided_at && UUID7.test(row.transaction_id)
@@ -21,13 +24,16 @@ function Row({ row, opened, open }) {
   return html`<tr class="${row.fresh ? "fresh" : ""} ${opened ? "opened" : ""}" data-id=${id} onClick=${() => open(id)}>
     <td><button class="link" aria-expanded=${opened} aria-label=${t("Open {id}", { id })}>
       ${timeOfDay(row.event_timestamp)}</button></td>
-    <td key=${row.status} class=${row.turned ? "turned" : ""}><${Status} status=${row.status} /></td>
+    <td key=${row.status} class=${row.turned ? "turned" : ""}><${Status} status=${row.status} />${
+      isUnassessed(row) && html` <b class="unassessed" title=${t("rejected without an assessment: no antifraud replica answered")}>!<span
+        class="unseen"> ${t("not assessed")}</span></b>`
+    }</td>
     <td class="n">${amount(row.value_in_cents)}</td>
     <td class="text">${row.description}</td>
     <td class="id wide" title=${row.customer_id}>${row.customer_id}</td>
     <td class="id wide" title=${id}>…${id.slice(-12)}</td>
     <td class="n wide">
-      ${row.revision > 1 ? t("revision {n}", { n: row.revision }) : took(row) === null ? "" : duration(took(row))}</td>
+      ${isUnassessed(row) ? t("not assessed") : row.revision > 1 ? t("revision {n}", { n: row.revision }) : took(row) === null ? "" : duration(took(row))}</td>
   </tr>`;
 }
 
