@@ -60,7 +60,8 @@ class FakeBff:
         begin = int(request.query.get("cursor", 0))
         end = begin + int(request.query.get("limit", 100))
         more = str(end) if end < len(found) else None
-        return web.json_response({"transactions": found[begin:end], "next_cursor": more, "source": "redis"})
+        source = "redis" if self.state.parts["redis"]["state"] == "up" else "cassandra"
+        return web.json_response({"transactions": found[begin:end], "next_cursor": more, "source": source})
 
     async def one(self, request: web.Request) -> web.Response:
         """One, waited for if it is asked so."""

@@ -63,3 +63,14 @@ def test_a_rejection_without_an_assessment_does_not_look_like_any_other(bff: Ser
     marked.wait_for()
     assert "not assessed" in marked.locator("td:last-child").inner_text()
     assert "no antifraud replica answered" in str(marked.locator(".unassessed").get_attribute("title"))
+
+
+def test_the_note_on_which_store_is_read_follows_redis_both_ways(bff: Served, open_page: Open) -> None:
+    page = open_page(bff.address)
+    page.wait_for_selector(ROWS)
+    note = page.locator(".said", has_text="Read from Cassandra")
+    assert note.count() == 0
+    bff.do(lambda: bff.state.set_part("redis", "down", "refuses connections"))
+    note.wait_for(timeout=6000)
+    bff.do(lambda: bff.state.set_part("redis", "up"))
+    note.wait_for(state="detached", timeout=6000)

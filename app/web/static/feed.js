@@ -32,6 +32,8 @@ class Feed {
   loading = true;
   cursor = null;
   deep = false; // older pages are on the page
+  #redis = "up";
+  #sourceAt = 0;
   #listeners = new Map();
   #second = { from: 0, pending: 0, status: 0 };
 
@@ -94,6 +96,18 @@ class Feed {
       this.retry = setTimeout(() => this.load(older), 2000);
     }
     this.loading = false;
+    this.#draw();
+  }
+
+  /** Redis is in this state, the bff says: while another store may answer now than did last, ask which one does. */
+  async redisIs(state) {
+    const isSettled = state === this.#redis && (state === "up") === (this.source === "redis");
+    if (!state || isSettled || performance.now() < this.#sourceAt + 2000) return;
+    this.#redis = state;
+    this.#sourceAt = performance.now();
+    const { source } = await ask(`${PATH}?limit=1`).catch(() => this);
+    if (source === this.source) return;
+    this.source = source;
     this.#draw();
   }
 

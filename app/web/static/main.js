@@ -16,6 +16,7 @@ const system = polled("/api/v1/system", 0.5, 2.5, (wait) => {
   saysLink(wait);
   if (!wasUp && wait === null) feed.stream?.hurry();
 });
+system.follow(() => feed.redisIs(system.get().body?.parts.find((part) => part.name === "redis")?.state));
 const series = remembered(polled("/api/v1/system/series", 5, 10));
 
 function Page() {
