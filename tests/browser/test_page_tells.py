@@ -74,3 +74,14 @@ def test_the_note_on_which_store_is_read_follows_redis_both_ways(bff: Served, op
     note.wait_for(timeout=6000)
     bff.do(lambda: bff.state.set_part("redis", "up"))
     note.wait_for(state="detached", timeout=6000)
+
+
+def test_the_rate_in_the_head_is_a_mean_that_agrees_with_the_arrows(bff: Served, open_page: Open) -> None:
+    bff.state.per_second = 0.8
+    page = open_page(bff.address)
+    page.wait_for_timeout(7000)
+    seen = []
+    for _ in range(5):
+        seen.append(float(page.inner_text("#transactions .head small").split()[0]))
+        page.wait_for_timeout(500)
+    assert all(0.3 < rate < 1.4 for rate in seen), seen

@@ -7,6 +7,7 @@ const PATH = "/api/v1/transactions";
 const KEEP = 200; // rows in memory
 const SHOWN = innerWidth < 700 ? 12 : 25; // rows on the page until older ones are asked for
 const READABLE = 12; // new rows a second that can still be followed
+const OVER = 5; // seconds that the rate is an average of, as the arrows' are
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 const newer = (a, b) => b.event_timestamp - a.event_timestamp || (a.transaction_id < b.transaction_id ? 1 : -1);
@@ -35,6 +36,7 @@ class Feed {
   #redis = "up";
   #sourceAt = 0;
   #listeners = new Map();
+  #seconds = []; // the last ones, for the rate that is shown
   #second = { from: 0, pending: 0, status: 0 };
 
   start() {
@@ -182,11 +184,15 @@ class Feed {
     const { from, pending, status } = this.#second,
       count = Math.max(pending, status);
     if (now - from < 1000) return;
-    this.rate = from ? (count * 1000) / (now - from) : 0;
+    if (from) this.#seconds.push({ ms: now - from, pending, status });
+    if (this.#seconds.length > OVER) this.#seconds.shift();
+    const sum = (what) => this.#seconds.reduce((before, one) => before + one[what], 0);
+    this.rate = (Math.max(sum("pending"), sum("status")) * 1000) / (sum("ms") || 1);
+    const rateNow = from ? (count * 1000) / (now - from) : 0;
     this.#second = { from: now, pending: 0, status: 0 };
     const before = this.oneIn;
-    this.oneIn = this.#step(this.rate);
-    if (before !== this.oneIn || this.oneIn > 1) this.#draw();
+    this.oneIn = this.#step(rateNow);
+    this.#draw();
   }
 
   // Drawn at most ten times a second, three times when much comes: what the eye does not see costs frames.

@@ -6,6 +6,9 @@ import { Picture, WORDS } from "./picture.js";
 
 const ORDER = { down: 0, degraded: 1, unknown: 2, up: 3 };
 
+// What the workers' steps do, where their names do not tell.
+const STEPS = { remember: "put into Redis" };
+
 /** The parts as known now: with the bff away, it is down; of the others nothing is known then, nor while it is `blind`. */
 function partsNow(body, { up, since }, now, blind) {
   if (!body || (up && !blind)) return body?.parts ?? [];
@@ -46,11 +49,11 @@ function Steps({ steps }) {
     ${!steps?.length && html`<p class="calm">${t("No step has reported yet.")}</p>`}
     <table>${steps?.map(
       (step) => html`<tr key=${step.worker + step.step}>
-      <th scope="row">${t(step.step)} <small>${step.worker}</small></th>
+      <th scope="row">${t(STEPS[step.step] ?? step.step)} <small>${step.worker}</small></th>
       <td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
         <rect class="idle" width="100" height="8" /><rect class="busy" width=${step.busy * 100} height="8" />
         <rect class="waiting" x=${step.busy * 100} width=${step.waiting * 100} height="8" /></svg></td>
-      <td class="n">${percent(step.busy)}<span class="unseen"> ${t("busy")}, </span>
+      <td class="n">${percent(step.busy)}<span class="unseen"> ${t("busy")}</span>
         ${step.waiting >= 0.005 && html`<em> + ${percent(step.waiting)}<span class="unseen"> ${t("waiting")}</span></em>`}</td>
     </tr>`,
     )}</table></div>`;
@@ -65,7 +68,7 @@ function Lag({ lag }) {
       : trend < 0
         ? ["↘", t("falling by {n}/s", { n: rate(-trend) })]
         : ["↗", t("growing by {n}/s", { n: rate(trend) })];
-  return html`<div class="card lag"><h3>${t("Lag")}</h3>
+  return html`<div class="card lag"><h3>${t("Lag")} <small>${t("not committed yet")}</small></h3>
     <p class="big"><b>${whole(lag.records)}</b> ${lag.records === 1 ? t("record") : t("records")} <b>
       ${duration(lag.seconds)}</b> ${t("behind")}</p>
     <p><span aria-hidden="true">${direction[0]}</span> ${direction[1]}

@@ -32,7 +32,7 @@ function says(step) {
     add(step.reason, t("reason: {why}", { why: step.reason }));
   }
   add(step.topic, html`<code>${step.topic}:${step.partition}:${step.offset}</code>`);
-  add(step.consistency, step.consistency);
+  add(step.consistency, t("at consistency {level}", { level: step.consistency }));
   if (step.known) add(step.store, t("from {store}", { store: step.store }));
   if (step.revision > 1) add(step.revision, t("revision {n}", { n: step.revision }));
   if (step.note && !(step.known && step.store)) add(step.note, say(step.note));

@@ -75,7 +75,7 @@ function DeadLetters({ count }) {
   }</h3>
     <p role="status">${said}</p>
     ${error && html`<p class="trouble">${t("The dead letters cannot be read: {why}", { why: error.message })}</p>`}
-    ${body && !body.total && html`<p class="calm">${t("None: every record was processed.")}</p>`}
+    ${body && !error && !body.total && html`<p class="calm">${t("None: every record was processed.")}</p>`}
     ${body?.dead_letters.map(
       (letter) => html`<details key=${letter.id} class="group"><summary>
       <time>${timeOfDay(letter.at)}</time> <span class="reason">${letter.reason}</span> <code>
