@@ -47,7 +47,18 @@ class FakeBff:
         ]
         if wrong:
             return _problem(400, "Invalid request payload", "some fields are wrong", wrong)
-        return web.json_response({"transaction_id": self.state.take(sent)}, status=201)
+        if self.state.keys_unknown and "Idempotency-Key" in request.headers:
+            return _problem(
+                503,
+                "Idempotency store unavailable",
+                "this call took nothing",
+                kind="idempotency-store-unavailable",
+            )
+        id_ = self.state.take_once(request.headers.get("Idempotency-Key"), sent)
+        if self.state.dies_after_taking:
+            self.state.dies_after_taking = False
+            return _problem(502, "The bff does not answer", "as a proxy says it")
+        return web.json_response({"transaction_id": id_}, status=201)
 
     async def list(self, request: web.Request) -> web.Response:
         """A page, newest first."""
@@ -150,9 +161,9 @@ def _wrong(field: str, reason: str) -> dict[str, str]:
 
 
 def _problem(
-    status: int, title: str, detail: str, errors: list[dict[str, str]] | None = None
+    status: int, title: str, detail: str, errors: list[dict[str, str]] | None = None, kind: str = "some"
 ) -> web.Response:
-    body: Json = {"type": "/problems/some", "title": title, "status": status, "detail": detail}
+    body: Json = {"type": f"/problems/{kind}", "title": title, "status": status, "detail": detail}
     body |= {"request_id": "f4ke", "errors": errors or []}
     return web.json_response(body, status=status, content_type="application/problem+json")
 

@@ -50,6 +50,9 @@ class FakeState:
         self.silent = ""  # the store that cannot be asked
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
+        self.dies_after_taking = False  # whether the next POST is taken and gets no answer
+        self.keys_unknown = False  # whether a POST with an Idempotency-Key is a 503
+        self.keys: dict[str, str] = {}  # Idempotency-Key -> id
         self.slow = 0.0  # seconds that they take
         self.last_look: Json | None = None  # GET /api/v1/system, while the bff looks no more
         self.listeners: dict[asyncio.Queue[bytes], str | None] = {}  # the customer that each wants
@@ -96,6 +99,14 @@ class FakeState:
             await asyncio.sleep(max(0, due - time.monotonic()))
             if self.per_second:
                 self.take(a_request())
+
+    def take_once(self, key: str | None, sent: Json) -> str:
+        """The id of the one with this Idempotency-Key, which arrives if it has not; None: it arrives."""
+        if key is None:
+            return self.take(sent)
+        if key not in self.keys:
+            self.keys[key] = self.take(sent)
+        return self.keys[key]
 
     def take(self, sent: Json) -> str:
         """One arrives, and is decided a moment later; its id."""

@@ -25,6 +25,7 @@ function Page() {
   useLayoutEffect(() => document.documentElement.classList.add("ready"), []);
   return html`
     <a class="skip" href="#transactions">${t("Skip to the transactions")}</a>
+    <a class="skip" href="#post">${t("Skip to the form")}</a>
     <${Top} system=${system} />
     <main>
       <${Banner} system=${system} />

@@ -32,38 +32,68 @@ const bodyOf = (fields) =>
     .map(([name, text]) => `"${name}": ${NUMBERS.has(name) && NUMBER.test(text.trim()) ? text.trim() : JSON.stringify(text)}`)
     .join(", ")}}`;
 
-export const curlOf = (body) => `curl -X POST ${location.origin}${PATH} \\
-  -H "Content-Type: application/json" \\
-  --data '${body.replaceAll("'", "'\\''")}'`;
+export const curlOf = (body, ...headers) => `curl -X POST ${location.origin}${PATH} \\
+${["Content-Type: application/json", ...headers].map((header) => `  -H "${header}" \\\n`).join("")}  --data '${body.replaceAll("'", "'\\''")}'`;
+
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Whether a second try may change the answer; what is wrong in it stays wrong. */
+const canBeTriedAgain = (error) => !(error instanceof Problem) || error.status === 409 || error.status >= 500;
+
+function Failed({ error, hasFields, sent, send }) {
+  const isOurs = error instanceof Problem;
+  const tookNothing = isOurs && error.type.endsWith("/idempotency-store-unavailable") && !sent.isAgain;
+  const again = (event, how) => {
+    event.currentTarget.form.querySelector("button.main").focus(); // this one goes
+    send({ ...sent, ...how });
+  };
+  return html`<div class="trouble">
+    <p>${
+      isOurs
+        ? html`<b>${error.status} ${t(error.title)}:</b> ${hasFields ? t("See the fields marked above.") : error.message}`
+        : t("The bff does not answer. Whether it took the transaction is not known.")
+    }</p>
+    ${isOurs && html`<p><small>${t("request")} <code>${error.requestId}</code></small></p>`}
+    ${
+      sent.key &&
+      canBeTriedAgain(error) &&
+      html`<p class="actions"><button type="button" onClick=${(event) => again(event, { isAgain: true })}>${t("Try again")}</button>
+      ${tookNothing && html`<button type="button" onClick=${(event) => again(event, { key: null })}>${t("Post without a key")}</button>`}</p>
+      <p><small>${t("It is sent with the same Idempotency-Key, so it is taken once, however often you try.")}</small></p>`
+    }
+  </div>`;
+}
 
 export function Post({ open }) {
   const [fields, setFields] = useState(EXAMPLE);
   const [result, setResult] = useState(null);
   const wrong = Object.fromEntries((result?.error?.errors ?? []).map((e) => [e.field, e.reason]));
 
-  async function post(event) {
-    event.preventDefault();
+  /** `sent`: {body, key, isAgain}; what is sent again is the same, whatever the fields are by then. */
+  async function send(sent) {
     setResult({ busy: true });
     const began = performance.now();
+    const headers = { "Content-Type": "application/json", ...(sent.key && { "Idempotency-Key": sent.key }) };
     try {
-      const { transaction_id: id } = await ask(
-        PATH,
-        { method: "POST", headers: { "Content-Type": "application/json" }, body: bodyOf(fields) },
-        15,
-      );
+      const { transaction_id: id } = await ask(PATH, { method: "POST", headers, body: sent.body }, 15);
       const answered = performance.now();
       setResult({ id, status: "pending", acknowledged: (answered - began) / 1000 });
-      const row = await ask(`${PATH}/${encodeURIComponent(id)}?wait=30`, {}, 40);
+      const row = await ask(`${PATH}/${encodeURIComponent(id)}?wait=30`, {}, 40).catch(() => null);
       setResult({
         id,
-        status: row.status,
+        status: row?.status ?? "pending",
         acknowledged: (answered - began) / 1000,
-        final: row.status === "pending" ? null : (performance.now() - began) / 1000,
+        final: !row || row.status === "pending" ? null : (performance.now() - began) / 1000,
       });
     } catch (error) {
-      setResult((before) => ({ ...before, busy: false, error }));
+      setResult({ error, sent });
     }
   }
+
+  const post = (event) => {
+    event.preventDefault();
+    if (!result?.busy) send({ body: bodyOf(fields), key: newKey() });
+  };
 
   return html`<form class="post" onSubmit=${post} noValidate>
     <h3>${t("Post one")}</h3>
@@ -76,7 +106,7 @@ export function Post({ open }) {
       <small id="h-${name}" class=${wrong[name] ? "wrong" : ""}>${wrong[name] ? t(wrong[name]) : t(HINTS[name])}</small>
     </div>`,
     )}
-    <p class="actions"><button class="main" disabled=${result?.busy}>${t("Post")}</button>
+    <p class="actions"><button class="main" aria-disabled=${Boolean(result?.busy)}>${t("Post")}</button>
       <button type="button" onClick=${() => (setFields(EXAMPLE), setResult(null))}>${t("Example values")}</button></p>
     <div role="status" class="result">
       ${result?.busy && html`<p>${t("Waiting for Kafka's acknowledgement…")}</p>`}
@@ -87,17 +117,8 @@ export function Post({ open }) {
           class="link" onClick=${() => open(result.id)}>${t("See its timeline")}</button></p>
         <p class="id">${result.id}</p>`
       }
-      ${
-        result?.error &&
-        html`<p class="trouble">${
-          result.error instanceof Problem
-            ? html`<b>${result.error.status} ${t(result.error.title)}
-              </b> ${Object.keys(wrong).length ? t("See the fields marked above.") : result.error.message} <small>
-              ${t("request")} <code>${result.error.requestId}</code></small>`
-            : t("The bff does not answer. Whether it took the transaction is not known.")
-        }</p>`
-      }
+      ${result?.error && html`<${Failed} ...${{ error: result.error, sent: result.sent, send, hasFields: Object.keys(wrong).length > 0 }} />`}
     </div>
-    <details><summary>${t("The same as curl")}</summary><pre tabindex="0">${curlOf(bodyOf(fields))}</pre></details>
+    <details><summary>${t("The same as curl")}</summary><pre tabindex="0">${curlOf(bodyOf(fields), "Idempotency-Key: $(uuidgen)")}</pre></details>
   </form>`;
 }

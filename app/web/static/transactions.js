@@ -117,7 +117,8 @@ function idInAddress() {
 export function Transactions() {
   const state = useStore(feed.state);
   const [opened, setOpened] = useState(idInAddress());
-  const beside = useRef();
+  const beside = useRef(),
+    lastOpened = useRef("");
   useEffect(() => {
     const follow = () => setOpened(idInAddress());
     addEventListener("hashchange", follow);
@@ -126,7 +127,15 @@ export function Transactions() {
   const open = (id) => {
     history.replaceState(null, "", id ? `#id=${encodeURIComponent(id)}` : location.pathname);
     setOpened(id);
+    if (id) lastOpened.current = id;
     if (id && beside.current.offsetTop > 0 && innerWidth < 1100) beside.current.scrollIntoView({ block: "start" });
+  };
+  /** Who works by keyboard is back on the row; a pointer's focus there would hold the list. */
+  const close = (event) => {
+    open("");
+    if (event.detail) return;
+    const row = [...document.querySelectorAll(".list tr")].find((one) => one.dataset.id === lastOpened.current);
+    (row?.querySelector("button") ?? document.getElementById("transactions")).focus();
   };
   return html`<section id="transactions" aria-labelledby="transactions-h" tabindex="-1">
     <div class="head"><h2 id="transactions-h">${t("Transactions")}</h2>
@@ -140,9 +149,12 @@ export function Transactions() {
         ${state ? html`<${List} state=${state} opened=${opened} open=${open} />` : html`<p class="empty">${t("Loading…")}</p>`}
       </div>
       <div class="card aside" ref=${beside}>
-        ${opened ? html`<${Way} key=${opened} id=${opened} close=${() => open("")} />` : narrow.matches ? html`<details
-          class="fold"><summary>${t("Post one")}</summary><${Post} open=${open} />
-          </details>` : html`<${Post} open=${open} />`}
+        ${opened && html`<${Way} key=${opened} id=${opened} close=${close} />`}
+        <div id="post" tabindex="-1" hidden=${Boolean(opened)}>${
+          narrow.matches
+            ? html`<details class="fold"><summary>${t("Post one")}</summary><${Post} open=${open} /></details>`
+            : html`<${Post} open=${open} />`
+        }</div>
       </div>
     </div>
   </section>`;

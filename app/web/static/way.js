@@ -158,12 +158,14 @@ export function Way({ id, close }) {
     look();
     heading.current?.focus({ preventScroll: true });
     const stop = feed.watch(id, () => look());
-    return () => ((open = false), clearTimeout(timer), stop());
+    const escape = (event) => event.key === "Escape" && close(event);
+    addEventListener("keydown", escape);
+    return () => ((open = false), clearTimeout(timer), stop(), removeEventListener("keydown", escape));
   }, [id]);
   const { body, error } = found;
   const sent = body?.record?.json ?? row;
   return html`<article class="way" aria-labelledby="way-h">
-    <h3 id="way-h" tabindex="-1" ref=${heading}>${t("Timeline")} <button class="close" onClick=${close}>${t("Close")}</button></h3>
+    <h3 id="way-h" tabindex="-1" ref=${heading}>${t("Timeline")} <button class="close" onClick=${close}>${t("Back to the form")}</button></h3>
     <p class="id">${id}</p>
     ${row && html`<p class="line"><${Status} status=${row.status} /> <b>${amount(row.value_in_cents)}
       </b> <span class="text">${row.description}</span></p>`}
