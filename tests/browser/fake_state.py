@@ -157,6 +157,8 @@ class FakeState:
         rate = self.per_second
         pending = sum(entry["status"] == "pending" for entry in self.transactions.values())
         behind = min(40.0, pending / max(rate, 1))
+        verdicts = self.verdicts.values()
+        waiting = [one["decided_at"] / 1000 for one in verdicts if one["reason"] == "antifraud_unavailable"]
         arrows = [arrow.split(">") for arrow in ARROWS]
         steps = {"assess": (0.21, 0.0), "publish": (0.07, 0.0), "store": (0.33, 0.12), "commit": (0.01, 0.0)}
         return {
@@ -188,6 +190,7 @@ class FakeState:
             "consistency": {"write": {"ALL": rate * 0.9, "QUORUM": rate * 0.1}, "read": {"QUORUM": 0.4}},
             "answers": self.answers,
             "dead_letters": {"count": len(self.dead_letters)},
+            "unassessed": {"count": len(waiting), "since": min(waiting, default=None)},
             "truth": self._truth(pending),
         }
 

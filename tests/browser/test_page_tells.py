@@ -57,11 +57,13 @@ def test_a_store_that_cannot_be_asked_is_waited_for_and_no_loss(bff: Served, ope
 def test_a_rejection_without_an_assessment_does_not_look_like_any_other(bff: Served, open_page: Open) -> None:
     page = open_page(bff.address)
     page.wait_for_selector(f"{ROWS} .rejected")
-    assert page.locator(".unassessed").count() == 0
+    assert page.locator(".unassessed").count() == 0  # neither a row nor the strip
     bff.state.no_replica = True
     marked = page.locator(ROWS, has=page.locator(".unassessed")).first
     marked.wait_for()
     assert "not assessed" in marked.locator("td:last-child").inner_text()
+    page.locator(".truth .unassessed", has_text="rejected without an assessment since").wait_for()
+    assert "make reassess" in page.inner_text(".truth .unassessed")
     assert "no antifraud replica answered" in str(marked.locator(".unassessed").get_attribute("title"))
 
 

@@ -49,6 +49,7 @@ export function Truth({ system }) {
   const { body, error, at } = useStore(system);
   const { up } = useStore(link);
   const truth = body?.truth;
+  const waiting = body?.unassessed;
   const age = truth?.at ? Math.max(0, body.at - truth.at) + (performance.now() - at) / 1000 : null;
   const old = age !== null && age > STALE;
   const state = truth && up && !old ? truth.state : "unknown";
@@ -71,6 +72,10 @@ export function Truth({ system }) {
       <p class="words">${words}</p>
       <p class="age">
         ${age !== null && t("since {time}, updated {age} ago", { time: timeOfDay(truth.since), age: ticking(age) })}</p>
+      ${waiting?.count > 0 && html`<p class="unassessed" role="status"><b>!</b> ${t("{n} rejected without an assessment since {clock}:", {
+        n: whole(waiting.count),
+        clock: timeOfDay(waiting.since),
+      })} <code>make reassess</code></p>`}
     </div>
     <dl class="places">${PLACES.map(([name, label, title]) => html`<${Figure} ...${{ name, label, title, truth }} />`)}</dl>
     <dl class="places rest">${BESIDE.map(
