@@ -44,6 +44,7 @@ class FakeState:
         self.marks: list[Json] = []
         self.answers: list[Json] = []
         self.dead_letters: list[Json] = []
+        self.has_begun_anew = False  # whether the bff has looked for a minute alone
         self.lost = 0
         self.being_stored = 0
         self.no_replica = False  # whether what arrives is rejected without an assessment
@@ -62,11 +63,14 @@ class FakeState:
         for name in PARTS:
             self.set_part(name, "up")
         self.marks.clear()
+        for part in self.parts.values():
+            part["since_known"] = False  # found so when the bff began
 
     def set_part(self, name: str, state: str, word: str = "ok", cost: str = "") -> None:
         """A part is in this state from now on."""
         now = time.time()
-        self.parts[name] = {"name": name, "state": state, "since": now, "word": word, "cost": cost}
+        known = {"since": now, "since_known": True}
+        self.parts[name] = {"name": name, "state": state, **known, "word": word, "cost": cost}
         self.marks.append({"at": now, "part": name, "state": state})
 
     @property
@@ -238,6 +242,8 @@ class FakeState:
             "lag",
             "retries",
         )
+        if self.has_begun_anew:
+            return {"every": 1.0, "at": at[-60:], **{name: [1.0] * 60 for name in names}, "marks": self.marks}
         ends = [{"at": at[n], "part": "transactions", "state": s} for n, s in ((500, "down"), (545, "up"))]
         columns = {name: [point[n] for point in points] for n, name in enumerate(names)}
         return {"every": 1.0, "at": at, **columns, "marks": [*ends, *self.marks]}

@@ -87,3 +87,15 @@ def test_the_rate_in_the_head_is_a_mean_that_agrees_with_the_arrows(bff: Served,
         seen.append(float(page.inner_text("#transactions .head small").split()[0]))
         page.wait_for_timeout(500)
     assert all(0.3 < rate < 1.4 for rate in seen), seen
+
+
+def test_what_the_bff_found_at_its_start_is_not_said_to_have_begun_then(bff: Served, open_page: Open) -> None:
+    bff.state.has_begun_anew = True
+    page = open_page(bff.address)
+    page.locator("[data-part=kafka] .says", has_text=re.compile(r"up ≥ \d+ s")).wait_for()
+    page.click("[data-part=kafka]")
+    page.locator("[data-cost=kafka]", has_text=re.compile(r"for \d+ s at least: found so at ")).wait_for()
+    page.locator("#charts", has_text="when the bff began to look").wait_for()
+    assert "last 15 minutes." not in page.inner_text("#charts")
+    bff.do(lambda: bff.state.set_part("kafka", "up"))
+    page.locator("[data-cost=kafka]", has_text=re.compile(r"for \d+ s, since ")).wait_for()

@@ -187,9 +187,12 @@ function Chart({ chart: [name, title, show, least, lines], body }) {
       </div>`;
 }
 
-function Marks({ marks }) {
+function Marks({ body }) {
+  const { marks, at } = body ?? { marks: [], at: [] };
+  const isWhole = !at.length || at.at(-1) - at[0] > 890;
   return html`<div class="card"><h3>${t("Failures and recoveries")}</h3>
-    ${!marks.length && html`<p class="calm">${t("No part failed in the last 15 minutes.")}</p>`}
+    ${!marks.length && html`<p class="calm">
+      ${isWhole ? t("No part failed in the last 15 minutes.") : t("No part failed since {clock}, when the bff began to look.", { clock: timeOfDay(at[0]) })}</p>`}
     <ol class="marks">${marks
       .slice(-30)
       .reverse()
@@ -204,5 +207,5 @@ export function Charts({ series }) {
   return html`<section id="charts" aria-labelledby="charts-h"><h2 id="charts-h">${t("Last 15 minutes")}</h2>
     ${error && !body && html`<p class="trouble">${t("The charts cannot be loaded: {why}", { why: error.message })}</p>`}
     <div class="grid three">${CHARTS.map((chart) => html`<${Chart} key=${chart[0]} chart=${chart} body=${body} />`)}
-      <${Marks} marks=${body?.marks ?? []} /></div></section>`;
+      <${Marks} body=${body} /></div></section>`;
 }

@@ -113,7 +113,7 @@ function Arrow({ from, to, path, label, spare, perSecond, broken }) {
 
 function Node({ name, part, at: [x, y], now, chosen, choose }) {
   const state = part?.state ?? "none";
-  const since = part?.since ? ticking(now - part.since) : "";
+  const since = part?.since ? `${part.since_known === false ? "≥ " : ""}${ticking(now - part.since)}` : "";
   const says = part ? `${t(WORDS[state] ?? "unknown")}${since ? ` ${since}` : ""}` : t("customers");
   const act = (event) => {
     if (event.type === "keydown" && event.key !== "Enter" && event.key !== " ") return;

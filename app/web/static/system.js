@@ -15,11 +15,18 @@ function partsNow(body, { up, since }, now, blind) {
   const gone = up ? body.at : now - (performance.now() - since) / 1000;
   const word = up ? t("the bff has not looked") : t("the bff does not answer");
   return body.parts.map((part) => {
-    if (part.name !== "bff" && part.name !== "main") return { ...part, state: "unknown", since: gone, word, cost: "" };
+    if (part.name !== "bff" && part.name !== "main") return { ...part, state: "unknown", since: gone, since_known: true, word, cost: "" };
     if (up) return part;
     const cost = t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.");
-    return { ...part, state: "down", since: gone, word: t("does not answer"), cost };
+    return { ...part, state: "down", since: gone, since_known: true, word: t("does not answer"), cost };
   });
+}
+
+/** How long it has been in its state: what the bff found at its start may have been so for longer. */
+function sinceOf(part, now) {
+  if (!part.since) return "";
+  const values = { time: ticking(now - part.since), clock: timeOfDay(part.since) };
+  return part.since_known === false ? t("for {time} at least: found so at {clock}", values) : t("for {time}, since {clock}", values);
 }
 
 function Costs({ parts, now, chosen }) {
@@ -36,7 +43,7 @@ function Costs({ parts, now, chosen }) {
     (part) => html`<li key=${part.name} data-cost=${part.name}>
     <span class="state ${part.state}"><span class="mark"></span><b>${part.name}</b> ${t(WORDS[part.state])}</span>
     <span class="since">
-      ${part.since ? t("for {time}, since {clock}", { time: ticking(now - part.since), clock: timeOfDay(part.since) }) : ""}</span>
+      ${sinceOf(part, now)}</span>
     <span class="cost">${part.cost ? say(part.cost) : part.state === "up" ? t("It is working; no impact.") : ""}
       ${part.word && part.word !== "ok" && html` <small>${say(part.word)}</small>`}</span>
   </li>`,
