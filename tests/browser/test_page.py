@@ -236,7 +236,7 @@ def test_it_is_worked_by_keyboard_alone(bff: Served, open_page: Open) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Skip to the transactions"
     page.focus("[data-part=kafka]")
     page.keyboard.press("Enter")
-    page.locator("[data-cost=kafka]", has_text="It is working").wait_for()
+    page.locator("[data-cost=kafka]", has_text="It answers").wait_for()
     page.focus(f"{ROWS}:nth-child(2) button")
     page.keyboard.press("Enter")
     page.wait_for_selector(".waterfall")

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.system.costs import COSTS
 from tests.browser.conftest import Open, Served
 
 pytestmark = pytest.mark.browser
@@ -99,3 +100,54 @@ def test_what_the_bff_found_at_its_start_is_not_said_to_have_begun_then(bff: Ser
     assert "last 15 minutes." not in page.inner_text("#charts")
     bff.do(lambda: bff.state.set_part("kafka", "up"))
     page.locator("[data-cost=kafka]", has_text=re.compile(r"for \d+ s, since ")).wait_for()
+
+
+def test_an_impact_is_said_once_with_its_parts_and_the_command_that_brings_each_back(
+    bff: Served, open_page: Open
+) -> None:
+    cost = COSTS["cassandra, all"].cost
+    for name in ("cassandra-1", "cassandra-2", "cassandra-3"):
+        bff.do(lambda name=name: bff.state.set_part(name, "down", "refuses connections", cost))
+    bff.do(lambda: bff.state.set_part("redis", "down", "no answer within 1 s", COSTS["redis"].cost))
+    page = open_page(bff.address)
+    group = page.locator("[data-cost='cassandra-1 cassandra-2 cassandra-3']")
+    group.wait_for()
+    assert group.inner_text().count(cost) == 1
+    assert "make start NAME=cassandra-2" in group.inner_text()
+    assert "make resume NAME=redis" in page.inner_text("[data-cost=redis]")
+
+
+@pytest.mark.parametrize(
+    ("down", "said", "left_out"),
+    [
+        (
+            {"antifraud-1": "antifraud, all", "transactions": "transactions, all"},
+            "stay pending in Kafka",
+            "are rejected",
+        ),
+        ({"kafka": "kafka", "redis": "redis"}, "POST answers 503 within 2 s", "POST answers 201"),
+        ({"kafka": "kafka", "redis": "both stores"}, "GET answers 503", "GET works"),
+    ],
+)
+def test_of_impacts_that_contradict_each_other_the_stronger_one_is_said(
+    bff: Served, open_page: Open, down: dict[str, str], said: str, left_out: str
+) -> None:
+    for name, key in down.items():
+        bff.do(
+            lambda name=name, key=key: bff.state.set_part(
+                name, "down", "refuses connections", COSTS[key].cost
+            )
+        )
+    for locale in ("en-GB", "pt-BR"):
+        page = open_page(bff.address, locale=locale)
+        page.wait_for_selector(".costs li")
+        found = page.inner_text(".costs")
+        portuguese = {
+            "are rejected": "são rejeitadas",
+            "POST answers 201": "POST responde 201",
+            "GET works": "GET funciona",
+        }
+        assert left_out not in found
+        assert portuguese[left_out] not in found
+        if locale == "en-GB":
+            assert said in found

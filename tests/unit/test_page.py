@@ -16,6 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from app.live import audit_rounds
 from app.live.audit import Audit
+from app.system.costs import COSTS
 from app.web import page
 
 FILES = page.read_files()
@@ -149,3 +150,9 @@ def test_sentences_of_the_bffs_that_the_page_looks_for_are_as_the_bff_says_them(
     for sentence in ("cannot be asked; what is there is counted later", "the log cannot be read"):
         assert sentence in looked_for
         assert sentence in said
+
+
+def test_an_impact_has_as_many_clauses_in_portuguese_for_the_page_leaves_some_out() -> None:
+    portuguese = json.loads(OURS["pt.json"])
+    for row in COSTS.values():
+        assert row.cost.count("; ") == portuguese[row.cost].count("; "), row.cost

@@ -1,10 +1,9 @@
 // The system: the picture, what an outage costs now, how busy each step is, how far behind, who assesses.
 import { Added, html, useClock, useState, useStore } from "./html.js";
-import { duration, fixed, percent, rate, say, t, ticking, timeOfDay, whole } from "./i18n.js";
+import { duration, percent, rate, t, ticking, whole } from "./i18n.js";
+import { Impact, grouped } from "./impact.js";
 import { link, notLookedFor } from "./net.js";
 import { Picture, WORDS } from "./picture.js";
-
-const ORDER = { down: 0, degraded: 1, unknown: 2, up: 3 };
 
 // What the workers' steps do, where their names do not tell.
 const STEPS = { remember: "put into Redis" };
@@ -20,34 +19,6 @@ function partsNow(body, { up, since }, now, blind) {
     const cost = t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.");
     return { ...part, state: "down", since: gone, since_known: true, word: t("does not answer"), cost };
   });
-}
-
-/** How long it has been in its state: what the bff found at its start may have been so for longer. */
-function sinceOf(part, now) {
-  if (!part.since) return "";
-  const values = { time: ticking(now - part.since), clock: timeOfDay(part.since) };
-  return part.since_known === false ? t("for {time} at least: found so at {clock}", values) : t("for {time}, since {clock}", values);
-}
-
-function Costs({ parts, now, chosen }) {
-  const shown = parts
-    .filter((part) => (chosen ? part.name === chosen : part.state === "down" || part.state === "degraded"))
-    .sort((a, b) => ORDER[a.state] - ORDER[b.state]);
-  if (!shown.length) {
-    if (chosen) return null;
-    const silent = parts.filter((part) => part.state === "unknown");
-    return html`<p class="calm">
-      ${silent.length ? t("The state of {n} parts is unknown.", { n: silent.length }) : t("Everything is up. Select a part for details.")}</p>`;
-  }
-  return html`<ul class="costs">${shown.map(
-    (part) => html`<li key=${part.name} data-cost=${part.name}>
-    <span class="state ${part.state}"><span class="mark"></span><b>${part.name}</b> ${t(WORDS[part.state])}</span>
-    <span class="since">
-      ${sinceOf(part, now)}</span>
-    <span class="cost">${part.cost ? say(part.cost) : part.state === "up" ? t("It is working; no impact.") : ""}
-      ${part.word && part.word !== "ok" && html` <small>${say(part.word)}</small>`}</span>
-  </li>`,
-  )}</ul>`;
 }
 
 function Steps({ steps }) {
@@ -113,16 +84,18 @@ export function System({ system }) {
   const none = t("Nothing in the last few seconds.");
   return html`<section id="system" aria-labelledby="system-h">
     <h2 id="system-h">${t("System")}</h2>
-    <p class="unseen" role="status">${parts
-      .filter((part) => part.state !== "up")
-      .map((part) => `${part.name} ${t(WORDS[part.state])}. ${say(part.cost || "")}`)
+    <p class="unseen" role="status">${grouped(
+      parts.filter((part) => part.state !== "up"),
+      parts,
+    )
+      .map(([cost, group]) => `${group.map((part) => `${part.name} ${t(WORDS[part.state])}`).join(", ")}. ${cost}`)
       .join(" ")}</p>
     ${!body && error && html`<p class="trouble">
       ${t("The state of the system cannot be read: {why}", { why: error.message })}</p>`}
     <div class="grid three system">
       <div class="card drawn"><${Picture} ...${{ parts, rates, now, chosen, choose }} /></div>
       <div class="card"><h3>${chosen ?? t("Impact on clients")}</h3>
-        ${body ? html`<${Costs} ...${{ parts, now, chosen }} />` : html`<p class="calm">${error ? "" : t("Loading…")}</p>`}
+        ${body ? html`<${Impact} ...${{ parts, now, chosen }} />` : html`<p class="calm">${error ? "" : t("Loading…")}</p>`}
         <${Added} place="part" ...${{ name: chosen, choose }} /></div>
       <${Lag} lag=${body?.lag} />
       <${Steps} steps=${body?.steps} />
