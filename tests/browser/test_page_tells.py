@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_an_impact_is_said_once_with_its_parts_and_the_command_that_brings_each_
 ) -> None:
     cost = COSTS["cassandra, all"].cost
     for name in ("cassandra-1", "cassandra-2", "cassandra-3"):
-        bff.do(lambda name=name: bff.state.set_part(name, "down", "refuses connections", cost))
+        bff.do(partial(bff.state.set_part, name, "down", "refuses connections", cost))
     bff.do(lambda: bff.state.set_part("redis", "down", "no answer within 1 s", COSTS["redis"].cost))
     page = open_page(bff.address)
     group = page.locator("[data-cost='cassandra-1 cassandra-2 cassandra-3']")
@@ -133,11 +134,7 @@ def test_of_impacts_that_contradict_each_other_the_stronger_one_is_said(
     bff: Served, open_page: Open, down: dict[str, str], said: str, left_out: str
 ) -> None:
     for name, key in down.items():
-        bff.do(
-            lambda name=name, key=key: bff.state.set_part(
-                name, "down", "refuses connections", COSTS[key].cost
-            )
-        )
+        bff.do(partial(bff.state.set_part, name, "down", "refuses connections", COSTS[key].cost))
     for locale in ("en-GB", "pt-BR"):
         page = open_page(bff.address, locale=locale)
         page.wait_for_selector(".costs li")

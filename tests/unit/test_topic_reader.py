@@ -70,7 +70,7 @@ def test_a_partition_that_does_not_exist_is_named() -> None:
 
 
 class Fixed(TopicReader):
-    def __init__(self, consumer: Consumer):
+    def __init__(self, consumer: Any):
         self._settings, self._topic, self._consumer = Settings(), TOPIC, consumer
 
 
