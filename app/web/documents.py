@@ -17,9 +17,10 @@ from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, operation
 from app.web.problems import problem
 
 PAGE = Path(__file__).parent / "docs"
-#: What the page loads: Swagger UI, whose origin is in the README there, and the lines of ours that start it.
+#: What the page loads: Swagger UI, whose origin is in the README there, and ours: what starts it, and makes it dark.
 LOADED = {
     "start.js": (PAGE / "start.js", "text/javascript"),
+    "docs.css": (PAGE / "docs.css", "text/css"),
     "swagger-ui-bundle.js": (PAGE / "swagger-ui/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (PAGE / "swagger-ui/swagger-ui.css", "text/css"),
 }

@@ -46,7 +46,7 @@ OF_VIEWS = (
         "Not found",
         404,
         "There is no transaction with this id. It is never said of an id that was answered with 201.",
-        "Check the id. If it came from a POST without an answer, the transaction was not taken.",
+        "Check the id: the 201 of a POST has it, and each entry of the list.",
     ),
     ProblemType(
         "too-many-listeners",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,24 @@ def test_each_type_resolves_to_a_page_that_explains_it(row: ProblemType) -> None
     assert "What to do" in text
 
 
+def test_all_of_them_have_a_title_a_list_and_a_way_back() -> None:
+    text = call("GET", PATH).body.decode()
+    assert re.findall("<h1>(.*)</h1>", text) == ["Problems"]
+    listed = re.findall('<a href="#([a-z-]+)">', text)
+    assert (
+        sorted(listed) == sorted(re.findall('<h2 id="([a-z-]+)">', text)) == sorted(row.slug for row in ALL)
+    )
+    assert 'href="/docs"' in text
+    assert f'href="{PATH}"' in call("GET", ALL[0].uri).body.decode()
+
+
+def test_a_page_has_its_style_from_a_file_of_ours() -> None:
+    (path,) = re.findall('<link rel="stylesheet" href="([^"]+)">', call("GET", ALL[0].uri).body.decode())
+    style = call("GET", path)
+    assert (style.status, style.headers["Content-Type"]) == (200, "text/css")
+    assert "<style" not in call("GET", PATH).body.decode()
+
+
 def test_a_page_allows_neither_inline_code_nor_another_host() -> None:
     policy = call("GET", PATH).headers["Content-Security-Policy"]
     assert policy == "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -105,4 +124,4 @@ def test_an_unknown_name_is_a_problem_itself_and_is_not_repeated() -> None:
 
 def test_what_a_row_says_is_text_whatever_it_has_in_it() -> None:
     row = ProblemType("x", "<b>", 400, "a < b", "&")
-    assert "<b>" not in document(row.title, [_section(row)])
+    assert "<b>" not in document(row.title, [_section(row, "h1")])
