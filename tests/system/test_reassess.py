@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import fastavro
 import pytest
@@ -72,8 +74,16 @@ def counted(said: str) -> int:
     return int(re.findall(r"^reassess: ([\d,]+) in ", said, re.MULTILINE)[0].replace(",", ""))
 
 
+def counted_by_the_bff() -> dict[str, Any]:
+    """What its state says is rejected unassessed."""
+    return dict(http.call("GET", "/api/v1/system").json["unassessed"])
+
+
 def test_corrected_once_and_shown_everywhere() -> None:
     ids = unassessed(40)
+    waiting = counted_by_the_bff()
+    assert waiting["count"] >= 40
+    assert 0 < waiting["since"] < time.time()
     assert re.search(r"reassess: [\d,]+ transactions would be", commands.done("reassess", "--dry-run"))
     assert {len(verdicts) for verdicts in distinct(ids).values()} == {1}
     assert counted(commands.done("reassess")) >= 40
@@ -85,6 +95,7 @@ def test_corrected_once_and_shown_everywhere() -> None:
         row = store.row(id_)
         assert (row["revision"], row["reason"]) == (2, None)
         assert (row["source_partition"], row["source_offset"]) == ids[id_]
+    log.wait_until(lambda: counted_by_the_bff() == {"count": 0, "since": None}, 10, "the bff counts none")
     ends = log.ends(log.STATUS)
     assert counted(commands.done("reassess")) == 0
     assert log.read(log.STATUS, ends) == []
