@@ -14,12 +14,17 @@ const STRONGER = [
 
 const clauses = (cost) => cost.replace(/\.$/, "").split("; ");
 
-/** A cost in the reader's language, without the clauses that another's contradict. */
+const isWeaker = (clause, all) => STRONGER.some(([strong, weak]) => weak.test(clause) && all.some((one) => strong.test(one)));
+
+/** A cost in the reader's language, without the clauses that another's contradict, and then without what others say too. */
 function inForce(cost, all) {
-  const said = say(cost).replace(/\.$/, "").split("; ");
-  const isWeaker = (clause) => STRONGER.some(([strong, weak]) => weak.test(clause) && all.some((one) => strong.test(one)));
-  const left = said.filter((_, n) => !isWeaker(clauses(cost)[n] ?? ""));
-  const text = left.join("; ");
+  const said = clauses(say(cost));
+  const left = clauses(cost)
+    .map((clause, n) => [clause, said[n]])
+    .filter(([clause]) => !isWeaker(clause, all));
+  const isCut = left.length < said.length;
+  const own = left.filter(([clause]) => !isCut || all.indexOf(clause) === all.lastIndexOf(clause));
+  const text = own.map(([, words]) => words).join("; ");
   return text && `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
