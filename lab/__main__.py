@@ -21,6 +21,7 @@ from lab.server import HOST, serving
 
 #: Threads that wait for a part to end, or ask the parts whether they are ready.
 AT_A_TIME = 32
+LOOKS_APART = 2.0  # seconds
 
 
 def port() -> int:
@@ -39,6 +40,23 @@ def wired() -> Api:
     return Api(hands, links, Load(environment), Runs(environment))
 
 
+def stack_now() -> str:
+    """What is left when the lab ends."""
+    return "the stack goes on as it is: make ps, make down" if stack.is_up() else "nothing is up"
+
+
+async def watch() -> None:
+    """Say when the stack goes down, and when it is up again: make down knows nothing of the lab."""
+    was_up = True
+    while True:
+        await asyncio.sleep(LOOKS_APART)
+        is_up = await asyncio.to_thread(stack.is_up)
+        if is_up != was_up:
+            said = "up again" if is_up else "down; the lab goes on: make up, or Ctrl-C here"
+            print(f"the stack is {said}", flush=True)
+        was_up = is_up
+
+
 async def serve(at: int) -> None:
     """Until it is cancelled."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_A_TIME))
@@ -49,7 +67,7 @@ async def serve(at: int) -> None:
             "The link is for you alone: who has it can kill your processes. Ctrl-C ends the lab.", flush=True
         )
         try:
-            await asyncio.Event().wait()
+            await watch()
         finally:
             interrupts.mute_if_unheard()
             await api.end()
@@ -67,7 +85,7 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(at))
         interrupts.mute_if_unheard()
-        print("\nthe lab has ended; the stack goes on as it is: make ps, make down", flush=True)
+        print(f"\nthe lab has ended; {stack_now()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,11 +96,12 @@ class Api:
 
     async def _play(self, number: int, control: bool) -> None:
         """Nobody else may POST meanwhile, and the exercises' own relays are enough."""
-        await self._load.end()
-        if any(link["relayed"] for link in self._links.shown()):
-            if why_not := await self._links.take_out():
-                raise Refused(409, "Not done", why_not)
-            await self._ready_again()
+        with self._runs.preparing(number, control):
+            await self._load.end()
+            if any(link["relayed"] for link in self._links.shown()):
+                if why_not := await self._links.take_out():
+                    raise Refused(409, "Not done", why_not)
+                await self._ready_again()
         await self._runs.play(number, control)
 
     async def _ready_again(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,6 +33,7 @@ class Links:
     def __init__(self, restart: Callable[[str], Awaitable[str]]) -> None:
         self._restart = restart
         self._relays: dict[str, Relay] = {}
+        self._restarted_at: dict[str, float] = {}  # of a part's clients, in seconds since 1970
 
     def shown(self) -> list[Json]:
         """Each part that can be slowed down or cut off, and whether it is."""
@@ -39,9 +41,8 @@ class Links:
         for part, kinds in CLIENTS.items():
             relay = self._relays.get(part)
             delay, cut = (round(relay.delay * 1000), relay.silent) if relay else (0, False)
-            found.append(
-                {"part": part, "clients": kinds[0], "relayed": bool(relay), "delay_ms": delay, "cut": cut}
-            )
+            link = {"part": part, "clients": kinds[0], "relayed": bool(relay), "delay_ms": delay, "cut": cut}
+            found.append({**link, "restarted_at": self._restarted_at.get(part)})
         return found
 
     async def put(self, part: str, delay_ms: int, cut: bool) -> str:
@@ -68,6 +69,7 @@ class Links:
 
     async def _restart_clients(self, parts: Collection[str]) -> str:
         kinds = {kind for part in parts for kind in CLIENTS[part]}
+        self._restarted_at |= dict.fromkeys(parts, time.time())
         known = await asyncio.to_thread(processes.states)
         running = [name for name, part in known.items() if part.pid and _kind(name) in kinds]
         return "\n".join(filter(None, [await self._restart(name) for name in running]))

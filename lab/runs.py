@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from lab.answers import Json, Refused
 from lab.command import Command
@@ -25,11 +27,21 @@ class Runs:
         self._environment, self._make = environment, make
         self.number, self.control = 0, False
         self.command: Command | None = None
+        self._preparing: Json | None = None
 
     @property
     def running(self) -> bool:
         """Whether one runs."""
         return self.command is not None and self.command.status is None
+
+    @contextmanager
+    def preparing(self, number: int, control: bool) -> Iterator[None]:
+        """Meanwhile it is shown as the one that begins: the parts are made ready for it first."""
+        self._preparing = {"number": number, "control": control, "state": "starting", "since": time.time()}
+        try:
+            yield
+        finally:
+            self._preparing = None
 
     async def play(self, number: int, control: bool) -> None:
         """Begin; Refused 409 while one runs."""
@@ -39,6 +51,8 @@ class Runs:
 
     def refuse_if_running(self) -> None:
         """Refused 409: what an exercise breaks and counts is its own."""
+        if self._preparing:
+            raise Refused(409, "Busy", f"exercise {self._preparing['number']} is being started")
         if self.running:
             raise Refused(
                 409, "Busy", f"exercise {self.number} is being played; stop it, or wait for its end"
@@ -55,7 +69,9 @@ class Runs:
         self.of(number).stop()
 
     def shown(self) -> Json | None:
-        """The one that runs, or ran last."""
+        """The one that begins, runs, or ran last."""
+        if self._preparing:
+            return self._preparing
         if (command := self.command) is None:
             return None
         state = "ended" if not self.running else "stopping" if command.stopping else "running"

@@ -54,28 +54,34 @@ export function Exercise({ text, run, playing, say }) {
   useClock();
   const [lines, setLines] = useState([]);
   const [outcome, setOutcome] = useState(null);
-  const { number } = text, since = run?.since;
+  const [asked, setAsked] = useState(false);
+  const { number } = text, since = run?.since, isStarting = run?.state === "starting";
   useEffect(() => {
     setLines([]);
     setOutcome(null);
-    if (!since) return;
+    if (!since || isStarting) return;
     const enough = new AbortController();
     follow(number, { line: (line) => setLines((before) => [...before, line]), end: setOutcome }, enough.signal);
     return () => enough.abort();
-  }, [number, since]);
-  const play = (control) => say(() => act(`exercises/${number}/play`, { control }));
-  const runs = playing === number;
+  }, [number, since, isStarting]);
+  const play = async (control) => {
+    setAsked(true);
+    await say(() => act(`exercises/${number}/play`, { control }));
+    setAsked(false);
+  };
+  const runs = playing === number, busy = Boolean(playing || asked);
   const step = lines.findLast((line) => line.startsWith("> "))?.slice(2);
   return html`<article class="lab-exercise" aria-labelledby="lab-exercise-h">
     <div>
       <h3 id="lab-exercise-h">${number}. ${text.title}</h3>
       <p>${marked(text.what)}</p>
-      <p class="actions"><button class="main" data-act="play" disabled=${playing} onClick=${() => play(false)}>${t("Play")}</button>
-        <button data-act="control" disabled=${playing} onClick=${() => play(true)}>${t("Play the control")}</button>
-        ${runs && html`<button data-act="end-exercise" disabled=${run.state === "stopping"} onClick=${() => say(() => act(`exercises/${number}/stop`))}>${t("Stop")}</button>
+      <p class="actions"><button class="main" data-act="play" disabled=${busy} onClick=${() => play(false)}>${t("Play")}</button>
+        <button data-act="control" disabled=${busy} onClick=${() => play(true)}>${t("Play the control")}</button>
+        ${runs && !isStarting && html`<button data-act="end-exercise" disabled=${run.state === "stopping"} onClick=${() => say(() => act(`exercises/${number}/stop`))}>${t("Stop")}</button>
           <span>${run.control ? t("the control, for {time}", { time: ticking(Date.now() / 1000 - since) }) : t("for {time}", { time: ticking(Date.now() / 1000 - since) })}</span>`}</p>
       <p><small>${t("The control is the same with its safeguard switched off, so it must fail.")} ${marked(text.control)}</small></p>
-      <p role="status" class="step">${run?.state === "stopping" ? t("Stopping: every part is restored first…") : runs ? step ?? t("Starting…") : ""}</p>
+      <p role="status" class="step">${isStarting ? t("Starting: relays are taken out first, and who went through one is restarted…")
+        : run?.state === "stopping" ? t("Stopping: every part is restored first, which may take a minute…") : busy ? step ?? t("Starting…") : ""}</p>
       ${outcome && html`<${Outcome} outcome=${outcome} />`}
       <details open=${Boolean(outcome)}><summary>${t("Questions")}</summary>
         <ol class="questions">${text.questions.map((question) => html`<li>${marked(question)}</li>`)}</ol></details>

@@ -1,5 +1,6 @@
 // In the card beside the picture: every part, and what can be done to the chosen one.
 import { html, useEffect, useState, useStore } from "/static/html.js";
+import { timeOfDay } from "/static/i18n.js";
 import { act, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -42,6 +43,7 @@ function Link({ link, busy, say }) {
       <button disabled=${busy} data-act="slow">${t("Slow down")}</button>
       <button type="button" disabled=${busy || link.cut} data-act="cut" onClick=${() => put({ cut: true })}>${t("Cut off")}</button>
       ${is && html`<button type="button" disabled=${busy} data-act="heal" onClick=${() => put({})}>${t("Heal")}</button>`}</p>
+    ${link.restarted_at && html`<p><small>${t("{clients} was restarted at {clock}, for the relay: that is no crash.", { clients: link.clients, clock: timeOfDay(link.restarted_at) })}</small></p>`}
     ${!link.relayed && html`<p><small>${t("The first time, {clients} is restarted so that it goes through a relay.", { clients: link.clients })}</small></p>`}
   </form>`;
 }

@@ -3,7 +3,7 @@ import { html, useEffect, useState, useStore } from "/static/html.js";
 import { language, ticking } from "/static/i18n.js";
 import { Exercise } from "./exercise.js";
 import { act, state, texts } from "./state.js";
-import { t } from "./words.js";
+import { said, t } from "./words.js";
 
 function Load({ load, playing, say }) {
   const [rate, setRate] = useState(50);
@@ -17,7 +17,7 @@ function Load({ load, playing, say }) {
     <button disabled=${playing}>${load.rate ? t("Change") : t("Send")}</button>
     ${load.rate > 0 && html`<button type="button" data-act="end-load" onClick=${() => say(() => act("load/stop"))}>${t("Stop")}</button>
       <span>${t("{rate}/s for {time}", { rate: load.rate, time: ticking(since) })}</span>`}
-    <small class="said">${load.said}</small>
+    <small class="said">${said(load.said)}</small>
   </form>`;
 }
 
@@ -44,8 +44,8 @@ export function Strip() {
   const run = body?.exercise;
   const playing = run && run.state !== "ended" ? run.number : 0;
   useEffect(() => {
-    if (playing) choose(playing); // also one that was begun before the page was loaded
-  }, [playing]);
+    if (run) choose(run.number); // also one that was begun, or has ended, before the page was loaded
+  }, [run?.since]);
   async function say(doing) {
     setTrouble("");
     try {

@@ -32,6 +32,7 @@ class FakeHands(Hands):
         super().__init__(lambda _: ({}, None))
         self._state = state
         self.seconds = 20.0  # that an exercise takes
+        self.take_out_lasts = 0.0  # seconds
         self.processes = dict.fromkeys([*state.parts, "generator"], "running")
 
     async def act(self, name: str, action: str) -> str:
@@ -68,13 +69,20 @@ async def fake_lab(state: FakeState) -> AsyncIterator[FakeHands]:
         more = ["--control"] if control else []
         return Command("tests.browser.fake_exercise", str(number), str(hands.seconds), *more)
 
+    class SlowLinks(Links):
+        """Taking relays out takes a moment, as it restarts their clients."""
+
+        async def take_out(self) -> str:
+            await asyncio.sleep(hands.take_out_lasts)
+            return await super().take_out()
+
     hands = FakeHands(state)
 
     async def restarted(_: str) -> str:
         return ""
 
     environment = {**os.environ, "BFF_URL": f"http://127.0.0.1:{BFF_PORT}"}
-    api = Api(hands, Links(restarted), Load(environment), Runs(environment, made_up))
+    api = Api(hands, SlowLinks(restarted), Load(environment), Runs(environment, made_up))
     async with serving(api, Proxy(f"http://127.0.0.1:{BFF_PORT}"), TOKEN, PORT):
         yield hands
         await api.end()

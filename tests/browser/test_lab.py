@@ -130,6 +130,35 @@ def test_an_exercise_is_played_its_control_fails_and_it_is_stopped(lab: Played, 
     page.locator("#lab-verdict", has_text="Stopped").wait_for()
 
 
+def test_what_the_last_run_said_and_kept_is_there_after_a_reload(lab: Played, open_page: Open) -> None:
+    page = open_page(ADDRESS, path=LINK)
+    page.select_option("#lab-exercise", "1")
+    page.click("[data-act=play]")
+    page.locator("#lab-verdict", has_text="Every promise kept").wait_for()
+    page.reload()
+    page.locator("#lab-verdict", has_text="Every promise kept").wait_for()
+    assert page.input_value("#lab-exercise") == "1"
+    assert page.locator(".lab-lines tr.second").count() > 10
+    page.select_option("#lab-exercise", "2")  # one's own choice stays
+    page.wait_for_timeout(2500)
+    assert page.input_value("#lab-exercise") == "2"
+
+
+def test_an_exercise_that_must_wait_for_relays_says_so_at_once(lab: Played, open_page: Open) -> None:
+    lab.hands.take_out_lasts = 4
+    page = open_page(ADDRESS, path=LINK)
+    page.click("[data-part=redis]")
+    page.click("[data-hands=redis] [data-act=slow]")
+    page.locator("[data-hands=redis]", has_text="for the relay: that is no crash").wait_for()
+    page.select_option("#lab-exercise", "1")
+    page.click("[data-act=play]")
+    page.locator(".lab-exercise .step", has_text="Starting").wait_for(timeout=500)
+    assert page.is_disabled("[data-act=play]")
+    page.locator(".lab-exercise .step", has_text="relays are taken out first").wait_for()
+    page.locator("[data-hands=redis]", has_text="Exercise 1 has it now.").wait_for()
+    page.locator("#lab-verdict", has_text="Every promise kept").wait_for(timeout=15_000)
+
+
 def test_without_the_link_there_are_no_hands(lab: Played, open_page: Open) -> None:
     page = open_page(ADDRESS, path="/#token=another")
     page.locator("#lab .trouble", has_text="the link that make lab has printed").wait_for()

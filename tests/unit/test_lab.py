@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -262,6 +263,39 @@ def test_while_an_exercise_is_played_nothing_else_is_begun() -> None:
         assert (await served.call("POST", "/lab/api/parts/redis/kill", {}))[0] == 200
 
     on_a_lab(test)
+
+
+def test_an_exercise_whose_parts_are_made_ready_first_is_shown_at_once_and_has_the_system_already() -> None:
+    async def test(served: Lab) -> None:
+        with served.runs.preparing(2, True):
+            _, said = await served.call("GET", "/lab/api/state")
+            assert (said["exercise"]["number"], said["exercise"]["state"]) == (2, "starting")
+            for path in ("parts/redis/kill", "exercises/1/play"):
+                status, said = await served.call("POST", f"/lab/api/{path}", {})
+                assert (status, said["detail"]) == (409, "exercise 2 is being started")
+        assert (await served.call("GET", "/lab/api/state"))[1]["exercise"] is None
+        assert served.hands.done == []
+
+    on_a_lab(test)
+
+
+def test_the_lab_says_when_the_stack_has_gone_and_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = [True, False, False, True, True]
+    monkeypatch.setattr(lab_command, "LOOKS_APART", 0)
+    monkeypatch.setattr(lab_command.stack, "is_up", lambda: looks.pop(0))
+
+    async def run() -> None:
+        with contextlib.suppress(IndexError):  # the looks are over
+            await lab_command.watch()
+
+    asyncio.run(run())
+    down, up = capsys.readouterr().out.splitlines()
+    assert down == "the stack is down; the lab goes on: make up, or Ctrl-C here"
+    assert up == "the stack is up again"
+    monkeypatch.setattr(lab_command.stack, "is_up", lambda: False)
+    assert lab_command.stack_now() == "nothing is up"
 
 
 def test_an_exercises_lines_come_at_once_and_go_on_after_the_last_one_seen_and_end_with_its_promises() -> (
