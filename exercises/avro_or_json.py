@@ -16,7 +16,7 @@ from exercises.context import Context, say
 from exercises.registry import subject
 
 CONTROL = "the subject's compatibility is NONE: the registry takes every schema."
-OLD = "an essay"
+OLD = "only an essay, nothing to run"
 SUBJECT = "exercise-4-value"
 CHANGED = "value_in_cents"
 

@@ -16,7 +16,7 @@ from exercises.context import Context, say
 from exercises.registry import subject
 
 CONTROL = "the subject's compatibility is NONE: the registry takes every message."
-OLD = "an essay"
+OLD = "only an essay, nothing to run"
 SUBJECT = "exercise-9-value"
 
 Schema = dict[str, Any]

@@ -40,7 +40,7 @@ OPTIONS = (
 #: When the one that was dead is back: a tenth of a second's answers are its own again, within so many seconds.
 SHARE, BACK_WITHIN = 0.1, 20.0
 CONTROL = "an Envoy that does not retry, checks no health and takes no replica out."
-OLD = "an essay; it wished for a proxy that knows who is down"
+OLD = "only an essay, nothing to run; it wished for a proxy that knows who is down"
 
 
 class Call(NamedTuple):
