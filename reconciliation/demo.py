@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from typing import NoReturn
 
 import aiohttp
@@ -29,11 +31,13 @@ INTERRUPTED = 130  # a shell's status of a command that Ctrl-C has ended
 
 def run(mode: str = "") -> int:
     """Start what does not run, send, follow, verify, print, stop what was started; 0 if all is right."""
+    load_before = os.getloadavg()[0]
     with running(mode) as start_seconds, no_other_traffic(stays_up=start_seconds is None):
         count = len(processes.states())
         print(f"sending {COUNT} transactions, {RATE:.0f} a second, to {readers.bff_url()}", flush=True)
         try:
             outcome = asyncio.run(_watched(start_seconds, count))
+            outcome = replace(outcome, load_before=load_before)
         except reconcile.UnreadableError as failure:
             raise SystemExit(str(failure)) from failure
         print(f"\n{summary(outcome)}\n", flush=True)

@@ -1,6 +1,7 @@
 """What the demo prints at its end."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Outcome:
     reconciliation: Reconciliation
     start_seconds: float | None  # None: it was already up
     processes: int
+    load_before: float = 0.0  # the machine's load average when the demo began
 
     @property
     def good(self) -> bool:
@@ -94,7 +96,12 @@ def _times(outcome: Outcome) -> str:
     start = "the stack was up already"
     if outcome.start_seconds is not None:
         start = f"{outcome.start_seconds:.1f} s until all {outcome.processes} processes were ready"
-    return f"  {'latency':<12}{latency}\n  {'start':<12}{start}"
+    lines = [f"  {'latency':<12}{latency}", f"  {'start':<12}{start}"]
+    cores = os.cpu_count() or 1
+    if outcome.load_before > cores / 2:
+        busy = f"load average {outcome.load_before:.1f} on {cores} cores before the demo began"
+        lines.append(f"  {'busy':<12}{busy}: times are longer")
+    return "\n".join(lines)
 
 
 def _places(reconciliation: Reconciliation) -> str:

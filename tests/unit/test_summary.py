@@ -63,6 +63,13 @@ def test_a_good_run_is_reported_with_every_number() -> None:
     ]
 
 
+def test_times_of_a_busy_machine_are_said_to_be_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    busy = "busy load average 11.9 on 2 cores before the demo began: times are longer"
+    assert busy in lines(replace(outcome(), load_before=11.94))
+    assert not any(line.startswith("busy") for line in lines(replace(outcome(), load_before=0.9)))
+
+
 def test_numbers_stand_under_each_other_and_lines_fit_a_terminal() -> None:
     page = summary(outcome()).splitlines()
     assert [line[:20].rstrip()[-4:].strip() for line in page[:5]] == ["200", "150", "50", "0", "0"]
