@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from app.system.costs import COSTS
-from tests.browser.conftest import Open, Served
+from tests.browser.conftest import PHONE, Open, Served
+from tests.browser.test_page import _axe as axe
 
 pytestmark = pytest.mark.browser
 
@@ -148,3 +149,21 @@ def test_of_impacts_that_contradict_each_other_the_stronger_one_is_said(
         assert portuguese[left_out] not in found
         if locale == "en-GB":
             assert said in found
+
+
+@pytest.mark.parametrize("how", [{}, {"viewport": PHONE, "color_scheme": "dark", "locale": "pt-BR"}])
+def test_axe_finds_nothing_while_much_is_odd_and_it_fits_a_phone(
+    bff: Served, open_page: Open, how: dict[str, str]
+) -> None:
+    bff.state.no_replica, bff.state.keys_unknown = True, True
+    bff.do(lambda: bff.state.set_part("redis", "down", "no answer within 1 s", COSTS["redis"].cost))
+    page = open_page(bff.address, **how)
+    page.wait_for_selector(f"{ROWS} .unassessed")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    page.click(".post button.main")
+    page.wait_for_selector(".post .trouble button")
+    assert axe(page) == []
+    bff.do(lambda: bff.state.stop_looking(60))
+    page.wait_for_selector(".banner")
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
