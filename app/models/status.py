@@ -74,6 +74,8 @@ class Filter:
         return self.status in (None, status) and self.customer_id in (None, customer_id)
 
 
+NOTHING_RECORDED = dict.fromkeys(FEATURES, UNKNOWN)
+
 #: What GET of one transaction shows beside the ten keys.
 ASSESSMENT_FIELDS = ("revision", "decided_at", "score", "reason", "model_version", "threshold", "replica")
 
@@ -95,7 +97,7 @@ def decided(
         **_decision(assessment, FIRST_VERDICT, now_ms),
         "source_partition": partition,
         "source_offset": offset,
-        "history": dict(zip(FEATURES, features, strict=False)),
+        "history": dict(zip(FEATURES, features, strict=True)) if features else dict(NOTHING_RECORDED),
     }
 
 

@@ -28,7 +28,7 @@ def steps(processor: BatchProcessor) -> list[str]:
 
 def fakes() -> tuple[Any, Any]:
     app = SimpleNamespace(topic=lambda *_, **__: None, agent=lambda *_, **__: lambda function: function)
-    resources = SimpleNamespace(settings=Settings(), antifraud=None)
+    resources = SimpleNamespace(settings=Settings(), antifraud=None, snapshots=None)
     return app, resources
 
 

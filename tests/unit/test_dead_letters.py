@@ -86,7 +86,8 @@ def test_a_dead_letter_that_its_topic_refuses_is_retried_smaller_until_it_is_acc
         if sizes[-1] > 100_000:
             raise Poison("larger than it takes")
 
-    ports = Adapters(SimpleNamespace(producer=SimpleNamespace(publish_batch=publish_batch)))  # type: ignore[arg-type]
+    producer = SimpleNamespace(publish_batch=publish_batch)
+    ports = Adapters(SimpleNamespace(producer=producer, snapshots=None))  # type: ignore[arg-type]
     for _ in range(10):
         try:
             asyncio.run(ports.dead_letter([DeadLetter(record(NOISE[:900_000]), 2, "why")]))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.errors import StoreUnavailable
 from app.settings import Settings
-from app.stores.cassandra import IS_SCYLLA, Cassandra, ddl
+from app.stores.cassandra import ADDED, COLUMNS_THERE, IS_SCYLLA, Cassandra, ddl
 
 
 def test_scylla_gets_a_keyspace_without_tablets() -> None:
@@ -33,18 +34,47 @@ def test_everything_else_is_the_same_on_both(scylla: bool) -> None:
 def test_the_server_says_which_it_is(
     monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], tablets_named: bool
 ) -> None:
-    asked, ran = [], []
+    ran = made(monkeypatch, rows, [[*ADDED]])
+    assert ("tablets" in ran[0]) == tablets_named
+
+
+def made(
+    monkeypatch: pytest.MonkeyPatch,
+    scylla: list[dict[str, Any]],
+    columns: list[list[str]],
+    fails: str = "nothing",
+) -> list[str]:
+    """The statements that make_tables runs; `columns`: those that are there, look by look."""
+    ran = []
 
     async def read(_: Cassandra, cql: str, *__: object) -> list[dict[str, Any]]:
-        asked.append(cql)
-        return rows
+        if cql == IS_SCYLLA:
+            return scylla
+        assert cql == COLUMNS_THERE
+        return [{"column_name": name} for name in columns.pop(0)]
 
     async def run(_: Cassandra, statement: str, *__: object) -> None:
         ran.append(statement)
+        if statement.startswith(fails):
+            raise StoreUnavailable("refused")
 
     monkeypatch.setattr(Cassandra, "read", read)
     monkeypatch.setattr(Cassandra, "run", run)
     asyncio.run(Cassandra(Settings()).make_tables())
+    return ran
 
-    assert asked == [IS_SCYLLA]
-    assert ("tablets" in ran[0]) == tablets_named
+
+def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran = made(monkeypatch, [], [["transaction_id"]])
+    assert [one for one in ran if one.startswith("ALTER")] == [
+        "ALTER TABLE transactions.transactions ADD reasons text"
+    ]
+    assert "ALTER" not in " ".join(made(monkeypatch, [], [[*ADDED]]))
+
+
+def test_a_column_that_another_worker_has_added_meanwhile_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    made(monkeypatch, [], [[], [*ADDED]], fails="ALTER")
+    with pytest.raises(StoreUnavailable):
+        made(monkeypatch, [], [[], []], fails="ALTER")
