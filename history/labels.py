@@ -16,8 +16,8 @@ class FraudLabels:
         self._first: list[int] = []
         self._last: list[int] = []
 
-    def add(self, known_on: int, day: int, count: int = 1) -> None:
-        """So many transactions of the day `day` were frauds, as was known on the day `known_on`."""
+    def add(self, known_on: int, day: int) -> None:
+        """One more transaction of the day `day` was fraud, as was known on the day `known_on`."""
         at = bisect_left(self._known_on, known_on)
         if at == len(self._known_on) or self._known_on[at] != known_on:
             self._known_on.insert(at, known_on)
@@ -25,7 +25,7 @@ class FraudLabels:
             self._first.insert(at, self._first[at - 1] if at else day)
             self._last.insert(at, self._last[at - 1] if at else day)
         # Nearly always the last entry: labels come in the order in which they are known.
-        self._counts[at:] = [known + count for known in self._counts[at:]]
+        self._counts[at:] = [known + 1 for known in self._counts[at:]]
         self._first[at:] = accumulate(self._first[at:], min, initial=day)
         self._first.pop(at)
         self._last[at:] = accumulate(self._last[at:], max, initial=day)
