@@ -4,13 +4,13 @@ history = CustomerHistory()
 features = history.observe(batch, journal=True)   # rows x CUSTOMER_FEATURES
 history.forget(len(batch))                        # it is in the log
 history.undo(len(batch))                          # or: it is not
-for customer_id, packed in history.take_changes(): ...   # what a snapshot has to write
+customer_ids, rows = history.dump()               # what a snapshot has: the log, without what is not in it yet
+history = CustomerHistory.of(customer_ids, rows)  # where another process goes on
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from history.waves import waves
 
 _AT_ONCE = 1_024  # transactions: what one works on stays in the processor's cache
 _CHUNK = 4_096  # customers; room is made for so many at a time (4.6 MB)
-_LOADED = 8_192  # customers at a time
 
 
 class CustomerHistory:
@@ -32,9 +31,8 @@ class CustomerHistory:
     def __init__(self) -> None:
         self._row_of: dict[str, int] = {}
         self._ids: list[str] = []
-        # Rows behind the last customer are zero. Nothing may hold a view of these two beyond a call: they move.
+        # Rows behind the last customer are zero. Nothing may hold a view of it beyond a call: it moves.
         self._words = np.zeros((0, layout.WORDS), np.uint64)
-        self._dirty = np.zeros(0, np.bool_)
         self._journal = Journal()
 
     def __len__(self) -> int:
@@ -65,12 +63,7 @@ class CustomerHistory:
             words = before[wave] = self._words[at]
             add(layout.as_rows(words), given[wave])
             self._words[at] = words
-        self._dirty[rows] = True
         return before
-
-    def mark(self) -> int:
-        """How many transactions can be taken back."""
-        return len(self._journal)
 
     def undo(self, count: int) -> None:
         """Take back the newest `count` journalled transactions.
@@ -79,62 +72,18 @@ class CustomerHistory:
         """
         rows, before = self._journal.pop_newest(count)
         self._words[rows] = before  # of a customer's several rows the last one stays, which is the oldest
-        self._dirty[rows] = True
         while self._ids and not layout.as_rows(self._words[len(self._ids) - 1 :][:1])["count"][0]:
             del self._row_of[self._ids.pop()]
-            self._dirty[len(self._ids)] = False
 
     def forget(self, count: int) -> None:
         """The oldest `count` journalled transactions are in the log, they stay."""
         self._journal.drop_oldest(count)
 
-    def rows_of(self, customer_ids: Sequence[str]) -> Ints:
-        """Return the customers' rows, -1 for one without history; rows are valid until the next undo."""
-        row_of = self._row_of
-        return np.array([row_of.get(one, -1) for one in customer_ids], np.int64)
-
-    def pack(self, row: int) -> bytes:
-        """Return a customer's row for a snapshot (layout.PACKED bytes, a version first)."""
-        if not 0 <= row < len(self):
-            raise IndexError(f"no row {row} among {len(self)}")
-        return layout.pack(self._words[row : row + 1])[0]
-
-    def unpack(self, customer_id: str, packed: bytes) -> None:
-        """Set a customer's history to what `pack` returned; other bytes are a ValueError."""
-        self.load([(customer_id, packed)])
-
-    def load(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Set many customers' histories (id and packed row); they do not count as dirty. Other bytes: ValueError."""
-        remaining = iter(items)
-        while some := list(islice(remaining, _LOADED)):
-            words = layout.unpack([packed for _, packed in some])
-            rows = self._rows_for([customer_id for customer_id, _ in some])
-            self._words[rows] = words
-            self._dirty[rows] = False
-
-    def take_dirty(self) -> list[str]:
-        """Return the ids of the customers that have changed since this or take_changes was called last."""
-        rows = np.flatnonzero(self._dirty)
-        self._dirty[rows] = False
-        return [self._ids[row] for row in rows.tolist()]
-
-    def take_changes(self) -> list[tuple[str, bytes]]:
-        """Return the dirty customers' packed rows, without the journalled transactions: as the log has them.
-
-        Those with journalled transactions stay dirty, for the next time.
-        """
-        journalled, before = self._journal.all()
-        rows = np.union1d(np.flatnonzero(self._dirty), journalled)
-        words = self._words[rows]
-        words[np.searchsorted(rows, journalled)] = before
-        self._dirty[rows] = False
-        self._dirty[journalled] = True
-        in_log = layout.as_rows(words)["count"] > 0
-        ids = [self._ids[row] for row in rows[in_log].tolist()]
-        return list(zip(ids, layout.pack(words[in_log]), strict=True))
-
     def dump(self) -> tuple[list[str], Words]:
-        """Return all customers' ids and rows (layout.py), without the journalled transactions: as the log has them."""
+        """Return all customers' ids and rows (customers x layout.WORDS), for a snapshot: a copy.
+
+        It is without the journalled transactions, and without customers who have no others: as the log has them.
+        """
         words = self._words[: len(self)].copy()
         journalled, before = self._journal.all()
         if len(journalled):
@@ -146,7 +95,7 @@ class CustomerHistory:
 
     @classmethod
     def of(cls, customer_ids: Sequence[str], words: Words) -> CustomerHistory:
-        """Return the history that `dump` has returned."""
+        """Return the history of which `dump` has returned this; the rows are copied, and nothing can be undone."""
         history = cls()
         rows = history._rows_for(customer_ids)
         history._words[rows] = words
@@ -166,9 +115,8 @@ class CustomerHistory:
         return np.array(rows, np.int64)
 
     def _make_room(self, customers: int) -> None:
-        if customers <= len(self._dirty):
+        if customers <= len(self._words):
             return
         room = -(-customers // _CHUNK) * _CHUNK
         # In place: for a large array the C library moves pages, it does not copy them. New rows are zero.
         self._words.resize((room, layout.WORDS), refcheck=False)
-        self._dirty.resize(room, refcheck=False)

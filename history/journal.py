@@ -22,9 +22,6 @@ class Journal:
         )  # whose rows, and the rows before; one per transaction
         self._length = 0
 
-    def __len__(self) -> int:
-        return self._length
-
     def append(self, rows: Ints, before: Words) -> None:
         """Add a batch of transactions."""
         self._batches.append((rows, before))

@@ -44,8 +44,7 @@ WORDS = ROW.itemsize // 8  # a row as words: numpy copies these much faster than
 
 LOW_BITS = 2**32 - 1  # of an amount
 
-VERSION = 1  # the first byte of a packed row: raise it with any change of ROW or of what a field means
-PACKED = 1 + ROW.itemsize  # bytes
+VERSION = 1  # snapshots name it: raise it with any change of ROW or of what a field means
 
 
 def as_rows(words: NDArray[np.uint64]) -> Rows:
@@ -59,22 +58,3 @@ def amounts_of(low: NDArray[np.uint32], high: NDArray[np.uint8]) -> Ints:
     amounts <<= 32
     amounts |= low
     return amounts
-
-
-def pack(words: NDArray[np.uint64]) -> list[bytes]:
-    """Return each of the rows (customers x WORDS) as bytes, the version first."""
-    data, size = words.tobytes(), ROW.itemsize
-    head = bytes([VERSION])
-    return [head + data[at : at + size] for at in range(0, len(data), size)]
-
-
-def unpack(packed: list[bytes]) -> NDArray[np.uint64]:
-    """Return the rows of packed ones; what this version has not packed is a ValueError."""
-    for one in packed:
-        if len(one) != PACKED or one[0] != VERSION:
-            version = one[0] if one else "none"
-            raise ValueError(
-                f"a packed history has version {VERSION} and {PACKED} bytes, not version {version} and {len(one)}"
-            )
-    data = np.frombuffer(b"".join(packed), np.uint8).reshape(len(packed), PACKED)
-    return np.ascontiguousarray(data[:, 1:]).view("<u8")

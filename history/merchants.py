@@ -75,10 +75,6 @@ class MerchantHistory:
         self._all_visits = np.zeros(1, np.int64)
         self._labels: dict[int, FraudLabels] = {}
 
-    def __len__(self) -> int:
-        """How many merchants there are."""
-        return len(self._row_of)
-
     def add_day(self, day: int, totals: MerchantDay) -> None:
         """Add what merchants did on a day, or a part of it; each part once."""
         rows = self._rows_for(totals.merchant_ids)

@@ -28,8 +28,10 @@ def seen_by_last(*rows: dict[str, Any]) -> dict[str, int]:
     return observed(CustomerHistory(), *rows)[-1]
 
 
-def state(history: CustomerHistory) -> list[bytes]:
-    return [history.pack(row) for row in range(len(history))]
+def state(history: CustomerHistory) -> list[tuple[str, bytes]]:
+    """Each customer's id and row, to the byte, without what is journalled."""
+    ids, rows = history.dump()
+    return [(one, row.tobytes()) for one, row in zip(ids, rows, strict=True)]
 
 
 def cut(batch: Transactions, cuts: list[int]) -> list[Transactions]:
@@ -98,7 +100,7 @@ CUTS = st.lists(st.integers(0, 40), max_size=4)
 
 
 @given(log=LOG, cuts=CUTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_log_in_any_batches_gives_what_the_definitions_give(log: Transactions, cuts: list[int]) -> None:
     history, expected = CustomerHistory(), Reference().observe(log)
     found = [row for batch in cut(log, cuts) for row in history.observe(batch).tolist()]
@@ -106,7 +108,7 @@ def test_any_log_in_any_batches_gives_what_the_definitions_give(log: Transaction
 
 
 @given(log=LOG, cuts=CUTS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_any_batches_leave_the_same_state(log: Transactions, cuts: list[int]) -> None:
     whole, parts = CustomerHistory(), CustomerHistory()
     whole.observe(log)
@@ -118,7 +120,7 @@ def test_any_batches_leave_the_same_state(log: Transactions, cuts: list[int]) ->
 @pytest.mark.parametrize("size", [1, 7, 500, 3_000])
 def test_batches_of_any_size_give_the_same_features_as_one(size: int) -> None:
     """More transactions than are worked on at once, of few customers and of many."""
-    log = random_log(3_000, 1_500, seed=size, pause=20).rows(0, 500 * size)
+    log = random_log(3_000, 1_500, seed=size, pause=20).rows(0, 200 * size)
     history = CustomerHistory()
     found = [history.observe(log.rows(start, start + size)) for start in range(0, len(log), size)]
     np.testing.assert_array_equal(np.concatenate(found), CustomerHistory().observe(log))
@@ -228,10 +230,10 @@ def test_a_buckets_sum_ends_at_its_bound() -> None:
     """2^57 cents: after 131,073 transactions of the largest amount in a day."""
     history = CustomerHistory()
     observed(history, {"value_in_cents": 1})
-    row = np.frombuffer(history.pack(0)[1:], layout.ROW).copy()
-    row["bucket_sums"][row["bucket_sums"] > 0] = 2**57 - 5
-    history.unpack("c", bytes([layout.VERSION]) + row.tobytes())
-    found = observed(history, *[{"value_in_cents": 4}] * 3)
+    ids, words = history.dump()
+    sums = layout.as_rows(words)["bucket_sums"]
+    sums[sums > 0] = 2**57 - 5
+    found = observed(CustomerHistory.of(ids, words), *[{"value_in_cents": 4}] * 3)
     assert [one["sum_24h"] for one in found] == [2**57 - 5, 2**57 - 1, 2**57]
 
 
@@ -263,4 +265,6 @@ def test_columns_of_different_lengths_are_refused_and_nothing_is_remembered() ->
 def test_an_empty_batch_is_nothing() -> None:
     history = CustomerHistory()
     assert history.observe(transactions(), journal=True).shape == (0, len(CUSTOMER_FEATURES))
-    assert (len(history), history.mark(), history.take_dirty()) == (0, 0, [])
+    assert (len(history), state(history)) == (0, [])
+    with pytest.raises(ValueError, match="the journal has 0 transactions"):
+        history.forget(1)

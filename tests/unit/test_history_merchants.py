@@ -79,7 +79,7 @@ LABELS = st.tuples(NEAR, st.integers(-2, 20), MERCHANT, st.sampled_from([True, T
     today=st.integers(TODAY - 5, TODAY + 5),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_in_any_order_and_with_later_ones_there_already_the_definitions_numbers(
     days: list[Day], labels: list[Label], today: int, order: Any
 ) -> None:
@@ -136,7 +136,6 @@ def test_parts_of_a_day_add_up_and_each_row_may_have_its_own_day() -> None:
     found = history.features(names, np.array([TODAY + 1, TODAY + 2, TODAY + 9, TODAY]))
     assert found[:, 0].tolist() == [3, 5, 0, 0]
     assert found[:, MERCHANT_FEATURES.index("merchant_count_30d")].tolist() == [3, 5, 3, 0]
-    assert len(history) == 2
 
 
 def test_many_merchants_are_told_apart() -> None:
@@ -151,7 +150,7 @@ def test_many_merchants_are_told_apart() -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 400), max_size=5))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_any_batches_give_the_same_days(cuts: list[int]) -> None:
     log = random_log(400, 9, seed=3, pause=900)
     ends = sorted({*cuts, 400})

@@ -10,6 +10,7 @@ from app.processing import snapshot_keeper
 from app.processing.customer_state import CustomerState
 from app.processing.snapshot_keeper import SnapshotKeeper
 from app.stores.snapshots import Snapshots
+from history import layout
 from history.features import FEATURES
 from tests.unit.samples import GOOD, NOW, transaction
 
@@ -110,6 +111,15 @@ def test_with_other_bytes_in_it_it_is_not_used(tmp_path: Path) -> None:
     content[-100] ^= 1
     path.write_bytes(content)
     assert restored(tmp_path).folded_to == 0
+
+
+def test_of_another_version_it_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(tmp_path, state_of(5))
+    monkeypatch.setattr(layout, "VERSION", layout.VERSION + 1)
+    assert restored(tmp_path).folded_to == 0
+    assert "it is of version" in caplog.text
 
 
 def test_without_one_or_without_a_folder_nothing_is_known(tmp_path: Path) -> None:
