@@ -23,10 +23,10 @@ from commerce.purchases import (
 from commerce.world import CITIES, World
 
 #: Attacks that begin a day, per 1,000 customers: together about 0.8 % of the purchases.
-EACH_DAY = {TESTING: 0.23, TAKEOVER: 0.29, TRAVEL: 0.50, SLOW: 0.12}
-COMPROMISED_EACH_DAY = 0.03  # merchants, per 1,000 customers
+EACH_DAY = {TESTING: 0.29, TAKEOVER: 0.36, TRAVEL: 0.60, SLOW: 0.14}
+COMPROMISED_EACH_DAY = 0.08  # merchants, per 1,000 customers
 COMPROMISED_DAYS = (14, 29)
-COMPROMISED_SHARE = 0.3  # of its purchases meanwhile
+COMPROMISED_SHARE = 0.15  # of its purchases meanwhile
 REPORTED_AFTER = (1, 7)  # days until a fraud is reported
 
 Random = np.random.Generator

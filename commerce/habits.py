@@ -11,6 +11,11 @@ LOYALTY = 0.75  # of purchases at home, at a favourite
 TRIPS, TRIP_DAYS = 1 / 90, (2, 9)  # chance of one to begin on a day; how long
 LARGE = 0.012  # of purchases: furniture, a flight, a wedding
 SPREES = 0.04  # of purchases with some more within minutes
+PLAYERS, PLAYED = (
+    0.06,
+    1 / 4,
+)  # share of customers who pay for games in tiny amounts; chance of a session a day
+ROAMERS = 0.06  # share of customers whose network makes them appear in another city when they buy online
 REPORTED = 7 * DAY  # seconds after which an unreported purchase counts as genuine
 
 
@@ -20,6 +25,12 @@ class Habits:
     def __init__(self, world: World) -> None:
         self._world = world
         self._where, self._back = world.city.copy(), np.zeros(len(world), np.int64)
+        random = np.random.default_rng((world.seed, 2))
+        self._players = np.flatnonzero(random.random(len(world)) < PLAYERS)
+        self._game = world.choose(world.city, random, online=1)
+        roams = random.random(len(world)) < ROAMERS
+        elsewhere = CITIES[random.integers(0, len(CITIES), len(world)), :2]
+        self._seat = np.where(roams[:, None], elsewhere, world.home)  # where online purchases come from
 
     def day(self, day: int, random: np.random.Generator) -> Purchases:
         """Return the day's purchases, in no order."""
@@ -32,7 +43,7 @@ class Habits:
         large = random.random(len(customer)) < LARGE
         cents = np.where(large, (cents * random.uniform(4, 14, len(cents))).astype(np.int64), cents)
         bought = purchases(world, customer, merchant, cents, second, self._places(customer, merchant, random))
-        return together([bought, self._sprees(bought, random)])
+        return together([bought, self._sprees(bought, random), self._games(day, random)])
 
     @property
     def _away(self) -> Flags:
@@ -64,7 +75,7 @@ class Habits:
     def _places(self, customer: Ints, merchant: Ints, random: np.random.Generator) -> Floats:
         """Return where the card or its holder is: at the merchant's door, or at home, or in a hotel."""
         world = self._world
-        bed = np.where(self._away[customer, None], CITIES[self._where[customer], :2], world.home[customer])
+        bed = np.where(self._away[customer, None], CITIES[self._where[customer], :2], self._seat[customer])
         place = np.where(world.online[merchant, None], bed, world.place[merchant])
         result: Floats = place + random.normal(0, 0.01, place.shape)
         return result
@@ -78,6 +89,18 @@ class Habits:
         place = np.column_stack([first.latitude, first.longitude])
         cents = amounts(self._world, first.customer, merchant, random)
         return purchases(self._world, first.customer, merchant, cents, second, place)
+
+    def _games(self, day: int, random: np.random.Generator) -> Purchases:
+        """Return sessions of players: many tiny amounts within minutes, at a game they know. No attack."""
+        world = self._world
+        here = self._players[world.first_day[self._players] <= day]
+        plays = here[random.random(len(here)) < PLAYED]
+        count = random.integers(3, 11, len(plays))
+        customer = np.repeat(plays, count)
+        begin = utc(day, random.normal(world.peak[plays] + 3, 2.5), world.home[plays, 1])
+        second = np.repeat(begin, count) + random.integers(0, 900, len(customer))
+        cents = random.choice(np.array([99, 149, 199, 299, 499]), len(customer))
+        return purchases(world, customer, self._game[customer], cents, second, self._seat[customer])
 
 
 def season(day: int) -> float:

@@ -11,7 +11,13 @@ from antifraud.inputs import NAMES
 from antifraud.model import Model
 from antifraud.training.commerce import generator_rows
 from antifraud.training.figures import calibration_error, card_precision
-from antifraud.training.judges import best_single_rule, best_trees, logistic_regression, rule_set
+from antifraud.training.judges import (
+    best_single_rule,
+    best_trees,
+    fitted_rule_set,
+    logistic_regression,
+    rule_set,
+)
 from antifraud.training.money import threshold_for, worth
 from antifraud.training.rows import Floats, Rows, together
 from commerce.purchases import KINDS
@@ -54,9 +60,11 @@ def suspicions(
         "network fitted without history": 1 - without.score(*blind.columns()),
         "boosted trees": best_trees(x, fraud, tested[len(test) :], validation.fraud, tested),
         "logistic regression": logistic_regression(x, fraud, tested),
-        "rule set": rule_set(training, both),
+        "rule set": rule_set(both),
+        "rule set, points fitted": fitted_rule_set(training, both),
         f"best single rule: {rule}": points,
         "constant": np.zeros(len(both)),
+        "perfect ranking": both.fraud.astype(np.float64),
     }
 
 
@@ -64,6 +72,8 @@ def evaluate(test: Rows, validation: Rows, judges: dict[str, Floats], model: Mod
     """Return the report: figures, money at an equal share of rejected good payments, calibration."""
     count, money = len(test), {}
     for name, suspicion in judges.items():
+        if name in ("constant", "perfect ranking"):
+            continue
         threshold = threshold_for(validation, suspicion[count:], GOOD_REJECTED)
         money[name] = worth(test, suspicion[:count], threshold)
     return {

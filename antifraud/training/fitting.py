@@ -9,8 +9,8 @@ from antifraud.training.commerce import generator_rows
 from antifraud.training.network import Plan, fit
 from antifraud.training.rows import Rows, together, with_history_lost
 
-PLAN = Plan()
-HISTORY_LOST, MERCHANT_LOST = 0.10, 0.05  # shares of rows, so that the unknown is judged with sense too
+PLAN = Plan(steps=16)
+HISTORY_LOST, MERCHANT_LOST = 0.15, 0.05  # shares of rows, so that the unknown is judged with sense too
 GENERATOR = 20_000  # rows of the contract's traffic, a third of them without history
 
 

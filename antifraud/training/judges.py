@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from antifraud.evaluation import average_precision
 from antifraud.training.rows import Flags, Floats, Rows
 
+_WEEK = "merchant_fraud_permille_7d"
 _THRESHOLDS = np.linspace(0.002, 0.998, 250)  # tried per column: its quantiles
 
 
@@ -25,47 +27,72 @@ def _by_mean(rows: Rows) -> Floats:
     return ratio
 
 
-#: A bank's rules, as its analysts would write them: each is a question about a transaction and its history.
-RULES: dict[str, Callable[[Rows], Flags]] = {
-    "4 or more in 10 minutes": lambda rows: rows.feature("count_10m") >= 4,
-    "3 or more in 10 minutes, this one under 5.00": lambda rows: (
-        (rows.feature("count_10m") >= 3) & (rows.value_in_cents < 500)
-    ),
-    "over 3 times the mean after 3 or more within the hour": lambda rows: (
-        (_by_mean(rows) > 3) & (rows.feature("count_1h") >= 3)
-    ),
-    "over 1,000 km/h from the last place, 200 km or more": lambda rows: (
-        (rows.feature("speed_kmh") > 1_000) & (rows.feature("distance_km") > 200)
-    ),
-    "over 300 km from the last place at a new merchant": lambda rows: (
-        (rows.feature("distance_km") > 300) & (rows.feature("new_merchant") == 1)
-    ),
-    "over 5 times the median at a new merchant": lambda rows: (
-        (_by(rows, "median") > 5) & (rows.feature("new_merchant") == 1)
-    ),
-    "over 1,000.00": lambda rows: rows.value_in_cents > 100_000,
-    "larger than any of 30 days, 2 times": lambda rows: _by(rows, "largest_30d") > 2,
-    "5 % of the merchant's last labelled week was fraud": lambda rows: (
-        rows.feature("merchant_fraud_permille_7d") >= 50
-    ),
-    "3 or more known frauds at the merchant, the last within 14 days": lambda rows: (
-        (rows.feature("merchant_frauds") >= 3)
-        & (rows.feature("merchant_days_since_last_fraud") >= 0)
-        & (rows.feature("merchant_days_since_last_fraud") <= 14)
-    ),
-    "an hour in which the customer never buys, at a new merchant": lambda rows: (
-        (rows.feature("habit_permille") < 20) & (rows.feature("known") >= 20) & (rows.feature("new_merchant") == 1)
-    ),
-}  # fmt: skip
+class Rule(NamedTuple):
+    """A question about a transaction and its history; what a yes counts."""
+
+    words: str
+    points: int
+    holds: Callable[[Rows], Flags]
 
 
-def rule_set(training: Rows, rows: Rows) -> Floats:
-    """Return points: each rule that holds counts by how much likelier fraud was where it held in the training weeks."""
+def _small_burst(rows: Rows) -> Flags:
+    return (rows.feature("count_10m") >= 2) & (rows.value_in_cents < 500)
+
+
+def _large_after_burst(rows: Rows) -> Flags:
+    return (_by_mean(rows) > 3) & (rows.feature("count_1h") >= 3)
+
+
+def _faster_than_a_plane(rows: Rows) -> Flags:
+    return (rows.feature("speed_kmh") > 1_000) & (rows.feature("distance_km") > 200)
+
+
+def _new_and_far(rows: Rows) -> Flags:
+    return (rows.feature("distance_km") > 300) & (rows.feature("new_merchant") == 1)
+
+
+def _new_and_large(rows: Rows) -> Flags:
+    return (_by(rows, "median") > 5) & (rows.feature("new_merchant") == 1)
+
+
+def _merchant_with_frauds(rows: Rows) -> Flags:
+    last = rows.feature("merchant_days_since_last_fraud")
+    return (rows.feature("merchant_frauds") >= 3) & (last >= 0) & (last <= 14)
+
+
+def _odd_hour(rows: Rows) -> Flags:
+    return (rows.feature("habit_permille") < 20) & (rows.feature("known") >= 20)
+
+
+#: As analysts would write them and weigh them, by experience; the points have seen no label.
+RULES = (
+    Rule("4 or more in 10 minutes", 2, lambda rows: rows.feature("count_10m") >= 4),
+    Rule("under 5.00, the third in 10 minutes", 1, _small_burst),
+    Rule("over 3 times the mean after 3 within the hour", 2, _large_after_burst),
+    Rule("faster than a plane, over 200 km", 2, _faster_than_a_plane),
+    Rule("300 km away, a new merchant", 1, _new_and_far),
+    Rule("over 5 times the median, a new merchant", 2, _new_and_large),
+    Rule("over 1,000.00", 1, lambda rows: rows.value_in_cents > 100_000),
+    Rule("over twice the largest of 30 days", 1, lambda rows: _by(rows, "largest_30d") > 2),
+    Rule("2 % fraud in the merchant's labelled week", 2, lambda rows: rows.feature(_WEEK) >= 20),
+    Rule("3 known frauds at the merchant, the last within 14 days", 2, _merchant_with_frauds),
+    Rule("at an hour that is not the customer's", 1, _odd_hour),
+)
+
+
+def rule_set(rows: Rows) -> Floats:
+    """Return the points of the rules that hold."""
+    points: Floats = np.sum([rule.points * rule.holds(rows) for rule in RULES], axis=0).astype(np.float64)
+    return points
+
+
+def fitted_rule_set(training: Rows, rows: Rows) -> Floats:
+    """Return points that were fitted: a rule counts by how much likelier fraud was where it held in training."""
     points = np.zeros(len(rows))
-    for rule in RULES.values():
-        held = rule(training)
+    for rule in RULES:
+        held = rule.holds(training)
         share = (training.fraud[held].sum() + 0.5) / (held.sum() + 50)
-        points += np.maximum(np.log(share / training.fraud.mean()), 0) * rule(rows)
+        points += np.maximum(np.log(share / training.fraud.mean()), 0) * rule.holds(rows)
     return points
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-LEAST = 30  # rows on each side of a threshold
+LEAST = 10  # rows on each side of a threshold
 
 
 def steps(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, count: int) -> list[tuple[int, float]]:
