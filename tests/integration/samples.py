@@ -23,6 +23,7 @@ def status(transaction_id: str, **changes: Any) -> TransactionStatus:
         "model_version": "a-model",
         "threshold": 0.5,
         "replica": "antifraud-1",
+        "reasons": None,
         "source_partition": 2,
         "source_offset": 7,
     }
