@@ -61,7 +61,7 @@ def register(app: faust.App) -> None:
 
         @operation(
             Operation(
-                "getIcon", "The live page's icon", _file("The icon.", "image/svg+xml"), tag="documents"
+                "getIcon", "The live page's icon", _file("The icon.", "*/*"), tag="documents"
             ),
         )
         async def get(self, request: web.Request) -> web.Response:
