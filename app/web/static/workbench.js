@@ -83,7 +83,7 @@ function DeadLetters({ count }) {
       <p>${t("{n} bytes, key {key}", { n: whole(letter.bytes), key: letter.key ?? "–" })}
         ${
           letter.can_be_sent_back === false
-            ? html`<small>${t("It does not hold the whole record, so it cannot be sent back.")}</small>`
+            ? html` <small>${t("It does not hold the whole record, so it cannot be sent back.")}</small>`
             : html`<button onClick=${() => send(letter.id)} onBlur=${() => ask_("")}>${label(letter.id, t("Send back"))}</button>`
         }</p>
       ${letter.text && html`<pre tabindex="0">${letter.text}</pre>`}
