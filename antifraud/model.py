@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from antifraud import features, inputs
+from antifraud import features, inputs, models
 from antifraud.features import STEP, rounded
 from history.features import FEATURES
 
-TRAINED = Path(__file__).with_name("trained")
+TRAINED = models.TRAINED
 #: Of inputs and layers: add one when a change gives the same weights other scores. v1 knows no history.
 FORMS = {"v1": features.NAMES, "v2": inputs.NAMES}
 LARGEST = {"v1": features.LARGEST, "v2": inputs.LARGEST}

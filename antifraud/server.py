@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
 
 from antifraud import columns, logs, metrics, tracing
+from antifraud.models import Chosen, Models, choose, load_all
 from antifraud.reasons import reasons
 from antifraud.settings import Settings, WrongSettingError, read
 from schemas.proto import antifraud_pb2 as pb
@@ -33,61 +37,103 @@ log = logging.getLogger("antifraud")
 class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated without types
     """The service.
 
-    The model runs in the event loop's thread: a call takes 0.2 to 0.9 ms, another thread would only
+    The models run in the event loop's thread: a call takes 0.2 to 0.9 ms, another thread would only
     wait for the same interpreter lock, and a replica stays within one core.
     """
 
-    def __init__(self, model: Any, settings: Settings) -> None:
-        self._model = model
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self._models = models
         self._threshold = settings.approved_threshold
-        self._signature = {
-            "threshold": settings.approved_threshold,
-            "model_version": model.version,
-            "replica": settings.antifraud_replica,
-        }
+        self._replica = settings.antifraud_replica
+        self._shadow_failed = False
 
     async def AntifraudAssesment(  # noqa: N802  # the wire format's name
         self, request: pb.AntifraudAssesmentRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentResponse:
-        """Assess one transaction, by itself."""
-        with tracing.serving(SERVICE, "AntifraudAssesment", context), metrics.Call("one"):
-            _, scores, rejected = await self._assess(columns.of_one, request, context)
-        return pb.AntifraudAssesmentResponse(
-            status=pb.REJECTED if rejected[0] else pb.ACCEPTED, score=scores[0], **self._signature
-        )
+        """Assess one transaction."""
+        with tracing.serving(SERVICE, "AntifraudAssesment", context):
+            return await self._answered("one", self._one, request, context)
 
     async def AntifraudAssesmentBatch(  # noqa: N802
         self, request: pb.AntifraudAssesmentBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentBatchResponse:
-        """Assess a batch, answered in its order, with the reasons of what is rejected."""
-        with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context), metrics.Call("batch"):
-            given, scores, rejected = await self._assess(columns.of_batch, request, context)
-            why = reasons(self._model.score, given, scores, np.flatnonzero(rejected))
-        return pb.AntifraudAssesmentBatchResponse(
-            # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
-            status=rejected.astype(int).tolist(),
-            score=scores.tolist(),
-            reasons=[
-                pb.Reason(row=one.row, feature=one.feature, value=one.value, words=one.words) for one in why
-            ],
-            **self._signature,
+        """Assess a batch, answered in its order."""
+        with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context):
+            return await self._answered("batch", self._batch, request, context)
+
+    async def _answered(
+        self, method: str, answer: Callable[[Any], Any], request: Any, context: grpc.aio.ServicerContext
+    ) -> Any:
+        with metrics.Call(method):
+            try:
+                return answer(request)
+            except columns.WrongFieldError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    def _one(self, request: pb.AntifraudAssesmentRequest) -> pb.AntifraudAssesmentResponse:
+        scores = _scores(self._models.served, columns.of_one(request))
+        (status,) = self._decided(scores)
+        return pb.AntifraudAssesmentResponse(
+            status=status, score=scores[0], **self._signature(self._models.served)
         )
 
-    async def _assess(self, read_columns: Any, request: Any, context: Any) -> tuple[columns.Arrays, Any, Any]:
-        """The request's columns, the scores, and which rows are rejected."""
-        try:
-            given = read_columns(request)
-            with tracing.scoring():
-                scores = self._model.score(**given)
-        except columns.WrongFieldError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    def _batch(self, request: pb.AntifraudAssesmentBatchRequest) -> pb.AntifraudAssesmentBatchResponse:
+        """What names its model is nobody's verdict: it has no shadow and is not counted."""
+        rows, model = columns.of_batch(request), self._models.served
+        if request.model_version:
+            model = self._named(request.model_version)
+        scores = _scores(model, rows)
+        statuses = self._decided(scores, is_counted=not request.model_version)
+        answer = pb.AntifraudAssesmentBatchResponse(
+            status=statuses, score=scores.tolist(), **self._signature(model)
+        )
+        if not request.model_version:
+            why = reasons(model.score, rows, scores, np.flatnonzero(statuses))
+            answer.reasons.extend(
+                pb.Reason(row=one.row, feature=one.feature, value=one.value, words=one.words) for one in why
+            )
+        if self._models.shadow is not None and not request.model_version:
+            answer.shadow_version = self._models.shadow.version
+            answer.shadow_score.extend(self._shadow_scores(rows))
+        return answer
+
+    def _named(self, version: str) -> Any:
+        known = self._models.by_version
+        if version not in known:
+            raise columns.WrongFieldError(
+                f"model_version: {self._replica} has no model {version!r}; it has: {', '.join(known)}"
+            )
+        return known[version]
+
+    def _decided(self, scores: NDArray[np.float64], *, is_counted: bool = True) -> list[int]:
         rejected = scores < self._threshold
-        metrics.count(len(rejected), int(rejected.sum()))
-        return given, scores, rejected
+        if is_counted:
+            metrics.count(len(rejected), int(rejected.sum()))
+        # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
+        return rejected.astype(int).tolist()
+
+    def _shadow_scores(self, rows: columns.Arrays) -> list[float]:
+        """NaN where the model in the shadow fails: no verdict depends on it."""
+        try:
+            return _scores(self._models.shadow, rows).tolist()
+        except Exception:
+            if not self._shadow_failed:
+                log.exception("the model in the shadow fails; its scores are NaN, verdicts are not touched")
+            self._shadow_failed = True
+            return [math.nan] * len(rows["value_in_cents"])
+
+    def _signature(self, model: Any) -> dict[str, Any]:
+        return {"threshold": self._threshold, "model_version": model.version, "replica": self._replica}
 
 
-def load_model() -> Any:
-    """Return the model, ready and warm."""
+def _scores(model: Any, rows: columns.Arrays) -> NDArray[np.float64]:
+    with tracing.scoring():
+        scores: NDArray[np.float64] = model.score(**rows)
+    return scores
+
+
+def load_models(chosen: Chosen) -> Models:
+    """Return the models, ready and warm; ValueError for one that is chosen and damaged."""
     # TensorFlow imports Keras, which is not needed here; this way that fails silently, 0.7 s sooner.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
@@ -95,19 +141,18 @@ def load_model() -> Any:
     # Threads slow down so small a network.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    from antifraud.model import load
+    models = load_all(chosen)
+    for model in models.by_version.values():
+        for rows in (1, columns.MOST_ROWS):
+            model.score([1] * rows, [0] * rows, [0.0] * rows, [0.0] * rows)
+    return models
 
-    model = load()
-    for rows in (1, columns.MOST_ROWS):
-        model.score([1] * rows, [0] * rows, [0.0] * rows, [0.0] * rows)
-    return model
 
-
-async def serve(model: Any, settings: Settings) -> None:
+async def serve(models: Models, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the calls in progress and end."""
     server = grpc.aio.server(options=OPTIONS)
     state = health.aio.HealthServicer()
-    pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(model, settings), server)
+    pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(models, settings), server)
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     server.add_insecure_port(f"{settings.listen_host}:{settings.antifraud_port}")
     stop = asyncio.Event()
@@ -116,11 +161,14 @@ async def serve(model: Any, settings: Settings) -> None:
     await server.start()
     if settings.antifraud_metrics_port:
         metrics.serve(
-            settings.listen_host, settings.antifraud_metrics_port, model.version, settings.approved_threshold
+            settings.listen_host,
+            settings.antifraud_metrics_port,
+            models.served.version,
+            settings.approved_threshold,
         )
     for service in ("", SERVICE):
         await state.set(service, health_pb2.HealthCheckResponse.SERVING)
-    log.info("serving: %s model=%s", settings, model.version)
+    log.info("serving: %s model=%s", settings, models.served.version)
     await stop.wait()
     log.info("stopping: no new calls, up to %g s for those under way", DRAIN_SECONDS)
     await state.enter_graceful_shutdown()
@@ -128,17 +176,22 @@ async def serve(model: Any, settings: Settings) -> None:
 
 
 def main() -> int:
-    """Run a replica; the exit status is 2 for a wrong setting, 1 when it cannot listen."""
+    """Run a replica; the exit status is 2 for a wrong setting or model, 1 when it cannot listen."""
     try:
         settings = read(os.environ)
+        chosen = choose(settings)
     except WrongSettingError as error:
         print(f"antifraud: {error}", file=sys.stderr)  # noqa: T201  # before the log has anything to say
         return 2
     logs.configure(settings.antifraud_replica, os.environ)
     tracing.set_up(settings.antifraud_replica)
-    model = load_model()
     try:
-        asyncio.run(serve(model, settings))
+        models = load_models(chosen)
+    except ValueError as error:  # which file, and what is wrong with it
+        log.error("%s", error)
+        return 2
+    try:
+        asyncio.run(serve(models, settings))
     except RuntimeError:  # what gRPC raises when it cannot bind
         log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
         return 1

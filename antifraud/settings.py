@@ -23,6 +23,11 @@ class Settings:
     # so that the same transaction gets the same verdict from either. (0.7 and 0.4 were the old system's.)
     approved_threshold: float = 0.5
     antifraud_metrics_port: int = 0  # 0: no metrics
+    # Versions, such as v1-1a2b3c4d (docs/models.md). The model that decides; by default the folder's own model.json.
+    antifraud_model: str = ""
+    # A second model, whose scores are recorded and never acted upon; by default none.
+    antifraud_shadow: str = ""
+    antifraud_models: str = ""  # the folder of models; by default antifraud/trained
 
 
 def read(environment: Mapping[str, str]) -> Settings:

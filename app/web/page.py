@@ -60,9 +60,7 @@ def register(app: faust.App) -> None:
         """What browsers ask for by themselves, of a page that names no icon."""
 
         @operation(
-            Operation(
-                "getIcon", "The live page's icon", _file("The icon.", "*/*"), tag="documents"
-            ),
+            Operation("getIcon", "The live page's icon", _file("The icon.", "*/*"), tag="documents"),
         )
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""

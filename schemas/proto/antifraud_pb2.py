@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dschemas/proto/antifraud.proto\x12\x0c\x61ntifraud.v1\"w\n\x19\x41ntifraudAssesmentRequest\x12\x16\n\x0evalue_in_cents\x18\x01 \x01(\x03\x12\x1d\n\x15transaction_timestamp\x18\x02 \x01(\x03\x12\x10\n\x08latitude\x18\x03 \x01(\x01\x12\x11\n\tlongitude\x18\x04 \x01(\x01\"\x9e\x01\n\x1a\x41ntifraudAssesmentResponse\x12\x36\n\x06status\x18\x01 \x01(\x0e\x32&.antifraud.v1.AntifraudAssesmentStatus\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0f\n\x07replica\x18\x05 \x01(\t\"D\n\x06Reason\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x12\x12\r\n\x05words\x18\x04 \x01(\t\"\xa6\x01\n\x1e\x41ntifraudAssesmentBatchRequest\x12\x16\n\x0evalue_in_cents\x18\x01 \x03(\x03\x12\x1d\n\x15transaction_timestamp\x18\x02 \x03(\x03\x12\x10\n\x08latitude\x18\x03 \x03(\x01\x12\x11\n\tlongitude\x18\x04 \x03(\x01\x12\x0f\n\x07history\x18\x05 \x03(\x12\x12\x17\n\x0fhistory_version\x18\x06 \x01(\t\"\xca\x01\n\x1f\x41ntifraudAssesmentBatchResponse\x12\x36\n\x06status\x18\x01 \x03(\x0e\x32&.antifraud.v1.AntifraudAssesmentStatus\x12\r\n\x05score\x18\x02 \x03(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0f\n\x07replica\x18\x05 \x01(\t\x12%\n\x07reasons\x18\x08 \x03(\x0b\x32\x14.antifraud.v1.Reason*6\n\x18\x41ntifraudAssesmentStatus\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x00\x12\x0c\n\x08REJECTED\x10\x01\x32\xef\x01\n\x0c\x41ntifraudAPI\x12g\n\x12\x41ntifraudAssesment\x12\'.antifraud.v1.AntifraudAssesmentRequest\x1a(.antifraud.v1.AntifraudAssesmentResponse\x12v\n\x17\x41ntifraudAssesmentBatch\x12,.antifraud.v1.AntifraudAssesmentBatchRequest\x1a-.antifraud.v1.AntifraudAssesmentBatchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dschemas/proto/antifraud.proto\x12\x0c\x61ntifraud.v1\"w\n\x19\x41ntifraudAssesmentRequest\x12\x16\n\x0evalue_in_cents\x18\x01 \x01(\x03\x12\x1d\n\x15transaction_timestamp\x18\x02 \x01(\x03\x12\x10\n\x08latitude\x18\x03 \x01(\x01\x12\x11\n\tlongitude\x18\x04 \x01(\x01\"\x9e\x01\n\x1a\x41ntifraudAssesmentResponse\x12\x36\n\x06status\x18\x01 \x01(\x0e\x32&.antifraud.v1.AntifraudAssesmentStatus\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0f\n\x07replica\x18\x05 \x01(\t\"D\n\x06Reason\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x12\x12\r\n\x05words\x18\x04 \x01(\t\"\xbd\x01\n\x1e\x41ntifraudAssesmentBatchRequest\x12\x16\n\x0evalue_in_cents\x18\x01 \x03(\x03\x12\x1d\n\x15transaction_timestamp\x18\x02 \x03(\x03\x12\x10\n\x08latitude\x18\x03 \x03(\x01\x12\x11\n\tlongitude\x18\x04 \x03(\x01\x12\x0f\n\x07history\x18\x05 \x03(\x12\x12\x17\n\x0fhistory_version\x18\x06 \x01(\t\x12\x15\n\rmodel_version\x18\x07 \x01(\t\"\xf8\x01\n\x1f\x41ntifraudAssesmentBatchResponse\x12\x36\n\x06status\x18\x01 \x03(\x0e\x32&.antifraud.v1.AntifraudAssesmentStatus\x12\r\n\x05score\x18\x02 \x03(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0f\n\x07replica\x18\x05 \x01(\t\x12\x14\n\x0cshadow_score\x18\x06 \x03(\x01\x12\x16\n\x0eshadow_version\x18\x07 \x01(\t\x12%\n\x07reasons\x18\x08 \x03(\x0b\x32\x14.antifraud.v1.Reason*6\n\x18\x41ntifraudAssesmentStatus\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x00\x12\x0c\n\x08REJECTED\x10\x01\x32\xef\x01\n\x0c\x41ntifraudAPI\x12g\n\x12\x41ntifraudAssesment\x12\'.antifraud.v1.AntifraudAssesmentRequest\x1a(.antifraud.v1.AntifraudAssesmentResponse\x12v\n\x17\x41ntifraudAssesmentBatch\x12,.antifraud.v1.AntifraudAssesmentBatchRequest\x1a-.antifraud.v1.AntifraudAssesmentBatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'schemas.proto.antifraud_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANTIFRAUDASSESMENTSTATUS']._serialized_start=773
-  _globals['_ANTIFRAUDASSESMENTSTATUS']._serialized_end=827
+  _globals['_ANTIFRAUDASSESMENTSTATUS']._serialized_start=842
+  _globals['_ANTIFRAUDASSESMENTSTATUS']._serialized_end=896
   _globals['_ANTIFRAUDASSESMENTREQUEST']._serialized_start=47
   _globals['_ANTIFRAUDASSESMENTREQUEST']._serialized_end=166
   _globals['_ANTIFRAUDASSESMENTRESPONSE']._serialized_start=169
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REASON']._serialized_start=329
   _globals['_REASON']._serialized_end=397
   _globals['_ANTIFRAUDASSESMENTBATCHREQUEST']._serialized_start=400
-  _globals['_ANTIFRAUDASSESMENTBATCHREQUEST']._serialized_end=566
-  _globals['_ANTIFRAUDASSESMENTBATCHRESPONSE']._serialized_start=569
-  _globals['_ANTIFRAUDASSESMENTBATCHRESPONSE']._serialized_end=771
-  _globals['_ANTIFRAUDAPI']._serialized_start=830
-  _globals['_ANTIFRAUDAPI']._serialized_end=1069
+  _globals['_ANTIFRAUDASSESMENTBATCHREQUEST']._serialized_end=589
+  _globals['_ANTIFRAUDASSESMENTBATCHRESPONSE']._serialized_start=592
+  _globals['_ANTIFRAUDASSESMENTBATCHRESPONSE']._serialized_end=840
+  _globals['_ANTIFRAUDAPI']._serialized_start=899
+  _globals['_ANTIFRAUDAPI']._serialized_end=1138
 # @@protoc_insertion_point(module_scope)

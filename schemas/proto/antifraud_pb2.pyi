@@ -53,33 +53,39 @@ class Reason(_message.Message):
     def __init__(self, row: _Optional[int] = ..., feature: _Optional[str] = ..., value: _Optional[int] = ..., words: _Optional[str] = ...) -> None: ...
 
 class AntifraudAssesmentBatchRequest(_message.Message):
-    __slots__ = ("value_in_cents", "transaction_timestamp", "latitude", "longitude", "history", "history_version")
+    __slots__ = ("value_in_cents", "transaction_timestamp", "latitude", "longitude", "history", "history_version", "model_version")
     VALUE_IN_CENTS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     LATITUDE_FIELD_NUMBER: _ClassVar[int]
     LONGITUDE_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     HISTORY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     value_in_cents: _containers.RepeatedScalarFieldContainer[int]
     transaction_timestamp: _containers.RepeatedScalarFieldContainer[int]
     latitude: _containers.RepeatedScalarFieldContainer[float]
     longitude: _containers.RepeatedScalarFieldContainer[float]
     history: _containers.RepeatedScalarFieldContainer[int]
     history_version: str
-    def __init__(self, value_in_cents: _Optional[_Iterable[int]] = ..., transaction_timestamp: _Optional[_Iterable[int]] = ..., latitude: _Optional[_Iterable[float]] = ..., longitude: _Optional[_Iterable[float]] = ..., history: _Optional[_Iterable[int]] = ..., history_version: _Optional[str] = ...) -> None: ...
+    model_version: str
+    def __init__(self, value_in_cents: _Optional[_Iterable[int]] = ..., transaction_timestamp: _Optional[_Iterable[int]] = ..., latitude: _Optional[_Iterable[float]] = ..., longitude: _Optional[_Iterable[float]] = ..., history: _Optional[_Iterable[int]] = ..., history_version: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class AntifraudAssesmentBatchResponse(_message.Message):
-    __slots__ = ("status", "score", "threshold", "model_version", "replica", "reasons")
+    __slots__ = ("status", "score", "threshold", "model_version", "replica", "shadow_score", "shadow_version", "reasons")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REPLICA_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_SCORE_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     status: _containers.RepeatedScalarFieldContainer[AntifraudAssesmentStatus]
     score: _containers.RepeatedScalarFieldContainer[float]
     threshold: float
     model_version: str
     replica: str
+    shadow_score: _containers.RepeatedScalarFieldContainer[float]
+    shadow_version: str
     reasons: _containers.RepeatedCompositeFieldContainer[Reason]
-    def __init__(self, status: _Optional[_Iterable[_Union[AntifraudAssesmentStatus, str]]] = ..., score: _Optional[_Iterable[float]] = ..., threshold: _Optional[float] = ..., model_version: _Optional[str] = ..., replica: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
+    def __init__(self, status: _Optional[_Iterable[_Union[AntifraudAssesmentStatus, str]]] = ..., score: _Optional[_Iterable[float]] = ..., threshold: _Optional[float] = ..., model_version: _Optional[str] = ..., replica: _Optional[str] = ..., shadow_score: _Optional[_Iterable[float]] = ..., shadow_version: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...

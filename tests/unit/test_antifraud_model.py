@@ -13,6 +13,7 @@ import pytest
 from antifraud import metrics
 from antifraud.columns import FIELDS, MOST_ROWS
 from antifraud.model import TRAINED, Layer, Model, load, save
+from antifraud.models import Models
 from antifraud.server import Assessor
 from antifraud.settings import Settings
 from antifraud.simulate import Columns, generator_traffic, simulate
@@ -114,7 +115,7 @@ def test_what_scores_below_the_threshold_is_rejected(model: Model, columns: Colu
     """A unary call answers as the batch does."""
     some = columns.rows(slice(50))
     for threshold in (0.0, 0.4, 0.5, 0.7, 1.0):
-        service = Assessor(model, Settings(approved_threshold=threshold, antifraud_replica="x"))
+        service = Assessor(Models(model), Settings(approved_threshold=threshold, antifraud_replica="x"))
         answer = asyncio.run(service.AntifraudAssesmentBatch(batch(some), FakeContext()))
         assert [s == pb.REJECTED for s in answer.status] == [s < threshold for s in answer.score]
         assert (answer.threshold, answer.model_version, answer.replica) == (threshold, model.version, "x")
@@ -140,7 +141,7 @@ def test_a_replica_counts_calls_by_outcome_and_its_verdicts(model: Model, column
         return calls + verdicts
 
     before = seen()
-    service = Assessor(model, Settings())
+    service = Assessor(Models(model), Settings())
     answer = asyncio.run(service.AntifraudAssesmentBatch(batch(columns.rows(slice(50))), FakeContext()))
     with pytest.raises(RuntimeError):
         asyncio.run(service.AntifraudAssesmentBatch(pb.AntifraudAssesmentBatchRequest(), FakeContext()))
@@ -176,7 +177,7 @@ def test_a_wrong_batch_is_refused_by_the_fields_name(
     fields: dict[str, Any] = dict.fromkeys(FIELDS, (1, 2)) | changes
     with pytest.raises(RuntimeError, match=f"^INVALID_ARGUMENT {said}"):
         asyncio.run(
-            Assessor(model, Settings()).AntifraudAssesmentBatch(
+            Assessor(Models(model), Settings()).AntifraudAssesmentBatch(
                 pb.AntifraudAssesmentBatchRequest(**fields), FakeContext()
             )
         )
@@ -185,4 +186,4 @@ def test_a_wrong_batch_is_refused_by_the_fields_name(
 def test_a_wrong_single_transaction_is_refused_by_the_fields_name(model: Model) -> None:
     request = pb.AntifraudAssesmentRequest(latitude=float("inf"))
     with pytest.raises(RuntimeError, match=r"^INVALID_ARGUMENT latitude"):
-        asyncio.run(Assessor(model, Settings()).AntifraudAssesment(request, FakeContext()))
+        asyncio.run(Assessor(Models(model), Settings()).AntifraudAssesment(request, FakeContext()))
