@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ from schemas.proto import antifraud_pb2, antifraud_pb2_grpc
 
 #: From this many on a batch is split in two calls, so that both replicas work on it.
 SPLIT_FROM = 400
+#: Seconds for which no batch is split once its halves were decided by two models or thresholds: while one replica after
+#: the other gets another model.
+WHOLE_FOR = 5.0
 
 #: Of one transaction.
 REASONS_MOST = 3
@@ -62,6 +66,7 @@ class Antifraud:
         self._address = settings.antifraud_address
         self._channel: Any = None
         self._stub: Any = None
+        self._whole_until = 0.0  # monotonic
 
     async def open(self) -> None:
         """Make the channel; it connects by itself and again, so that nothing can fail here."""
@@ -88,16 +93,20 @@ class Antifraud:
     ) -> list[Assessment]:
         """An assessment of each, in order; AntifraudUnavailable when a call is not answered in time, or WrongAnswer.
 
-        `features`: a row of history.features for each transaction; without any, nothing is known of the customers.
+        One model and one threshold decide all of them. `features`: a row of history.features for each transaction;
+        without any, nothing is known of the customers.
         """
-        if len(transactions) < SPLIT_FROM:
+        if len(transactions) < SPLIT_FROM or time.monotonic() < self._whole_until:
             return await self._call(transactions, features)
         half = len(transactions) // 2
         first, second = await asyncio.gather(
             self._call(transactions[:half], features[:half]),
             self._call(transactions[half:], features[half:]),
         )
-        return first + second
+        if _decided_by(first) == _decided_by(second):
+            return first + second
+        self._whole_until = time.monotonic() + WHOLE_FOR
+        return await self._call(transactions, features)
 
     async def _call(
         self, transactions: Sequence[Transaction], features: NDArray[np.int64]
@@ -130,11 +139,23 @@ class Antifraud:
                 f"answers {fault}: nothing is decided until that replica is fixed or stopped"
             )
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
+        shadow_version = answer.shadow_version or None
         metrics.ASSESSMENTS.labels(by).inc(len(transactions))
         reasons = _reasons(answer.reasons)
         return [
-            Assessment(_VERDICTS[status], score, threshold, model, by, reasons=reasons.get(row))
-            for row, (status, score) in enumerate(zip(answer.status, answer.score, strict=True))
+            Assessment(
+                _VERDICTS[status],
+                score,
+                threshold,
+                model,
+                by,
+                reasons=reasons.get(row),
+                shadow_score=shadow_score,
+                shadow_version=shadow_version,
+            )
+            for row, (status, score, shadow_score) in enumerate(
+                zip(answer.status, answer.score, _shadow(answer), strict=True)
+            )
         ]
 
     def _failed(self, exc: grpc.aio.AioRpcError) -> Transient:
@@ -151,6 +172,18 @@ def _reasons(reasons: Iterable[antifraud_pb2.Reason]) -> dict[int, str | None]:
     for one in reasons:
         by_row.setdefault(one.row, []).append(Reason(feature=one.feature, value=one.value, words=one.words))
     return {row: as_text(some[:REASONS_MOST]) for row, some in by_row.items()}
+
+
+def _decided_by(assessments: Sequence[Assessment]) -> tuple[str | None, float | None]:
+    """The model and the threshold of one call's assessments."""
+    return assessments[0].model_version, assessments[0].threshold
+
+
+def _shadow(answer: antifraud_pb2.AntifraudAssesmentBatchResponse) -> Sequence[float | None]:
+    """What the second model says of each; None for what is no probability: no verdict waits for it."""
+    if len(answer.shadow_score) != len(answer.score):
+        return [None] * len(answer.score)
+    return [score if 0 <= score <= 1 else None for score in answer.shadow_score]
 
 
 def _fault(answer: antifraud_pb2.AntifraudAssesmentBatchResponse, asked: int) -> str | None:

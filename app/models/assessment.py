@@ -14,7 +14,10 @@ ANTIFRAUD_UNAVAILABLE = "antifraud_unavailable"
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Verdict and score (probability that it is good, 0..1) of one transaction, and who decided it."""
+    """Verdict and score (probability that it is good, 0..1) of one transaction, and who decided it.
+
+    `shadow_…`: what a second model says of it, which decides nothing; without a score it has said nothing of use.
+    """
 
     verdict: Verdict
     score: float | None
@@ -23,6 +26,8 @@ class Assessment:
     replica: str | None = None
     reason: str | None = None
     reasons: str | None = None  # see app.models.reasons
+    shadow_score: float | None = None
+    shadow_version: str | None = None
 
 
 def unassessed(count: int) -> Sequence[Assessment]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
-from app.models.assessment import Assessment
+from app.models.assessment import Assessment, Verdict
 from app.models.reasons import from_text
 from app.models.transaction import Transaction, bucket_of
 from history.features import FEATURES, UNKNOWN
@@ -34,6 +34,13 @@ class Decision(TypedDict):
     reasons: str | None  # see app.models.reasons
 
 
+class Shadow(TypedDict):
+    """What a second model says of a transaction: on record, and acted upon by nobody."""
+
+    shadow_score: NotRequired[float | None]
+    shadow_version: NotRequired[str | None]
+
+
 class StoredStatus(Transaction, Decision):
     """One row of table transactions (schemas/cql/transactions.cql)."""
 
@@ -41,10 +48,13 @@ class StoredStatus(Transaction, Decision):
     source_offset: int
 
 
-class TransactionStatus(StoredStatus):
-    """One record of transaction_status (schemas/avro/transaction_status.avsc)."""
+class TransactionStatus(StoredStatus, Shadow):
+    """One record of transaction_status (schemas/avro/transaction_status.avsc).
 
-    history: NotRequired[dict[str, int]]  # by the names of history.features; one that is from a row has none
+    One that is from a row has neither a shadow nor a history.
+    """
+
+    history: NotRequired[dict[str, int]]  # by the names of history.features
 
 
 class Shown(TypedDict):
@@ -97,6 +107,7 @@ def decided(
         **_decision(assessment, FIRST_VERDICT, now_ms),
         "source_partition": partition,
         "source_offset": offset,
+        **_shadow(assessment),
         "history": dict(zip(FEATURES, features, strict=True)) if features else dict(NOTHING_RECORDED),
     }
 
@@ -107,9 +118,18 @@ def features_of(status: TransactionStatus) -> list[int]:
     return [known.get(name, UNKNOWN) for name in FEATURES]
 
 
+def shadow_verdict(status: TransactionStatus) -> Verdict | None:
+    """What the second model would have decided at the same threshold; None: it has given no score."""
+    score, threshold = status.get("shadow_score"), status["threshold"]
+    if score is None or threshold is None:
+        return None
+    return "rejected" if score < threshold else "accepted"
+
+
 def decided_again(status: TransactionStatus, assessment: Assessment, now_ms: int) -> TransactionStatus:
     """The status record of a re-assessment: the next revision of `status`."""
-    return {**status, **_decision(assessment, status["revision"] + 1, now_ms)}
+    decision = _decision(assessment, status["revision"] + 1, now_ms)
+    return {**status, **decision, **_shadow(assessment)}  # type: ignore[typeddict-item]
 
 
 def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:
@@ -124,6 +144,10 @@ def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:
         "replica": assessment.replica,
         "reasons": assessment.reasons,
     }
+
+
+def _shadow(assessment: Assessment) -> Shadow:
+    return {"shadow_score": assessment.shadow_score, "shadow_version": assessment.shadow_version}
 
 
 def shown(record: Transaction | TransactionStatus, status: str) -> Shown:

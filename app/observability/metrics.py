@@ -110,6 +110,12 @@ VERDICTS = _counter(
     "status",
     "reason",
 )
+SHADOW_VERDICTS = _counter(
+    "shadow_verdicts_total",
+    "Verdicts published beside which a second model was asked, by status and by what it says (unknown: no score)",
+    "status",
+    "shadow",
+)
 REPEATED = _counter(
     "verdicts_repeated_total", "Verdicts found in the log and repeated instead of assessed again"
 )

@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Protocol
 
 from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison, Transient
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, Assessment
-from app.models.status import TransactionStatus
+from app.models.status import TransactionStatus, shadow_verdict
 from app.models.transaction import Transaction, ages, id_of_record, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
@@ -200,6 +201,8 @@ class Pipeline:
         self._alone = RecordByRecord(self._decide)
         for verdict in KNOWN_VERDICTS:
             metrics.VERDICTS.labels(*verdict)
+        for status, shadow in product(("accepted", "rejected"), ("accepted", "rejected", "unknown")):
+            metrics.SHADOW_VERDICTS.labels(status, shadow)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
@@ -377,6 +380,11 @@ async def _all(calls: Iterable[Awaitable[None]]) -> None:
 def _count(published: Sequence[TransactionStatus]) -> None:
     for (status, reason), count in Counter((s["status"], s["reason"]) for s in published).items():
         metrics.VERDICTS.labels(status, reason or "").inc(count)
+    shadows = Counter(
+        (s["status"], shadow_verdict(s) or "unknown") for s in published if s.get("shadow_version")
+    )
+    for (status, shadow), count in shadows.items():
+        metrics.SHADOW_VERDICTS.labels(status, shadow).inc(count)
     metrics.END_TO_END.observe_all(ages(published, time.time()))
 
 

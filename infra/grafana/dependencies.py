@@ -5,6 +5,8 @@ from __future__ import annotations
 from infra.grafana.dashboard import Dashboard, Panel
 from infra.grafana.promql import ANTIFRAUD, mean, p50_p99, quantile, rate
 
+SHADOW = "payments_shadow_verdicts_total"
+
 DEPENDENCIES = Dashboard(
     "dependencies",
     "Payments: stores and antifraud",
@@ -77,6 +79,16 @@ DEPENDENCIES = Dashboard(
                 )
             },
             "One model, one threshold: the replicas agree but for chance.",
+        ),
+        Panel(
+            "Where a second model disagrees",
+            "ops",
+            {
+                "it would reject": rate(f"{SHADOW}{{status='accepted',shadow='rejected'}}"),
+                "it would accept": rate(f"{SHADOW}{{status='rejected',shadow='accepted'}}"),
+                "it gives no score": rate(f"{SHADOW}{{shadow='unknown'}}"),
+            },
+            "Verdicts per second beside those of the model in the shadow (ANTIFRAUD_SHADOW); 0 without one.",
         ),
         Panel(
             "Replicas that Envoy sends calls to",

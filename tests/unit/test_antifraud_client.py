@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from app.assessment import client
 from app.assessment.client import NOTHING_KNOWN, Antifraud
 from app.assessment.fallback import AssessmentFallback
 from app.errors import AntifraudUnavailable, Transient, WrongAnswer
@@ -97,3 +98,96 @@ def test_a_wrong_answer_rejects_nobody_however_long_it_lasts() -> None:
 
 def test_a_wrong_answer_is_held_and_retried_and_no_record_is_blamed_for_it() -> None:
     assert issubclass(WrongAnswer, Transient)
+
+
+# The shadow
+
+
+def beside(scores: Sequence[float], version: str = "m-2") -> Any:
+    given = answer()
+    given.shadow_score.extend(scores)
+    given.shadow_version = version
+    return given
+
+
+def test_what_a_second_model_says_goes_along_and_decides_nothing() -> None:
+    found = assessed(beside([0.1, 0.9]))
+    assert [(one.verdict, one.score, one.model_version) for one in found] == [
+        ("accepted", 0.9, "m"),
+        ("rejected", 0.1, "m"),
+    ]
+    assert [(one.shadow_score, one.shadow_version) for one in found] == [(0.1, "m-2"), (0.9, "m-2")]
+
+
+def test_without_a_second_model_nothing_is_said_of_one() -> None:
+    assert {(one.shadow_score, one.shadow_version) for one in assessed(answer())} == {(None, None)}
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf"), float("-inf"), 1.5, -0.1])
+def test_what_is_no_probability_of_the_second_models_is_no_score_and_holds_nothing(nothing: float) -> None:
+    found = assessed(beside([0.1, nothing]))
+    assert [one.verdict for one in found] == ["accepted", "rejected"]
+    assert [(one.shadow_score, one.shadow_version) for one in found] == [(0.1, "m-2"), (None, "m-2")]
+
+
+@pytest.mark.parametrize("scores", [[], [0.1], [0.1, 0.2, 0.3]])
+def test_a_wrong_number_of_the_second_models_scores_is_none(scores: list[float]) -> None:
+    found = assessed(beside(scores))
+    assert [one.verdict for one in found] == ["accepted", "rejected"]
+    assert [(one.shadow_score, one.shadow_version) for one in found] == [(None, "m-2")] * 2
+
+
+# One model decides a batch
+
+
+class Replicas:
+    """Two replicas in turn; each has a model, of which it says what that one is called."""
+
+    def __init__(self, *decide: tuple[str, float]) -> None:
+        self.decide = list(decide)
+        self.asked: list[int] = []
+
+    async def AntifraudAssesmentBatch(self, request: Any, timeout: float, metadata: Any) -> Any:  # noqa: N802
+        rows = len(request.value_in_cents)
+        model, threshold = self.decide[len(self.asked) % len(self.decide)]
+        self.asked.append(rows)
+        return pb.AntifraudAssesmentBatchResponse(
+            status=[0] * rows, score=[0.99] * rows, threshold=threshold, model_version=model, replica="r"
+        )
+
+
+MANY = [transaction(transaction_id=str(n)) for n in range(client.SPLIT_FROM)]
+HALVES, WHOLE = [client.SPLIT_FROM // 2] * 2, [client.SPLIT_FROM]
+
+
+def models_of(antifraud: Antifraud) -> set[tuple[Any, Any]]:
+    """By whom a batch was decided."""
+    found = asyncio.run(antifraud.assess(MANY))
+    assert len(found) == len(MANY)
+    return {(one.model_version, one.threshold) for one in found}
+
+
+@pytest.mark.parametrize("other", [("m-2", 0.5), ("m-1", 0.4)], ids=["another model", "another threshold"])
+def test_halves_that_were_decided_otherwise_are_asked_again_as_one_call(other: tuple[str, float]) -> None:
+    antifraud = Antifraud(Settings())
+    antifraud._stub = stub = Replicas(("m-1", 0.5), other)
+    assert models_of(antifraud) == {("m-1", 0.5)}
+    assert stub.asked == HALVES + WHOLE
+
+
+def test_while_the_replicas_differ_no_batch_is_asked_twice_and_later_it_is_split_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("app.assessment.client.time.monotonic", lambda: now[0])
+    antifraud = Antifraud(Settings())
+    antifraud._stub = stub = Replicas(("m-1", 0.5), ("m-2", 0.5))
+    models_of(antifraud)
+    stub.asked.clear()
+    for _ in range(3):
+        assert len(models_of(antifraud)) == 1
+    assert stub.asked == WHOLE * 3
+    antifraud._stub = stub = Replicas(("m-2", 0.5))
+    now[0] += client.WHOLE_FOR
+    assert models_of(antifraud) == {("m-2", 0.5)}
+    assert stub.asked == HALVES

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.samples import Sample
@@ -13,9 +14,12 @@ from app.observability import metrics
 from app.processing.assignment import MicroBatch, Steps
 from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
+from tests.unit.samples import BAD
 from tests.unit.test_batch_processor import nothing
 from tests.unit.test_pipeline import FakePorts, batch, partitions_of, pipeline, recorded, round_of
 from tests.unit.virtual_time import run
+
+SAYS = ("accepted", "rejected", "unknown")
 
 
 def counted(name: str, **labels: str) -> float:
@@ -60,6 +64,30 @@ def test_verdicts_are_counted_by_status_and_reason_once_they_are_published(risen
     ports.fails("publish 0", LogUnavailable("no answer"))
     put_through(ports, round_of(batch(0, 1, 2), batch(1, 1)))
     assert risen("verdicts_total", status="accepted", reason="") == 3
+
+
+@pytest.mark.parametrize(
+    ("score", "says"), [(0.7, "accepted"), (0.5, "accepted"), (0.2, "rejected"), (None, "unknown")]
+)
+def test_what_a_second_model_says_is_counted_beside_the_verdict_at_the_verdicts_threshold(
+    risen: Since, score: float | None, says: str
+) -> None:
+    ports = FakePorts()
+    ports.says = replace(BAD, shadow_score=score, shadow_version="model-2")
+    ports.fails("publish 0", LogUnavailable("no answer"))
+    put_through(ports, round_of(batch(0, 1, 2), batch(1, 1)))
+    assert [risen("shadow_verdicts_total", status="rejected", shadow=one) for one in SAYS] == [
+        3 if one == says else 0 for one in SAYS
+    ]
+
+
+def test_without_a_second_model_nothing_is_counted_of_one(risen: Since) -> None:
+    put_through(FakePorts(), round_of(batch(0, 1, 2)))
+    assert {
+        risen("shadow_verdicts_total", status=status, shadow=one)
+        for status in ("accepted", "rejected")
+        for one in SAYS
+    } == {0}
 
 
 def test_an_unassessed_rejection_is_counted_with_its_reason(risen: Since) -> None:

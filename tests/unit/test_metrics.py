@@ -62,6 +62,7 @@ LABELS = {
     "python",
     "model_version",
     "threshold",
+    "shadow",
 }
 
 

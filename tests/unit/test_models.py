@@ -2,13 +2,22 @@
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from app.models.assessment import ANTIFRAUD_UNAVAILABLE, unassessed
-from app.models.status import TransactionStatus, assessed, decided, shown, sort_key
+from app.models.status import (
+    TransactionStatus,
+    assessed,
+    decided,
+    decided_again,
+    shadow_verdict,
+    shown,
+    sort_key,
+)
 from app.models.transaction import (
     ID_HEADER,
     SHARDS,
@@ -22,8 +31,8 @@ from app.models.transaction import (
     uuid7,
     with_id,
 )
-from app.stores.transactions_table import first_minute, month_of
-from tests.unit.samples import GOOD, MINUTE, NOW, status, transaction
+from app.stores.transactions_table import first_minute, month_of, row_of
+from tests.unit.samples import BAD, GOOD, MINUTE, NOW, status, transaction
 
 FOREIGN = "16f051bb-14e0-4fda-95e5-507d01ea37dc"
 
@@ -181,6 +190,32 @@ def test_a_verdict_is_the_whole_transaction_with_its_assessment_and_its_source()
         "replica": "antifraud-1",
         "reasons": [],
     }
+
+
+def test_what_a_second_model_says_is_on_record_and_neither_shown_nor_stored() -> None:
+    said = replace(GOOD, shadow_score=0.1, shadow_version="model-2")
+    made = decided(transaction(), said, partition=3, offset=41, now_ms=99)
+    assert (made["shadow_score"], made["shadow_version"]) == (0.1, "model-2")
+    without = decided(transaction(), GOOD, partition=3, offset=41, now_ms=99)
+    assert (without["shadow_score"], without["shadow_version"]) == (None, None)
+    assert (assessed(made), shown(made, made["status"])) == (
+        assessed(without),
+        shown(without, without["status"]),
+    )
+    assert row_of((MINUTE, 0), made) == row_of((MINUTE, 0), without)
+
+
+def test_a_reassessment_has_what_the_second_model_says_then() -> None:
+    said = replace(GOOD, shadow_score=0.1, shadow_version="model-2")
+    again = decided_again(decided(transaction(), said, 3, 41, 99), replace(BAD, shadow_score=0.3), now_ms=100)
+    assert (again["status"], again["shadow_score"], again["shadow_version"]) == ("rejected", 0.3, None)
+
+
+@pytest.mark.parametrize(("score", "says"), [(0.49, "rejected"), (0.5, "accepted"), (None, None)])
+def test_a_second_model_would_decide_at_the_verdicts_threshold(score: float | None, says: str | None) -> None:
+    assert shadow_verdict(status(shadow_score=score)) == says
+    row = {name: value for name, value in status().items() if not name.startswith("shadow")}
+    assert shadow_verdict(row) is None  # type: ignore[arg-type]
 
 
 def test_an_unassessed_rejection_has_the_reason_and_no_score() -> None:
