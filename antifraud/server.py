@@ -105,17 +105,19 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
             )
         return known[version]
 
-    def _decided(self, scores: NDArray[np.float64], *, is_counted: bool = True) -> list[int]:
+    def _decided(self, scores: NDArray[np.float64], *, is_counted: bool = True) -> list[Any]:
         rejected = scores < self._threshold
         if is_counted:
             metrics.count(len(rejected), int(rejected.sum()))
         # As numbers they are the statuses: ACCEPTED is 0, REJECTED is 1.
-        return rejected.astype(int).tolist()
+        statuses: list[Any] = rejected.astype(int).tolist()
+        return statuses
 
     def _shadow_scores(self, rows: columns.Arrays) -> list[float]:
         """NaN where the model in the shadow fails: no verdict depends on it."""
         try:
-            return _scores(self._models.shadow, rows).tolist()
+            scores: list[float] = _scores(self._models.shadow, rows).tolist()
+            return scores
         except Exception:
             if not self._shadow_failed:
                 log.exception("the model in the shadow fails; its scores are NaN, verdicts are not touched")
