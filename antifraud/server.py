@@ -52,14 +52,18 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
     ) -> pb.AntifraudAssesmentResponse:
         """Assess one transaction."""
         with tracing.serving(SERVICE, "AntifraudAssesment", context):
-            return await self._answered("one", self._one, request, context)
+            answer: pb.AntifraudAssesmentResponse = await self._answered("one", self._one, request, context)
+            return answer
 
     async def AntifraudAssesmentBatch(  # noqa: N802
         self, request: pb.AntifraudAssesmentBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.AntifraudAssesmentBatchResponse:
         """Assess a batch, answered in its order."""
         with tracing.serving(SERVICE, "AntifraudAssesmentBatch", context):
-            return await self._answered("batch", self._batch, request, context)
+            answer: pb.AntifraudAssesmentBatchResponse = await self._answered(
+                "batch", self._batch, request, context
+            )
+            return answer
 
     async def _answered(
         self, method: str, answer: Callable[[Any], Any], request: Any, context: grpc.aio.ServicerContext
