@@ -13,7 +13,7 @@ from faust.web import View
 
 from app.web import html
 from app.web.conditional import conditional
-from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, Parameter, operation
+from app.web.openapi import NOT_CHANGED, TAG, Answer, Operation, operation
 from app.web.problems import problem
 
 FOLDER = Path(__file__).parent / "static"
@@ -40,7 +40,7 @@ def read_files(folder: Path = FOLDER) -> dict[str, bytes]:
 
 
 def register(app: faust.App) -> None:
-    """Put `/`, its icon and `/static/…` on the app."""
+    """Put `/`, its icon and `/static/…` on the app; its files are no calls, and not described as such."""
     files = read_files()
     index = files["index.html"].decode()
 
@@ -49,7 +49,12 @@ def register(app: faust.App) -> None:
         """The live page."""
 
         @operation(
-            Operation("getPage", "The live page", _file("The page.", "text/html"), tag="documents"),
+            Operation(
+                "getPage",
+                "The live page",
+                {200: Answer("The page.", "text/html", TAG), 304: NOT_CHANGED},
+                tag="documents",
+            )
         )
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""
@@ -59,9 +64,6 @@ def register(app: faust.App) -> None:
     class Favicon(View):
         """What browsers ask for by themselves, of a page that names no icon."""
 
-        @operation(
-            Operation("getIcon", "The live page's icon", _file("The icon.", "*/*"), tag="documents"),
-        )
         async def get(self, request: web.Request) -> web.Response:
             """200 or 304."""
             return conditional(request, files[ICON], CONTENT_TYPES[Path(ICON).suffix])
@@ -70,16 +72,6 @@ def register(app: faust.App) -> None:
     class Static(View):
         """What the page loads."""
 
-        @operation(
-            Operation(
-                "getPageFile",
-                "A file of the live page",
-                _file("The file.", "*/*"),
-                ("no-such-path",),
-                (Parameter("file", str, "the file's path, with / in it", "path"),),
-                tag="documents",
-            )
-        )
         async def get(self, request: web.Request, file: str) -> web.Response:
             """200 or 304; 404."""
             if file not in files:
@@ -87,7 +79,3 @@ def register(app: faust.App) -> None:
             return conditional(request, files[file], CONTENT_TYPES[Path(file).suffix])
 
     del Page, Favicon, Static  # the app holds them
-
-
-def _file(description: str, kind: str) -> dict[int, Answer]:
-    return {200: Answer(description, kind, TAG), 304: NOT_CHANGED}

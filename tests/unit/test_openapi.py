@@ -30,7 +30,7 @@ from tests.unit.site import call
 
 COPY = Path(__file__).parents[2] / "schemas" / "openapi.json"
 #: Paths of pages and of what they load, which no client of the API calls.
-PAGES = re.compile(r"/|/static/.*|/docs(/.*)?|/problems/problems.css")
+PAGES = re.compile(r"/|/favicon.ico|/static/.*|/docs(/.*)?|/problems/problems.css")
 
 
 @cache
