@@ -24,7 +24,7 @@ on = $(filter-out 0 no false off,$(1))
 TOPICS := transaction_created transaction_status transaction_label transaction_created.dead_letter
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the Python packages and the servers, into .venv and a cache; fast when repeated
 	@sh infra/native/setup.sh
@@ -113,6 +113,14 @@ verify: ## compare log, Cassandra and Redis, every column: 0 they agree, 1 they 
 evaluate: ## what was decided, measured by the labels that have arrived [SINCE=86400] [JSON=1]
 	@$(FAUST) evaluate $(if $(SINCE),--since "$(SINCE)") $(if $(call on,$(JSON)),--json)
 
+backtest: ## decide a span of the log anew: MODEL=version and THRESHOLD=0.4, or one of them [SINCE=86400] [UNTIL=3600] [JSON=1]
+	@$(FAUST) backtest $(if $(MODEL),--model "$(MODEL)") $(if $(THRESHOLD),--threshold "$(THRESHOLD)") \
+	  $(if $(SINCE),--since "$(SINCE)") $(if $(UNTIL),--until "$(UNTIL)") $(if $(call on,$(JSON)),--json)
+
+disagreements: ## where the second model (ANTIFRAUD_SHADOW) says otherwise [MODEL=version] [SINCE=86400] [UNTIL=3600] [JSON=1]
+	@$(FAUST) disagreements $(if $(MODEL),--model "$(MODEL)") $(if $(SINCE),--since "$(SINCE)") \
+	  $(if $(UNTIL),--until "$(UNTIL)") $(if $(call on,$(JSON)),--json)
+
 recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery
 
@@ -145,4 +153,4 @@ bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate recovery exercise exercises soak lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak lab clean train train-handbook bench

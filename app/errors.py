@@ -1,4 +1,4 @@
-"""The two words for failure; nothing else travels up.
+"""The words for failure; nothing else travels up.
 
 PipelineError
 ├── Transient              keep the work, wait, retry in place
@@ -11,6 +11,7 @@ PipelineError
 │   ├── WrongAnswer        (antifraud's answer cannot be used: held until that is fixed)
 │   ├── WaitCancelled      (a library gave up what we waited for)
 │   └── TooManyDeadLetters (held until somebody has looked)
+├── UnknownModel           a command names a model that antifraud has not: it ends
 └── Poison                 this record can never be handled: dead letter, go on
 """
 
@@ -67,6 +68,10 @@ class TooManyDeadLetters(Transient):
 
 class NotPublished(LogUnavailable):
     """The record was never handed to Kafka: it is certainly not in the log."""
+
+
+class UnknownModel(PipelineError):
+    """The replica that was asked has no model of this version; the text says which it has."""
 
 
 class Poison(PipelineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -13,7 +13,7 @@ import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
-from app.errors import AntifraudUnavailable, Transient, WrongAnswer
+from app.errors import AntifraudUnavailable, PipelineError, UnknownModel, WrongAnswer
 from app.models.assessment import Assessment, Verdict
 from app.models.reasons import Reason, as_text
 from app.models.transaction import Transaction
@@ -36,6 +36,9 @@ SERVICE = "antifraud.v1.AntifraudAPI"
 BATCH = "AntifraudAssesmentBatch"
 _RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": BATCH}
 
+#: How a replica's refusal of a model that it does not have begins.
+MODEL_VERSION = "model_version: "
+
 NOTHING_KNOWN = np.empty((0, len(FEATURES)), np.int64)
 
 _VERDICTS: dict[int, Verdict] = {antifraud_pb2.ACCEPTED: "accepted", antifraud_pb2.REJECTED: "rejected"}
@@ -56,6 +59,13 @@ _CHANNEL = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
 )
+
+
+class Scored(NamedTuple):
+    """What a named model says: a probability for each, and below which one the replica rejects."""
+
+    scores: list[float]
+    threshold: float
 
 
 class Antifraud:
@@ -115,29 +125,25 @@ class Antifraud:
         with Timed(metrics.ASSESSMENT_SECONDS):
             return await self._answer(transactions, features)
 
+    async def scores(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64], model_version: str
+    ) -> Scored:
+        """What a model, named by its version, says of each: nobody's verdict, in one call.
+
+        UnknownModel; as `assess`.
+        """
+        answer = await self._ask(transactions, features, model_version)
+        if answer.model_version != model_version:
+            raise WrongAnswer(
+                f"antifraud behind {self._address} (replica {answer.replica!r}) was asked to score with "
+                f"{model_version} and answers with {answer.model_version}: is it of this version?"
+            )
+        return Scored(list(answer.score), answer.threshold)
+
     async def _answer(
         self, transactions: Sequence[Transaction], features: NDArray[np.int64]
     ) -> list[Assessment]:
-        request = antifraud_pb2.AntifraudAssesmentBatchRequest(
-            value_in_cents=[t["value_in_cents"] for t in transactions],
-            transaction_timestamp=[t["transaction_timestamp"] for t in transactions],
-            latitude=[t["latitude"] for t in transactions],
-            longitude=[t["longitude"] for t in transactions],
-            history=features.ravel().tolist(),
-            history_version=VERSION,
-        )
-        try:
-            with tracing.calling(f"{SERVICE}/{BATCH}", _RPC):
-                answer = await self._stub.AntifraudAssesmentBatch(
-                    request, timeout=self._timeout, metadata=tracing.metadata()
-                )
-        except grpc.aio.AioRpcError as exc:
-            raise self._failed(exc) from exc
-        if fault := _fault(answer, len(transactions)):
-            raise WrongAnswer(
-                f"antifraud behind {self._address} (replica {answer.replica!r}, model {answer.model_version!r}) "
-                f"answers {fault}: nothing is decided until that replica is fixed or stopped"
-            )
+        answer = await self._ask(transactions, features)
         by, model, threshold = answer.replica, answer.model_version, answer.threshold
         shadow_version = answer.shadow_version or None
         metrics.ASSESSMENTS.labels(by).inc(len(transactions))
@@ -158,7 +164,35 @@ class Antifraud:
             )
         ]
 
-    def _failed(self, exc: grpc.aio.AioRpcError) -> Transient:
+    async def _ask(
+        self, transactions: Sequence[Transaction], features: NDArray[np.int64], model_version: str = ""
+    ) -> antifraud_pb2.AntifraudAssesmentBatchResponse:
+        request = antifraud_pb2.AntifraudAssesmentBatchRequest(
+            value_in_cents=[t["value_in_cents"] for t in transactions],
+            transaction_timestamp=[t["transaction_timestamp"] for t in transactions],
+            latitude=[t["latitude"] for t in transactions],
+            longitude=[t["longitude"] for t in transactions],
+            history=features.ravel().tolist(),
+            history_version=VERSION,
+            model_version=model_version,
+        )
+        try:
+            with tracing.calling(f"{SERVICE}/{BATCH}", _RPC):
+                answer = await self._stub.AntifraudAssesmentBatch(
+                    request, timeout=self._timeout, metadata=tracing.metadata()
+                )
+        except grpc.aio.AioRpcError as exc:
+            raise self._failed(exc) from exc
+        if fault := _fault(answer, len(transactions)):
+            raise WrongAnswer(
+                f"antifraud behind {self._address} (replica {answer.replica!r}, model {answer.model_version!r}) "
+                f"answers {fault}: nothing is decided until that replica is fixed or stopped"
+            )
+        return answer
+
+    def _failed(self, exc: grpc.aio.AioRpcError) -> PipelineError:
+        if exc.code() == grpc.StatusCode.INVALID_ARGUMENT and (exc.details() or "").startswith(MODEL_VERSION):
+            return UnknownModel((exc.details() or "").removeprefix(MODEL_VERSION))
         if exc.code() in _OUTAGE:
             return AntifraudUnavailable(f"{exc.code().name}: {exc.details()}")
         return WrongAnswer(

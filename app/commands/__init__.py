@@ -5,6 +5,7 @@ from __future__ import annotations
 import faust
 
 from app.commands import dead_letters, lag, pass_over, reassess, topic
+from app.commands.backtest.command import register as register_backtest
 from app.commands.evaluate.command import register as register_evaluate
 from app.commands.replay.command import register as register_replay
 from app.commands.verify.command import register as register_verify
@@ -21,3 +22,4 @@ def register(app: faust.App, settings: Settings) -> None:
     register_replay(app, settings)
     register_verify(app, settings)
     register_evaluate(app, settings)
+    register_backtest(app, settings)

@@ -16,6 +16,8 @@ SWITCHES = [
     ("reassess", "DRY", "--dry-run"),
     ("verify", "JSON", "--json"),
     ("evaluate", "JSON", "--json"),
+    ("backtest", "JSON", "--json"),
+    ("disagreements", "JSON", "--json"),
     ("topic", "FOLLOW", "--follow"),
     ("logs", "FOLLOW", "--follow"),
     ("exercise", "CONTROL", "--control"),

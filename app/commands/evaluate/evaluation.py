@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.commands.evaluate.measures import DAY, Decided
-from app.commands.shared.console import Progress
+from app.commands.shared.decoded import decoded
 from app.commands.shared.read_range import WHOLE, ReadRange
-from app.commands.shared.topic_reader import TopicReader
 from app.errors import Poison
 from app.messaging import topics
 from app.models.label import StoredLabel, TransactionLabel, rank, unstorable_label
 from app.models.status import TransactionStatus
 from app.settings import Settings
-
-CHUNK = 2000
 
 
 @dataclass(slots=True)
@@ -88,15 +85,9 @@ async def evaluated(settings: Settings, since: int | None, out: Any) -> Evaluate
 async def _records(
     settings: Settings, topic: str, span: ReadRange, found: Evaluated, out: Any
 ) -> AsyncIterator[Any]:
-    codec = await topics.reader(settings, topic)
-    async with TopicReader(settings, topic) as reader:
-        await reader.seek(span)
-        progress = Progress(f"reading {topic}", reader.total, out)
-        async for records in reader.chunks(CHUNK):
-            for one in await codec.decode([record.value for record in records]):
-                if isinstance(one, Poison):
-                    found.unreadable += 1
-                else:
-                    yield one
-            progress.add(len(records), reader.passed)
-        progress.ended()
+    async for records in decoded(settings, topic, span, out):
+        for one in records:
+            if isinstance(one, Poison):
+                found.unreadable += 1
+            else:
+                yield one
