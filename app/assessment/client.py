@@ -178,8 +178,10 @@ class Antifraud:
         )
         try:
             with tracing.calling(f"{SERVICE}/{BATCH}", _RPC):
-                answer = await self._stub.AntifraudAssesmentBatch(
-                    request, timeout=self._timeout, metadata=tracing.metadata()
+                answer: antifraud_pb2.AntifraudAssesmentBatchResponse = (
+                    await self._stub.AntifraudAssesmentBatch(
+                        request, timeout=self._timeout, metadata=tracing.metadata()
+                    )
                 )
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc) from exc

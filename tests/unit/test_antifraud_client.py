@@ -152,7 +152,11 @@ class Replicas:
         model, threshold = self.decide[len(self.asked) % len(self.decide)]
         self.asked.append(rows)
         return pb.AntifraudAssesmentBatchResponse(
-            status=[0] * rows, score=[0.99] * rows, threshold=threshold, model_version=model, replica="r"
+            status=[pb.ACCEPTED] * rows,
+            score=[0.99] * rows,
+            threshold=threshold,
+            model_version=model,
+            replica="r",
         )
 
 

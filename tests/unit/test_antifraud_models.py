@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_a_wrong_name_is_refused_with_the_setting_and_the_versions_there_are(
     folder: Path, setting: str, trained: Model, other: Model
 ) -> None:
     with pytest.raises(WrongSettingError) as refused:
-        choose(Settings(antifraud_models=str(folder), **{setting.lower(): "v1-00000000"}))
+        choose(replace(Settings(antifraud_models=str(folder)), **{setting.lower(): "v1-00000000"}))  # type: ignore[arg-type]
     assert str(refused.value) == (
         f"{setting}: no model 'v1-00000000' in {folder}; there are: {trained.version}, {other.version}"
     )

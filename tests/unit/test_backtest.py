@@ -184,7 +184,7 @@ class Replica:
             raise refusal(grpc.StatusCode.INVALID_ARGUMENT, known)
         scores = [0.1 if cents >= 1_000 else 0.45 for cents in request.value_in_cents]
         return pb.AntifraudAssesmentBatchResponse(
-            status=[1 if score < 0.4 else 0 for score in scores],
+            status=[pb.REJECTED if score < 0.4 else pb.ACCEPTED for score in scores],
             score=scores,
             threshold=0.4,
             model_version=self.says,

@@ -86,10 +86,12 @@ def compare(decisions: Decisions) -> Comparison:
         return Rejected(amount(mask), amount(mask & (labels == FRAUD)), amount(mask & (labels == GENUINE)))
 
     def changed(mask: Mask) -> Changed:
-        known = [amount(mask & (labels == label)) for label in (FRAUD, GENUINE, NOT_LABELLED)]
+        fraud, genuine, not_labelled = (
+            amount(mask & (labels == label)) for label in (FRAUD, GENUINE, NOT_LABELLED)
+        )
         bands = np.searchsorted(BANDS, rows["cents"][mask], side="right")
         by_amount = np.bincount(bands, minlength=len(BANDS) + 1).tolist()
-        return Changed(amount(mask), _customers(rows[mask]), *known, tuple(by_amount))
+        return Changed(amount(mask), _customers(rows[mask]), fraud, genuine, not_labelled, tuple(by_amount))
 
     return Comparison(
         compared=len(rows),
