@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import pytest
 
@@ -14,6 +13,10 @@ from tests.browser.test_page import _axe as axe
 pytestmark = pytest.mark.browser
 
 ROWS = ".list tbody tr"
+
+
+def _is_down(bff: Served, name: str, cost: str, word: str = "refuses connections") -> None:
+    bff.do(lambda: bff.state.set_part(name, "down", word, cost))
 
 
 def test_old_data_says_its_age_at_once_also_to_who_opens_the_page_now(bff: Served, open_page: Open) -> None:
@@ -109,8 +112,8 @@ def test_an_impact_is_said_once_with_its_parts_and_the_command_that_brings_each_
 ) -> None:
     cost = COSTS["cassandra, all"].cost
     for name in ("cassandra-1", "cassandra-2", "cassandra-3"):
-        bff.do(partial(bff.state.set_part, name, "down", "refuses connections", cost))
-    bff.do(lambda: bff.state.set_part("redis", "down", "no answer within 1 s", COSTS["redis"].cost))
+        _is_down(bff, name, cost)
+    _is_down(bff, "redis", COSTS["redis"].cost, "no answer within 1 s")
     page = open_page(bff.address)
     group = page.locator("[data-cost='cassandra-1 cassandra-2 cassandra-3']")
     group.wait_for()
@@ -135,7 +138,7 @@ def test_of_impacts_that_contradict_each_other_the_stronger_one_is_said(
     bff: Served, open_page: Open, down: dict[str, str], said: str, left_out: str
 ) -> None:
     for name, key in down.items():
-        bff.do(partial(bff.state.set_part, name, "down", "refuses connections", COSTS[key].cost))
+        _is_down(bff, name, COSTS[key].cost)
     for locale in ("en-GB", "pt-BR"):
         page = open_page(bff.address, locale=locale)
         page.wait_for_selector(".costs li")

@@ -15,6 +15,7 @@ from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import unused_port
 from yarl import URL
 
+from infra.native import stack
 from infra.native.wording import WrongWord
 from lab import __main__ as lab_command
 from lab import hands as lab_hands
@@ -284,7 +285,7 @@ def test_the_lab_says_when_the_stack_has_gone_and_come_back(
 ) -> None:
     looks = [True, False, False, True, True]
     monkeypatch.setattr(lab_command, "LOOKS_APART", 0)
-    monkeypatch.setattr(lab_command.stack, "is_up", lambda: looks.pop(0))
+    monkeypatch.setattr(stack, "is_up", lambda: looks.pop(0))
 
     async def run() -> None:
         with contextlib.suppress(IndexError):  # the looks are over
@@ -294,7 +295,7 @@ def test_the_lab_says_when_the_stack_has_gone_and_come_back(
     down, up = capsys.readouterr().out.splitlines()
     assert down == "the stack is down; the lab goes on: make up, or Ctrl-C here"
     assert up == "the stack is up again"
-    monkeypatch.setattr(lab_command.stack, "is_up", lambda: False)
+    monkeypatch.setattr(stack, "is_up", lambda: False)
     assert lab_command.stack_now() == "nothing is up"
 
 
