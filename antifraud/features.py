@@ -36,7 +36,8 @@ def features(
 def calendar(timestamp: tf.Tensor, longitude: tf.Tensor) -> list[tf.Tensor]:
     """Return the solar hour as sine and cosine, and whether it is weekend; longitude within 180 degrees."""
     minute = _local_minute_of_week(timestamp, longitude)
-    return tf.unstack(tf.gather(tf.constant(_calendar()), minute), axis=1)
+    columns: list[tf.Tensor] = tf.unstack(tf.gather(tf.constant(_calendar()), minute), axis=1)
+    return columns
 
 
 def _log2(value: tf.Tensor) -> tf.Tensor:

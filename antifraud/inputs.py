@@ -76,8 +76,10 @@ NUMBERS = (
     Number("merchant_days_since_last_fraud", 64, 16),
 )
 #: Columns with a flag that says that they are unknown.
-FLAGS = ("known", "median", "mean", "merchant_count_30d", "merchant_mean", "merchant_days_since_first_fraud")
-FLAGS += _FRAUD_SHARES
+FLAGS = (
+    "known", "median", "mean", "merchant_count_30d", "merchant_mean", "merchant_days_since_first_fraud",
+    *_FRAUD_SHARES,
+)  # fmt: skip
 NAMES = (
     *(ratio.name for ratio in RATIOS),
     *(number.of for number in NUMBERS),

@@ -162,7 +162,9 @@ def _report(count: int, random: Random) -> Ints:
 def _large(world: World, victim: int, count: int, low: float, high: float, random: Random) -> Ints:
     """Return amounts between these multiples of what the victim usually spends."""
     usual = 4_000 * world.income[victim] ** 0.7
-    return (usual * random.uniform(low, high, count) * random.lognormal(0, 0.4, count)).astype(np.int64)
+    amounts = usual * random.uniform(low, high, count) * random.lognormal(0, 0.4, count)
+    cents: Ints = amounts.astype(np.int64)
+    return cents
 
 
 def _of_attackers(world: World, count: int, random: Random) -> Ints:

@@ -47,7 +47,8 @@ class Habits:
 
     @property
     def _away(self) -> Flags:
-        return self._where != self._world.city
+        away: Flags = self._where != self._world.city
+        return away
 
     def _travel(self, day: int, random: np.random.Generator) -> None:
         home = self._back <= day

@@ -38,8 +38,13 @@ def reliability(fraud: Flags, probability: Floats, bins: int = 10) -> Curve:
 def chart(title: str, across: str, up: str, curves: dict[str, Curve], diagonal: bool = False) -> str:
     """Return an SVG of curves within 0 to 1 both ways."""
     right = WIDTH - 200
-    x = lambda share: LEFT + share * (right - LEFT)  # noqa: E731
-    y = lambda share: HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)  # noqa: E731
+
+    def x(share: float) -> float:
+        return LEFT + share * (right - LEFT)
+
+    def y(share: float) -> float:
+        return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
+
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
         ' font-size="12">',

@@ -72,8 +72,11 @@ def simulate(seed: int, days: int = DAYS, customers: int = CUSTOMERS, terminals:
     second = day * DAY + second_of_day.astype(np.int64)
     within = (second_of_day > 0) & (second_of_day < DAY)
     order = np.argsort(second[within], kind="stable")
-    columns = (column[within][order] for column in (customer, terminal, cents, second))
-    return _with_fraud(Payments(*columns, np.zeros(len(order), np.int64)), random, days, customers, terminals)
+    customer, terminal, cents, second = (
+        column[within][order] for column in (customer, terminal, cents, second)
+    )
+    payments = Payments(customer, terminal, cents, second, np.zeros(len(order), np.int64))
+    return _with_fraud(payments, random, days, customers, terminals)
 
 
 def _with_fraud(

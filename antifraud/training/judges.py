@@ -44,15 +44,18 @@ def _large_after_burst(rows: Rows) -> Flags:
 
 
 def _faster_than_a_plane(rows: Rows) -> Flags:
-    return (rows.feature("speed_kmh") > 1_000) & (rows.feature("distance_km") > 200)
+    found: Flags = (rows.feature("speed_kmh") > 1_000) & (rows.feature("distance_km") > 200)
+    return found
 
 
 def _new_and_far(rows: Rows) -> Flags:
-    return (rows.feature("distance_km") > 300) & (rows.feature("new_merchant") == 1)
+    found: Flags = (rows.feature("distance_km") > 300) & (rows.feature("new_merchant") == 1)
+    return found
 
 
 def _new_and_large(rows: Rows) -> Flags:
-    return (_by(rows, "median") > 5) & (rows.feature("new_merchant") == 1)
+    found: Flags = (_by(rows, "median") > 5) & (rows.feature("new_merchant") == 1)
+    return found
 
 
 def _merchant_with_frauds(rows: Rows) -> Flags:

@@ -81,7 +81,7 @@ def _descend(standard: tf.Tensor, rows: tf.Tensor, parts: list[tf.Variable], pla
     optimizer.exclude_from_weight_decay(var_list=parts[1::2])
     optimizer.build(parts)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def epoch() -> None:
         order = tf.stack([tf.random.shuffle(tf.range(count)) for _ in range(plan.members)])
         for step in tf.range(steps):

@@ -129,7 +129,7 @@ def shadow_verdict(status: TransactionStatus) -> Verdict | None:
 def decided_again(status: TransactionStatus, assessment: Assessment, now_ms: int) -> TransactionStatus:
     """The status record of a re-assessment: the next revision of `status`."""
     decision = _decision(assessment, status["revision"] + 1, now_ms)
-    return {**status, **decision, **_shadow(assessment)}  # type: ignore[typeddict-item]
+    return {**status, **decision, **_shadow(assessment)}
 
 
 def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -122,7 +124,7 @@ def test_a_goal_that_is_missed_is_named() -> None:
     reached = {"average_precision": 0.73, "card_precision_100": 0.33, "roc_auc": 0.9}
     less = {"average_precision": 0.68}
     trees = {BASELINE: less, f"{BASELINE}, calendar days": less}
-    report = {"mean": {"network": reached}, "results": [{"network": reached, **trees}]}
+    report: dict[str, Any] = {"mean": {"network": reached}, "results": [{"network": reached, **trees}]}
     assert shortcomings(report) == []
     report["mean"]["network"] = reached | {"roc_auc": 0.88}
     assert shortcomings(report) == ["roc_auc 0.88 is under 0.89"]

@@ -85,7 +85,8 @@ class Decisions:
         rows = np.concatenate(self._chunks)
         rows = rows[np.lexsort((rows["revision"], rows["id"]))]
         is_last = np.append(rows["id"][1:] != rows["id"][:-1], True)
-        return rows[is_last]
+        newest: Rows = rows[is_last]
+        return newest
 
     def labels_of(self, rows: Rows) -> NDArray[np.int8]:
         """The code of each row's label."""
