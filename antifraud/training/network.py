@@ -13,6 +13,7 @@ from antifraud.model import Layer
 from antifraud.training.steps import steps
 
 Floats = NDArray[np.float64]
+HEIGHT = 4.0  # of a step for itself: Adam moves a weight a little at a time, and a step must weigh much
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,23 @@ def _members(width: int, plan: Plan, share: float) -> list[tf.Variable]:
 
 
 def _begin_with_steps(parts: list[tf.Variable], found: list[tuple[int, float]], steepness: float) -> None:
-    """Set pairs of first units so that their difference rises from 0 to 1 around each threshold."""
-    weights, biases = parts[0].numpy(), parts[1].numpy()
-    for unit, (number, threshold) in enumerate(found):
-        weights[:, :, 2 * unit : 2 * unit + 2] = 0
-        weights[:, number, 2 * unit : 2 * unit + 2] = steepness
-        biases[:, 0, 2 * unit : 2 * unit + 2] = np.array([0.5, -0.5]) - threshold * steepness
-    parts[0].assign(weights)
-    parts[1].assign(biases)
+    """Set pairs of first units so that their difference rises from 0 to 1 around each threshold.
+
+    As far as there are second units, each step has one of its own, from where it counts for itself.
+    """
+    w1, b1, w2, _, w3, _ = (part.numpy() for part in parts)
+    direct = min(len(found), w2.shape[2] // 2)
+    w2[:, :, :direct] = 0
+    w3[:, :direct] = 0
+    for step, (number, threshold) in enumerate(found):
+        pair = slice(2 * step, 2 * step + 2)
+        w1[:, :, pair] = 0
+        w1[:, number, pair] = steepness
+        b1[:, 0, pair] = np.array([0.5, -0.5]) - threshold * steepness
+        if step < direct:
+            w2[:, pair, step] = (HEIGHT, -HEIGHT)
+    for part, start in zip((parts[0], parts[1], parts[2], parts[4]), (w1, b1, w2, w3), strict=True):
+        part.assign(start)
 
 
 def _logits(x: tf.Tensor, parts: list[tf.Variable]) -> tf.Tensor:
