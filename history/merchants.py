@@ -25,7 +25,6 @@ DELAY = (
 )
 WINDOWS = {"1d": 1, "7d": 7, "30d": 30}  # days
 KEPT = 64  # days up to the newest one
-LOOKED_BACK = DELAY + max(WINDOWS.values())  # days
 FRAUDS_MOST = 1_000_000
 _CHUNK = 4_096  # merchants; room is made for so many at a time
 _NOBODY = 0  # the row of a merchant without history
@@ -63,9 +62,13 @@ def merchant_days(batch: Transactions, customer_features: Ints) -> dict[int, Mer
 
 
 class MerchantHistory:
-    """Daily totals of the newest KEPT days in rings, some 1.3 KB per merchant, and all fraud labels."""
+    """Daily totals of the newest KEPT days in rings, some 1.3 KB per merchant, and all fraud labels.
 
-    def __init__(self) -> None:
+    `delay` is DELAY wherever payments are decided; the Handbook's benchmark, where labels come sooner, has another.
+    """
+
+    def __init__(self, delay: int = DELAY) -> None:
+        self._delay = delay
         self._row_of: dict[str, int] = {}
         self._newest = 0  # day; day i is in column i % KEPT
         self._counts = np.zeros((1, KEPT), np.uint32)
@@ -92,7 +95,7 @@ class MerchantHistory:
         (row,) = self._rows_for([merchant_id]).tolist()
         known_on = max(known_on_day, day_of_transaction)
         self._labels.setdefault(row, FraudLabels()).add(known_on, day_of_transaction)
-        if known_on <= day_of_transaction + DELAY and self._keeps(day_of_transaction):
+        if known_on <= day_of_transaction + self._delay and self._keeps(day_of_transaction):
             self._frauds[row, day_of_transaction % KEPT] += 1
 
     def features(self, merchant_ids: Sequence[str], day: int | Ints) -> Ints:
@@ -102,7 +105,8 @@ class MerchantHistory:
         """
         rows = np.array([self._row_of.get(one, _NOBODY) for one in merchant_ids], np.int64)
         days = np.broadcast_to(np.asarray(day, np.int64), rows.shape)
-        if len(days) and int(days.min()) - LOOKED_BACK <= self._newest - KEPT:
+        looked_back = self._delay + max(WINDOWS.values())
+        if len(days) and int(days.min()) - looked_back <= self._newest - KEPT:
             raise ValueError(f"day {days.min()} is no longer kept: the newest one is {self._newest}")
         columns = np.arange(KEPT)
         ages = days[:, None] - (self._newest - (self._newest - columns) % KEPT)
@@ -115,7 +119,7 @@ class MerchantHistory:
         for name, days in WINDOWS.items():
             count = _total(counts, (ages >= 1) & (ages <= days))
             found[f"merchant_count_{name}"] = count
-            labelled = (ages > DELAY) & (ages <= DELAY + days)
+            labelled = (ages > self._delay) & (ages <= self._delay + days)
             there, fraud = _total(counts, labelled), _total(frauds, labelled)
             share = np.minimum(fraud * 1_000 // np.maximum(there, 1), 1_000)
             found[f"merchant_fraud_permille_{name}"] = np.where(there > 0, share, UNKNOWN)

@@ -24,16 +24,17 @@ from antifraud.training.handbook import (
     simulate,
     split,
 )
-from antifraud.training.judges import trees
+from antifraud.training.judges import forest, trees
 from antifraud.training.network import Plan, fit
 from antifraud.training.rows import Rows
 
 FIRST_DAY = 115  # of training, as in the book: 25 July
 KEPT_FROM = 100  # days before are history alone
-PLAN = Plan(members=8, epochs=8)  # chosen on other seeds and other weeks, see docs
+PLAN = Plan(members=6, hidden=(64, 48), epochs=12, steps=24, steepness=40)  # chosen on seeds 10, 11 and 20
 GOALS = {"average_precision": 0.72, "card_precision_100": 0.32, "roc_auc": 0.89}
 GAIN = 0.03  # of average precision, in pairs, over trees on the book's inputs
-BASELINE = "trees, the book's 15 inputs"
+TREES, FOREST = "boosted trees, the book's 15 inputs", "random forest, the book's 15 inputs"
+NETWORK, STRICT = "network", "network, labels a day later"
 PUBLISHED = "the book's best of each: average precision 0.694, card precision@100 0.305, ROC-AUC 0.879"
 
 
@@ -42,7 +43,7 @@ def run(seeds: list[int], out: Path) -> int:
     results = [of_seed(seed) for seed in seeds]
     report = {"seeds": seeds, "results": results, "mean": _mean(results)}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "handbook.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+    (out / "handbook.json").write_text(json.dumps(report, indent=2) + "\n")
     (out / "handbook.md").write_text(as_markdown(report))
     print(as_markdown(report))
     missed = shortcomings(report)
@@ -55,24 +56,23 @@ def of_seed(seed: int, first: int = FIRST_DAY, plan: Plan = PLAN) -> dict[str, d
     payments = simulate(seed, days=first + 21)
     kept = payments.day >= KEPT_FROM
     training, test = (chosen[kept] for chosen in split(payments, first))
-    books = {
-        "": book_inputs(payments)[kept],
-        ", calendar days": book_inputs(payments, calendar_days=True)[kept],
-    }
-    of_history = {}
-    for name, known_after in (("network", DELAY - 1), ("network, labels a day later", DELAY)):
-        transactions, labels = as_transactions(payments, known_after)
-        of_history[name] = _rows(payments.rows(kept), fold(transactions, labels, int((~kept).sum())))
-    payments, found = payments.rows(kept), {}
-    judged, fraud = payments.rows(test), payments.fraud[training]
-    for days, book in books.items():
-        found[BASELINE + days] = _figures(judged, trees(book[training], fraud, book[test]))
-    for name, rows in of_history.items():
+    found, fraud = {}, payments.fraud[(kept & split(payments, first)[0])]
+    judged = payments.rows(kept).rows(test)
+    for days, by_day in (("", False), (", calendar days", True)):
+        book = book_inputs(payments, calendar_days=by_day)[kept]
+        found[TREES + days] = _figures(judged, trees(book[training], fraud, book[test]))
+        found[FOREST + days] = _figures(judged, forest(book[training], fraud, book[test]))
+    for name, delay in ((NETWORK, DELAY - 1), (STRICT, DELAY)):
+        transactions, labels = as_transactions(payments, known_after=delay)
+        history = fold(transactions, labels, int((~kept).sum()), delay)
+        rows = _rows(payments.rows(kept), history)
         x = rows.rows(training).inputs()
         model = Model(fit(x, fraud, np.ones(len(fraud)), seed, plan), "v2")
         found[name] = _figures(judged, 1 - model.score(*rows.rows(test).columns()))
-        if name == "network":
-            found["trees, the network's inputs"] = _figures(judged, trees(x, fraud, rows.rows(test).inputs()))
+        if name == NETWORK:
+            found["boosted trees, the network's inputs"] = _figures(
+                judged, trees(x, fraud, rows.rows(test).inputs())
+            )
     found["perfect ranking"] = _figures(judged, judged.fraud.astype(np.float64))
     print(seed, json.dumps(found), flush=True)
     return found
@@ -112,21 +112,21 @@ def _mean(results: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, flo
     return means
 
 
-def gains(report: dict[str, Any], judge: str = "network", over: str = BASELINE) -> list[float]:
+def gains(report: dict[str, Any], judge: str, over: str) -> list[float]:
     """Return, pair by pair, how much more average precision a judge has than another."""
     return [r[judge]["average_precision"] - r[over]["average_precision"] for r in report["results"]]
 
 
 def shortcomings(report: dict[str, Any]) -> list[str]:
-    """Return the goals that are missed, in words."""
-    reached = report["mean"]["network"]
+    """Return the goals that are missed, in words; the gain counts over the better of the trees, with its labels."""
+    reached = report["mean"][NETWORK]
     missed = [
         f"{name} {reached[name]} is under {goal}" for name, goal in GOALS.items() if reached[name] < goal
     ]
-    for baseline in (BASELINE, f"{BASELINE}, calendar days"):
-        gain = float(np.mean(gains(report, over=baseline)))
+    for over in (TREES, FOREST, f"{TREES}, calendar days", f"{FOREST}, calendar days"):
+        gain = float(np.mean(gains(report, NETWORK, over)))
         if gain < GAIN:
-            missed.append(f"gain over {baseline} {gain:.3f} is under {GAIN}")
+            missed.append(f"gain over {over} {gain:.3f} is under {GAIN}")
     return missed
 
 
@@ -142,23 +142,19 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines += ["| judge | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for judge, reached in report["mean"].items():
         lines += [f"| {judge} | " + " | ".join(f"{reached[name]:.3f}" for name in columns) + " |"]
-    pairs = {
-        "gain over them": gains(report),
-        "gain over them by calendar days": gains(report, over=f"{BASELINE}, calendar days"),
-        "gain over them with labels a day later": gains(report, "network, labels a day later"),
-    }
-    lines += [f"\nAverage precision in pairs with {BASELINE}, seed by seed:\n"]
-    lines += [f"- {name}: {', '.join(f'{gain:+.3f}' for gain in found)}" for name, found in pairs.items()]
+    lines += ["\nAverage precision in pairs, seed by seed:\n"]
+    for judge, days in ((NETWORK, ""), (NETWORK, ", calendar days"), (STRICT, "")):
+        for trees_ in (TREES, FOREST):
+            found = gains(report, judge, trees_ + days)
+            pairs = ", ".join(f"{gain:+.3f}" for gain in found)
+            lines += [f"- {judge}, over {trees_ + days}: {np.mean(found):+.3f} ({pairs})"]
     lines += [
-        "\nA merchant's labels count by closed days. In the network's first row a fraud of one day counts from"
+        "\nWhen a label counts: the book's inputs wait 7 times 24 hours, to the second. A merchant's labels count"
     ]
     lines += [
-        "the seventh calendar day after it: 6 to 7 times 24 hours later, where the book's inputs wait 7 times 24"
+        "by closed days: in the row `network`, and in the rows by calendar days, a fraud of one day counts from the"
     ]
-    lines += [
-        "hours to the second. Trees on the book's inputs by calendar days have the same labels as the network;"
-    ]
-    lines += ["a day later is 7 to 8 times 24 hours."]
+    lines += ["seventh day after it on, which is 6 to 7 times 24 hours later; a day later is 7 to 8 times."]
     missed = shortcomings(report)
     lines += ["", "All goals are reached." if not missed else "Missed: " + "; ".join(missed) + "."]
     return "\n".join(lines) + "\n"

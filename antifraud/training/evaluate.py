@@ -92,9 +92,9 @@ def evaluate(test: Rows, validation: Rows, judges: dict[str, Floats], model: Mod
     }
 
 
-def rejected_of_generator(model: Model) -> dict[str, dict[str, float]]:
+def rejected_of_generator(model: Model, rows: int = 30_000) -> dict[str, dict[str, float]]:
     """Return by threshold which share of the contract's traffic is rejected, with history and without."""
-    traffic = generator_rows(30_000, np.random.default_rng(0))
+    traffic = generator_rows(rows, np.random.default_rng(0))
     scores = {
         "with history": model.score(*traffic.columns()),
         "first 200, with history": model.score(*traffic.rows(np.arange(200)).columns()),

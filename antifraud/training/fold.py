@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.customers import CustomerHistory
-from history.merchants import MerchantHistory, merchant_days
+from history.merchants import DELAY, MerchantHistory, merchant_days
 from history.transactions import DAY, Transactions
 
 Ints = NDArray[np.int64]
@@ -23,13 +23,13 @@ class Labels:
     known_at: Ints
 
 
-def fold(transactions: Transactions, labels: Labels, keep_from: int = 0) -> Ints:
+def fold(transactions: Transactions, labels: Labels, keep_from: int = 0, delay: int = DELAY) -> Ints:
     """Return rows x FEATURES of the transactions from row `keep_from` on, each from what was before it.
 
     The transactions are in order of event_timestamp. Labels count from the day after they were known, days of
-    merchants when they are over.
+    merchants when they are over; windows of labels end `delay` days before.
     """
-    customers, merchants = CustomerHistory(), MerchantHistory()
+    customers, merchants = CustomerHistory(), MerchantHistory(delay)
     days = transactions.event_timestamp // DAY
     known_on, frauds = labels.known_at // DAY, np.flatnonzero(labels.fraud)
     frauds = frauds[np.argsort(known_on[frauds], kind="stable")]

@@ -159,11 +159,10 @@ def split(payments: Payments, first: int, weeks: int = 1) -> tuple[Flags, Flags]
     return (day >= first) & (day < end), test & (day < known_on[payments.customer])
 
 
-def as_transactions(payments: Payments, known_after: int = DELAY - 1) -> tuple[Transactions, Labels]:
+def as_transactions(payments: Payments, known_after: int) -> tuple[Transactions, Labels]:
     """Return the payments as the pipeline sees them (the book has no places: all are at 0, 0) and their labels.
 
-    A merchant's labels count by closed days, from the day after they are known. `known_after` days: with
-    DELAY - 1 a fraud counts from DELAY calendar days later on, with DELAY never before DELAY times 24 hours.
+    A fraud is known after so many days, and counts from the day after that.
     """
     count, time = len(payments.cents), EPOCH + payments.second
     nowhere = np.zeros(count)
