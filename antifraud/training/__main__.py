@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(seed: int, customers: int, out: Path, weeks: Weeks | None = None) -> int:
-    """Simulate, fit, judge, save."""
+    """Simulate, fit, judge, save in a folder of the model's version in `out`, where a replica finds it."""
     weeks = weeks or Weeks()
     print(f"simulating {weeks.days} days of {customers} customers, seed {seed}", flush=True)
     rows = commerce(World.made(seed, customers), weeks)
@@ -54,6 +54,7 @@ def train(seed: int, customers: int, out: Path, weeks: Weeks | None = None) -> i
     report = evaluate(test, validation, judges, model) | _about(seed, customers, weeks)
     stopped = {name: found["money_caught_cents"] for name, found in report["money"].items()}
     report["history_buys_cents"] = stopped["model"] - stopped["network fitted without history"]
+    out = out / model.version
     save(model, out)
     curves = {
         name: precision_recall(test.fraud, suspicion[: len(test)]) for name, suspicion in judges.items()
@@ -107,7 +108,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=SEED, help="of commerce (default %(default)s)")
     parser.add_argument("--customers", type=int, default=5_000, help="of commerce (default %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="of the handbook")
-    parser.add_argument("--out", type=Path, default=TRAINED / "v2", help="folder to write to")
+    parser.add_argument("--out", type=Path, default=TRAINED, help="folder to write into")
     return parser.parse_args(arguments)
 
 

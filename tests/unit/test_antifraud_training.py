@@ -25,7 +25,7 @@ from antifraud.training.rows import Rows
 from antifraud.training.steps import steps
 from history.features import FEATURES
 
-V2 = TRAINED / "v2"
+(V2,) = TRAINED.glob("v2-*")
 SMALL = Plan(members=2, hidden=(12, 6), epochs=4, batch=128, steps=4)
 
 
@@ -150,7 +150,7 @@ def test_training_without_scikit_learn_says_how_to_get_it(
     def absent(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(command.metadata, "version", absent)
+    monkeypatch.setattr(metadata, "version", absent)
     assert command.main(["commerce"]) == 2
     assert "pip install 'scikit-learn>=1.9,<2'" in capsys.readouterr().err
 
