@@ -124,11 +124,12 @@ def test_the_model_is_changed_under_load_without_a_restart_of_a_worker_and_nothi
         began = time.monotonic()
         with replaced({"ANTIFRAUD_MODELS": str(folder), "ANTIFRAUD_MODEL": second}):
             took = time.monotonic() - began
+            Feed().send(2000)  # micro-batches that are two calls
             time.sleep(3)
-            decided(1000)  # micro-batches that are two calls
     assert [stack.pid(name) for name in ("bff", "transactions")] == workers
     assert all(answer.status == 201 for answer in load.answers)
     nothing_lost(load.ids)
+    log.wait_until(lambda: log.lag(GROUP) == 0, 60, "all are decided")
     found = statuses(ends)
     assert {one["reason"] for one in found} == {None}
     assert {one["model_version"] for one in found} == {first, second}
