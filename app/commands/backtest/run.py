@@ -15,7 +15,7 @@ from app.messaging import topics
 from app.models.status import TransactionStatus
 from app.settings import Settings
 
-#: Statuses per call: some 20 ms of a replica, for which a verdict may have to wait.
+#: Statuses per call: 2 to 10 ms of a replica, for which a verdict may have to wait.
 BATCH = 1000
 #: Calls at once: two for each replica, so that neither waits for the log.
 IN_FLIGHT = 4
