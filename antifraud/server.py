@@ -27,7 +27,7 @@ SERVICE = "antifraud.v1.AntifraudAPI"
 DRAIN_SECONDS = 5.0
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # a port in use is an error, not a share of its calls
-    ("grpc.max_receive_message_length", 1 << 20),  # five times the largest batch
+    ("grpc.max_receive_message_length", 4 << 20),  # twice the largest batch with histories
     ("grpc.max_send_message_length", 1 << 20),
 ]
 
