@@ -55,6 +55,7 @@ def test_each_transaction_of_a_customer_sees_the_one_before_it_also_over_a_kill_
     assert known(http.taken(customer)) == 2
 
 
+@pytest.mark.long
 def test_over_a_kill_and_a_rebalance_with_a_backlog_no_feature_differs_from_the_log() -> None:
     before = recomputed()["same"]
     Feed().send(4000)

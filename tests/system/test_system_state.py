@@ -112,7 +112,7 @@ def test_without_kafka_the_document_is_there_within_a_second_and_a_half() -> Non
     becomes("up", *PARTS)
 
 
-def test_the_document_stays_fresh_while_kafka_dies_and_comes_back_and_again() -> None:
+def test_the_document_stays_fresh_while_kafka_dies_and_comes_back() -> None:
     ages: list[float] = []
 
     def look() -> None:
@@ -120,16 +120,15 @@ def test_the_document_stays_fresh_while_kafka_dies_and_comes_back_and_again() ->
 
     becomes("up", *PARTS)
     with again_and_again(look, pause=0.3):
-        for _ in range(3):
-            began = time.monotonic()
-            kill("kafka")
-            (kafka,) = is_shown("down", "kafka", since=began)
-            assert "503" in kafka["cost"]
-            time.sleep(3)
-            whole()
-            becomes("up", *PARTS)
-            assert part("kafka")["cost"] == ""
-    assert len(ages) > 30
+        began = time.monotonic()
+        kill("kafka")
+        (kafka,) = is_shown("down", "kafka", since=began)
+        assert "503" in kafka["cost"]
+        time.sleep(3)
+        whole()
+        becomes("up", *PARTS)
+        assert part("kafka")["cost"] == ""
+    assert len(ages) > 10
     assert max(ages) < WITHIN + MARGIN
     # So do the other jobs of the bff: what is posted now is followed from the log to the stores.
     counted = system()["truth"]["decided"]
