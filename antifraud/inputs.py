@@ -77,8 +77,7 @@ NUMBERS = (
 )
 #: Columns with a flag that says that they are unknown.
 FLAGS = (
-    "known", "median", "mean", "merchant_count_30d", "merchant_mean", "merchant_days_since_first_fraud",
-    *_FRAUD_SHARES,
+    "known", "median", "mean", "merchant_count_30d", "merchant_mean", "merchant_days_since_first_fraud", *_FRAUD_SHARES,
 )  # fmt: skip
 NAMES = (
     *(ratio.name for ratio in RATIOS),

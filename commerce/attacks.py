@@ -156,23 +156,25 @@ def _stolen(
 
 
 def _report(count: int, random: Random) -> Ints:
-    return (random.uniform(*REPORTED_AFTER, count) * DAY).astype(np.int64)
+    seconds: Ints = (random.uniform(*REPORTED_AFTER, count) * DAY).astype(np.int64)
+    return seconds
 
 
 def _large(world: World, victim: int, count: int, low: float, high: float, random: Random) -> Ints:
     """Return amounts between these multiples of what the victim usually spends."""
     usual = 4_000 * world.income[victim] ** 0.7
-    amounts = usual * random.uniform(low, high, count) * random.lognormal(0, 0.4, count)
-    cents: Ints = amounts.astype(np.int64)
+    cents: Ints = (usual * random.uniform(low, high, count) * random.lognormal(0, 0.4, count)).astype(
+        np.int64
+    )
     return cents
 
 
 def _of_attackers(world: World, count: int, random: Random) -> Ints:
     """Return merchants for stolen cards: mostly the known careless ones."""
     online = world.choose(np.zeros(count, np.int64), random, online=1)
-    return np.where(
-        random.random(count) < 0.6, world.mules[random.integers(0, len(world.mules), count)], online
-    )
+    careless = random.random(count) < 0.6
+    chosen: Ints = np.where(careless, world.mules[random.integers(0, len(world.mules), count)], online)
+    return chosen
 
 
 def _other_city(world: World, victim: int, random: Random) -> int:

@@ -30,7 +30,8 @@ from antifraud.training.rows import Rows
 
 FIRST_DAY = 115  # of training, as in the book: 25 July
 KEPT_FROM = 100  # days before are history alone
-PLAN = Plan(members=6, hidden=(64, 48), epochs=12, steps=24, steepness=40)  # chosen on seeds 10, 11 and 20
+#: Chosen on the seeds 10, 11 and 20, with training from the days 66 and 94 on.
+PLAN = Plan(members=10, hidden=(48, 32), epochs=6, rate=2e-3, steps=16, steepness=40, height=20)
 GOALS = {"average_precision": 0.72, "card_precision_100": 0.32, "roc_auc": 0.89}
 GAIN = 0.03  # of average precision, in pairs, over trees on the book's inputs
 TREES, FOREST = "boosted trees, the book's 15 inputs", "random forest, the book's 15 inputs"

@@ -47,7 +47,7 @@ class Payments:
         """Whether it is fraud."""
         return self.scenario > 0
 
-    def rows(self, chosen: Flags) -> Payments:
+    def rows(self, chosen: Flags | Ints) -> Payments:
         """Return the chosen rows."""
         return Payments(*(column[chosen] for column in vars(self).values()))
 
@@ -72,11 +72,8 @@ def simulate(seed: int, days: int = DAYS, customers: int = CUSTOMERS, terminals:
     second = day * DAY + second_of_day.astype(np.int64)
     within = (second_of_day > 0) & (second_of_day < DAY)
     order = np.argsort(second[within], kind="stable")
-    customer, terminal, cents, second = (
-        column[within][order] for column in (customer, terminal, cents, second)
-    )
-    payments = Payments(customer, terminal, cents, second, np.zeros(len(order), np.int64))
-    return _with_fraud(payments, random, days, customers, terminals)
+    genuine = Payments(customer, terminal, cents, second, np.zeros(len(second), np.int64))
+    return _with_fraud(genuine.rows(within).rows(order), random, days, customers, terminals)
 
 
 def _with_fraud(

@@ -36,11 +36,13 @@ class Rule(NamedTuple):
 
 
 def _small_burst(rows: Rows) -> Flags:
-    return (rows.feature("count_10m") >= 2) & (rows.value_in_cents < 500)
+    found: Flags = (rows.feature("count_10m") >= 2) & (rows.value_in_cents < 500)
+    return found
 
 
 def _large_after_burst(rows: Rows) -> Flags:
-    return (_by_mean(rows) > 3) & (rows.feature("count_1h") >= 3)
+    found: Flags = (_by_mean(rows) > 3) & (rows.feature("count_1h") >= 3)
+    return found
 
 
 def _faster_than_a_plane(rows: Rows) -> Flags:
@@ -60,11 +62,13 @@ def _new_and_large(rows: Rows) -> Flags:
 
 def _merchant_with_frauds(rows: Rows) -> Flags:
     last = rows.feature("merchant_days_since_last_fraud")
-    return (rows.feature("merchant_frauds") >= 3) & (last >= 0) & (last <= 14)
+    found: Flags = (rows.feature("merchant_frauds") >= 3) & (last >= 0) & (last <= 14)
+    return found
 
 
 def _odd_hour(rows: Rows) -> Flags:
-    return (rows.feature("habit_permille") < 20) & (rows.feature("known") >= 20)
+    found: Flags = (rows.feature("habit_permille") < 20) & (rows.feature("known") >= 20)
+    return found
 
 
 #: As analysts would write them and weigh them, by experience; the points have seen no label.

@@ -13,7 +13,6 @@ from antifraud.model import Layer
 from antifraud.training.steps import steps
 
 Floats = NDArray[np.float64]
-HEIGHT = 4.0  # of a step for itself: Adam moves a weight a little at a time, and a step must weigh much
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,8 @@ class Plan:
     decay: float = 1e-4  # of weights, a step's share of the rate (AdamW)
     steps: int = 12  # first units that begin as steps, two for each
     steepness: float = 8.0  # of these: one by the width in standard deviations
+    #: Of a step in its own second unit: Adam moves a weight a little at a time, and a step may have to weigh much.
+    height: float = 4.0
 
 
 def fit(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, seed: int, plan: Plan) -> list[Layer]:
@@ -41,7 +42,7 @@ def fit(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, seed: int, pl
     mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 2**-6)
     standard = (inputs - mean) / spread
     parts = _members(inputs.shape[1], plan, share=float(np.average(~fraud, weights=weights)))
-    _begin_with_steps(parts, steps(standard, fraud, weights, plan.steps), plan.steepness)
+    _begin_with_steps(parts, steps(standard, fraud, weights, plan.steps), plan)
     rows = np.column_stack([~fraud, weights])
     _descend(tf.constant(standard, tf.float32), tf.constant(rows, tf.float32), parts, plan)
     return _one_network([part.numpy().astype(np.float64) for part in parts], mean, spread)
@@ -57,7 +58,7 @@ def _members(width: int, plan: Plan, share: float) -> list[tf.Variable]:
     return parts
 
 
-def _begin_with_steps(parts: list[tf.Variable], found: list[tuple[int, float]], steepness: float) -> None:
+def _begin_with_steps(parts: list[tf.Variable], found: list[tuple[int, float]], plan: Plan) -> None:
     """Set pairs of first units so that their difference rises from 0 to 1 around each threshold.
 
     As far as there are second units, each step has one of its own, from where it counts for itself.
@@ -69,10 +70,10 @@ def _begin_with_steps(parts: list[tf.Variable], found: list[tuple[int, float]], 
     for step, (number, threshold) in enumerate(found):
         pair = slice(2 * step, 2 * step + 2)
         w1[:, :, pair] = 0
-        w1[:, number, pair] = steepness
-        b1[:, 0, pair] = np.array([0.5, -0.5]) - threshold * steepness
+        w1[:, number, pair] = plan.steepness
+        b1[:, 0, pair] = np.array([0.5, -0.5]) - threshold * plan.steepness
         if step < direct:
-            w2[:, pair, step] = (HEIGHT, -HEIGHT)
+            w2[:, pair, step] = (plan.height, -plan.height)
     for part, start in zip((parts[0], parts[1], parts[2], parts[4]), (w1, b1, w2, w3), strict=True):
         part.assign(start)
 
@@ -91,7 +92,7 @@ def _descend(standard: tf.Tensor, rows: tf.Tensor, parts: list[tf.Variable], pla
     optimizer.exclude_from_weight_decay(var_list=parts[1::2])
     optimizer.build(parts)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow is not typed for us
     def epoch() -> None:
         order = tf.stack([tf.random.shuffle(tf.range(count)) for _ in range(plan.members)])
         for step in tf.range(steps):

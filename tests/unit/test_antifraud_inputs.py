@@ -44,9 +44,10 @@ def one(**given: int) -> dict[str, float]:
     for name, value in given.items():
         history[0, FEATURES.index(name)] = value
     whole, place = tf.int64, tf.float64
-    value, timestamp, latitude, longitude = (
+    four = [
         tf.constant([value], kind) for value, kind in ((10_000, whole), (0, whole), (0, place), (0, place))
-    )
+    ]
+    value, timestamp, latitude, longitude = four
     found = inputs(value, timestamp, latitude, longitude, tf.constant(history))
     return dict(zip(NAMES, found.numpy()[0].tolist(), strict=True))
 
