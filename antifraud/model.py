@@ -52,7 +52,7 @@ class Model:
         # One signature with an open number of rows: traced here, never again.
         signature = [tf.TensorSpec([None], kind) for kind in (tf.int64, tf.int64, tf.float64, tf.float64)]
         signature.append(tf.TensorSpec([None, len(FEATURES)], tf.int64))
-        function = tf.function(lambda *columns: _scores(layers, _inputs(form, columns)))
+        function = tf.function(lambda *columns: _scores(layers, _inputs(form, columns)), autograph=False)
         self._function = function.get_concrete_function(*signature)
 
     def score(

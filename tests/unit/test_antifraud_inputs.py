@@ -160,6 +160,11 @@ def test_a_model_is_saved_with_the_names_of_its_inputs_and_refused_with_others(
 
 
 def test_weights_too_large_for_exact_sums_are_refused_by_the_bound_of_these_inputs() -> None:
-    huge = Layer(np.full((len(NAMES), 1), 2**36), np.zeros(1, dtype=np.int64))
-    with pytest.raises(ValueError, match="too large for exact sums"):
-        Model([huge], "v2")
+    too_large = round(2**53 * STEP / len(NAMES) / LARGEST)
+    for weight, exact in ((too_large // 2, True), (too_large * 2, False)):
+        layer = Layer(np.full((len(NAMES), 1), weight), np.zeros(1, dtype=np.int64))
+        if exact:
+            Model([layer], "v2")
+        else:
+            with pytest.raises(ValueError, match="too large for exact sums"):
+                Model([layer], "v2")
