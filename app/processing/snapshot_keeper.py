@@ -12,8 +12,8 @@ from history.customers import CustomerHistory
 
 log = logging.getLogger(__name__)
 
-#: Records of a partition that an assignment may have to read again, at least: a second or less.
-AFTER = 20_000
+#: Records of a partition that an assignment may have to read again, at least: a fraction of a second.
+AFTER = 2_000
 
 #: Whether the log has the status of a transaction at (partition, offset).
 IsStatus = Callable[[int, int, str], Awaitable[bool]]
