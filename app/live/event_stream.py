@@ -132,16 +132,17 @@ class EventStream:
         for one in written.statuses:
             self._now[one.partition] = one.offset + 1
             self._ring.append(_status(one, text_of(self._now)))
-        self._trim()
+        self._trim(2 * RING)
         if self._clients:
             self._news.set()
 
     def went_live(self) -> None:
-        """Nothing to do."""
+        """Clients join now. What was read at a start is in no order of time: what they lack may be anywhere in it."""
+        self._trim(RING)  # so nothing is cut off before RING more have come
 
-    def _trim(self) -> None:
+    def _trim(self, most: int) -> None:
         """Not one by one: to cut the front of a list costs its length."""
-        if len(self._ring) > 2 * RING:
+        if len(self._ring) > most:
             gone, self._ring = self._ring[:-RING], self._ring[-RING:]
             self._first += len(gone)
             self._oldest |= {e.place[0]: e.place[1] + 1 for e in gone if e.place}

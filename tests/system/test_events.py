@@ -66,7 +66,7 @@ def test_a_listener_misses_nothing_when_the_bff_is_killed(whole_again: None) -> 
 
 @pytest.mark.long
 def test_a_listener_misses_nothing_over_twenty_kills_of_the_bff(whole_again: None) -> None:
-    _missed_nothing_over_kills_of_the_bff(kills=20, rate=150, every=6)
+    _missed_nothing_over_kills_of_the_bff(kills=20, rate=150, every=7)
 
 
 def test_who_was_away_for_long_gets_what_it_has_missed_from_the_log() -> None:

@@ -136,6 +136,24 @@ def test_a_client_of_bffs_that_die_again_and_again_gets_each_status_exactly_once
     assert sorted(got) == [(p, offset) for p in range(PARTITIONS) for offset in range(lengths[p])]
 
 
+def test_who_comes_back_to_a_bff_that_has_read_much_at_its_start_has_time_to_take_it(
+    monkeypatch: Any,
+) -> None:
+    """A start reads one partition after the other: what the client lacks may be the oldest in the ring."""
+    monkeypatch.setattr(event_stream, "RING", 4)
+    stream, wire = begun(), Wire()
+    stream.take(Written(statuses=[status(p, offset) for p in (0, 1) for offset in range(4)]))
+    stream.went_live()
+    lacks = {0: 3, 1: 4, 2: 0}
+    from_the_log = [(p, n) for p, end in stream.oldest.items() for n in range(lacks[p], end)]
+    joined(stream, wire, seen=text_of({p: max(lacks[p], end) for p, end in stream.oldest.items()}))
+    for offset in range(4, 8):
+        stream.take(Written(statuses=[status(1, offset)]))
+    stream._serve()
+    assert [event["event"] for event in wire.events()] == ["status"] * len(places(wire))
+    assert from_the_log + places(wire) == [(0, 3), (1, 4), (1, 5), (1, 6), (1, 7)]
+
+
 def test_a_client_that_was_too_slow_is_told_which_statuses_it_has_missed(monkeypatch: Any) -> None:
     monkeypatch.setattr(event_stream, "RING", 4)
     monkeypatch.setattr(event_stream, "BUFFER", 100)
