@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from exercises.faults import Faults
 from exercises.load_client import LoadClient
 from infra.native.paths import ROOT
-from reconciliation import reconcile
+from reconciliation import readers, reconcile
 
 SETTLED_WITHIN = 90.0
 AGREE, DIFFER = 0, 1  # the exit status of verify
@@ -91,6 +91,7 @@ class Context:
     @contextmanager
     def clients(self, rate: float = 20) -> Iterator[LoadClient]:
         """Clients at work; the transcript gets one line per second. Single calls meanwhile are among their calls."""
+        say(f"in a browser, while it happens: {readers.bff_url()}/")
         own = self.faults.recorded_calls
         with LoadClient(say, rate).at_work() as clients:
             self.faults.recorded_calls = clients

@@ -158,6 +158,7 @@ class Antifraud:
                 reasons=reasons.get(row),
                 shadow_score=shadow_score,
                 shadow_version=shadow_version,
+                batch_size=len(transactions),
             )
             for row, (status, score, shadow_score) in enumerate(
                 zip(answer.status, answer.score, _shadow(answer), strict=True)

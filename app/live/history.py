@@ -148,8 +148,8 @@ def _logged(created: Any) -> Step:
 
 def _decided(record: Any, status: TransactionStatus) -> Iterable[Step]:
     details = assessed(status)
-    # How many were assessed together is kept nowhere.
-    yield _step("assessed", details.pop("decided_at"), status=status["status"], **details, batch_size=None)
+    details["batch_size"] = status.get("batch_size")
+    yield _step("assessed", details.pop("decided_at"), status=status["status"], **details)
     yield _step("published", record.timestamp, revision=status["revision"], **_place(record))
 
 

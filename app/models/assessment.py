@@ -28,6 +28,7 @@ class Assessment:
     reasons: str | None = None  # see app.models.reasons
     shadow_score: float | None = None
     shadow_version: str | None = None
+    batch_size: int | None = None  # how many were assessed in the same call
 
 
 def unassessed(count: int) -> Sequence[Assessment]:

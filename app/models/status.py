@@ -51,9 +51,10 @@ class StoredStatus(Transaction, Decision):
 class TransactionStatus(StoredStatus, Shadow):
     """One record of transaction_status (schemas/avro/transaction_status.avsc).
 
-    One that is from a row has neither a shadow nor a history.
+    One that is from a row has neither of these, nor a shadow.
     """
 
+    batch_size: NotRequired[int | None]  # how many were assessed in the same call
     history: NotRequired[dict[str, int]]  # by the names of history.features
 
 
@@ -108,6 +109,7 @@ def decided(
         "source_partition": partition,
         "source_offset": offset,
         **_shadow(assessment),
+        "batch_size": assessment.batch_size,
         "history": dict(zip(FEATURES, features, strict=True)) if features else dict(NOTHING_RECORDED),
     }
 
@@ -129,7 +131,7 @@ def shadow_verdict(status: TransactionStatus) -> Verdict | None:
 def decided_again(status: TransactionStatus, assessment: Assessment, now_ms: int) -> TransactionStatus:
     """The status record of a re-assessment: the next revision of `status`."""
     decision = _decision(assessment, status["revision"] + 1, now_ms)
-    return {**status, **decision, **_shadow(assessment)}
+    return {**status, **decision, **_shadow(assessment), "batch_size": assessment.batch_size}
 
 
 def _decision(assessment: Assessment, revision: int, now_ms: int) -> Decision:

@@ -169,6 +169,7 @@ def test_the_way_of_a_transaction_is_shown_step_by_step() -> None:
     assert list(steps) == ["received", "logged", "assessed", "published", "stored", "shown"]
     assert steps["received"]["at_ms"] <= steps["assessed"]["at_ms"] <= steps["published"]["at_ms"] + 1
     assert steps["assessed"]["replica"] in ("antifraud-1", "antifraud-2")
+    assert steps["assessed"]["batch_size"] >= 1
     assert steps["stored"]["consistency"] == "ALL"
     assert steps["shown"] == {**steps["shown"], "store": "redis", "revision": 1}
     assert found["record"]["json"]["transaction_id"] == id_

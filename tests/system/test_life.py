@@ -33,6 +33,7 @@ def test_one_transaction_from_post_to_the_row() -> None:
     assert {key: said[key] for key in log.decoded(asked.value)} == log.decoded(asked.value)
     assert said.pop("history")["known"] >= 0
     assert (said.pop("shadow_score"), said.pop("shadow_version")) == (None, None)
+    assert said.pop("batch_size") >= 1
     assert found.pop("reasons") == json.loads(said["reasons"] or "[]")
     assert found == {key: said[key] for key in found}
     _is_assessed(said)

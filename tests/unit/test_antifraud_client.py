@@ -119,6 +119,10 @@ def test_what_a_second_model_says_goes_along_and_decides_nothing() -> None:
     assert [(one.shadow_score, one.shadow_version) for one in found] == [(0.1, "m-2"), (0.9, "m-2")]
 
 
+def test_each_assessment_says_how_many_were_in_the_call() -> None:
+    assert [one.batch_size for one in assessed(answer())] == [2, 2]
+
+
 def test_without_a_second_model_nothing_is_said_of_one() -> None:
     assert {(one.shadow_score, one.shadow_version) for one in assessed(answer())} == {(None, None)}
 

@@ -205,6 +205,12 @@ def test_what_a_second_model_says_is_on_record_and_neither_shown_nor_stored() ->
     assert row_of((MINUTE, 0), made) == row_of((MINUTE, 0), without)
 
 
+def test_how_many_were_assessed_in_one_call_is_on_record_also_of_a_reassessment() -> None:
+    made = decided(transaction(), replace(GOOD, batch_size=12), 3, 41, 99)
+    assert made["batch_size"] == 12
+    assert decided_again(made, replace(BAD, batch_size=1), now_ms=100)["batch_size"] == 1
+
+
 def test_a_reassessment_has_what_the_second_model_says_then() -> None:
     said = replace(GOOD, shadow_score=0.1, shadow_version="model-2")
     again = decided_again(decided(transaction(), said, 3, 41, 99), replace(BAD, shadow_score=0.3), now_ms=100)
