@@ -83,6 +83,14 @@ class FakeBff:
             await asyncio.sleep(0.01)
         return _problem(404, "Not found", "no transaction has this id")
 
+    async def label(self, request: web.Request) -> web.Response:
+        """What somebody says of one afterwards."""
+        entry = self.state.transactions.get(request.match_info["id"])
+        if entry is None:
+            return _problem(404, "Not found", "no transaction has this id")
+        entry["label"] = (await request.json())["label"]
+        return web.json_response({"label": entry["label"]}, status=201)
+
     async def history(self, request: web.Request) -> web.Response:
         """Its steps and records."""
         found = self.state.history(request.match_info["id"])
@@ -140,6 +148,7 @@ class FakeBff:
                 web.get(f"{transactions}/events", self.events),
                 web.get(f"{transactions}/{{id}}/history", self.history),
                 web.get(f"{transactions}/{{id}}", self.one),
+                web.post(f"{transactions}/{{id}}/label", self.label),
                 web.get(dead_letters, self.dead_letters),
                 web.post(f"{dead_letters}/{{which}}/send-back", self.send_back),
             ]

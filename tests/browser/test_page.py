@@ -50,6 +50,23 @@ def test_a_posted_transaction_becomes_final_before_ones_eyes(bff: Served, open_p
     assert page.locator(".way .hex mark").first.inner_text() == "00 00 00 00 01"
 
 
+def test_why_it_was_rejected_is_read_and_an_analyst_says_what_it_was(bff: Served, open_page: Open) -> None:
+    bff.state.per_second = 0
+    page = open_page(bff.address)
+    page.click(".post button.main")
+    page.locator("#posted .accepted, #posted .rejected").wait_for()
+    id_ = page.get_attribute("#posted", "data-id")
+    words = "4 other purchases in the last minute"
+    bff.state.transactions[id_]["reasons"] = [{"feature": "count_1m", "value": 4, "words": words}]
+    page.click("#posted button")
+    page.locator(".way .reasons li", has_text=words).wait_for()
+    page.click("text=Label as genuine")
+    page.locator(".way .label", has_text="Labelled: genuine").wait_for()
+    assert bff.state.transactions[id_]["label"] == "genuine"
+    page.click("text=Label as fraud")
+    page.locator(".way .label", has_text="Labelled: fraud").wait_for()
+
+
 def test_a_wrong_field_says_what_is_wrong_with_it(bff: Served, open_page: Open) -> None:
     page = open_page(bff.address)
     page.fill("#f-value_in_cents", "ten")

@@ -131,6 +131,28 @@ function Record({ title, record }) {
     <${Hex} base64=${record.base64} marked=${5} /></details>`;
 }
 
+/** What somebody who knows says of it afterwards. */
+function Label({ id, label, labelled }) {
+  const [error, setError] = useState(null);
+  const options = (word) => ({
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ label: word }),
+  });
+  const say = (word) =>
+    ask(`${PATH}/${encodeURIComponent(id)}/label`, options(word), 15).then(
+      (answer) => (setError(null), labelled(answer.label)),
+      setError,
+    );
+  return html`<div class="actions label" role="status">
+    ${label && html`<span>${t("Labelled:")} <b>${t(label)}</b></span>`}
+    ${["fraud", "genuine"].map(
+      (word) => word !== label && html`<button type="button" key=${word} onClick=${() => say(word)}>${t("Label as {label}", { label: t(word) })}</button>`,
+    )}
+    ${error && html`<span class="wrong">${error instanceof Problem ? error.message : t("The bff does not answer.")}</span>`}
+  </div>`;
+}
+
 export function Way({ id, close }) {
   const [found, set] = useState({});
   const [row, setRow] = useState(null);
@@ -168,7 +190,9 @@ export function Way({ id, close }) {
     <h3 id="way-h" tabindex="-1" ref=${heading}>${t("Timeline")} <button class="close" onClick=${close}>${t("Back to the form")}</button></h3>
     <p class="id">${id}</p>
     ${row && html`<p class="line"><${Status} status=${row.status} /> <b>${amount(row.value_in_cents)}
-      </b> <span class="text">${row.description}</span></p>`}
+      </b> <span class="text">${row.description}</span></p>
+      <ul class="reasons">${row.reasons?.map(({ words }) => html`<li>${words}</li>`)}</ul>
+      <${Label} id=${id} label=${row.label} labelled=${(label) => setRow({ ...row, label })} />`}
     ${error && html`<p class="trouble">
       ${error.status === 404 ? t("No transaction has this id.") : error instanceof Problem ? `${t(error.title)}: ${error.message}` : t("The bff does not answer.")}</p>`}
     ${!body && !error && html`<p class="empty">${t("Loading…")}</p>`}
