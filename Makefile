@@ -134,6 +134,9 @@ exercises: setup ## all nine, one after the other, and a table
 soak: setup ## half of the capacity, a random process killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
 	@exec $(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
 
+soak-history: setup ## a million transactions over 50 kills and 20 moves of partitions, each feature compared with the log [SEED=1]
+	@exec $(PY) -m exercises.history_soak $(if $(SEED),--seed "$(SEED)")
+
 lab: setup ## the live page with hands, in a browser: kill, slow down, send load, play the exercises [LAB_PORT=5050]
 	@exec $(PY) -m lab
 
@@ -149,8 +152,8 @@ train-handbook: setup ## the network on the Fraud Detection Handbook's simulator
 dashboards: ## write the files of infra/grafana/dashboards anew from their descriptions
 	@$(ready) && exec $(PY) -m infra.grafana
 
-bench: setup ## measure all within 90 minutes, write benchmarks/report.md [QUICK=1: within 15, for a look]
+bench: setup ## measure all within 100 minutes, write benchmarks/report.md [QUICK=1: within 18, for a look]
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history lab clean train train-handbook bench

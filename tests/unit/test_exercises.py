@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import asynchrony, calls, checks, formats, proxy, webhook
+from exercises import asynchrony, calls, checks, formats, history_soak, proxy, webhook
 from exercises.__main__ import EXERCISES
 from exercises.calls import WIDTH, Get, RecordedCalls, answered, get_of, line, wrapped
 from exercises.context import Context
@@ -224,6 +224,27 @@ def test_make_asks_which_exercise_is_meant() -> None:
     )
     assert done.returncode != 0
     assert "which one? say N=1" in done.stdout
+
+
+def test_a_soak_of_histories_has_its_kills_and_moves_evenly_spread_and_by_the_same_seed_the_same() -> None:
+    blows = history_soak.schedule(3, 1_000_000, kills=50, moves=20)
+    done = Counter(blow.what for blow in blows)
+    assert (done["kill"] + done["both"], done["move"] + done["both"]) == (50, 20)
+    assert done["both"] > 0
+    steps = {later.at - blow.at for blow, later in pairwise(blows)}
+    assert max(steps) - min(steps) <= 1
+    assert 0 < blows[0].at < blows[-1].at < 1_000_000
+    assert blows == history_soak.schedule(3, 1_000_000, kills=50, moves=20)
+
+
+@pytest.mark.parametrize(
+    ("counts", "good"),
+    [({"same": 10, "differ": 0}, True), ({"same": 9, "differ": 1}, False), ({"same": 9, "differ": 0}, False)],
+)
+def test_a_soak_of_histories_is_good_if_all_were_compared_and_none_differs(
+    counts: dict[str, int], good: bool
+) -> None:
+    assert history_soak.Outcome(1, Counter(), 10, 1.0, counts).good is good
 
 
 def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() -> None:

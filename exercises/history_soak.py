@@ -1,0 +1,183 @@
+"""`make soak-history`: a million transactions, while the worker is killed 50 times and its partitions move 20 times.
+
+At the end every feature on record is computed again from the log: none may differ. It takes about half an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import progress, traffic
+from exercises.context import faust, say
+from infra.native import stack
+from infra.native.wording import Parser, run
+from reconciliation import demo
+
+PATH = Path(__file__).with_name("history_soak.md")
+WORKER, TWO = "transactions", 2
+COUNT, KILLS, MOVES = 1_000_000, 50, 20
+#: Of the moves so many, in which a worker is killed while partitions move.
+AT_ONCE_SHARE = 4
+CHUNK, AHEAD = 10_000, 40_000  # records fed at a time, and decided later than fed at most
+MANY = 100_000  # customers; half of the transactions are of the generator's hundred
+RATE = 3_000.0  # a second, in the ids' times
+STUCK = 300.0  # seconds without a commit
+
+
+class Blow(NamedTuple):
+    """What is done to the workers when so many transactions are decided."""
+
+    at: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, and what `verify --features` counts."""
+
+    seed: int
+    done: Counter[str]
+    fed: int
+    minutes: float
+    counts: dict[str, int]
+
+    @property
+    def good(self) -> bool:
+        """Whether every transaction was compared, and none differs."""
+        return self.counts.get("differ") == 0 and self.counts.get("same", 0) >= self.fed
+
+
+def schedule(seed: int, count: int, kills: int, moves: int) -> list[Blow]:
+    """Evenly spread, in an order by chance; each "both" is a kill and a move."""
+    both = moves // AT_ONCE_SHARE
+    order = ["both"] * both + ["kill"] * (kills - both) + ["move"] * (moves - both)
+    random.Random(seed).shuffle(order)
+    return [Blow(count * (n + 1) // (len(order) + 1), what) for n, what in enumerate(order)]
+
+
+def perform(seed: int, count: int, kills: int, moves: int) -> Outcome:
+    """Feed and strike, wait until all is decided, compare."""
+    began = time.monotonic()
+    done = asyncio.run(_under_load(seed, count, kills, moves))
+    if stack.current_scale() == TWO:
+        stack.scale(1)
+    code, said = faust("verify", "--features", "--json")
+    if "{" not in said:
+        raise SystemExit(f"verify --features could not compare (status {code}): {said[-500:]}")
+    counts = json.loads(said[said.index("{") :])["counts"]
+    return Outcome(seed, done, count, (time.monotonic() - began) / 60, counts)
+
+
+async def _under_load(seed: int, count: int, kills: int, moves: int) -> Counter[str]:
+    rng, done = random.Random(seed), Counter[str]()
+    async with progress.group() as group:
+        before = await group.committed()
+        feeding = asyncio.create_task(_feed(group, count, seed))
+        for blow in schedule(seed, count, kills, moves):
+            await _until(group, before + blow.at)
+            say(f"{blow.at:9,} decided: {blow.what}")
+            await asyncio.to_thread(BLOWS[blow.what], rng)
+            done[blow.what] += 1
+        await feeding
+        await _until(group, await group.end())
+    return done
+
+
+async def _until(group: progress.Group, records: int) -> None:
+    """Wait until so many are committed; SystemExit when there is no progress."""
+    last, since = -1, time.monotonic()
+    while (now := await group.committed()) < records:
+        if now > last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > STUCK:
+            raise SystemExit(f"nothing was committed for {STUCK:.0f} s; see make logs NAME={WORKER}")
+        await asyncio.sleep(0.2)
+
+
+async def _feed(group: progress.Group, count: int, seed: int) -> None:
+    """As fast as the workers follow."""
+    rng = random.Random(seed)
+    for start in range(0, count, CHUNK):
+        while await group.end() - await group.committed() > AHEAD:  # noqa: ASYNC110  # the workers' state
+            await asyncio.sleep(0.5)
+        records = await asyncio.to_thread(list, traffic.encoded(_some(CHUNK, seed + start, rng)))
+        await traffic.feed(records)
+
+
+def _some(count: int, seed: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    for number, one in enumerate(traffic.arrived(count, RATE, seed)):
+        yield one if number % 2 else {**one, "customer_id": f"customer {rng.randrange(MANY)}"}
+
+
+def _kill(rng: random.Random) -> None:
+    """One of the workers dies and comes back."""
+    names = [WORKER, f"{WORKER}-2"][: stack.current_scale()]
+    _killed(rng.choice(names))
+
+
+def _killed(name: str) -> None:
+    stack.kill(name)
+    stack.start(name)
+
+
+def _move(_: random.Random) -> None:
+    """A second worker comes, or goes: half of the partitions change hands."""
+    stack.scale(1 if stack.current_scale() == TWO else TWO)
+
+
+def _both(rng: random.Random) -> None:
+    """The first worker dies while partitions are on their way."""
+    moving = threading.Thread(target=_move, args=(rng,))
+    moving.start()
+    time.sleep(rng.uniform(0.5, 8))
+    _killed(WORKER)
+    moving.join()
+
+
+BLOWS = {"kill": _kill, "move": _move, "both": _both}
+
+
+def text(outcome: Outcome) -> str:
+    """The report."""
+    done, counts = outcome.done, ", ".join(f"{name} {count:,}" for name, count in outcome.counts.items())
+    return (
+        f"# Histories under kills\n\n    make soak-history SEED={outcome.seed}\n\n"
+        f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}. {outcome.fed:,} transactions in "
+        f"{outcome.minutes:.0f} minutes, under a backlog all the time; workers killed: {done['kill'] + done['both']}, "
+        f"partitions moved: {done['move'] + done['both']}, both at once among these: {done['both']}.\n\n"
+        f"`faust -A app.main verify --features`: {counts}.\n\n"
+        f"Features that differ from those of the log: **{outcome.counts.get('differ')}**\n"
+    )
+
+
+def main() -> int:
+    """What the command line says."""
+    parser = Parser(prog="python -m exercises.history_soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="another order of kills and moves (%(default)s)")
+    parser.add_argument("--count", type=int, default=COUNT, help="transactions (%(default)s)")
+    parser.add_argument("--kills", type=int, default=KILLS, help="%(default)s")
+    parser.add_argument("--moves", type=int, default=MOVES, help="%(default)s")
+    given = parser.parse_args()
+    with (
+        demo.running("split" if not stack.is_up() else "") as started,
+        demo.no_other_traffic(started is None),
+    ):
+        outcome = perform(given.seed, given.count, given.kills, given.moves)
+    report = text(outcome)
+    say(f"\n{report}")
+    if given.count == COUNT:
+        PATH.write_text(report)
+    return 0 if outcome.good else 1
+
+
+if __name__ == "__main__":
+    run(main)
