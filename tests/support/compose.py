@@ -21,6 +21,7 @@ NATIVE = {
     "envoy:5005": "127.0.0.1:5005",
     "envoy:9901": "127.0.0.1:9901",
     "bff:5001": "127.0.0.1:5001",
+    "/payments/histories": str(ROOT / ".stack" / "compose-histories"),
 }
 
 Service = dict[str, Any]
