@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -18,9 +19,11 @@ from typing import Any, NamedTuple
 
 from benchmarks import progress, traffic
 from exercises.context import faust, say
+from exercises.faults import PartLog
 from infra.native import stack
 from infra.native.wording import Parser, run
 from reconciliation import demo
+from reconciliation.summary import percentile
 
 PATH = Path(__file__).with_name("history_soak.md")
 WORKER, TWO = "transactions", 2
@@ -28,9 +31,10 @@ COUNT, KILLS, MOVES = 1_000_000, 50, 20
 #: Of the moves so many, in which a worker is killed while partitions move.
 AT_ONCE_SHARE = 4
 CHUNK, AHEAD = 10_000, 40_000  # records fed at a time, and decided later than fed at most
-MANY = 100_000  # customers; half of the transactions are of the generator's hundred
+CUSTOMERS = 100_000
 RATE = 3_000.0  # a second, in the ids' times
 STUCK = 300.0  # seconds without a commit
+KNOWN = re.compile(r"are known after ([\d.]+) s")
 
 
 class Blow(NamedTuple):
@@ -49,6 +53,8 @@ class Outcome:
     fed: int
     minutes: float
     counts: dict[str, int]
+    customers: int
+    known_after: list[float]  # seconds of each reading of a partition's histories
 
     @property
     def good(self) -> bool:
@@ -64,24 +70,26 @@ def schedule(seed: int, count: int, kills: int, moves: int) -> list[Blow]:
     return [Blow(count * (n + 1) // (len(order) + 1), what) for n, what in enumerate(order)]
 
 
-def perform(seed: int, count: int, kills: int, moves: int) -> Outcome:
+def perform(seed: int, count: int, kills: int, moves: int, customers: int) -> Outcome:
     """Feed and strike, wait until all is decided, compare."""
-    began = time.monotonic()
-    done = asyncio.run(_under_load(seed, count, kills, moves))
+    began, log = time.monotonic(), PartLog(WORKER)
+    done = asyncio.run(_under_load(seed, count, kills, moves, customers))
     if stack.current_scale() == TWO:
         stack.scale(1)
     code, said = faust("verify", "--features", "--json")
     if "{" not in said:
         raise SystemExit(f"verify --features could not compare (status {code}): {said[-500:]}")
     counts = json.loads(said[said.index("{") :])["counts"]
-    return Outcome(seed, done, count, (time.monotonic() - began) / 60, counts)
+    minutes = (time.monotonic() - began) / 60
+    known_after = [float(took) for took in re.findall(KNOWN, "\n".join(log.lines("are known after")))]
+    return Outcome(seed, done, count, minutes, counts, customers, known_after)
 
 
-async def _under_load(seed: int, count: int, kills: int, moves: int) -> Counter[str]:
+async def _under_load(seed: int, count: int, kills: int, moves: int, customers: int) -> Counter[str]:
     rng, done = random.Random(seed), Counter[str]()
     async with progress.group() as group:
         before = await group.committed()
-        feeding = asyncio.create_task(_feed(group, count, seed))
+        feeding = asyncio.create_task(_feed(group, count, seed, customers))
         for blow in schedule(seed, count, kills, moves):
             await _until(group, before + blow.at)
             say(f"{blow.at:9,} decided: {blow.what}")
@@ -103,19 +111,20 @@ async def _until(group: progress.Group, records: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _feed(group: progress.Group, count: int, seed: int) -> None:
+async def _feed(group: progress.Group, count: int, seed: int, customers: int) -> None:
     """As fast as the workers follow."""
     rng = random.Random(seed)
     for start in range(0, count, CHUNK):
         while await group.end() - await group.committed() > AHEAD:  # noqa: ASYNC110  # the workers' state
             await asyncio.sleep(0.5)
-        records = await asyncio.to_thread(list, traffic.encoded(_some(CHUNK, seed + start, rng)))
+        records = await asyncio.to_thread(list, traffic.encoded(_some(CHUNK, seed + start, rng, customers)))
         await traffic.feed(records)
 
 
-def _some(count: int, seed: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _some(count: int, seed: int, rng: random.Random, customers: int) -> Iterator[dict[str, Any]]:
+    """Half of them are of the generator's hundred."""
     for number, one in enumerate(traffic.arrived(count, RATE, seed)):
-        yield one if number % 2 else {**one, "customer_id": f"customer {rng.randrange(MANY)}"}
+        yield one if number % 2 else {**one, "customer_id": f"customer {rng.randrange(customers)}"}
 
 
 def _kill(rng: random.Random) -> None:
@@ -155,6 +164,8 @@ def text(outcome: Outcome) -> str:
         f"{outcome.minutes:.0f} minutes, under a backlog all the time; workers killed: {done['kill'] + done['both']}, "
         f"partitions moved: {done['move'] + done['both']}, both at once among these: {done['both']}.\n\n"
         f"`faust -A app.main verify --features`: {counts}.\n\n"
+        f"{outcome.customers:,} customers. Each time a worker took a partition, its histories were known after "
+        f"{percentile(outcome.known_after, 50):.1f} s (median), at most {max(outcome.known_after):.1f} s.\n\n"
         f"Features that differ from those of the log: **{outcome.counts.get('differ')}**\n"
     )
 
@@ -165,13 +176,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="another order of kills and moves (%(default)s)")
     parser.add_argument("--count", type=int, default=COUNT, help="transactions (%(default)s)")
     parser.add_argument("--kills", type=int, default=KILLS, help="%(default)s")
+    parser.add_argument("--customers", type=int, default=CUSTOMERS, help="%(default)s")
     parser.add_argument("--moves", type=int, default=MOVES, help="%(default)s")
     given = parser.parse_args()
     with (
         demo.running("split" if not stack.is_up() else "") as started,
         demo.no_other_traffic(started is None),
     ):
-        outcome = perform(given.seed, given.count, given.kills, given.moves)
+        outcome = perform(given.seed, given.count, given.kills, given.moves, given.customers)
     report = text(outcome)
     say(f"\n{report}")
     if given.count == COUNT:

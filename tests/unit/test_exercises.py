@@ -244,7 +244,7 @@ def test_a_soak_of_histories_has_its_kills_and_moves_evenly_spread_and_by_the_sa
 def test_a_soak_of_histories_is_good_if_all_were_compared_and_none_differs(
     counts: dict[str, int], good: bool
 ) -> None:
-    assert history_soak.Outcome(1, Counter(), 10, 1.0, counts).good is good
+    assert history_soak.Outcome(1, Counter(), 10, 1.0, counts, 5, [0.1]).good is good
 
 
 def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() -> None:
