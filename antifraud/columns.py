@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from history.features import FEATURES, VERSION
 from schemas.proto import antifraud_pb2 as pb
 
-MOST_ROWS = 5_000  # per batch; bounds a call's memory and how long it keeps others waiting (under 2 ms)
+MOST_ROWS = 5_000  # per batch; bounds a call's memory and how long it keeps others waiting (60 ms)
 
 Arrays = dict[str, NDArray[Any]]
 FIELDS: dict[str, type[np.generic]] = {

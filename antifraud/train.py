@@ -1,4 +1,4 @@
-"""Trains the model on simulated transactions and judges it: `python -m antifraud.train` (`make train`)."""
+"""Trains a model that knows no history on simulated transactions, and judges it: `python -m antifraud.train`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     kept = round(options.rows * (1 - HELD_OUT))
     model = train(columns.rows(slice(kept)), good[:kept], options.seed)
     report = evaluate(model, columns, good, kept) | {"rows": options.rows, "seed": options.seed} | _versions()
-    save(model, options.out)
-    (options.out / "evaluation.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+    out = options.out / model.version
+    save(model, out)
+    (out / "evaluation.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
     table = as_markdown(report)
-    (options.out / "evaluation.md").write_text(table)
+    (out / "evaluation.md").write_text(table)
     print(table)
     if not beats_the_others(report):
         print("the model does not beat the constant and the best rule on one field", file=sys.stderr)
@@ -118,9 +119,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=SEED, help="of simulation and training (default %(default)s)"
     )
-    parser.add_argument(
-        "--out", type=Path, default=TRAINED, help="folder to write to (default antifraud/trained)"
-    )
+    parser.add_argument("--out", type=Path, default=TRAINED, help="folder to write into")
     return parser.parse_args(arguments)
 
 

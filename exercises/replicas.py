@@ -2,7 +2,7 @@
 
 With one dead the other assesses everything and nobody is rejected falsely. With both dead a transaction is
 rejected after 5 seconds of retries, with the reason on record. Then `reassess` corrects those, and every
-verdict is compared with each replica's direct answer for the same fields.
+verdict is compared with each replica's direct answer for the same fields and the history on record.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import grpc
 from exercises import checks
 from exercises.context import Context, faust, say
 from exercises.load_client import LoadClient
+from history.features import FEATURES, UNKNOWN, VERSION
 from infra.native import ports
 from reconciliation import readers
 from schemas.proto import antifraud_pb2 as pb
@@ -92,7 +93,7 @@ def _put_right(context: Context, ids: Collection[str]) -> None:
 
 def _as_the_model_says(context: Context, ids: Collection[str]) -> None:
     context.step("Every verdict beside the answer of each replica, asked directly for the same fields")
-    asked, published = asyncio.run(_fields(ids)), asyncio.run(readers.published(ids))
+    asked, published = asyncio.run(_asked(ids)), asyncio.run(readers.published(ids))
     for replica in REPLICAS:
         said = _answers(replica, asked)
         differing = [id_ for id_, verdicts in published.items() if verdicts[-1].status != said[id_]]
@@ -104,10 +105,13 @@ def _as_the_model_says(context: Context, ids: Collection[str]) -> None:
         )
 
 
-async def _fields(ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Those of each transaction, as its client sent them."""
+async def _asked(ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Each transaction as its client sent it, with the history that is on record with its verdict."""
     created = readers.records("transaction_created", frozenset(ids))
-    return {record["transaction_id"]: record async for record in created}
+    found = {record["transaction_id"]: {**record, "history": {}} async for record in created}
+    async for status in readers.records("transaction_status", frozenset(ids)):
+        found[status["transaction_id"]]["history"] = status["history"]
+    return found
 
 
 def _answers(replica: str, transactions: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -128,4 +132,5 @@ def _request(transactions: Sequence[Mapping[str, Any]]) -> pb.AntifraudAssesment
     columns: dict[str, Any] = {
         field: [transaction[field] for transaction in transactions] for field in fields
     }
-    return pb.AntifraudAssesmentBatchRequest(**columns)
+    history = [one["history"].get(name, UNKNOWN) for one in transactions for name in FEATURES]
+    return pb.AntifraudAssesmentBatchRequest(**columns, history=history, history_version=VERSION)

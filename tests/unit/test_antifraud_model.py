@@ -1,9 +1,10 @@
-"""The committed model: exact, invariant, finite; the service around it."""
+"""The committed models: exact, invariant, finite; the service around them."""
 
 import asyncio
 import json
 import random
 import socket
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,12 +13,16 @@ import pytest
 
 from antifraud import metrics
 from antifraud.columns import FIELDS, MOST_ROWS
+from antifraud.features import STEP, features
+from antifraud.inputs import inputs, unknown_history
 from antifraud.model import TRAINED, Layer, Model, load, save
 from antifraud.models import Models
 from antifraud.server import Assessor
 from antifraud.settings import Settings
 from antifraud.simulate import Columns, generator_traffic, simulate
 from schemas.proto import antifraud_pb2 as pb
+
+(V1,) = TRAINED.glob("v1-*")
 
 
 class FakeContext:
@@ -27,9 +32,15 @@ class FakeContext:
         raise RuntimeError(f"{code.name} {details}")
 
 
+@pytest.fixture(scope="module", params=[TRAINED, V1], ids=["served", "without history"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return load()
+def model(folder: Path) -> Model:
+    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +68,14 @@ def test_a_score_does_not_depend_on_the_order_of_the_rows(model: Model, columns:
 
 
 def test_the_network_is_exact_so_plain_integers_reach_the_same_sums(model: Model, columns: Columns) -> None:
-    from antifraud.features import STEP, features
-
-    inputs = features(*columns.rows(slice(200)).all()).numpy()
-    numbers = (inputs / STEP).astype(np.int64)
-    assert (numbers * STEP == inputs).all()
+    some = columns.rows(slice(200)).all()
+    given = features(*some) if model.form == "v1" else inputs(*some, unknown_history(200))
+    given = given.numpy()
+    numbers = (given / STEP).astype(np.int64)
+    assert (numbers * STEP == given).all()
     first = model.layers[0]
     exact = numbers.astype(object) @ first.weights.astype(object)
-    in_doubles = inputs @ (first.weights * STEP)
+    in_doubles = given @ (first.weights * STEP)
     assert (exact.astype(np.float64) * STEP * STEP == in_doubles).all()
 
 
@@ -96,17 +107,17 @@ def test_a_model_that_does_not_match_its_version_is_refused(tmp_path: Any) -> No
         load(tmp_path)
 
 
-def test_saving_the_loaded_model_gives_the_committed_bytes(model: Model, tmp_path: Any) -> None:
+def test_saving_the_loaded_model_gives_the_committed_bytes(model: Model, folder: Path, tmp_path: Any) -> None:
     save(model, tmp_path)
-    assert (tmp_path / "model.json").read_bytes() == (TRAINED / "model.json").read_bytes()
+    assert (tmp_path / "model.json").read_bytes() == (folder / "model.json").read_bytes()
 
 
-def test_the_committed_evaluation_is_of_the_committed_model_and_beats_the_others(model: Model) -> None:
+def test_the_evaluation_without_history_is_of_the_committed_model_and_beats_the_others() -> None:
     from antifraud.train import beats_the_others
 
-    report = json.loads((TRAINED / "evaluation.json").read_text())
-    assert report["model_version"] == model.version
-    assert model.version in (TRAINED / "evaluation.md").read_text()
+    report, version = json.loads((V1 / "evaluation.json").read_text()), load(V1).version
+    assert V1.name == report["model_version"] == version
+    assert version in (V1 / "evaluation.md").read_text()
     assert beats_the_others(report)
     assert report["judges"]["model"]["roc_auc"] > 0.85
 

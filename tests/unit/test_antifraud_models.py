@@ -65,9 +65,15 @@ def test_the_folders_own_model_is_served_until_another_one_is_named(
     assert models.by_version.keys() == {trained.version, other.version}
 
 
-def test_without_settings_it_is_the_trained_model_alone(trained: Model) -> None:
-    assert choose(Settings()).served == trained.version
-    assert choose(Settings()).shadow is None
+def test_without_settings_the_model_that_knows_the_history_decides_alone(trained: Model) -> None:
+    chosen = choose(Settings())
+    assert (chosen.served, chosen.shadow, trained.form) == (trained.version, None, "v2")
+
+
+def test_the_model_that_knows_none_is_there_to_be_named() -> None:
+    versions = list(choose(Settings()).folders)
+    assert [version.split("-")[0] for version in versions] == ["v2", "v1"]
+    assert load_all(choose(Settings(antifraud_model=versions[1]))).served.form == "v1"
 
 
 def test_a_model_in_its_own_shadow_is_scored_once(folder: Path, trained: Model) -> None:
@@ -103,7 +109,7 @@ def test_a_wrong_name_ends_the_process_with_one_line_and_status_2(folder: Path) 
     )
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"antifraud: ANTIFRAUD_MODEL: no model 'latest' in {folder}; there are: v1-"
+        f"antifraud: ANTIFRAUD_MODEL: no model 'latest' in {folder}; there are: v2-"
     )
     assert done.stderr.count("\n") == 1
 

@@ -25,7 +25,6 @@ from antifraud.training.rows import Rows
 from antifraud.training.steps import steps
 from history.features import FEATURES
 
-(V2,) = TRAINED.glob("v2-*")
 SMALL = Plan(members=2, hidden=(12, 6), epochs=4, batch=128, steps=4)
 
 
@@ -156,19 +155,19 @@ def test_training_without_scikit_learn_says_how_to_get_it(
 
 
 def test_the_committed_evaluation_is_of_the_committed_model_and_reaches_its_goals() -> None:
-    report, model = json.loads((V2 / "evaluation.json").read_text()), load(V2)
+    report, model = json.loads((TRAINED / "evaluation.json").read_text()), load()
     assert report["model_version"] == model.version
     assert shortcomings(report) == []
-    assert as_markdown(report) == (V2 / "evaluation.md").read_text()
+    assert as_markdown(report) == (TRAINED / "evaluation.md").read_text()
     precision = {name: found["average_precision"] for name, found in report["judges"].items()}
     assert precision["model"] > 2 * max(precision["rule set"], precision["rule set, points fitted"])
     assert 0.006 < report["fraud_share"] < 0.010
     for name in ("precision-recall.svg", "calibration.svg"):
-        assert ET.fromstring((V2 / name).read_text()).tag.endswith("svg")  # noqa: S314
+        assert ET.fromstring((TRAINED / name).read_text()).tag.endswith("svg")  # noqa: S314
 
 
 def test_the_committed_model_rejects_neither_nothing_nor_all_of_the_contracts_traffic() -> None:
-    model = load(V2)
+    model = load()
     assert model.form == "v2"
     assert model.layers[0].weights.shape[0] == len(NAMES)
     for shares in rejected_of_generator(model, rows=1_500).values():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercises import asynchrony, calls, checks, formats, history_soak, proxy, webhook
+from exercises import asynchrony, calls, checks, formats, history_soak, proxy, replicas, webhook
 from exercises.__main__ import EXERCISES
 from exercises.calls import WIDTH, Get, RecordedCalls, answered, get_of, line, wrapped
 from exercises.context import Context
@@ -20,6 +20,7 @@ from exercises.faults import Faults
 from exercises.load_client import LoadClient
 from exercises.soak import EVERY, schedule
 from generator.client import Answer
+from history.features import FEATURES, VERSION
 from infra.native import procfile
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +203,16 @@ def test_the_proto_has_the_fields_of_the_avro_schema() -> None:
     message = formats.message_class(formats.PROTO.read_text())
     names = [field["name"] for field in formats.avro_schema()["fields"]]
     assert [field.name for field in message.DESCRIPTOR.fields] == names
+
+
+def test_a_replica_is_asked_directly_with_the_history_on_record_in_the_order_of_its_features() -> None:
+    fields = {"value_in_cents": 5, "transaction_timestamp": 6, "latitude": 7.0, "longitude": 8.0}
+    known = [{name: 100 * row + place for place, name in enumerate(FEATURES)} for row in (1, 2)]
+    mixed = [dict(reversed(one.items())) for one in known]
+    request = replicas._request([{**fields, "history": one} for one in mixed])
+    assert list(request.value_in_cents) == [5, 5]
+    assert list(request.history) == [value for one in known for value in one.values()]
+    assert request.history_version == VERSION
 
 
 def test_a_webhook_is_tried_once_or_ten_times_more() -> None:
