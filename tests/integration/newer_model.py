@@ -15,8 +15,9 @@ trained = model.load
 
 def newer() -> model.Model:
     """The trained network with another last bias, and so another version."""
-    *inner, last = trained().layers
-    return model.Model([*inner, model.Layer(last.weights, last.biases - LESS)])
+    served = trained()
+    *inner, last = served.layers
+    return model.Model([*inner, model.Layer(last.weights, last.biases - LESS)], served.form)
 
 
 if __name__ == "__main__":
