@@ -14,13 +14,14 @@ RUN python -m pip install --no-cache-dir --require-hashes -r packages.lock
 
 COPY schemas schemas
 COPY antifraud antifraud
+COPY commerce commerce
 COPY generator generator
 COPY history history
 COPY app app
 # Of infra only the probes, for the health checks.
 COPY infra/__init__.py infra/__init__.py
 COPY infra/native infra/native
-RUN python -m compileall -q antifraud app generator history infra schemas
+RUN python -m compileall -q antifraud app commerce generator history infra schemas
 # Where the worker keeps what it knows of its customers; a new volume takes its permissions from here.
 RUN install -d -m 1777 histories
 

@@ -1,4 +1,4 @@
-"""`python -m generator`: the contract's traffic, a POST every 3 seconds, for ever by default."""
+"""`python -m generator`: the contract's traffic, or simulated commerce; a POST every 3 seconds, for ever by default."""
 
 import argparse
 import asyncio
@@ -7,13 +7,17 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from generator import logs, metrics
 from generator.client import Answer, send
-from generator.traffic import transactions
+from generator.labels import Labels
+from generator.traffic import Transaction, transactions
 
+PROFILES = ("contract", "commerce")
 EACH_UP_TO = 10  # transactions per second up to which each gets its own line
 
+OnTaken = Callable[[Transaction, str], None]
 log = logging.getLogger("generator")
 
 
@@ -76,6 +80,18 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rate", type=positive_number, default=1 / 3, help="transactions a second (default: 1/3)"
     )
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default=os.environ.get("GENERATOR_PROFILE") or PROFILES[0],
+        help="the contract's random fields, or customers with habits and attackers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--day",
+        type=positive_number,
+        default=3_600.0,
+        help="commerce: seconds that a simulated day takes; how many customers there are follows (%(default)s)",
+    )
     parser.add_argument("--count", type=positive_integer, help="stop after so many (default: never)")
     parser.add_argument(
         "--concurrency", type=positive_integer, default=64, help="POSTs at a time at most (%(default)s)"
@@ -93,29 +109,67 @@ def options(arguments: list[str]) -> argparse.Namespace:
         default=os.environ.get("GENERATOR_METRICS_PORT") or None,
         help="serve metrics for Prometheus (default: do not)",
     )
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.profile not in PROFILES:  # argparse looks at no default
+        parser.error(f"GENERATOR_PROFILE: {chosen.profile!r} is none of {', '.join(PROFILES)}")
+    return chosen
+
+
+def traffic(chosen: argparse.Namespace, labels: Labels) -> tuple[Iterator[Transaction], OnTaken | None]:
+    """What is sent, and what is done with each that is taken: frauds are labelled later."""
+    if chosen.profile == "contract":
+        return transactions(chosen.count, chosen.seed), None
+    try:
+        from generator import commerce
+    except ModuleNotFoundError as missing:
+        raise SystemExit(
+            f"generator: --profile commerce needs {missing.name}, which is not installed"
+        ) from None
+    scale = commerce.Scale.of(chosen.rate, chosen.day)
+
+    def on_taken(body: Transaction, transaction_id: str) -> None:
+        if isinstance(body, commerce.Purchase) and body.reported_after is not None:
+            labels.fraud(transaction_id, scale.real(body.reported_after))
+
+    return commerce.purchases(scale, chosen.count, chosen.seed), on_taken
 
 
 async def run(chosen: argparse.Namespace) -> int:
     """Send until the count is reached or SIGTERM comes; 1 if any transaction was not acknowledged."""
-    report = Report(chosen.rate)
+    report, labels = Report(chosen.rate), Labels(chosen.url, chosen.timeout)
+    bodies, on_taken = traffic(chosen, labels)
+    labelling = asyncio.create_task(labels.run())
     sending = asyncio.create_task(
         send(
-            transactions(chosen.count, chosen.seed),
+            bodies,
             report.on_answer,
             url=chosen.url,
             rate=chosen.rate,
             concurrency=chosen.concurrency,
             timeout=chosen.timeout,
+            on_taken=on_taken,
         )
     )
+
+    def stop() -> None:
+        sending.cancel()
+        labelling.cancel()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, sending.cancel)
+        asyncio.get_running_loop().add_signal_handler(name, stop)
     log.info("to %s, %.4g a second", chosen.url, chosen.rate)
-    stopped = (await asyncio.wait([sending])) and sending.cancelled()
+    await asyncio.wait([sending])
+    labels.close()
+    await asyncio.wait([labelling])
     report.close_second()
-    log.info("%d acknowledged, %d failed%s", report.acknowledged, report.failed, "; stopped" * stopped)
-    return 0 if stopped or (sending.result() is None and not report.failed) else 1
+    stopped = sending.cancelled() or labelling.cancelled()
+    said = f", {labels.sent} labelled" * (on_taken is not None) + "; stopped" * stopped
+    log.info("%d acknowledged, %d failed%s", report.acknowledged, report.failed, said)
+    if stopped:
+        return 0
+    for task in (sending, labelling):
+        task.result()  # raises what ended it
+    return 1 if report.failed or labels.given_up else 0
 
 
 def main() -> int:

@@ -102,12 +102,13 @@ async def send(
     concurrency: int = 64,
     timeout: float = 5.0,
     back_off: bool = True,
+    on_taken: Callable[[Transaction, str], None] | None = None,
 ) -> None:
     """POST the bodies in order, `rate` per second, never more than `concurrency` at a time.
 
     Open loop: a slow answer delays no other transaction until `concurrency` wait. With `back_off`, one
     at a time is tried during an outage, and the rate starts afresh afterwards. Cancel it to stop:
-    calls in flight are still awaited and reported.
+    calls in flight are still awaited and reported. `on_taken` gets each body that was answered 201, with its id.
     """
     outage, slots, flying = Outage(), asyncio.Semaphore(concurrency), set[asyncio.Task[None]]()
 
@@ -119,6 +120,8 @@ async def send(
         if back_off:
             outage.note(answer)
         on_answer(answer)
+        if on_taken and answer.transaction_id:
+            on_taken(body, answer.transaction_id)
 
     async with open_session(concurrency, timeout) as session:
         try:

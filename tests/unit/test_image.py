@@ -103,6 +103,7 @@ for module in sys.argv[2:]:
                 "app.transactions",
                 "app.main",
                 "generator.__main__",
+                "generator.commerce",
                 "infra.native.ready",
                 "history.customers",
             ],
