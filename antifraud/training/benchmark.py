@@ -11,7 +11,6 @@ import numpy as np
 from antifraud.evaluation import average_precision, roc_auc
 from antifraud.model import Model
 from antifraud.training.figures import card_precision
-from antifraud.training.fold import fold
 from antifraud.training.handbook import (
     DELAY,
     EPOCH,
@@ -27,6 +26,7 @@ from antifraud.training.handbook import (
 from antifraud.training.judges import forest, trees
 from antifraud.training.network import Plan, fit
 from antifraud.training.rows import Rows
+from history.fold import fold
 
 FIRST_DAY = 115  # of training, as in the book: 25 July
 KEPT_FROM = 100  # days before are history alone

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from antifraud.simulate import fraud_probability, generator_traffic
-from antifraud.training.fold import Labels, fold
 from antifraud.training.rows import Flags, Rows
-from commerce.purchases import Purchases
+from commerce.purchases import EPOCH, Purchases
 from commerce.stream import first_days
 from commerce.world import World
+from history.fold import Labels, fold
 from history.transactions import Transactions
 
-EPOCH = 1_735_689_600  # 2025-01-01, UTC: the world's first second
 GENERATOR_CUSTOMERS = 100
 GENERATOR_RATES = (1 / 3, 5.0, 300.0)  # transactions a second
 DELAY = 7  # days

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from antifraud.training.fold import Labels
+from history.fold import Labels
 from history.transactions import Transactions
 
 Ints = NDArray[np.int64]

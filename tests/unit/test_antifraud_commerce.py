@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from antifraud.training.commerce import EPOCH, Weeks, as_transactions, commerce, generator_rows
-from antifraud.training.fold import Labels, fold
+from antifraud.training.commerce import Weeks, as_transactions, commerce, generator_rows
 from commerce.attacks import Attackers
 from commerce.purchases import (
     DAY,
+    EPOCH,
     KINDS,
     MERCHANT,
     SLOW,
@@ -22,6 +22,7 @@ from commerce.purchases import (
 from commerce.stream import days, first_days
 from commerce.world import World
 from history.features import CUSTOMER_FEATURES, FEATURES
+from history.fold import Labels, fold
 from history.transactions import DAY as DAY_OF_HISTORY
 
 DAYS = 45

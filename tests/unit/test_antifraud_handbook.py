@@ -9,7 +9,6 @@ import pytest
 
 from antifraud.training.benchmark import FOREST, TREES, shortcomings
 from antifraud.training.figures import calibration_error, card_precision
-from antifraud.training.fold import fold
 from antifraud.training.handbook import (
     BOOK_INPUTS,
     DAY,
@@ -22,6 +21,7 @@ from antifraud.training.handbook import (
     split,
 )
 from history.features import FEATURES
+from history.fold import fold
 
 
 @pytest.fixture(scope="module")
