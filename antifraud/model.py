@@ -100,6 +100,13 @@ def save(model: Model, folder: Path) -> None:
     (folder / "model.json").write_text(text)
 
 
+def score_inputs(layers: list[Layer], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scores of inputs that no history has, for trials: the same exact network. At most 8, in STEPs."""
+    _check_exact(layers, "v2")
+    scores: NDArray[np.float64] = _scores(layers, tf.constant(rows)).numpy()
+    return scores
+
+
 def version_of(layers: list[Layer], form: str) -> str:
     """Return the version of these weights, derived from their content, so that no two models share one."""
     content = json.dumps([layer.to_json() for layer in layers])

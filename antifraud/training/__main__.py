@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import tensorflow as tf
 
 from antifraud.model import TRAINED, save
 from antifraud.training import benchmark
@@ -20,6 +16,7 @@ from antifraud.training.commerce import DELAY, Weeks, commerce
 from antifraud.training.evaluate import evaluate, shortcomings, suspicions
 from antifraud.training.fitting import model_of, model_without_history
 from antifraud.training.report import as_markdown
+from antifraud.training.versions import versions
 from commerce.world import World
 
 SEED = 2_025
@@ -85,12 +82,7 @@ def _about(seed: int, customers: int, weeks: Weeks) -> dict[str, Any]:
         "customers": customers,
         "weeks": vars(weeks),
         "gap_days": weeks.validation + 2 * DELAY,
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-            "scikit-learn": metadata.version("scikit-learn"),
-        },
+        "versions": versions(),
     }
 
 

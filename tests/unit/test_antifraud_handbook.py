@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from antifraud.training.benchmark import FOREST, TREES, shortcomings
+from antifraud.training.benchmark_report import FOREST, TREES, shortcomings
 from antifraud.training.figures import calibration_error, card_precision
 from antifraud.training.handbook import (
     BOOK_INPUTS,

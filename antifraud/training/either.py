@@ -1,0 +1,80 @@
+"""Two networks as one: a payment is fraud for what its customer does, or for what is known of its merchant.
+
+Fitted together on few frauds, a network mixes the two up. Here each side is fitted on its own inputs, and one more
+layer says "either": log odds of fraud are the other side's, and log(1 + e^d) more where the one side's are d higher.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from antifraud.features import STEP
+from antifraud.model import Layer
+
+Ints = NDArray[np.int64]
+
+#: Between these log(1 + e^d) is taken as linear.
+KNOTS = np.array([-6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0])
+
+
+class Side(NamedTuple):
+    """A network of three layers, and its inputs: the numbers of their columns."""
+
+    layers: list[Layer]
+    inputs: list[int]
+
+
+def either(one: Side, other: Side, width: int) -> list[Layer]:
+    """Return the layers of one network over `width` inputs, whose output is the logit of *good*."""
+    first = [_spread(side, width) for side in (one, other)]
+    second = [side.layers[1] for side in (one, other)]
+    return [
+        Layer(np.concatenate([layer.weights for layer in first], axis=1), _biases(first)),
+        Layer(_blocks(*(layer.weights for layer in second)), _biases(second)),
+        _compared(one.layers[2], other.layers[2]),
+        _output(),
+    ]
+
+
+def _spread(side: Side, width: int) -> Layer:
+    weights = np.zeros((width, side.layers[0].weights.shape[1]), np.int64)
+    weights[side.inputs] = side.layers[0].weights
+    return Layer(weights, side.layers[0].biases)
+
+
+def _biases(layers: list[Layer]) -> Ints:
+    return np.concatenate([layer.biases for layer in layers])
+
+
+def _blocks(one: Ints, other: Ints) -> Ints:
+    return np.block(
+        [
+            [one, np.zeros((len(one), other.shape[1]), np.int64)],
+            [np.zeros((len(other), one.shape[1]), np.int64), other],
+        ]
+    )
+
+
+def _compared(one: Layer, other: Layer) -> Layer:
+    """The other's log odds, those above 0 and those below; by how much the one's are over them, from each knot on."""
+    own = np.concatenate(
+        [np.zeros_like(one.weights), -other.weights]
+    )  # a network's output is the logit of good
+    ahead = np.concatenate([-one.weights, other.weights])
+    more, odds = int(other.biases[0] - one.biases[0]), -int(other.biases[0])
+    weights = np.hstack([own, -own, *[ahead for _ in KNOTS]])
+    return Layer(weights, np.array([odds, -odds, *(more - _in_steps(KNOTS))], np.int64))
+
+
+def _output() -> Layer:
+    values = np.logaddexp(0, KNOTS)
+    slopes = np.concatenate([[0], np.diff(values) / np.diff(KNOTS), [1]])
+    weights = np.concatenate([[1], [-1], np.diff(slopes)])
+    return Layer(-_in_steps(weights[:, None]), -_in_steps(values[:1]))
+
+
+def _in_steps(numbers: NDArray[np.float64]) -> Ints:
+    return np.round(numbers / STEP).astype(np.int64)
