@@ -1,1 +1,1 @@
-"""The nine exercises as commands: each breaks the running system, shows what a client sees, and counts."""
+"""The exercises as commands: each breaks the running system, shows what a client sees, and counts."""

@@ -1,5 +1,5 @@
-"""`python -m exercises N`: one of the nine, on the running stack (started and ended here if none is up); 0 if it kept
-its promises. Without N: all nine, one after the other, and a table."""
+"""`python -m exercises N`: one of them, on the running stack (started and ended here if none is up); 0 if it kept
+its promises. Without N: all, one after the other, and a table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from exercises import (
     avro_or_json,
     cassandra_nodes,
     failing_sends,
+    history,
+    new_fraud,
     protobuf_or_avro,
     proxy,
     redis_cases,
@@ -33,6 +35,8 @@ EXERCISES = {
     7: proxy,
     8: failing_sends,
     9: protobuf_or_avro,
+    10: new_fraud,
+    11: history,
 }
 
 
@@ -70,7 +74,7 @@ def _number(text: str) -> int:
 def main() -> int:
     """What the command line says."""
     parser = Parser(prog="python -m exercises", description=__doc__)
-    parser.add_argument("number", type=_number, nargs="?", help="1 to 9; all if left out")
+    parser.add_argument("number", type=_number, nargs="?", help=f"1 to {max(EXERCISES)}; all if left out")
     parser.add_argument("--control", action="store_true", help="with its protection off: it must fail")
     parser.add_argument("--short", action="store_true", help="in seconds, for the tests")
     given = parser.parse_args()

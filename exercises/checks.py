@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Container, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from exercises.calls import answered, call
 from exercises.context import Context, say
+from exercises.faults import PartLog
 from exercises.load_client import LoadClient
 from generator.client import PATH, Answer
 from reconciliation import readers
@@ -61,6 +63,14 @@ def caught_up(
     took, lag = max(0.0, (calm or time.monotonic()) - since), clients.lags[-1][1]
     say(f"  {'NOT caught up' if calm is None else 'caught up'} after {took:.1f} s: lag {lag}")
     context.promise(f"{when}: what waited is done", calm is not None, f"lag {lag} after {took:.1f} s")
+
+
+def repeated(log: PartLog) -> int:
+    """How many verdicts a worker that came back has found in the log: what its predecessor had not committed."""
+    found = log.lines("verdicts of partition", "are in the log already")
+    again = sum(int(count) for line in found for count in re.findall(r"(\d+) verdicts", line))
+    say(f"  its log: {again} verdicts were in the log already: not asked again")
+    return again
 
 
 def at_rest(rate: float) -> int:

@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from exercises.faults import Faults
 from exercises.load_client import LoadClient
+from generator.traffic import Transaction
 from infra.native.paths import ROOT
 from reconciliation import readers, reconcile
 
@@ -39,15 +41,21 @@ def verified(ids: Collection[str]) -> list[str]:
 
     It compares everything there is; what an earlier control has lost stays lost, and is not ours.
     """
-    done = _run(("verify", "--json"), stderr=subprocess.PIPE)
-    if done.returncode not in (AGREE, DIFFER):
-        raise SystemExit(f"verify could not compare: {done.stderr.strip()[-500:]}")
-    said, wanted = json.loads(done.stdout), frozenset(ids)
+    said, wanted = said_in_json("verify", agree=(AGREE, DIFFER)), frozenset(ids)
     counts = ", ".join(f"{name} {count}" for name, count in said["counts"].items())
     mine = [finding for finding in said["findings"] if finding["transaction_id"] in wanted]
     say(f"  faust -A app.main verify, of everything in the log: {counts}")
     say(f"  it finds {len(said['findings'])} wrong, {len(mine)} of them of this exercise")
     return [f"{one['problem']} in {one['where']}: {one['transaction_id']}" for one in mine]
+
+
+def said_in_json(*arguments: str, agree: Collection[int] = (0,)) -> dict[str, Any]:
+    """What a command says with --json; another exit status than these ends the exercise."""
+    done = _run((*arguments, "--json"), stderr=subprocess.PIPE)
+    if done.returncode not in agree:
+        raise SystemExit(f"{' '.join(arguments)}: {done.stderr.strip()[-500:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _run(arguments: Sequence[str], stderr: int) -> subprocess.CompletedProcess[str]:
@@ -89,11 +97,14 @@ class Context:
         return time.monotonic()
 
     @contextmanager
-    def clients(self, rate: float = 20) -> Iterator[LoadClient]:
-        """Clients at work; the transcript gets one line per second. Single calls meanwhile are among their calls."""
+    def clients(self, rate: float = 20, bodies: Iterable[Transaction] | None = None) -> Iterator[LoadClient]:
+        """Clients at work; the transcript gets one line per second. Single calls meanwhile are among their calls.
+
+        They POST `bodies`, or the contract's traffic.
+        """
         say(f"in a browser, while it happens: {readers.bff_url()}/")
         own = self.faults.recorded_calls
-        with LoadClient(say, rate).at_work() as clients:
+        with LoadClient(say, rate, bodies).at_work() as clients:
             self.faults.recorded_calls = clients
             try:
                 yield clients

@@ -23,6 +23,7 @@ class Faults:
     say: Say
     recorded_calls: RecordedCalls = field(default_factory=RecordedCalls)  # at work, the clients' own
     _changed: dict[str, tuple[dict[str, str], str | None]] = field(default_factory=dict)
+    _workers: int | None = None  # how many there were before
 
     def die(self, *names: str, shown: bool = True) -> float:
         """SIGKILL; shows the pid, the refused port and a client's calls meanwhile; gives the moment before it."""
@@ -79,6 +80,11 @@ class Faults:
         supervisor.start(name, *self._changed.get(name, ({}, None)))
         self.say(f"  {name} is started, pid {stack.pid(name)}")
 
+    def scale(self, count: int) -> None:
+        """Run so many transactions workers, until the end of the exercise; says itself what it has done."""
+        self._workers = self._workers or stack.current_scale()
+        stack.scale(count)
+
     def stop(self, name: str) -> None:
         """SIGTERM: it ends as it likes to end."""
         pid, began = stack.pid(name), time.monotonic()
@@ -104,6 +110,8 @@ class Faults:
                 stack.signal(name, signal.SIGCONT)
             if name in changed and part.pid:
                 supervisor.stop(name)
+        if self._workers and self._workers != stack.current_scale():
+            self.scale(self._workers)
         dead = [name for name, part in processes.states().items() if name != "generator" and not part.pid]
         if dead:
             self.say(f"\n> Restoring {', '.join(dead)}")

@@ -35,8 +35,9 @@ Say = Callable[[str], None]
 class LoadClient(RecordedCalls):
     """POSTs at a rate, whatever the answers are; GETs one after another; and the worker's lag."""
 
-    def __init__(self, say: Say, rate: float) -> None:
+    def __init__(self, say: Say, rate: float, bodies: Iterable[Transaction] | None = None) -> None:
         super().__init__()
+        self._bodies = transactions() if bodies is None else bodies
         self.lags: list[tuple[float, int | None]] = []
         self.began = time.monotonic()
         self.rate = rate
@@ -52,7 +53,7 @@ class LoadClient(RecordedCalls):
             yield self
 
     async def _run(self, enough: threading.Event) -> None:
-        posting = asyncio.create_task(post_until(enough, self.rate, self.answers.append))
+        posting = asyncio.create_task(post_until(enough, self.rate, self.answers.append, self._bodies))
         jobs = (self._read(), measure_lag(self.lags), self._report())
         others = [asyncio.create_task(job) for job in jobs]
         await posting
@@ -120,10 +121,15 @@ async def _lag(consumer: Any, admin: Any) -> int:
     return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
 
 
-async def post_until(enough: threading.Event, rate: float, on_answer: Callable[[Answer], None]) -> None:
-    """New transactions at a rate, whatever the answers are."""
-    bodies = takewhile(lambda _: not enough.is_set(), transactions())
-    await send(bodies, on_answer, url=bff_url(), rate=rate, concurrency=512, timeout=10, back_off=False)
+async def post_until(
+    enough: threading.Event,
+    rate: float,
+    on_answer: Callable[[Answer], None],
+    bodies: Iterable[Transaction] | None = None,
+) -> None:
+    """These, or the contract's traffic without end, at a rate, whatever the answers are."""
+    some = takewhile(lambda _: not enough.is_set(), transactions() if bodies is None else bodies)
+    await send(some, on_answer, url=bff_url(), rate=rate, concurrency=512, timeout=10, back_off=False)
 
 
 async def post_each(

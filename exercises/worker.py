@@ -9,7 +9,6 @@ assessed again would now get another verdict. What was published must not change
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Collection
 
@@ -74,9 +73,7 @@ def _killed_in_the_middle(context: Context, clients: LoadClient) -> Published:
     log = PartLog(WORKER)
     context.faults.back(WORKER)
     checks.caught_up(context, clients, "after the kill")
-    found = log.lines("verdicts of partition", "are in the log already")
-    again = sum(int(count) for line in found for count in re.findall(r"(\d+) verdicts", line))
-    say(f"  its log: {again} verdicts were in the log already: not asked again")
+    again = checks.repeated(log)
     if not context.control:
         context.promise("it died in the middle: published, not committed", again > 0, f"{again} verdicts")
     return before

@@ -19,7 +19,7 @@ from generator.traffic import Transaction
 
 FIRST_SECOND = 1_609_718_400  # 2021-01-04, a Monday, UTC: when the simulated world begins
 PURCHASES_A_DAY = 1.4  # of a customer, on average
-CUSTOMERS = (100, 100_000)  # at least and at most: a world of more takes seconds to make, and a gigabyte
+CUSTOMERS = (100, 100_000)  # at least and at most: a world of so many takes 6 s to make, and 150 MB
 MERCHANTS_PER_CUSTOMER = 0.3
 
 log = logging.getLogger("generator")

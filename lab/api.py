@@ -177,5 +177,5 @@ class Api:
 def _number(request: web.Request) -> int:
     text = request.match_info["number"]
     if text not in map(str, texts.NUMBERS):
-        raise Refused(404, "Not found", "the exercises are 1 to 9")
+        raise Refused(404, "Not found", f"the exercises are 1 to {texts.NUMBERS[-1]}")
     return int(text)

@@ -10,12 +10,12 @@ from lab.answers import Json
 
 DOCS = CODE / "docs" / "exercises"
 FOLDERS = {"en": DOCS, "pt": DOCS / "pt"}
-NUMBERS = range(1, 10)
+NUMBERS = sorted(int(page.stem) for page in DOCS.glob("[0-9]*.md"))
 CONTROL = re.compile(r"^\*\*(The control|O controle)\*\*(.*?)\n(?:\n|```)", re.MULTILINE | re.DOTALL)
 
 
 def exercises(language: str) -> list[Json]:
-    """All nine, in a language of FOLDERS."""
+    """All of them, in a language of FOLDERS."""
     return [{"number": number, **text_of(FOLDERS[language] / f"{number}.md")} for number in NUMBERS]
 
 

@@ -21,17 +21,18 @@ from exercises.load_client import LoadClient
 from exercises.soak import EVERY, schedule
 from generator.client import Answer
 from history.features import FEATURES, VERSION
-from infra.native import procfile
+from infra.native import processes, procfile, stack
+from lab import texts
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "exercises"
-NUMBERS = range(1, 10)
+NUMBERS = [*EXERCISES]
 PAGES = sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 
 
-def test_there_are_nine_and_each_says_what_it_does_what_its_control_is_and_what_the_old_system_did() -> None:
-    assert [*EXERCISES] == [*NUMBERS]
+def test_each_says_what_it_does_what_its_control_is_and_what_the_old_system_did() -> None:
+    assert NUMBERS == [*range(1, len(NUMBERS) + 1)] == texts.NUMBERS
     for exercise in EXERCISES.values():
         assert exercise.__doc__
         assert exercise.CONTROL
@@ -267,3 +268,16 @@ def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() 
     assert all(later.at - death.at == EVERY for death, later in pairwise(deaths))
     assert schedule(seed=1, seconds=600) == deaths
     assert schedule(seed=2, seconds=600) != deaths
+
+
+def test_more_workers_than_before_are_gone_at_the_end_of_an_exercise(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = [1]
+    monkeypatch.setattr(stack, "current_scale", lambda: workers[-1])
+    monkeypatch.setattr(stack, "scale", workers.append)
+    monkeypatch.setattr(processes, "states", dict)
+    faults = Faults(lambda _: None)
+    faults.restore()
+    faults.scale(2)
+    faults.scale(3)
+    faults.restore()
+    assert workers == [1, 2, 3, 1]
