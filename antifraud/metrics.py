@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from prometheus_client import (
@@ -42,6 +43,18 @@ CALL_SECONDS = Histogram(
 VERDICTS = Counter(
     "payments_antifraud_verdicts_total", "Transactions assessed, by verdict", ("status",), registry=REGISTRY
 )
+PSI = Gauge(
+    "payments_antifraud_psi",
+    "Population stability index of an input, or of the score, against training; none of too few transactions",
+    ("model_version", "input"),
+    registry=REGISTRY,
+)
+PSI_RECORDS = Gauge(
+    "payments_antifraud_psi_records",
+    "The newest transactions, of which payments_antifraud_psi is, once they are 1,000",
+    ("model_version",),
+    registry=REGISTRY,
+)
 
 log = logging.getLogger("antifraud")
 
@@ -64,6 +77,15 @@ def count(assessed: int, rejected: int) -> None:
     """The verdicts of a call."""
     VERDICTS.labels("rejected").inc(rejected)
     VERDICTS.labels("accepted").inc(assessed - rejected)
+
+
+def drifted(model_version: str, records: int, psi: Mapping[str, float]) -> None:
+    """How far the newest transactions are from those of training."""
+    PSI_RECORDS.labels(model_version).set(records)
+    for name, value in psi.items():
+        PSI.labels(model_version, name).set(value)
+    if not psi:
+        PSI.clear()
 
 
 def serve(host: str, port: int, model_version: str, threshold: float) -> None:

@@ -52,8 +52,13 @@ class Model:
         # One signature with an open number of rows: traced here, never again.
         signature = [tf.TensorSpec([None], kind) for kind in (tf.int64, tf.int64, tf.float64, tf.float64)]
         signature.append(tf.TensorSpec([None, len(FEATURES)], tf.int64))
-        function = tf.function(lambda *columns: _scores(layers, _inputs(form, columns)), autograph=False)
+        function = tf.function(lambda *columns: _scores_and_inputs(layers, form, columns), autograph=False)
         self._function = function.get_concrete_function(*signature)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What the network is given, by name."""
+        return FORMS[self.form]
 
     def score(
         self,
@@ -67,17 +72,34 @@ class Model:
 
         `history`: rows x history.FEATURES, int64, -1 for what is unknown; None if nothing is known.
         """
+        scores, _ = self._asked(value_in_cents, transaction_timestamp, latitude, longitude, history)
+        found: NDArray[np.float64] = scores.numpy()
+        return found
+
+    def score_and_inputs(self, **columns: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what `score` does, and what the network was given: rows x input_names."""
+        scores, given = self._asked(**columns)
+        return scores.numpy(), given.numpy()
+
+    def _asked(
+        self,
+        value_in_cents: ArrayLike,
+        transaction_timestamp: ArrayLike,
+        latitude: ArrayLike,
+        longitude: ArrayLike,
+        history: ArrayLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         value = tf.constant(value_in_cents, tf.int64)
         if history is None:
             history = inputs.unknown_history(value.shape[0])
-        scores: NDArray[np.float64] = self._function(
+        found: tuple[tf.Tensor, tf.Tensor] = self._function(
             value,
             tf.constant(transaction_timestamp, tf.int64),
             tf.constant(latitude, tf.float64),
             tf.constant(longitude, tf.float64),
             tf.constant(history, tf.int64),
-        ).numpy()
-        return scores
+        )
+        return found
 
 
 def load(folder: Path = TRAINED) -> Model:
@@ -115,6 +137,11 @@ def version_of(layers: list[Layer], form: str) -> str:
 
 def _inputs(form: str, columns: Any) -> tf.Tensor:
     return features.features(*columns[:4]) if form == "v1" else inputs.inputs(*columns)
+
+
+def _scores_and_inputs(layers: list[Layer], form: str, columns: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    given = _inputs(form, columns)
+    return _scores(layers, given), given
 
 
 def _scores(layers: list[Layer], inputs: tf.Tensor) -> tf.Tensor:

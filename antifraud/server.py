@@ -20,6 +20,7 @@ from antifraud import columns, logs, metrics, tracing
 from antifraud.models import Chosen, Models, choose, load_all
 from antifraud.reasons import reasons
 from antifraud.settings import Settings, WrongSettingError, read
+from antifraud.watch import NOT_WATCHED, Watch, watch
 from schemas.proto import antifraud_pb2 as pb
 from schemas.proto import antifraud_pb2_grpc as pb_grpc
 
@@ -41,8 +42,9 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
     wait for the same interpreter lock, and a replica stays within one core.
     """
 
-    def __init__(self, models: Models, settings: Settings) -> None:
+    def __init__(self, models: Models, settings: Settings, watched: Watch = NOT_WATCHED) -> None:
         self._models = models
+        self._watch = watched
         self._threshold = settings.approved_threshold
         self._replica = settings.antifraud_replica
         self._shadow_failed = False
@@ -75,7 +77,7 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     def _one(self, request: pb.AntifraudAssesmentRequest) -> pb.AntifraudAssesmentResponse:
-        scores = _scores(self._models.served, columns.of_one(request))
+        scores = self._served_scores(columns.of_one(request))
         (status,) = self._decided(scores)
         return pb.AntifraudAssesmentResponse(
             status=status, score=scores[0], **self._signature(self._models.served)
@@ -86,7 +88,9 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
         rows, model = columns.of_batch(request), self._models.served
         if request.model_version:
             model = self._named(request.model_version)
-        scores = _scores(model, rows)
+            scores = _scores(model, rows)
+        else:
+            scores = self._served_scores(rows)
         statuses = self._decided(scores, is_counted=not request.model_version)
         answer = pb.AntifraudAssesmentBatchResponse(
             status=statuses, score=scores.tolist(), **self._signature(model)
@@ -108,6 +112,15 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
                 f"model_version: {self._replica} has no model {version!r}; it has: {', '.join(known)}"
             )
         return known[version]
+
+    def _served_scores(self, rows: columns.Arrays) -> NDArray[np.float64]:
+        if not self._watch.is_on:
+            return _scores(self._models.served, rows)
+        scores: NDArray[np.float64]
+        with tracing.scoring():
+            scores, inputs = self._models.served.score_and_inputs(**rows)
+        self._watch.count(rows, scores, inputs)
+        return scores
 
     def _decided(self, scores: NDArray[np.float64], *, is_counted: bool = True) -> list[Any]:
         rejected = scores < self._threshold
@@ -154,11 +167,11 @@ def load_models(chosen: Chosen) -> Models:
     return models
 
 
-async def serve(models: Models, settings: Settings) -> None:
+async def serve(models: Models, settings: Settings, watched: Watch) -> None:
     """Serve until SIGTERM or SIGINT, then finish the calls in progress and end."""
     server = grpc.aio.server(options=OPTIONS)
     state = health.aio.HealthServicer()
-    pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(models, settings), server)
+    pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(models, settings, watched), server)
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     server.add_insecure_port(f"{settings.listen_host}:{settings.antifraud_port}")
     stop = asyncio.Event()
@@ -175,7 +188,9 @@ async def serve(models: Models, settings: Settings) -> None:
     for service in ("", SERVICE):
         await state.set(service, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving: %s model=%s", settings, models.served.version)
+    looks = asyncio.create_task(watched.go_on())
     await stop.wait()
+    looks.cancel()
     log.info("stopping: no new calls, up to %g s for those under way", DRAIN_SECONDS)
     await state.enter_graceful_shutdown()
     await server.stop(DRAIN_SECONDS)
@@ -196,8 +211,9 @@ def main() -> int:
     except ValueError as error:  # which file, and what is wrong with it
         log.error("%s", error)
         return 2
+    watched = watch(chosen.served, chosen.folders[chosen.served], models.served.input_names)
     try:
-        asyncio.run(serve(models, settings))
+        asyncio.run(serve(models, settings, watched))
     except RuntimeError:  # what gRPC raises when it cannot bind
         log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
         return 1

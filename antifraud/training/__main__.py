@@ -1,4 +1,7 @@
-"""Trains and judges the model: `python -m antifraud.training commerce` (`make train`) or `handbook`."""
+"""Trains and judges the model: `python -m antifraud.training commerce` (`make train`) or `handbook`.
+
+`distribution --model v2-50dffdac` writes what a replica compares with (distribution.json) for a model that is there.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from antifraud import distribution
 from antifraud.model import TRAINED, save
+from antifraud.models import present
 from antifraud.training import benchmark
 from antifraud.training.charts import chart, precision_recall, reliability
 from antifraud.training.commerce import DELAY, Weeks, commerce
+from antifraud.training.distributions import of_training, write_again
 from antifraud.training.evaluate import evaluate, shortcomings, suspicions
 from antifraud.training.fitting import model_of, model_without_history
 from antifraud.training.report import as_markdown
@@ -26,6 +32,9 @@ NEEDS = "scikit-learn>=1.9,<2"
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; the exit status says whether the goals are reached."""
     options = _options(arguments)
+    if options.world == "distribution":
+        write_again(present(options.out)[options.model])
+        return 0
     if not _has_scikit_learn():
         print(
             f"training compares with scikit-learn: .venv/bin/python -m pip install '{NEEDS}'", file=sys.stderr
@@ -53,6 +62,7 @@ def train(seed: int, customers: int, out: Path, weeks: Weeks | None = None) -> i
     report["history_buys_cents"] = stopped["model"] - stopped["network fitted without history"]
     out = out / model.version
     save(model, out)
+    distribution.save(of_training(model, training), out)
     curves = {
         name: precision_recall(test.fraud, suspicion[: len(test)]) for name, suspicion in judges.items()
     }
@@ -96,7 +106,8 @@ def _has_scikit_learn() -> bool:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m antifraud.training", description=__doc__)
-    parser.add_argument("world", choices=("commerce", "handbook"))
+    parser.add_argument("world", choices=("commerce", "handbook", "distribution"))
+    parser.add_argument("--model", default="", help="of the distribution: a version in --out")
     parser.add_argument("--seed", type=int, default=SEED, help="of commerce (default %(default)s)")
     parser.add_argument("--customers", type=int, default=5_000, help="of commerce (default %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="of the handbook")

@@ -33,6 +33,10 @@ class Weeks:
         """All of them."""
         return self.fill + self.training + self.validation + self.test + 2 * DELAY
 
+    def until_training_ends(self) -> Weeks:
+        """Return the same without the weeks that come after: what a world does on a day does not depend on them."""
+        return Weeks(self.fill, self.training, 0, 0)
+
     def of_training(self, rows: Rows) -> Flags:
         """Return which rows are to be learnt from: their labels are known before validation begins."""
         return self._between(rows, self.fill, self.training)

@@ -91,6 +91,18 @@ DEPENDENCIES = Dashboard(
             "Verdicts per second beside those of the model in the shadow (ANTIFRAUD_SHADOW); 0 without one.",
         ),
         Panel(
+            "Drift: the highest PSI",
+            "short",
+            {"{{input}}": "topk(8, max by (input) (payments_antifraud_psi))"},
+            "How far what is asked is from training, by input, and for the score. Below 0.1 nothing, above 0.25 much.",
+        ),
+        Panel(
+            "Transactions that PSI is of",
+            "short",
+            {"{{instance}}": "payments_antifraud_psi_records"},
+            "The newest ones, at most 2,000; fewer than 1,000 say nothing.",
+        ),
+        Panel(
             "Replicas that Envoy sends calls to",
             "short",
             {

@@ -17,7 +17,7 @@ from reconciliation.readers import PATH
 from tests.support import http
 
 #: Transactions per second that are posted and looked for, and beside them the generator's own.
-POSTS = 5
+POSTS = 20
 
 
 class Prometheus:
@@ -39,12 +39,19 @@ class Prometheus:
         return {labels: value for labels, value in values.items() if value == value}
 
     def alerts(self) -> set[tuple[str, str]]:
-        """Name and instance (or dependency) of what fires."""
-        found = [one for one in self.get("alerts")["alerts"] if one["state"] == "firing"]
+        """Name and instance (or dependency) of what fires and wants something done: a page or a ticket."""
         return {
-            (one["labels"]["alertname"], one["labels"].get("instance") or one["labels"].get("dependency", ""))
-            for one in found
+            (one["alertname"], one.get("instance") or one.get("dependency", ""))
+            for one in self._firing()
+            if one["severity"] != "info"
         }
+
+    def drifted(self) -> set[str]:
+        """The inputs that the model did not know like this: no fault of the system's."""
+        return {one["input"] for one in self._firing() if one["severity"] == "info"}
+
+    def _firing(self) -> list[dict[str, str]]:
+        return [one["labels"] for one in self.get("alerts")["alerts"] if one["state"] == "firing"]
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ OUTCOMES = ("ok", "failed")
 #: Gauges that are a yes or no, or a number of things.
 WITHOUT_UNIT = {
     "payments_antifraud_model_info",
+    "payments_antifraud_psi",
     "payments_build_info",
     "payments_cassandra_nodes_down",
     "payments_dependency_up",
@@ -63,6 +64,7 @@ LABELS = {
     "model_version",
     "threshold",
     "shadow",
+    "input",
 }
 
 
