@@ -11,6 +11,7 @@ from exercises import (
     asynchrony,
     avro_or_json,
     cassandra_nodes,
+    drift,
     failing_sends,
     history,
     new_fraud,
@@ -37,6 +38,7 @@ EXERCISES = {
     9: protobuf_or_avro,
     10: new_fraud,
     11: history,
+    12: drift,
 }
 
 

@@ -34,7 +34,7 @@ def exercise(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("number", list("49"))
+@pytest.mark.parametrize("number", ["4", "9", "12"])
 def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
     code, said = exercise(number)
     assert code == 0, said
@@ -48,6 +48,7 @@ def test_keeps_its_promises_and_leaves_every_part_running(number: str) -> None:
     [
         ("4", "Avro, rename a field: the registry refuses it, and rightly"),
         ("9", "Protobuf, swap two numbers: the registry refuses it"),
+        ("12", "a changed world: an index is over 0.25 within 10 minutes"),
     ],
 )
 def test_its_control_fails_and_says_what_broke(number: str, broken: str) -> None:
