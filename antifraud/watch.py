@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +37,24 @@ class Watch:
 
     def count(self, rows: Arrays, scores: NDArray[np.float64], inputs: NDArray[np.float64]) -> None:
         """Count a call: what it asked, and what the model made of it."""
-        if self._window is None:
-            return
-        try:
-            self._window.count(inputs, scores, rows["transaction_timestamp"])
-        except Exception:
-            self._window = None
-            log.exception("drift is not watched any more; verdicts are not touched")
+        with self._harmless() as window:
+            if window:
+                window.count(inputs, scores, rows["transaction_timestamp"])
 
     def show(self) -> None:
         """Set the metrics."""
-        if self._window is not None:
-            metrics.drifted(self._version, self._window.rows, self._window.psi())
+        with self._harmless() as window:
+            if window:
+                metrics.drifted(self._version, window.rows, window.psi())
+
+    @contextmanager
+    def _harmless(self) -> Iterator[Window | None]:
+        try:
+            yield self._window
+        except Exception:
+            self._window = None
+            metrics.drifted(self._version, 0, {})
+            log.exception("drift is not watched any more; verdicts are not touched")
 
     async def go_on(self) -> None:
         """Set them again and again."""

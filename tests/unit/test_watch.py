@@ -88,15 +88,21 @@ def test_a_call_that_names_its_model_is_a_backtest_and_not_counted(model: Model,
     assert records() == 0
 
 
+@pytest.mark.parametrize("part", ["count", "psi"])
 def test_a_watch_that_fails_costs_no_verdict_and_is_one_line_in_the_log(
-    model: Model, watched: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    part: str,
+    model: Model,
+    watched: Watch,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(drift.Window, "count", fails)
+    monkeypatch.setattr(drift.Window, part, fails)
     assert assess(Models(model), watched, 3) == assess(Models(model), Watch("", None))
     assert caplog.messages == ["drift is not watched any more; verdicts are not touched"]
+    assert (records(), shown()) == (0, {})
 
 
 @pytest.mark.parametrize(
