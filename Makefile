@@ -124,8 +124,8 @@ disagreements: ## where the second model (ANTIFRAUD_SHADOW) says otherwise [MODE
 recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery
 
-exercise: setup ## break the system and watch: N=1 … N=11 [CONTROL=1: without its safeguard, it must fail]
-	@test -n "$(N)" || { echo "which one? say N=1 … N=11; docs/exercises/README.md says what each is about"; exit 1; }
+exercise: setup ## break the system and watch: N=1 … N=12 [CONTROL=1: without its safeguard, it must fail]
+	@test -n "$(N)" || { echo "which one? say N=1 … N=12; docs/exercises/README.md says what each is about"; exit 1; }
 	@exec $(PY) -m exercises "$(N)" $(if $(call on,$(CONTROL)),--control)
 
 exercises: setup ## all of them, one after the other, and a table
