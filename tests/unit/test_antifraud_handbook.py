@@ -7,13 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from antifraud.training.benchmark_report import FOREST, TREES, shortcomings
+from antifraud.training.benchmark_report import (
+    FOREST,
+    NETWORK,
+    SERVED,
+    STRICT,
+    TREES,
+    as_markdown,
+    mean,
+    shortcomings,
+)
 from antifraud.training.figures import calibration_error, card_precision
 from antifraud.training.handbook import (
     BOOK_INPUTS,
     DAY,
     DELAY,
     LARGE,
+    SCENARIOS,
     Payments,
     as_transactions,
     book_inputs,
@@ -133,3 +143,20 @@ def test_a_goal_that_is_missed_is_named() -> None:
     assert shortcomings(report) == []
     report["mean"]["network"] = reached | {"roc_auc": 0.88}
     assert shortcomings(report) == ["roc_auc 0.88 is under 0.89"]
+
+
+def test_the_report_has_each_seed_each_pair_what_is_missed_and_its_command() -> None:
+    figures = {"roc_auc": 0.9, "average_precision": 0.7, "card_precision_100": 0.4}
+    figures |= {f"average_precision, {scenario}": 0.5 for scenario in SCENARIOS[1:]}
+    calendar = (f"{TREES}, calendar days", f"{FOREST}, calendar days")
+    results = [
+        {judge: figures | {"average_precision": ap} for judge in (TREES, FOREST, *calendar, STRICT, SERVED)}
+        | {NETWORK: figures | {"average_precision": ap + 0.05}}
+        for ap in (0.61, 0.67)
+    ]
+    report = {"seeds": [4, 5], "results": results, "mean": mean(results), "versions": {"python": "3.11.7"}}
+    lines = as_markdown(report).splitlines()
+    assert "| 4 | 0.660 | 0.400 | 0.900 |" in lines
+    assert f"- network, over {FOREST}: +0.050 (+0.050, +0.050)" in lines
+    assert "Missed: average_precision 0.69 is under 0.72." in lines
+    assert lines[-1] == "Made by `python -m antifraud.training handbook --seeds 4 5` with python 3.11.7."
