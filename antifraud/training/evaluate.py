@@ -56,6 +56,7 @@ def suspicions(
     blind = both.without_history()
     return {
         "model": 1 - model.score(*both.columns()),
+        "model, merchants withheld": 1 - model.score(*both.without_merchants().columns()),
         "model, history withheld": 1 - model.score(*blind.columns()),
         "network fitted without history": 1 - without.score(*blind.columns()),
         "boosted trees": best_trees(x, fraud, tested[len(test) :], validation.fraud, tested),

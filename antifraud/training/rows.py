@@ -58,6 +58,12 @@ class Rows:
         ]
         return np.concatenate(parts)
 
+    def without_merchants(self) -> Rows:
+        """Return the rows as workers send them: of the merchants nothing is known."""
+        history = self.history.copy()
+        history[:, len(CUSTOMER_FEATURES) :] = UNKNOWN
+        return Rows(**{**vars(self), "history": history})
+
     def without_history(self) -> Rows:
         """Return the rows as an old client sends them: nothing is known."""
         return Rows(**{**vars(self), "history": np.full_like(self.history, UNKNOWN)})

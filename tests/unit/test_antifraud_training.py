@@ -130,6 +130,7 @@ def test_a_report_names_every_goal_that_is_missed() -> None:
     suspicion = 1 - model.score(*some.columns())
     names = (
         "model",
+        "model, merchants withheld",
         "model, history withheld",
         "network fitted without history",
         "boosted trees",

@@ -15,7 +15,7 @@ from antifraud.settings import Settings
 from antifraud.training.commerce import Weeks, commerce
 from antifraud.training.rows import Rows
 from commerce.world import World
-from history.features import CUSTOMER_FEATURES, FEATURES, UNKNOWN
+from history.features import FEATURES
 
 THRESHOLD = Settings().approved_threshold
 SEED = 7  # of another world than the one that the model was trained in
@@ -39,13 +39,6 @@ def model() -> Model:
 def days() -> Rows:
     """Four weeks of a thousand customers whose histories have filled for five."""
     return commerce(World.made(SEED, 1_000), Weeks(fill=35, training=0, validation=0, test=14))
-
-
-def as_served(days: Rows) -> Rows:
-    """As workers send it: nothing is known of a merchant."""
-    history = days.history.copy()
-    history[:, len(CUSTOMER_FEATURES) :] = UNKNOWN
-    return Rows(**{**vars(days), "history": history})
 
 
 def columns_of(days: Rows) -> Columns:
@@ -122,7 +115,7 @@ def measured(found: list[Rejection]) -> dict[str, float]:
 def test_as_served_each_reason_raises_the_score_and_most_alone_would_have_had_it_accepted(
     model: Model, days: Rows
 ) -> None:
-    found = rejections(model, as_served(days))
+    found = rejections(model, days.without_merchants())
     assert len(found) > 80
     shares = measured(found)
     assert shares["risen"] >= 0.95
