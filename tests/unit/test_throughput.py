@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.messaging import topics
+from app.stores.transactions_table import COLUMNS
 from benchmarks import checking, comparison, sides
 from benchmarks.backlog import SideRun
 from benchmarks.comparison import Measured
@@ -40,6 +42,13 @@ def test_what_is_missing_or_differs_is_wrong(
     published: list[dict[str, Any]], row: dict[str, Any] | None, what: str
 ) -> None:
     assert checking.wrong(FED, published, row, once=True) == [what]
+
+
+def test_what_a_row_lacks_of_a_status_is_known_by_name() -> None:
+    fields = {field["name"] for field in topics.load_schema(topics.STATUS)["fields"]}
+    assert fields - {*COLUMNS} == checking.IN_THE_LOG_ALONE
+    beside = dict.fromkeys(checking.IN_THE_LOG_ALONE)
+    assert checking.wrong(FED, [PUBLISHED | beside], ROW, once=True) == []
 
 
 def test_a_side_that_may_publish_again_may_not_say_something_else() -> None:
