@@ -28,14 +28,20 @@ class _Side:
     trial: int = 10_000
 
 
+@dataclass
 class Ours(_Side):
-    """The stack's own worker."""
+    """The stack's own worker, or another command in its place."""
 
-    part = stage.WORKER  # its name among the processes
+    command: str | None = None
+
+    @property
+    def part(self) -> str:
+        """Its name among the processes."""
+        return stage.WORKER
 
     def start(self, batch: int) -> None:
         """Return at once: nothing asks whether it is ready while it is measured. `batch`: transactions at a time."""
-        supervisor.start(stage.WORKER, {"BATCH_SIZE": str(batch)})
+        supervisor.start(stage.WORKER, {"BATCH_SIZE": str(batch)}, self.command)
 
     def stop(self) -> None:
         """Let it leave its group."""
@@ -117,6 +123,11 @@ class Peer(_Side):
 Side = Ours | Peer
 
 OURS = Ours("this worker", progress.GROUP)
+WITHOUT_HISTORY = Ours(
+    "without history",
+    progress.GROUP,
+    command="faust -A benchmarks.peers.no_history worker --loglevel info",
+)
 LOOP = Peer("(a) loop by hand, aiokafka", "peer-loop", module="benchmarks.peers.loop")
 FASTSTREAM = Peer("(b) FastStream", "peer-faststream", module="benchmarks.peers.faststream_")
 QUIX = Peer("(c) Quix Streams", "peer-quix", module="benchmarks.peers.quix")
