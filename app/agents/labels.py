@@ -12,7 +12,7 @@ import faust
 from app.errors import Poison
 from app.messaging import topics
 from app.messaging.consumer import BatchSchema
-from app.models.label import StoredLabel, newest_labels, unstorable_label
+from app.models.label import LABELS, StoredLabel, newest_labels, unstorable_label
 from app.observability import metrics, tracing
 from app.processing.assignment import MicroBatch, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
@@ -26,6 +26,8 @@ UNREADABLE = "unreadable"
 
 def register(app: faust.App, resources: Resources) -> BatchProcessor:
     """Put the agent on the app; returns the batch processor that drives its batches."""
+    for word in (*LABELS, UNREADABLE):
+        metrics.LABELS.labels(word)  # counted from 0 on
 
     async def store_labels(micro_batches: Sequence[MicroBatch]) -> None:
         records = [record for one in micro_batches for batch in one.batches for record in batch.records]

@@ -356,6 +356,18 @@ def test_the_agent_stores_the_newest_of_each_transaction() -> None:
     assert {id_: label["label"] for id_, label in table.held.items()} == {ID: "genuine", "other": "fraud"}
 
 
+def test_each_kind_of_label_is_counted_from_0_on() -> None:
+    metrics.LABELS.clear()
+    agents_step([], Labels())
+    counts = {
+        sample.labels["label"]: sample.value
+        for metric in metrics.LABELS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    assert counts == {"fraud": 0, "genuine": 0, "unreadable": 0}
+
+
 def test_what_is_no_label_is_reported_by_place_and_the_others_are_stored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
