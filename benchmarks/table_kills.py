@@ -6,6 +6,7 @@ and started again. At the end the changelog, which is what the next worker would
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -17,7 +18,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from benchmarks import progress
 from benchmarks.peers.table import PARTITIONS, TOPIC
 from infra.native import ports
 from infra.native.paths import CODE, LOGS
@@ -29,25 +32,26 @@ BOUND = 180.0  # seconds for what is left after the last kill
 
 async def perform(guarantee: str, count: int, kills: int) -> str:
     """Send, kill, compare; a line of what came out."""
-    group, sent, restarts = f"table-probe-{guarantee}", Counter[str](), list[float]()
+    name, sent, restarts = f"table-probe-{guarantee}", Counter[str](), list[float]()
     await _topic()
     worker = _start(guarantee)
     try:
-        async with asyncio.timeout(BOUND):
-            await _assigned(group)
-        sending = asyncio.create_task(_send(count, sent))
-        for _ in range(kills):
-            await asyncio.sleep(count / RATE / (kills + 1))
-            worker.kill()
-            worker.wait()
-            worker, began = _start(guarantee), time.monotonic()
-            restarts.append(await _goes_on(group, began))
-        await sending
-        left = await _drained(group)
+        async with progress.group(name, TOPIC) as group:
+            async with asyncio.timeout(BOUND):
+                await _assigned(group)
+            sending = asyncio.create_task(_send(count, sent))
+            for _ in range(kills):
+                await asyncio.sleep(count / RATE / (kills + 1))
+                worker.kill()
+                worker.wait()
+                worker, began = _start(guarantee), time.monotonic()
+                restarts.append(await _goes_on(group, began))
+            await sending
+            left = await _drained(group)
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait(30)
-    found = await _changelog(f"{group}-counts-changelog")
+    found = await _changelog(f"{name}-counts-changelog")
     over = sum(max(found[key] - sent[key], 0) for key in sent)
     under = sum(max(sent[key] - found[key], 0) for key in sent)
     wrong = sum(found[key] != sent[key] for key in sent)
@@ -99,52 +103,31 @@ async def _send(count: int, sent: Counter[str]) -> None:
         await producer.stop()
 
 
-async def _committed(group: str) -> int:
-    admin = AIOKafkaAdminClient(bootstrap_servers=ports.kafka_brokers())
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-        return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == TOPIC)
-    finally:
-        await admin.close()
-
-
-async def _assigned(group: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=ports.kafka_brokers())
-    await admin.start()
-    try:
-        while True:
-            (answer,) = await admin.describe_consumer_groups([group])
-            if answer.groups[0][2] == "Stable":
+async def _assigned(group: progress.Group) -> None:
+    while True:
+        with contextlib.suppress(GroupCoordinatorNotAvailableError):  # the first group of a new Kafka
+            if await group.workers():
                 return
-            await asyncio.sleep(0.5)
-    finally:
-        await admin.close()
+        await asyncio.sleep(0.5)
 
 
-async def _goes_on(group: str, began: float) -> float:
+async def _goes_on(group: progress.Group, began: float) -> float:
     """Seconds until something is committed again; -1: nothing within the bound."""
-    before = await _committed(group)
+    before = await group.committed()
     while time.monotonic() < began + BOUND:
-        if await _committed(group) > before:
+        if await group.committed() > before:
             return time.monotonic() - began
         await asyncio.sleep(0.5)
     return -1.0
 
 
-async def _drained(group: str) -> int:
+async def _drained(group: progress.Group) -> int:
     """How many records are left when nothing moves any more."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=ports.kafka_brokers())
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets([TopicPartition(TOPIC, n) for n in range(PARTITIONS)])
-    finally:
-        await consumer.stop()
     until = time.monotonic() + BOUND
     left = 1
     while left > 0 and time.monotonic() < until:
         await asyncio.sleep(1)
-        left = int(sum(ends.values())) - await _committed(group)
+        left = await group.end() - await group.committed()
     return left
 
 

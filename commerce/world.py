@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from commerce.purchases import Flags, Floats, Ints
+from commerce.purchases import EPOCH, Flags, Floats, Ints, Purchases
 
 #: Latitude, longitude and share of the customers.
 CITIES = np.array([
@@ -117,6 +117,15 @@ class World:
                 rows = np.flatnonzero(asked & (cities == city))
                 result[rows] = pool[0][np.searchsorted(pool[1], random.random(len(rows)))]
         return result
+
+    def columns_of(self, bought: Purchases) -> tuple[list[str], list[str], Ints, Ints, Ints, Floats, Floats]:
+        """Return purchases as the pipeline sees them: customer and merchant, cents, both clocks, the place."""
+        customers, merchants, time = self.customer_ids, self.merchant_ids, EPOCH + bought.second
+        return (
+            [customers[row] for row in bought.customer.tolist()],
+            [merchants[row] for row in bought.merchant.tolist()],
+            bought.cents, time, time, bought.latitude, bought.longitude,
+        )  # fmt: skip
 
     @cached_property
     def _pools(self) -> dict[int, tuple[Ints, Floats]]:

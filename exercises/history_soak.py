@@ -6,7 +6,6 @@ At the end every feature on record is computed again from the log: none may diff
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import progress, traffic
-from exercises.context import faust, say
+from exercises.context import AGREE, DIFFER, said_in_json, say
 from exercises.faults import PartLog
 from infra.native import stack
 from infra.native.wording import Parser, run
@@ -76,10 +75,8 @@ def perform(seed: int, count: int, kills: int, moves: int, customers: int) -> Ou
     done = asyncio.run(_under_load(seed, count, kills, moves, customers))
     if stack.current_scale() == TWO:
         stack.scale(1)
-    code, said = faust("verify", "--features", "--json")
-    if "{" not in said:
-        raise SystemExit(f"verify --features could not compare (status {code}): {said[-500:]}")
-    counts = json.loads(said[said.index("{") :])["counts"]
+    say("faust -A app.main verify --features")
+    counts = said_in_json("verify", "--features", agree=(AGREE, DIFFER))["counts"]
     minutes = (time.monotonic() - began) / 60
     known_after = [float(took) for took in re.findall(KNOWN, "\n".join(log.lines("are known after")))]
     return Outcome(seed, done, count, minutes, counts, customers, known_after)

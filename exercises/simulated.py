@@ -77,15 +77,6 @@ def after_training(model: str, days: int, change: Change | None) -> Played:
         bought = changed(bought, change, day + days - 1)
     first = int(np.searchsorted(bought.second, day * DAY))
     labels = Labels(bought.fraud, EPOCH + bought.known_at)
-    history = fold(_as_transactions(world, bought), labels, first)
+    history = fold(Transactions(*world.columns_of(bought)), labels, first)
     bought = bought.rows(slice(first, None))
     return Played(bought, history, int(np.searchsorted(bought.second, (day + days - 1) * DAY)))
-
-
-def _as_transactions(world: World, bought: Purchases) -> Transactions:
-    customers, merchants, time = world.customer_ids, world.merchant_ids, EPOCH + bought.second
-    return Transactions(
-        [customers[row] for row in bought.customer.tolist()],
-        [merchants[row] for row in bought.merchant.tolist()],
-        bought.cents, time, time, bought.latitude, bought.longitude,
-    )  # fmt: skip

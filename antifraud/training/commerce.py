@@ -68,12 +68,7 @@ def commerce(world: World, weeks: Weeks) -> Rows:
 
 def as_transactions(world: World, bought: Purchases) -> Transactions:
     """Return purchases as the pipeline sees them."""
-    customers, merchants, time = world.customer_ids, world.merchant_ids, EPOCH + bought.second
-    return Transactions(
-        [customers[row] for row in bought.customer.tolist()],
-        [merchants[row] for row in bought.merchant.tolist()],
-        bought.cents, time, time, bought.latitude, bought.longitude,
-    )  # fmt: skip
+    return Transactions(*world.columns_of(bought))
 
 
 def generator_rows(count: int, random: np.random.Generator) -> Rows:
