@@ -61,7 +61,7 @@ async def _watched(group: Group, side: Side, batch: int, kill: bool) -> SideRun:
     side.start(batch)
     try:
         async with asyncio.timeout(BOUND):
-            await _assigned(group, side)
+            await until_assigned(group, side)
             assigned, used = time.monotonic(), cpu.used(side.pids())
             seen = list[Seen]()
             async for now in group.until(end, more_than=before, check=side.check):
@@ -81,7 +81,8 @@ async def _watched(group: Group, side: Side, batch: int, kill: bool) -> SideRun:
     return SideRun(end - before, seconds, spent, assigned - started, first)
 
 
-async def _assigned(group: Group, side: Side) -> None:
+async def until_assigned(group: Group, side: Side) -> None:
+    """Until it has its partitions."""
     while not await group.workers():
         side.check()
         await asyncio.sleep(progress.EVERY)

@@ -76,17 +76,17 @@ def _figures(by_group: Mapping[str, Measured]) -> list[Figure]:
         Figure(
             "CPU of its own process", ours.own(), "µs", peer=f"{LOOP.title}: {number(median(loop.own()))}"
         ),
-        Figure("the same, to the loop's", _pairs(ours.own(), loop.own()), "times", at_most=OWN_CPU_TO_LOOP),
+        Figure("the same, to the loop's", pairs(ours.own(), loop.own()), "times", at_most=OWN_CPU_TO_LOOP),
         Figure("CPU of the whole stack", [run.stack for run in ours.runs], "µs", at_most=STACK_CPU),
     ]  # fmt: skip
 
 
 def _ratio(name: str, ours: Sequence[float], theirs: Sequence[float], least: float) -> Figure:
     said = f"{number(median(theirs))} a second"
-    return Figure(name, _pairs(ours, theirs), "times", at_least=least, peer=said)
+    return Figure(name, pairs(ours, theirs), "times", at_least=least, peer=said)
 
 
-def _pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+def pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Round by round, as far as both have one: the sides of a round met the same machine."""
     return [one / other for one, other in zip(ours, theirs, strict=False)]
 

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import arrivals, backlog, feeding, progress, report, stage
+from benchmarks import arrivals, backlog, comparison, progress, report, stage
 from benchmarks.arrivals import Arrived
-from benchmarks.backlog import DEFAULT_BATCH, SideRun
+from benchmarks.backlog import DEFAULT_BATCH
+from benchmarks.comparison import pairs
 from benchmarks.feeding import ARRIVED_AT
 from benchmarks.result import Figure, Result, Table, number
-from benchmarks.sides import OURS, WITHOUT_HISTORY, Ours
-from reconciliation.recovery import empty_table
+from benchmarks.sides import OURS, WITHOUT_HISTORY, Side
+from benchmarks.throughput import went
 
 WARM_UP = 30  # transactions, alone
 REPLICAS = ("antifraud-1", "antifraud-2")
@@ -19,20 +20,10 @@ ALONE_AT_MOST, REPLICA_AT_MOST = 5.0, 15.0  # milliseconds more than without; mi
 
 
 @dataclass
-class Measured:
+class Measured(comparison.Measured):
     """A worker: through backlogs, and with one transaction at a time."""
 
-    side: Ours
-    runs: list[SideRun] = field(default_factory=list)
     alone: list[Arrived] = field(default_factory=list)
-
-    def rates(self) -> list[float]:
-        """Transactions a second, by round."""
-        return [run.rate for run in self.runs]
-
-    def own(self) -> list[float]:
-        """CPU microseconds a transaction of the worker, by round."""
-        return [run.each(self.side.part) for run in self.runs]
 
     def replicas(self) -> list[float]:
         """The same of the antifraud replicas."""
@@ -46,36 +37,26 @@ class Measured:
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
     rounds, count, alone = (1, 10_000, 40) if quick else (5, 60_000, 100)
-    known, unknown = Measured(OURS), Measured(WITHOUT_HISTORY)
+    known, unknown = Measured(OURS, count), Measured(WITHOUT_HISTORY, count)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     try:
         for one in (unknown, known):
-            await _through(one.side, count, "to warm up")
+            await went(one, one.batch, "to warm up")
         for turn in range(rounds):
             for one in (known, unknown)[:: -1 if turn % 2 else 1]:
-                one.runs.append(await _through(one.side, count, f"round {turn + 1} of {rounds}"))
+                one.runs.append(await went(one, one.batch, f"round {turn + 1} of {rounds}"))
                 one.alone.append(await _alone(one.side, alone, turn))
     finally:
         await asyncio.to_thread(stage.start, stage.WORKER)
     return _result(known, unknown, {"rounds": rounds, "backlog": count, "alone": alone})
 
 
-async def _through(side: Ours, count: int, what: str) -> SideRun:
-    print(f"{side.title}, {what}: {count:,} transactions ...", end="", flush=True)
-    await asyncio.to_thread(empty_table)  # else who comes later pays for Cassandra's compaction
-    await feeding.settled()
-    run = await backlog.through(side, count)
-    print(f" {run.rate:,.0f} a second{'; WRONG: ' if run.faults else ''}{'; '.join(run.faults)}", flush=True)
-    return run
-
-
-async def _alone(side: Ours, count: int, turn: int) -> Arrived:
+async def _alone(side: Side, count: int, turn: int) -> Arrived:
     """The worker runs for it, and for nothing else."""
     side.start(DEFAULT_BATCH)
     try:
         async with progress.group(side.group) as group, asyncio.timeout(backlog.BOUND):
-            while not await group.workers():  # noqa: ASYNC110  # another process's state
-                await asyncio.sleep(0.2)
+            await backlog.until_assigned(group, side)
         await arrivals.alone(WARM_UP, turn)
         return await arrivals.alone(count, 1_000 + turn)
     finally:
@@ -83,19 +64,18 @@ async def _alone(side: Ours, count: int, turn: int) -> Arrived:
 
 
 def _result(known: Measured, unknown: Measured, settings: dict[str, int]) -> Result:
-    pairs = zip(known.final(), unknown.final(), strict=True)
     without = number(median(unknown.own()))
     return Result(
         "What the customers' history costs",
         {**settings, "arrived at": ARRIVED_AT, "batch": DEFAULT_BATCH},
         [
-            Figure("throughput, to without", _ratios(known.rates(), unknown.rates()), "times", at_least=AT_LEAST),
+            Figure("throughput, to without", pairs(known.rates, unknown.rates), "times", at_least=AT_LEAST),
             Figure("CPU of the worker", known.own(), "µs", peer=f"without: {without}"),
-            Figure("the same, to without", _ratios(known.own(), unknown.own()), "times", at_most=CPU_AT_MOST),
+            Figure("the same, to without", pairs(known.own(), unknown.own()), "times", at_most=CPU_AT_MOST),
             Figure("CPU of both replicas", known.replicas(), "µs", at_most=REPLICA_AT_MOST),
             Figure(
                 "alone, POST to final: more than without",
-                [one - other for one, other in pairs],
+                [one - other for one, other in zip(known.final(), unknown.final(), strict=True)],
                 "ms",
                 at_most=ALONE_AT_MOST,
             ),
@@ -107,12 +87,7 @@ def _result(known: Measured, unknown: Measured, settings: dict[str, int]) -> Res
 
 
 def _raw(one: Measured) -> dict[str, list[float]]:
-    return {"rates": one.rates(), "CPU, µs": one.own(), "alone, ms": one.final()}
-
-
-def _ratios(ones: list[float], others: list[float]) -> list[float]:
-    """Round by round: both of a round met the same machine."""
-    return [one / other for one, other in zip(ones, others, strict=True)]
+    return {"rates": one.rates, "CPU, µs": one.own(), "alone, ms": one.final()}
 
 
 def _overview(*both: Measured) -> Table:
@@ -123,7 +98,7 @@ def _overview(*both: Measured) -> Table:
             *(
                 number(median(values))
                 for values in (
-                    one.rates(),
+                    one.rates,
                     one.own(),
                     one.replicas(),
                     [run.stack for run in one.runs],

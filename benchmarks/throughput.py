@@ -22,7 +22,7 @@ async def measure(quick: bool) -> Result:
     sides = [Measured(side, count=side.trial) for side in SIDES]
     try:
         for one in sides:
-            one.killed = await _went(one, BATCH_KILLED, "killed once", kill=True)
+            one.killed = await went(one, BATCH_KILLED, "killed once", kill=True)
         if not quick:
             for one in sides:
                 await _choose(one)
@@ -36,7 +36,7 @@ async def _choose(one: Measured) -> None:
     """The batch size at which it is fastest, and how much it does of it in the time."""
     sizes = BATCHES if one.side.batched else (one.batch,)
     one.count = (4 if one.side.batched else 2) * one.side.trial
-    one.swept = {batch: await _went(one, batch, "to choose its batch size") for batch in sizes}
+    one.swept = {batch: await went(one, batch, "to choose its batch size") for batch in sizes}
     one.batch = max(one.swept, key=lambda batch: one.swept[batch].rate)
     one.count = int(round(SECONDS * one.swept[one.batch].rate, -3 if one.side.batched else -1))
 
@@ -46,10 +46,11 @@ async def _rounds(sides: Sequence[Measured], rounds: int) -> None:
     for number in range(rounds):
         for one in [*sides[number:], *sides[:number]][:: -1 if number % 2 else 1]:
             if one.side.batched or number == 0:
-                one.runs.append(await _went(one, one.batch, f"round {number + 1} of {rounds}"))
+                one.runs.append(await went(one, one.batch, f"round {number + 1} of {rounds}"))
 
 
-async def _went(one: Measured, batch: int, what: str, *, kill: bool = False) -> SideRun:
+async def went(one: Measured, batch: int, what: str, *, kill: bool = False) -> SideRun:
+    """Through a backlog, onto an empty table, on a stack that has settled; says so."""
     said = f", {batch} at a time" if one.side.batched else ""
     print(f"{one.side.title}, {what}: {one.count:,} transactions{said} ...", end="", flush=True)
     # Else who comes later pays for what Cassandra flushes and compacts of those before.

@@ -17,6 +17,7 @@ from generator import client, metrics
 from generator.__main__ import Report, options
 from generator.client import Answer, Outage, send
 from generator.traffic import CUSTOMERS, transaction, transactions
+from tests.unit.http_server import served
 
 FIELDS = {
     "value_in_cents": int,
@@ -83,15 +84,8 @@ class Bff:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/api/v1/transactions", self.answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with served([web.post("/api/v1/transactions", self.answer)]) as port:
+            yield f"http://127.0.0.1:{port}"
 
 
 def sent_to(bff: Bff, count: int, rate: float, concurrency: int = 64, timeout: float = 5.0) -> list[Answer]:

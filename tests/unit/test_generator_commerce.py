@@ -17,6 +17,7 @@ from generator.__main__ import options, run, traffic
 from generator.commerce import FIRST_SECOND, Scale, purchases
 from generator.labels import Labels
 from generator.traffic import transaction
+from tests.unit.http_server import served
 
 DAY = 86_400
 SMALL = Scale(customers=200, day=60.0)
@@ -131,16 +132,13 @@ class Bff:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/api/v1/transactions", self._transaction)
-        app.router.add_post("/api/v1/transactions/{id}/label", self._label)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with served(
+            [
+                web.post("/api/v1/transactions", self._transaction),
+                web.post("/api/v1/transactions/{id}/label", self._label),
+            ]
+        ) as port:
+            yield f"http://127.0.0.1:{port}"
 
 
 def labelled(bff: Bff, *waits: tuple[str, float]) -> Labels:
