@@ -21,7 +21,7 @@ ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; 
 mode = $(if $(filter command,$(origin MODE)),$(MODE),$(FORM))
 # A switch is on whatever it is set to, but for these.
 on = $(filter-out 0 no false off,$(1))
-TOPICS := transaction_created transaction_status transaction_label transaction_created.dead_letter
+TOPICS := transaction_created transaction_status transaction_label merchant_totals transaction_created.dead_letter
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

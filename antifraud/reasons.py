@@ -1,4 +1,4 @@
-"""Why a transaction is rejected: which of its values, set to the customer's usual, would have raised the score most.
+"""Why a transaction is rejected: which of its values, set to the customer's usual, would have had it accepted.
 
 A ground is a value that people understand, with all features that belong to it. The model is asked again with each
 ground set to what is usual: the gain is what the verdict hangs on, of this model, for this row. No ground has the
@@ -49,8 +49,14 @@ class Ground:
     usual: Callable[[Ints, Ints], None]
 
 
-def reasons(score: Score, columns: Columns, scores: NDArray[np.float64], rejected: Ints) -> list[Reason]:
-    """Return the reasons of these rows of a batch, each row's strongest first; `score` is the model's."""
+def reasons(
+    score: Score, columns: Columns, scores: NDArray[np.float64], rejected: Ints, threshold: float
+) -> list[Reason]:
+    """Return the reasons of these rows of a batch, each row's strongest first; `score` is the model's.
+
+    A reason is one without which the score is not below the threshold. Where several signs are each enough there is no
+    such one: then it is the strongest of them.
+    """
     if "history" not in columns or not len(rejected):
         return []
     history, amounts = (
@@ -69,15 +75,16 @@ def reasons(score: Score, columns: Columns, scores: NDArray[np.float64], rejecte
     if not cases:
         return []
     gains = _gains(score, columns, scores, rejected, cases)
-    found: dict[int, list[tuple[float, Reason]]] = {}
+    found: dict[int, list[tuple[float, Reason]]] = {}  # with the gain, all of a row
     for (place, _, said), gain in zip(cases, gains.tolist(), strict=True):
         if gain >= LEAST_GAIN:
             found.setdefault(place, []).append((gain, Reason(int(rejected[place]), *said)))
-    return [
-        reason
-        for place in sorted(found)
-        for _, reason in sorted(found[place], key=lambda one: -one[0])[:MOST]
-    ]
+    named = []
+    for place in sorted(found):
+        strongest = sorted(found[place], key=lambda one: -one[0])
+        short_of = threshold - scores[rejected[place]]
+        named += [reason for gain, reason in strongest if gain >= short_of][:MOST] or [strongest[0][1]]
+    return named
 
 
 def _gains(

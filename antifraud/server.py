@@ -96,7 +96,7 @@ class Assessor(pb_grpc.AntifraudAPIServicer):  # type: ignore[misc]  # generated
             status=statuses, score=scores.tolist(), **self._signature(model)
         )
         if not request.model_version:
-            why = reasons(model.score, rows, scores, np.flatnonzero(statuses))
+            why = reasons(model.score, rows, scores, np.flatnonzero(statuses), self._threshold)
             answer.reasons.extend(
                 pb.Reason(row=one.row, feature=one.feature, value=one.value, words=one.words) for one in why
             )

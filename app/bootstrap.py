@@ -184,9 +184,11 @@ def create_app(
         app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
         app.on_stopping += [events.close]
     if "transactions" in role.agents:
+        ports = adapters(resources)
         app.processors[topics.CREATED] = transactions.register(
-            app, resources, transaction_logger, adapters(resources), assignment
+            app, resources, transaction_logger, ports, assignment
         )
+        app.background.append(ports.merchants.run)
     if "statuses" in role.agents:
         app.processors[topics.STATUS] = statuses.register(app, resources, unassessed.note)
         app.processors[topics.LABEL] = labels.register(app, resources)

@@ -40,6 +40,7 @@ class Resources:
     created: Codec
     status: Codec
     label: Codec
+    merchant_totals: Codec
 
     def __init__(
         self, settings: Settings, dependencies: Sequence[str], producer: type[EventProducer] = EventProducer
@@ -94,6 +95,7 @@ class Resources:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
         self.label = await topics.register(self.settings, topics.LABEL)
+        self.merchant_totals = await topics.register(self.settings, topics.MERCHANT_TOTALS)
 
     async def _open_cassandra(self, make_tables: bool, make_bff_tables: bool) -> None:
         """Connect and make the tables of this worker; make them again whenever they are found missing."""

@@ -16,7 +16,7 @@ PARTITIONS_AT_ONCE, ROWS_A_PAGE = 4, 2000
 
 ROWS = "SELECT * FROM transactions WHERE bucket = ? AND shard = ?"
 #: Fields of a status that its row does not have.
-IN_THE_LOG_ALONE = {"shadow_score", "shadow_version", "batch_size", "history"}
+IN_THE_LOG_ALONE = {"shadow_score", "shadow_version", "batch_size", "history", "merchants_as_of"}
 DECISION = ("revision", "status", "score", "reason", "model_version")
 
 Found = dict[str, Any]  # columns or fields by name

@@ -98,6 +98,35 @@ class MerchantHistory:
         if known_on <= day_of_transaction + self._delay and self._keeps(day_of_transaction):
             self._frauds[row, day_of_transaction % KEPT] += 1
 
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __contains__(self, merchant_id: str) -> bool:
+        return merchant_id in self._row_of
+
+    @property
+    def oldest_day(self) -> int:
+        """The earliest day that `features` can answer for."""
+        return self._newest - KEPT + 1 + self._delay + max(WINDOWS.values())
+
+    def keep(self, most: int) -> None:
+        """Forget all but `most` merchants: those labelled, else those seen last, of these the busier ones stay."""
+        columns = np.arange(KEPT)
+        day = self._newest - (self._newest - columns) % KEPT
+        last = np.where(self._counts > 0, day, -1).max(axis=1)
+        count = self._counts.sum(axis=1, dtype=np.int64)
+        names = list(self._row_of)  # of the rows 1, 2, ...
+        order = sorted(
+            range(1, len(names) + 1),
+            key=lambda row: (row in self._labels, last[row], count[row]),
+            reverse=True,
+        )
+        rows = [_NOBODY, *sorted(order[:most])]
+        self._counts, self._sums, self._visits = self._counts[rows], self._sums[rows], self._visits[rows]
+        self._frauds, self._all_visits = self._frauds[rows], self._all_visits[rows]
+        self._labels = {new: self._labels[old] for new, old in enumerate(rows) if old in self._labels}
+        self._row_of = {names[old - 1]: new for new, old in enumerate(rows) if old != _NOBODY}
+
     def features(self, merchant_ids: Sequence[str], day: int | Ints) -> Ints:
         """Return rows x MERCHANT_FEATURES for transactions of that day, or of a day each.
 
@@ -105,8 +134,7 @@ class MerchantHistory:
         """
         rows = np.array([self._row_of.get(one, _NOBODY) for one in merchant_ids], np.int64)
         days = np.broadcast_to(np.asarray(day, np.int64), rows.shape)
-        looked_back = self._delay + max(WINDOWS.values())
-        if len(days) and int(days.min()) - looked_back <= self._newest - KEPT:
+        if len(days) and int(days.min()) < self.oldest_day:
             raise ValueError(f"day {days.min()} is no longer kept: the newest one is {self._newest}")
         columns = np.arange(KEPT)
         ages = days[:, None] - (self._newest - (self._newest - columns) % KEPT)

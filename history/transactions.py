@@ -67,6 +67,11 @@ class Transactions:
         )
 
 
+def day_of(seconds: int) -> int:
+    """Return the day since 1970 of a time of the bff's clock; one before or behind what is kept is the nearer end."""
+    return min(max(seconds, 0), LOG_TIME_MOST) // DAY
+
+
 class Bounded:
     """The columns that a history keeps: int64, each within its bounds."""
 

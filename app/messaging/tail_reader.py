@@ -78,19 +78,22 @@ class TailReader:
                     break
             return Back(start, look.end, whole=start == 0)
 
-    async def read_on(self, topic: str, partition: int, since: int, take: TakeOn) -> int:
+    async def read_on(
+        self, topic: str, partition: int, since: int, take: TakeOn, *, most: int | None = None
+    ) -> int:
         """Hand the partition's records from offset `since` on to `take`, step by step to its end; gives the end.
 
-        LogUnavailable.
+        `most`: so many offsets, if there are more. LogUnavailable.
         """
         async with self._look(TopicPartition(topic, partition)) as look:
             start = max(look.beginning, since)
-            while start < look.end:
-                records = await look.read(start, min(look.end, start + ON_STEP))
+            end = look.end if most is None else min(look.end, start + most)
+            while start < end:
+                records = await look.read(start, min(end, start + ON_STEP))
                 if records:
                     await take(records)
-                start = min(look.end, start + ON_STEP)
-            return look.end
+                start = min(end, start + ON_STEP)
+            return end
 
     async def first_since(
         self, topic: str, partition: int, millis: int, is_wanted: Callable[[ConsumerRecord], bool]

@@ -25,8 +25,11 @@ from app.settings import Settings, without_secrets
 CREATED = "transaction_created"
 STATUS = "transaction_status"
 LABEL = "transaction_label"
+MERCHANT_TOTALS = "merchant_totals"
 DEAD_LETTER = "transaction_created.dead_letter"
-ALL = (CREATED, STATUS, LABEL, DEAD_LETTER)
+ALL = (CREATED, STATUS, LABEL, MERCHANT_TOTALS, DEAD_LETTER)
+#: One order for all of its records, some dozens a day: what is known of merchants is as of an offset.
+IN_ORDER = (MERCHANT_TOTALS,)
 #: What each agent reads.
 OF_AGENT = {"transactions": CREATED, "statuses": STATUS, "labels": LABEL}
 
@@ -93,7 +96,8 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) ->
     config = CONFIG | {IN_SYNC: str(in_sync_at_least(settings.topic_replication))}
     if topic != CREATED:
         config |= MAX_MESSAGE
-    new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=config)
+    count = partitions_of(topic, settings)
+    new = NewTopic(topic, count, settings.topic_replication, topic_configs=config)
     try:
         response = await admin.create_topics([new])
     except AttributeError as exc:  # aiokafka, where the broker does not name its controller yet
@@ -102,6 +106,11 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) ->
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             raise error(*reason)
+
+
+def partitions_of(topic: str, settings: Settings) -> int:
+    """How many partitions the topic is made with."""
+    return 1 if topic in IN_ORDER else settings.topic_partitions
 
 
 async def partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:

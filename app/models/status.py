@@ -56,6 +56,7 @@ class TransactionStatus(StoredStatus, Shadow):
 
     batch_size: NotRequired[int | None]  # how many were assessed in the same call
     history: NotRequired[dict[str, int]]  # by the names of history.features
+    merchants_as_of: NotRequired[int | None]  # the offset of merchant_totals that the merchant's are by
 
 
 class Shown(TypedDict):
@@ -98,10 +99,11 @@ def decided(
     offset: int,
     now_ms: int,
     features: Sequence[int] = (),
+    merchants_as_of: int | None = None,
 ) -> TransactionStatus:
     """The status record of a first verdict on the record at (partition, offset) of transaction_created.
 
-    `features`: what was known of its customer, in the order of history.features.
+    `features`: what was known of its customer and merchant, in the order of history.features.
     """
     return {
         **transaction,
@@ -111,6 +113,7 @@ def decided(
         **_shadow(assessment),
         "batch_size": assessment.batch_size,
         "history": dict(zip(FEATURES, features, strict=True)) if features else dict(NOTHING_RECORDED),
+        "merchants_as_of": merchants_as_of,
     }
 
 

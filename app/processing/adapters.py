@@ -17,6 +17,7 @@ from app.models.transaction import Transaction, id_in_key, millis_of_id
 from app.observability import tracing
 from app.processing.customer_state import CustomerState, Features
 from app.processing.deduplication import CLOCKS_APART, Place
+from app.processing.merchant_totals import MerchantTotalsKeeper
 from app.processing.pipeline import Claimed, DeadLetter
 from app.processing.recovery import recover
 from app.processing.snapshot_keeper import SnapshotKeeper
@@ -38,6 +39,7 @@ class Adapters:
         self._claimed_at: dict[int, float] = {}  # by partition, seconds since 1970
         self.partitions = self.records_read = 0
         self._snapshots = SnapshotKeeper(resources.snapshots)
+        self.merchants = MerchantTotalsKeeper(resources)
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created, or what is wrong with them."""

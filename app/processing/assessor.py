@@ -12,7 +12,8 @@ from app.assessment.fallback import AssessmentFallback
 from app.errors import Poison
 from app.models.status import TransactionStatus, decided, features_of
 from app.models.transaction import Transaction
-from app.processing.customer_state import CustomerState
+from app.processing.customer_state import CustomerState, Features
+from history.features import CUSTOMER_FEATURES
 
 
 class Asked(NamedTuple):
@@ -24,8 +25,30 @@ class Asked(NamedTuple):
     transaction: Transaction | Poison
 
 
+class Merchants(Protocol):
+    """What is known of merchants (app.processing.merchant_totals)."""
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """These are ours, and no others."""
+
+    def claimed(self, partition: int) -> None:
+        """Others may have published there until now."""
+
+    def features(self, transactions: Sequence[Transaction]) -> tuple[Features | None, int | None]:
+        """A row for each, and as of which offset of merchant_totals; None: nothing is known."""
+
+    def published(
+        self, partition: int, offsets: Sequence[int], statuses: Sequence[TransactionStatus]
+    ) -> None:
+        """Ours are at these offsets now."""
+
+
 class Log(Protocol):
     """What it needs of the log; each call may raise Transient."""
+
+    @property
+    def merchants(self) -> Merchants:
+        """What is known of merchants."""
 
     async def customer_state(self, partition: int) -> CustomerState:
         """What is known of the partition's customers, up to where its status partition ends."""
@@ -55,9 +78,11 @@ class Assessor:
         self._customers = customers
         for number in customers.keys() - partitions:
             del customers[number]  # who has them now goes on with them
+        log.merchants.assigned(partitions)
 
     async def claimed(self, partition: int) -> None:
         """Nobody else publishes there now; others may have until then."""
+        self._log.merchants.claimed(partition)
         if (state := self._customers.get(partition)) is None:
             self._customers[partition] = await self._log.customer_state(partition)
             return
@@ -78,11 +103,12 @@ class Assessor:
         features = np.concatenate(
             [states[number].observe(_transactions(some)) for number, some in by_partition.items()]
         )
+        as_of = self._add_merchants(features, _transactions(in_order))
         try:
             assessments = await self._fallback.assess(_transactions(in_order), features)
             now_ms = int(time.time() * 1000)
             statuses = [
-                decided(one.transaction, said, one.partition, one.record.offset, now_ms, row)  # type: ignore[arg-type]
+                decided(one.transaction, said, one.partition, one.record.offset, now_ms, row, as_of)  # type: ignore[arg-type]
                 for one, said, row in zip(in_order, assessments, features.tolist(), strict=True)
             ]
         except BaseException:
@@ -104,21 +130,32 @@ class Assessor:
             return statuses, version
         state.rewind()
         version, rows = state.version, state.observe(statuses)
+        as_of = self._add_merchants(rows, statuses)
         differing = [n for n, one in enumerate(statuses) if features_of(one) != rows[n].tolist()]
         assessments = await self._fallback.assess([statuses[n] for n in differing], rows[differing])
         now_ms, current = int(time.time() * 1000), list(statuses)
         for n, said in zip(differing, assessments, strict=True):
             offset = statuses[n]["source_offset"]
-            current[n] = decided(statuses[n], said, partition, offset, now_ms, rows[n].tolist())
+            current[n] = decided(statuses[n], said, partition, offset, now_ms, rows[n].tolist(), as_of)
         return current, version
 
     def dropped(self, partition: int) -> None:
         """Some of what was decided will not be published there."""
         self._customers[partition].rewind()
 
-    def published(self, partition: int, offsets: Sequence[int], last_id: str) -> None:
-        """The oldest of what was decided is at these offsets of the status partition, `last_id` last."""
-        self._customers[partition].published(offsets, last_id)
+    def published(
+        self, partition: int, offsets: Sequence[int], statuses: Sequence[TransactionStatus]
+    ) -> None:
+        """The oldest of what was decided is at these offsets of the status partition."""
+        self._customers[partition].published(offsets, statuses[-1]["transaction_id"])
+        self._log.merchants.published(partition, offsets, statuses)
+
+    def _add_merchants(self, features: Features, transactions: Sequence[Transaction]) -> int | None:
+        """Put what is known of their merchants into the rows; as of which offset that is."""
+        rows, as_of = self._log.merchants.features(transactions)
+        if rows is not None:
+            features[:, len(CUSTOMER_FEATURES) :] = rows
+        return as_of
 
     async def keep(self) -> None:
         """Snapshots of what is in the log."""

@@ -328,7 +328,7 @@ class Pipeline:
             to_publish = work.to_publish[partition]
             offsets = await self._ports.publish(partition, to_publish)
             self._decided.published(partition, [one["transaction_id"] for one in to_publish], offsets)
-            self._assessor.published(partition, offsets, to_publish[-1]["transaction_id"])
+            self._assessor.published(partition, offsets, to_publish)
             _count(to_publish)
         for one in ours:
             self._under_way.pop(one["transaction_id"], None)

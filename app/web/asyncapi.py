@@ -17,6 +17,8 @@ ABOUT = {
     "revision counts.",
     topics.LABEL: "What somebody said of a transaction who learnt it later, fraud or genuine: one record per label; of "
     "several of a transaction the one with the highest labelled_at counts.",
+    topics.MERCHANT_TOTALS: "What merchants did in a stretch of another topic, by day: by it the transactions of later "
+    "days are assessed.",
     topics.DEAD_LETTER: "Records of transaction_created that cannot be processed, with the original key, bytes and "
     "headers, and the reason.",
 }
@@ -25,6 +27,7 @@ KEYS = {
     topics.CREATED: "customer_id",
     topics.STATUS: "transaction_id",
     topics.LABEL: "transaction_id",
+    topics.MERCHANT_TOTALS: "the source and its partition",
     topics.DEAD_LETTER: "the record's own",
 }
 
@@ -59,7 +62,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "avro/binary",
-        "channels": {topic: _channel(topic, settings.topic_partitions) for topic in topics.ALL},
+        "channels": {topic: _channel(topic, topics.partitions_of(topic, settings)) for topic in topics.ALL},
         "operations": {f"receive_{topic}": _receive(topic) for topic in topics.ALL},
         "components": {"messages": {topic: _message(topic) for topic in topics.ALL}},
     }

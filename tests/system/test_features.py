@@ -6,13 +6,15 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from history.transactions import DAY
 from infra.native import stack
 from infra.native.paths import LOGS
 from tests.support import commands, http, log
-from tests.support.feed import Feed
+from tests.support.feed import Feed, new_id, partition_of
 
 WORKER, GROUP = "transactions", "transactions"
 
@@ -26,13 +28,18 @@ def _one_worker_at_the_end() -> Iterator[None]:
         stack.start(WORKER)
 
 
-def known(transaction_id: str) -> int:
-    """How many transactions of its customer were known when it was decided, by the log."""
+def status_of(transaction_id: str) -> dict[str, Any]:
+    """Its record in the log, once it is decided."""
     http.final(transaction_id)
     (status,) = [
         log.decoded(one.value) for one in log.read(log.STATUS) if log.id_of(one) == transaction_id.encode()
     ]
-    return int(status["history"]["known"])
+    return status
+
+
+def known(transaction_id: str) -> int:
+    """How many transactions of its customer were known when it was decided."""
+    return int(status_of(transaction_id)["history"]["known"])
 
 
 def recomputed() -> dict[str, int]:
@@ -91,3 +98,26 @@ def test_100_000_transactions_over_6_kills_and_2_rebalances_and_snapshots_are_us
 def stack_log() -> str:
     """What the worker has logged."""
     return (LOGS / f"{WORKER}.log").read_text()
+
+
+def test_what_merchants_did_on_days_that_are_over_is_known_also_to_the_worker_after_the_killed_one() -> None:
+    merchant, today, feed = f"known {time.time()}", int(time.time()), Feed()
+    ids = [new_id() for _ in range(60)]  # six a day, on ten days, in all partitions
+    days = [today - (10 - place // 6) * DAY for place in range(len(ids))]
+    for id_, then in zip(ids, days, strict=True):
+        value = feed.value(id_, {"merchant_id": merchant, "event_timestamp": then, "value_in_cents": 700})
+        log.produce([(partition_of(id_), id_.encode(), value)])
+    log.wait_until(lambda: log.lag(GROUP) == 0, 60, "all of it is done")
+    kill_and_start()
+
+    def merchants_now() -> dict[str, int]:
+        status = status_of(http.taken({"merchant_id": merchant}))
+        return {"as_of": status["merchants_as_of"] or 0, **status["history"]}
+
+    log.wait_until(lambda: merchants_now()["merchant_count_7d"] == 42, 30, "the totals are written and read")
+    found = merchants_now()
+    assert (found["merchant_count_1d"], found["merchant_count_30d"], found["merchant_mean"]) == (6, 60, 700)
+    assert found["as_of"] > 0
+    kill_and_start()
+    log.wait_until(lambda: merchants_now()["merchant_count_30d"] == 60, 30, "they are read again")
+    recomputed()

@@ -83,7 +83,11 @@ def test_a_label_is_acknowledged_shown_and_evaluated_and_nothing_else_changes() 
     assert (found["rejected"]["fraud"], found["accepted"]["fraud"]) == (1, 1)
     assert (found["precision"], found["recall"]) == (1.0, 0.5)
     # What a test before this one left undecided is decided since then as well.
-    decided = {log.id_of(one) for one in log.read(log.STATUS, starts) if one.timestamp >= int(began.timestamp() * 1000)}
+    decided = {
+        log.id_of(one)
+        for one in log.read(log.STATUS, starts)
+        if one.timestamp >= int(began.timestamp() * 1000)
+    }
     assert len(decided) >= 61
     assert sum(found[status][said] for status in ("accepted", "rejected") for said in SAID) == len(decided)
     assert found["rejected"]["genuine"] + found["accepted"]["genuine"] == 0

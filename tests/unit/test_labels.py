@@ -438,4 +438,4 @@ def test_a_table_that_was_not_reached_since_the_start_is_not_waited_for() -> Non
 
 
 def test_the_live_feed_takes_no_label_for_a_transaction_or_a_dead_letter() -> None:
-    assert set(FOLLOWED) == set(topics.ALL) - {topics.LABEL}
+    assert set(FOLLOWED) == set(topics.ALL) - {topics.LABEL, topics.MERCHANT_TOTALS}

@@ -21,6 +21,7 @@ from app.processing.back_pressure import Batch
 from app.processing.customer_state import CustomerState, Features
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds, Place
+from app.processing.merchant_totals import MerchantTotalsKeeper
 from app.processing.pipeline import Claimed, DeadLetter, Pipeline
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
@@ -48,6 +49,7 @@ class FakePorts:
         self.dead_lettered: list[DeadLetter] = []
         self.stored: list[TransactionStatus] = []
         self.kept: dict[int, int] = {}
+        self.merchants = MerchantTotalsKeeper(None)  # type: ignore[arg-type]  # what it reads and writes is not asked for
 
     def fails(self, port: str, *outcomes: Exception | None) -> None:
         """The next calls of a port: an error each, None for a call that works."""

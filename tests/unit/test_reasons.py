@@ -43,10 +43,10 @@ def score(weights: dict[str, float]) -> Any:
     return scored
 
 
-def said(model: Any, *rows: dict[str, int]) -> list[tuple[int, str, int, str]]:
+def said(model: Any, *rows: dict[str, int], threshold: float = 0.0) -> list[tuple[int, str, int, str]]:
     given = batch(*rows)
     scores = model(**given)
-    found = reasons(model, given, scores, np.arange(len(rows)))
+    found = reasons(model, given, scores, np.arange(len(rows)), threshold)
     return [(one.row, one.feature, one.value, one.words) for one in found]
 
 
@@ -88,6 +88,29 @@ def test_of_several_the_strongest_come_first_and_no_more_than_three() -> None:
     assert MOST == 3
 
 
+@pytest.mark.parametrize(
+    ("threshold", "named"),
+    [
+        (0.4, ["new_merchant", "distance_km", "value_in_cents"]),
+        (0.54, ["new_merchant", "distance_km"]),
+        (0.6, ["new_merchant"]),
+        (0.9, ["new_merchant"]),
+    ],
+)
+def test_only_what_would_have_had_it_accepted_is_a_reason_or_else_the_strongest(
+    threshold: float, named: list[str]
+) -> None:
+    row = {"amount": 52_000, "new_merchant": 1, "distance_km": 700, "small_permille": 500}
+    weights = {
+        "amount": 0.1,
+        "new_merchant": 0.3,
+        "distance_km": 0.2,
+        "small_permille": 0.05,
+    }  # a score of 0.35
+    found = said(score(weights), row, threshold=threshold)
+    assert [feature for _, feature, _, _ in found] == named
+
+
 def test_each_row_of_a_batch_has_its_own() -> None:
     weights = {"new_merchant": 0.3, "distance_km": 0.2}
     rows = [{"new_merchant": 1}, {}, {"distance_km": 99, "new_merchant": 1}]
@@ -112,7 +135,7 @@ def test_any_values_are_borne() -> None:
 def test_a_batch_without_histories_has_no_reasons() -> None:
     given = batch({})
     del given["history"]
-    assert reasons(score({}), given, np.ones(1), np.arange(1)) == []
+    assert reasons(score({}), given, np.ones(1), np.arange(1), 2.0) == []
 
 
 def test_they_come_back_from_the_stores_as_they_went_in() -> None:

@@ -15,6 +15,7 @@ from app.messaging import topics
 from app.messaging.codec import Codec
 from app.messaging.topics import load_schema
 from app.models.label import TransactionLabel
+from app.models.merchant_totals import Stretch
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from history.features import CUSTOMER, FEATURES, MERCHANT, UNKNOWN
@@ -44,7 +45,7 @@ def codec(schema: str, number: int = 2) -> Codec:
 
 
 def test_every_schema_has_its_examples_and_every_example_its_schema() -> None:
-    assert SCHEMAS == ["transaction_created", "transaction_label", "transaction_status"]
+    assert SCHEMAS == ["merchant_totals", "transaction_created", "transaction_label", "transaction_status"]
     wanted = {f"{schema}{end}" for schema in SCHEMAS for end in (".json", ".v1.hex", ".v1.avsc")}
     assert {path.name for path in EXAMPLES.iterdir()} == wanted
 
@@ -62,7 +63,12 @@ def test_a_record_written_by_the_first_version_decodes_to_the_example(schema: st
 
 @pytest.mark.parametrize(
     ("schema", "model"),
-    [(topics.CREATED, Transaction), (topics.STATUS, TransactionStatus), (topics.LABEL, TransactionLabel)],
+    [
+        (topics.CREATED, Transaction),
+        (topics.STATUS, TransactionStatus),
+        (topics.LABEL, TransactionLabel),
+        (topics.MERCHANT_TOTALS, Stretch),
+    ],
 )
 def test_a_schema_and_its_model_have_the_same_fields_in_the_same_order(schema: str, model: type) -> None:
     assert [field["name"] for field in load_schema(schema)["fields"]] == list(get_type_hints(model))

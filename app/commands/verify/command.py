@@ -17,6 +17,7 @@ from app.commands.shared.console import Progress, reason
 from app.commands.verify.features import Compared, differences
 from app.commands.verify.verification import Checked, Finding, Verification, summary
 from app.errors import PipelineError
+from app.messaging.dead_letters import place_of
 from app.settings import Settings
 
 DIFFER, NOT_CHECKED = 1, 2
@@ -61,14 +62,14 @@ async def _features(settings: Settings, as_json: bool) -> bool:
     began, compared = time.monotonic(), Compared()
     before = BEGINNING
     async for one in differences(settings, compared, lambda what, total: Progress(what, total, sys.stderr)):
+        compared.differ += 1
         if as_json:
             print(f"{before}\n  {json.dumps(asdict(one), ensure_ascii=False)}", end="")
             before = ","
         elif compared.differ <= SHOWN:
             named = ", ".join(f"{name} {on} not {is_}" for name, (on, is_) in one.features.items())
-            print(
-                f"different    features  {one.transaction_id}  transaction_status[{one.place[0]}]@{one.place[1]}"
-            )
+            what = f"features  {one.transaction_id}" if one.transaction_id else "totals"
+            print(f"different    {what}  {place_of((one.topic, *one.place))}")
             print(f"    {named}", flush=True)
     if as_json:
         counts = json.dumps({"agree": not compared.differ, "counts": asdict(compared)})

@@ -4,59 +4,83 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from app.commands.shared.console import Progress
 from app.commands.shared.topic_reader import TopicReader
-from app.errors import Poison
+from app.commands.verify.merchants import Difference, Found, RecordedMerchants, StretchCheck, readable
 from app.messaging import topics
 from app.models.status import TransactionStatus, features_of
 from app.processing.customer_state import CustomerState
 from app.settings import Settings
-from history.features import FEATURES, UNKNOWN
+from history.features import CUSTOMER_FEATURES, UNKNOWN
 
 CHUNK = 5000
-_KNOWN = FEATURES.index("known")
+_KNOWN = CUSTOMER_FEATURES.index("known")
+_OF_CUSTOMER = len(CUSTOMER_FEATURES)
+
+Say = Callable[[str, int], Progress]
 
 
 @dataclass(slots=True)
 class Compared:
-    """How many verdicts were compared, how many have no features on record, and how many differ."""
+    """How many verdicts are as they should be, how many have no features on record, and how many records differ."""
 
     same: int = 0
     unrecorded: int = 0
     differ: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A verdict whose features are not those of the log before it: by name, recorded and recomputed."""
+async def differences(settings: Settings, compared: Compared, say: Say) -> AsyncIterator[Difference]:
+    """Every record of the log that differs; the others are counted in `compared` as they are read."""
+    merchants = RecordedMerchants()
+    stretches = StretchCheck(await _all(settings, topics.MERCHANT_TOTALS, say))
+    async for one in _of_statuses(settings, compared, say, merchants, stretches):
+        yield one
+    if topics.LABEL in stretches.sources:
+        async for partition, found in _chunks(settings, topics.LABEL, say):
+            for one in stretches.read(topics.LABEL, partition, found):
+                yield one
+    # Read once more: a verdict may be by what has been written since.
+    totals = await _all(settings, topics.MERCHANT_TOTALS, say)
+    for one in chain(stretches.ended(), merchants.differences(totals)):
+        yield one
 
-    transaction_id: str
-    place: tuple[int, int]
-    features: dict[str, tuple[int, int]]
 
-
-async def differences(
-    settings: Settings, compared: Compared, say: Callable[[str, int], Progress]
+async def _of_statuses(
+    settings: Settings,
+    compared: Compared,
+    say: Say,
+    merchants: RecordedMerchants,
+    stretches: StretchCheck,
 ) -> AsyncIterator[Difference]:
-    """Every verdict of the log that differs; the others are counted in `compared`."""
-    codec = await topics.reader(settings, topics.STATUS)
     states: dict[int, CustomerState] = defaultdict(CustomerState)
-    async with TopicReader(settings, topics.STATUS) as reader:
+    async for partition, found in _chunks(settings, topics.STATUS, say):
+        for one in compare(states[partition], partition, found, compared, merchants):
+            yield one
+        for one in stretches.read(topics.STATUS, partition, found):
+            yield one
+
+
+async def _all(settings: Settings, topic: str, say: Say) -> Found:
+    return [one async for _, found in _chunks(settings, topic, say) for one in found]
+
+
+async def _chunks(settings: Settings, topic: str, say: Say) -> AsyncIterator[tuple[int, Found]]:
+    """A partition and what follows in it, as (offset, record); what cannot be read is left out."""
+    codec = await topics.reader(settings, topic)
+    async with TopicReader(settings, topic) as reader:
         await reader.seek()
-        progress = say(f"recomputing features from {topics.STATUS}", reader.total)
+        progress = say(f"recomputing features from {topic}", reader.total)
         async for records in reader.chunks(CHUNK):
-            found = await codec.decode([record.value for record in records])
             by_partition: dict[int, list[Any]] = defaultdict(list)
-            for record, one in zip(records, found, strict=True):
-                if not isinstance(one, Poison):
-                    by_partition[record.partition].append((record.offset, one))
+            for record in records:
+                by_partition[record.partition].append(record)
             for partition, some in by_partition.items():
-                for difference in compare(states[partition], partition, some, compared):
-                    yield difference
+                yield partition, readable(some, await codec.decode([record.value for record in some]))
             progress.add(len(records), reader.passed)
             await asyncio.sleep(0)
         progress.ended()
@@ -67,18 +91,19 @@ def compare(
     partition: int,
     found: Sequence[tuple[int, TransactionStatus]],
     compared: Compared,
-) -> list[Difference]:
+    merchants: RecordedMerchants,
+) -> Iterator[Difference]:
     """Go on with `found` (offset, status), the partition's next ones; those that differ."""
-    different = []
     for offset, status, row in state.recomputed(found):
         recorded = features_of(status)
-        if recorded == row:
-            compared.same += 1
-        elif recorded[_KNOWN] == UNKNOWN:
+        if recorded[_KNOWN] == UNKNOWN:
             compared.unrecorded += 1
+            continue
+        pairs = zip(CUSTOMER_FEATURES, zip(recorded, row, strict=False), strict=False)
+        named: dict[str, Any] = {name: both for name, both in pairs if both[0] != both[1]}
+        if of_merchant := merchants.add(status, recorded[_OF_CUSTOMER:], (partition, offset)):
+            named |= of_merchant.features
+        if named:
+            yield Difference(status["transaction_id"], (partition, offset), named)
         else:
-            compared.differ += 1
-            pairs = zip(FEATURES, zip(recorded, row, strict=True), strict=True)
-            named = {name: both for name, both in pairs if both[0] != both[1]}
-            different.append(Difference(status["transaction_id"], (partition, offset), named))
-    return different
+            compared.same += 1

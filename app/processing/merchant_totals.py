@@ -1,0 +1,222 @@
+"""What merchants did on the days that are over, written into topic merchant_totals, and what is known by it.
+
+A merchant's customers are in all partitions, and a worker has some of them. So each worker writes down what merchants
+did in its partitions, a stretch of the log at a time, and all read what all have written. A stretch's record is a
+function of the stretch: it matters neither who writes it nor how often, since only one that follows on what is counted
+counts. A worker that loses a partition, or its memory, therefore has nothing to hand over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.errors import Poison, Transient
+from app.messaging import topics
+from app.models.label import TransactionLabel
+from app.models.merchant_totals import Source, Stretch, add_status, of_labels, of_statuses
+from app.models.status import TransactionStatus
+from app.models.transaction import Transaction
+from app.processing.known_merchants import KnownMerchants
+from app.retry import pauses
+from history.merchant_totals import MerchantTotals
+from history.transactions import DAY, Ints, day_of
+
+if TYPE_CHECKING:
+    from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+STATUSES: Source = "transaction_status"
+LABELS: Source = "transaction_label"
+
+#: Seconds between two looks whether a stretch has ended, and after a failure at most.
+EVERY, EVERY_MOST = 2.0, 60.0
+#: Seconds until what other workers have written is read.
+NEWS_EVERY = 30.0
+#: A partition without a transaction for so long, in seconds, ends its day by the clock, this long after midnight.
+IDLE, AFTER_MIDNIGHT = 600.0, 3600
+#: Records that are decoded before transactions have their turn, and how much longer that one is.
+AT_ONCE, TURN = 100, 4
+#: Records of transaction_label in one stretch.
+LABELS_MOST = 500
+
+
+class OpenStretch:
+    """A stretch of a status partition that goes on until the first transaction of a later day, at most."""
+
+    def __init__(self, start: int):
+        self.start = self.next = start
+        #: Those that have ended and are not written yet.
+        self.ended: list[Stretch] = []
+        self.totals = MerchantTotals()
+        self.day = 0  # the latest
+        self.changed_at = time.monotonic()
+
+    def add(self, partition: int, found: Sequence[tuple[int, TransactionStatus]], next_offset: int) -> None:
+        """These (offset, status) follow, up to `next_offset`; those that are counted already are left out."""
+        for offset, status in found:
+            if offset < self.next:
+                continue
+            day = day_of(status["event_timestamp"])
+            if day > self.day:
+                self.end(partition, offset)
+                self.day = day
+            add_status(self.totals, status)
+            self.changed_at = time.monotonic()
+        self.next = max(self.next, next_offset)
+
+    def end(self, partition: int, offset: int) -> None:
+        """Before this offset, if there is anything in it."""
+        if self.totals:
+            self.ended.append(of_statuses(partition, self.start, offset, self.totals))
+            self.totals = MerchantTotals()
+            self.start = offset
+
+
+class MerchantTotalsKeeper:
+    """Of a worker: what is known of merchants, and the stretches of its own partitions."""
+
+    def __init__(self, resources: Resources):
+        self.known = KnownMerchants()
+        self._resources = resources
+        self._open: dict[int, OpenStretch | None] = {}  # None: not begun yet
+        self._published_to: dict[int, int] = {}
+        self._news_at = 0.0
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """These are ours from now on, and no others."""
+        self._open = {number: self._open.get(number) for number in partitions}
+
+    def features(self, transactions: Sequence[Transaction]) -> tuple[Ints | None, int | None]:
+        """What is known of their merchants, and as of which offset of merchant_totals; None: nothing."""
+        rows = self.known.features(
+            [one["merchant_id"] for one in transactions], [one["event_timestamp"] for one in transactions]
+        )
+        return rows, None if rows is None else self.known.folded_to
+
+    def published(
+        self, partition: int, offsets: Sequence[int], statuses: Sequence[TransactionStatus]
+    ) -> None:
+        """Ours are at these offsets of the status partition; nobody else writes there."""
+        before = self._published_to.get(partition)
+        self._published_to[partition] = offsets[-1] + 1
+        stretch = self._open.get(partition)
+        # What is missing before them is read from the log, and they with it.
+        if stretch is not None and before is not None and before <= stretch.next:
+            stretch.add(partition, list(zip(offsets, statuses, strict=True)), offsets[-1] + 1)
+
+    def claimed(self, partition: int) -> None:
+        """Others may have written until now."""
+        self._published_to.pop(partition, None)
+
+    async def run(self) -> None:
+        """Without end."""
+        tries, is_down = pauses(EVERY, EVERY_MOST), False
+        while True:
+            try:
+                if self._resources.is_open:
+                    await self.round(time.time())
+            except Transient as exc:
+                if not is_down:
+                    log.warning("Merchants' totals wait for the log, and what is known stays: %s", exc)
+                is_down = True
+                await asyncio.sleep(next(tries))
+            else:
+                tries, is_down = pauses(EVERY, EVERY_MOST), False
+                await asyncio.sleep(EVERY)
+
+    async def round(self, now: float) -> None:
+        """Read what is missing, write what has ended; Transient. `now`: seconds since 1970."""
+        if time.monotonic() - self._news_at >= NEWS_EVERY:
+            await self.refresh()
+        for partition in sorted(self._open):
+            stretch = self._stretch(partition)
+            await self._catch_up(partition, stretch)
+            if _is_over(stretch, now):
+                stretch.end(partition, stretch.next)
+            if stretch.ended:
+                await self._write(stretch.ended)
+                stretch.ended = []
+
+    async def refresh(self) -> None:
+        """Read what has been written since; LogUnavailable."""
+
+        async def take(records: Sequence[Any]) -> None:
+            for record in records:  # each has up to 2,000 rows: others have their turn in between
+                (one,) = await self._resources.merchant_totals.decode([record.value])
+                self.known.fold([] if isinstance(one, Poison) else [(record.offset, one)], record.offset + 1)
+                await asyncio.sleep(0)
+
+        await self._resources.tail.read_on(topics.MERCHANT_TOTALS, 0, self.known.folded_to, take)
+        self._news_at = time.monotonic()
+
+    def _stretch(self, partition: int) -> OpenStretch:
+        """The partition's; from where it is counted to, if that is no longer where ours began."""
+        counted_to = self.known.counted_to.get((STATUSES, partition))
+        stretch = self._open[partition]
+        if stretch is None or (counted_to is not None and stretch.start != counted_to and not stretch.ended):
+            stretch = self._open[partition] = OpenStretch(counted_to or 0)
+        return stretch
+
+    async def _catch_up(self, partition: int, stretch: OpenStretch) -> None:
+        """Read what it lacks of the log, slowly: what transactions need comes first."""
+        if stretch.next == self._published_to.get(partition):
+            return
+
+        async def take(records: Sequence[Any]) -> None:
+            for first in range(0, len(records), AT_ONCE):
+                began, some = time.monotonic(), records[first : first + AT_ONCE]
+                found = await self._resources.status.decode([record.value for record in some])
+                pairs = zip(some, found, strict=True)
+                statuses = [(record.offset, one) for record, one in pairs if not isinstance(one, Poison)]
+                stretch.add(partition, statuses, some[-1].offset + 1)
+                await asyncio.sleep(TURN * (time.monotonic() - began))
+
+        end = await self._resources.tail.read_on(topics.STATUS, partition, stretch.next, take)
+        stretch.add(partition, [], end)
+        stretch.end(partition, stretch.next)  # so that nobody has to read it again
+        self._published_to.setdefault(partition, end)
+
+    async def _write(self, ended: Sequence[Stretch]) -> None:
+        """These, and what has been said of transactions since labels were last counted."""
+        await self._publish(ended)
+        await self.refresh()
+        for partition in range(await self._label_partitions()):
+            while await self._write_labels(partition):
+                await self.refresh()
+
+    async def _label_partitions(self) -> int:
+        (count,) = await self._resources.producer.partition_counts((topics.LABEL,))
+        return count
+
+    async def _write_labels(self, partition: int) -> bool:
+        """Some of the partition's, if there are any that are not counted yet."""
+        start = self.known.counted_to.get((LABELS, partition), 0)
+        labels: list[TransactionLabel] = []
+
+        async def take(records: Sequence[Any]) -> None:
+            found = await self._resources.label.decode([record.value for record in records])
+            labels.extend(one for one in found if not isinstance(one, Poison))
+
+        end = await self._resources.tail.read_on(topics.LABEL, partition, start, take, most=LABELS_MOST)
+        if end > start:
+            await self._publish([of_labels(partition, start, end, labels)])
+        return end > start
+
+    async def _publish(self, stretches: Sequence[Stretch]) -> None:
+        encode = self._resources.merchant_totals.encode
+        await self._resources.producer.publish_batch(
+            topics.MERCHANT_TOTALS,
+            0,
+            [(f"{one['source']}-{one['partition']}", encode(one), []) for one in stretches],
+        )
+
+
+def _is_over(stretch: OpenStretch, now: float) -> bool:
+    """Whether its day is, and nothing comes that would say so."""
+    is_idle = time.monotonic() - stretch.changed_at >= IDLE
+    return is_idle and bool(stretch.totals) and now >= (stretch.day + 1) * DAY + AFTER_MIDNIGHT
