@@ -1,6 +1,7 @@
 """`make soak-history`: a million transactions, while the worker is killed 50 times and its partitions move 20 times.
 
-At the end every feature on record is computed again from the log: none may differ. It takes a quarter of an hour.
+By the bff's clock they are DAYS days, so that customers' longer windows and merchants' days have something to count. At
+the end every feature on record is computed again from the log: none may differ. It takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from benchmarks import progress, traffic
 from exercises.context import AGREE, DIFFER, said_in_json, say
 from exercises.faults import PartLog
+from history.transactions import DAY
 from infra.native import stack
 from infra.native.wording import Parser, run
 from reconciliation import demo
@@ -32,6 +33,7 @@ AT_ONCE_SHARE = 4
 CHUNK, AHEAD = 10_000, 40_000  # records fed at a time, and decided later than fed at most
 CUSTOMERS = 100_000
 RATE = 3_000.0  # a second, in the ids' times
+DAYS, MERCHANTS = 40, 1_500
 STUCK = 300.0  # seconds without a commit
 KNOWN = re.compile(r"are known after ([\d.]+) s")
 
@@ -114,14 +116,18 @@ async def _feed(group: progress.Group, count: int, seed: int, customers: int) ->
     for start in range(0, count, CHUNK):
         while await group.end() - await group.committed() > AHEAD:  # noqa: ASYNC110  # the workers' state
             await asyncio.sleep(0.5)
-        records = await asyncio.to_thread(list, traffic.encoded(_some(CHUNK, seed + start, rng, customers)))
-        await traffic.feed(records)
+        made = traffic.arrived(CHUNK, RATE, seed + start)
+        some = (_at(one, (start + n) / count, rng, customers) for n, one in enumerate(made))
+        await traffic.feed(await asyncio.to_thread(list, traffic.encoded(some)))
 
 
-def _some(count: int, seed: int, rng: random.Random, customers: int) -> Iterator[dict[str, Any]]:
-    """Half of them are of the generator's hundred."""
-    for number, one in enumerate(traffic.arrived(count, RATE, seed)):
-        yield one if number % 2 else {**one, "customer_id": f"customer {rng.randrange(customers)}"}
+def _at(transaction: dict[str, Any], passed: float, rng: random.Random, customers: int) -> dict[str, Any]:
+    """The same when that share of DAYS is over; half of them are of the generator's hundred customers."""
+    then: dict[str, Any] = {"event_timestamp": int(time.time() - (1 - passed) * DAYS * DAY)}
+    then |= {"merchant_id": f"merchant {rng.randrange(MERCHANTS)}"}
+    if rng.random() < 1 / 2:
+        then |= {"customer_id": f"customer {rng.randrange(customers)}"}
+    return {**transaction, **then}
 
 
 def _kill(rng: random.Random) -> None:

@@ -80,6 +80,7 @@ async def _features(settings: Settings, as_json: bool) -> bool:
     )
     print(
         f"{more}features recomputed from the log: {compared.same:,} the same, {compared.differ:,} differ, "
+        f"{compared.merchants:,} with their merchant's history, "
         f"{compared.unrecorded:,} from before they were recorded, in {time.monotonic() - began:.1f} s"
     )
     return not compared.differ

@@ -15,6 +15,7 @@ from app.commands.verify.merchants import Difference, Found, RecordedMerchants, 
 from app.messaging import topics
 from app.models.status import TransactionStatus, features_of
 from app.processing.customer_state import CustomerState
+from app.processing.known_merchants import NOTHING_KNOWN
 from app.settings import Settings
 from history.features import CUSTOMER_FEATURES, UNKNOWN
 
@@ -30,6 +31,7 @@ class Compared:
     """How many verdicts are as they should be, how many have no features on record, and how many records differ."""
 
     same: int = 0
+    merchants: int = 0  # of all: those whose merchant's history was known
     unrecorded: int = 0
     differ: int = 0
 
@@ -101,6 +103,7 @@ def compare(
             continue
         pairs = zip(CUSTOMER_FEATURES, zip(recorded, row, strict=False), strict=False)
         named: dict[str, Any] = {name: both for name, both in pairs if both[0] != both[1]}
+        compared.merchants += recorded[_OF_CUSTOMER:] != NOTHING_KNOWN
         if of_merchant := merchants.add(status, recorded[_OF_CUSTOMER:], (partition, offset)):
             named |= of_merchant.features
         if named:
