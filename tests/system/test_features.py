@@ -104,9 +104,11 @@ def test_what_merchants_did_on_days_that_are_over_is_known_also_to_the_worker_af
     merchant, today, feed = f"known {time.time()}", int(time.time()), Feed()
     ids = [new_id() for _ in range(60)]  # six a day, on ten days, in all partitions
     days = [today - (10 - place // 6) * DAY for place in range(len(ids))]
-    for id_, then in zip(ids, days, strict=True):
-        value = feed.value(id_, {"merchant_id": merchant, "event_timestamp": then, "value_in_cents": 700})
-        log.produce([(partition_of(id_), id_.encode(), value)])
+    sold = {"merchant_id": merchant, "value_in_cents": 700}
+    log.produce(
+        (partition_of(id_), id_.encode(), feed.value(id_, {**sold, "event_timestamp": then}))
+        for id_, then in zip(ids, days, strict=True)
+    )
     log.wait_until(lambda: log.lag(GROUP) == 0, 60, "all of it is done")
     kill_and_start()
 
