@@ -134,6 +134,8 @@ class MerchantTotalsKeeper:
         if time.monotonic() - self._news_at >= NEWS_EVERY:
             await self.refresh()
         for partition in sorted(self._open):
+            if partition not in self._open:
+                continue  # revoked since
             stretch = self._stretch(partition)
             await self._catch_up(partition, stretch)
             if _is_over(stretch, now):

@@ -63,6 +63,7 @@ class Topics:
         self.is_down = False
         self.is_open = True
         self.reads: list[tuple[str, int, int]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
         self.producer = self.tail = self
         self.status = self.label = self.merchant_totals = self
 
@@ -84,6 +85,8 @@ class Topics:
             raise LogUnavailable("down")
         found = self.at(topic, partition)
         self.reads.append((topic, partition, since))
+        if topic == topics.STATUS:
+            self.meanwhile()
         end = len(found) if most is None else min(len(found), since + most)
         records = [SimpleNamespace(offset=n, value=found[n]) for n in range(since, end)]
         if records:
@@ -352,6 +355,15 @@ def test_a_partition_that_is_no_longer_ours_is_not_read() -> None:
     log.reads.clear()
     rounds(keeper)
     assert {(topic, partition) for topic, partition, _ in log.reads} == {(topics.MERCHANT_TOTALS, 0)}
+
+
+def test_a_partition_may_be_revoked_while_the_log_is_read() -> None:
+    log = Topics()
+    log.decided(0, sold(0))
+    keeper = worker(log, 0, 1)
+    log.meanwhile = lambda: keeper.assigned([0])
+    rounds(keeper)
+    assert {partition for topic, partition, _ in log.reads if topic == topics.STATUS} == {0}
 
 
 def test_an_idle_partition_ends_its_day_by_the_clock_and_one_at_work_does_not(
