@@ -7,8 +7,9 @@ customer's place itself (a history does not keep it) and none says anything of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ AT_ONCE = 5_000
 
 Ints = NDArray[np.int64]
 Columns = dict[str, Any]  # as Model.score takes them
-Row = Mapping[str, int]  # FEATURES, and "amount"
+Value = Callable[[str], int]  # of FEATURES, or "amount"
 Score = Callable[..., NDArray[np.float64]]
 _AT = {name: number for number, name in enumerate(FEATURES)}
 
@@ -40,13 +41,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Ground:
-    """`says` gives feature, value and words of a row, or None where there is nothing to say of it.
+    """`applies` tells of which rows there is something to say, from amounts and history.
 
-    `usual` sets a copy of amounts and history to what is usual.
+    `usual` sets a copy of these to what is usual; `says` gives feature, value and words of a row.
     """
 
-    says: Callable[[Row], tuple[str, int, str] | None]
+    applies: Callable[[Ints, Ints], NDArray[np.bool_]]
     usual: Callable[[Ints, Ints], None]
+    says: Callable[[Value], tuple[str, int, str]]
 
 
 def reasons(
@@ -59,40 +61,45 @@ def reasons(
     """
     if "history" not in columns or not len(rejected):
         return []
-    history, amounts = (
-        columns["history"][rejected],
-        np.minimum(columns["value_in_cents"][rejected], 2**40 - 1),
-    )
-    rows = [{**dict(zip(FEATURES, one, strict=True)), "amount": amount}
-            for one, amount in zip(history.tolist(), amounts.tolist(), strict=True)]  # fmt: skip
-    cases = [
-        (place, number, said)
-        for place, row in enumerate(rows)
-        if row["known"] > 0
-        for number, ground in enumerate(GROUNDS)
-        if (said := ground.says(row))
-    ]
-    if not cases:
+    history = columns["history"][rejected]
+    amounts = np.minimum(columns["value_in_cents"][rejected], 2**40 - 1)
+    applies = np.stack([ground.applies(amounts, history) for ground in GROUNDS], axis=1)
+    places, grounds = np.nonzero(applies & (_of(history, "known") > 0)[:, None])
+    if not len(places):
         return []
-    gains = _gains(score, columns, scores, rejected, cases)
-    found: dict[int, list[tuple[float, Reason]]] = {}  # with the gain, all of a row
-    for (place, _, said), gain in zip(cases, gains.tolist(), strict=True):
-        if gain >= LEAST_GAIN:
-            found.setdefault(place, []).append((gain, Reason(int(rejected[place]), *said)))
+    gains = _gains(score, columns, scores, rejected[places], grounds)
     named = []
-    for place in sorted(found):
-        strongest = sorted(found[place], key=lambda one: -one[0])
-        short_of = threshold - scores[rejected[place]]
-        named += [reason for gain, reason in strongest if gain >= short_of][:MOST] or [strongest[0][1]]
+    for place, ground in _chosen(places, grounds, gains, threshold - scores[rejected]):
+        value = partial(_value, int(amounts[place]), history[place])
+        named.append(Reason(int(rejected[place]), *GROUNDS[ground].says(value)))
     return named
 
 
+def _value(amount: int, history: Ints, name: str) -> int:
+    return amount if name == "amount" else int(history[_AT[name]])
+
+
+def _chosen(
+    places: Ints, grounds: Ints, gains: NDArray[np.float64], short_of: NDArray[np.float64]
+) -> list[tuple[int, int]]:
+    """Return (place, ground) of the reasons; `short_of`: what each place's score lacks to be accepted."""
+    found: dict[int, list[tuple[float, int]]] = {}
+    cases = zip(places.tolist(), grounds.tolist(), gains.tolist(), strict=True)
+    for place, ground, gain in cases:
+        if gain >= LEAST_GAIN:
+            found.setdefault(place, []).append((gain, ground))
+    chosen = []
+    for place, all_of_it in found.items():
+        strongest = sorted(all_of_it, key=lambda one: -one[0])
+        enough = [one for one in strongest if one[0] >= short_of[place]]
+        chosen += [(place, ground) for _, ground in enough[:MOST] or strongest[:1]]
+    return chosen
+
+
 def _gains(
-    score: Score, columns: Columns, scores: NDArray[np.float64], rejected: Ints, cases: Sequence[Any]
+    score: Score, columns: Columns, scores: NDArray[np.float64], rows: Ints, grounds: Ints
 ) -> NDArray[np.float64]:
-    """Return how much higher each case's score is with its ground set to what is usual."""
-    rows = rejected[[place for place, _, _ in cases]]
-    grounds = np.array([number for _, number, _ in cases])
+    """Return how much higher each row's score is with that ground set to what is usual."""
     changed = {name: column[rows] for name, column in columns.items()}  # copies
     for number in np.unique(grounds):
         chosen = np.flatnonzero(grounds == number)
@@ -128,40 +135,42 @@ def _of(history: Ints, name: str) -> Ints:
     return column
 
 
-def _amount(row: Row) -> tuple[str, int, str] | None:
-    if row["median"] <= 0 or row["amount"] < 2 * row["median"]:
-        return None
-    times = row["amount"] // row["median"]
-    return "value_in_cents", row["amount"], f"{_money(row['amount'])}, {times:,} times the customer's usual"
+def _amount(amounts: Ints, history: Ints) -> NDArray[np.bool_]:
+    median = _of(history, "median")
+    return (median > 0) & (amounts >= 2 * median)
 
 
 def _usual_amount(amounts: Ints, history: Ints) -> None:
     amounts[:] = np.maximum(_of(history, "median"), 1)
 
 
-def _burst(row: Row) -> tuple[str, int, str] | None:
-    for name, words in (("1m", "minute"), ("10m", "10 minutes"), ("1h", "hour")):
-        if count := row[f"count_{name}"]:
-            purchases = "other purchase" if count == 1 else "other purchases"
-            return f"count_{name}", count, f"{count} {purchases} in the last {words}"
-    return None
+def _say_amount(value: Value) -> tuple[str, int, str]:
+    amount, usual = value("amount"), value("median")
+    return "value_in_cents", amount, f"{_money(amount)}, {amount // usual:,} times the customer's usual"
+
+
+BURSTS = (("1m", "minute"), ("10m", "10 minutes"), ("1h", "hour"))
+
+
+def _burst(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return np.logical_or.reduce([_of(history, f"count_{name}") > 0 for name, _ in BURSTS])  # type: ignore[no-any-return]
 
 
 def _no_burst(_: Ints, history: Ints) -> None:
-    for name in ("1m", "10m", "1h"):
+    for name, _words in BURSTS:
         _set(history, **{f"count_{name}": 0, f"sum_{name}": 0, f"largest_{name}": UNKNOWN})
     _set(history, saturated=0, seconds_since_last=86_400, seconds_between=86_400)
 
 
-def _spent(row: Row) -> tuple[str, int, str] | None:
-    usual = row["sum_30d"] // 30
-    if row["sum_24h"] <= 2 * usual:
-        return None
-    return (
-        "sum_24h",
-        row["sum_24h"],
-        f"{_money(row['sum_24h'])} spent in the last day, {_money(usual)} on average",
-    )
+def _say_burst(value: Value) -> tuple[str, int, str]:
+    name, words = next((name, words) for name, words in BURSTS if value(f"count_{name}") > 0)
+    count = value(f"count_{name}")
+    purchases = "other purchase" if count == 1 else "other purchases"
+    return f"count_{name}", count, f"{count} {purchases} in the last {words}"
+
+
+def _spent(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return _of(history, "sum_24h") > 2 * (_of(history, "sum_30d") // 30)
 
 
 def _usually_spent(_: Ints, history: Ints) -> None:
@@ -174,58 +183,65 @@ def _usually_spent(_: Ints, history: Ints) -> None:
     )
 
 
-def _far(row: Row) -> tuple[str, int, str] | None:
-    distance = row["distance_km"]
-    if distance < 50:
-        return None
-    ago = _time(row["seconds_between"])
-    return "distance_km", distance, f"{distance:,} km from the last place, {ago} after it"
+def _say_spent(value: Value) -> tuple[str, int, str]:
+    spent, usual = _money(value("sum_24h")), _money(value("sum_30d") // 30)
+    return "sum_24h", value("sum_24h"), f"{spent} spent in the last day, {usual} on average"
+
+
+def _far(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return _of(history, "distance_km") >= 50
 
 
 def _near(_: Ints, history: Ints) -> None:
     _set(history, distance_km=0, speed_kmh=0)
 
 
-def _stranger(row: Row) -> tuple[str, int, str] | None:
-    if row["new_merchant"] != 1:
-        return None
-    return "new_merchant", 1, "a merchant that the customer has not bought from lately"
+def _say_far(value: Value) -> tuple[str, int, str]:
+    distance, ago = value("distance_km"), _time(value("seconds_between"))
+    return "distance_km", distance, f"{distance:,} km from the last place, {ago} after it"
+
+
+def _stranger(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return np.equal(_of(history, "new_merchant"), 1)
 
 
 def _known_merchant(_: Ints, history: Ints) -> None:
     _set(history, new_merchant=0)
 
 
-def _tiny(row: Row) -> tuple[str, int, str] | None:
-    share = row["small_permille"]
-    return (
-        ("small_permille", share, f"{share // 10} % of the last purchases are below 5.00")
-        if share > 100
-        else None
-    )
+def _say_stranger(_: Value) -> tuple[str, int, str]:
+    return "new_merchant", 1, "a merchant that the customer has not bought from lately"
+
+
+def _tiny(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return _of(history, "small_permille") > 100
 
 
 def _no_tiny(_: Ints, history: Ints) -> None:
     _set(history, small_permille=0)
 
 
-def _odd_hour(row: Row) -> tuple[str, int, str] | None:
-    share = row["habit_permille"]
-    if not 0 <= share < 50:
-        return None
-    return "habit_permille", share, f"a time of day at which {share / 10:g} % of the customer's purchases are"
+def _say_tiny(value: Value) -> tuple[str, int, str]:
+    share = value("small_permille")
+    return "small_permille", share, f"{share // 10} % of the last purchases are below 5.00"
+
+
+def _odd_hour(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    share = _of(history, "habit_permille")
+    return (share >= 0) & (share < 50)
 
 
 def _usual_hour(_: Ints, history: Ints) -> None:
     _set(history, habit_permille=250)
 
 
-def _suspected(row: Row) -> tuple[str, int, str] | None:
-    count = row["merchant_frauds"]
-    if count <= 0:
-        return None
-    days = row["merchant_days_since_last_fraud"]
-    return "merchant_frauds", count, f"{count} known frauds at this merchant, the last one {days} days ago"
+def _say_odd_hour(value: Value) -> tuple[str, int, str]:
+    share = value("habit_permille")
+    return "habit_permille", share, f"a time of day at which {share / 10:g} % of the customer's purchases are"
+
+
+def _suspected(_: Ints, history: Ints) -> NDArray[np.bool_]:
+    return _of(history, "merchant_frauds") > 0
 
 
 def _unsuspected(_: Ints, history: Ints) -> None:
@@ -237,13 +253,18 @@ def _unsuspected(_: Ints, history: Ints) -> None:
         _set(history, **{f"merchant_fraud_permille_{window}": np.minimum(share, 0)})
 
 
+def _say_suspected(value: Value) -> tuple[str, int, str]:
+    count, days = value("merchant_frauds"), value("merchant_days_since_last_fraud")
+    return "merchant_frauds", count, f"{count} known frauds at this merchant, the last one {days} days ago"
+
+
 GROUNDS = (
-    Ground(_amount, _usual_amount),
-    Ground(_burst, _no_burst),
-    Ground(_spent, _usually_spent),
-    Ground(_far, _near),
-    Ground(_stranger, _known_merchant),
-    Ground(_tiny, _no_tiny),
-    Ground(_odd_hour, _usual_hour),
-    Ground(_suspected, _unsuspected),
+    Ground(_amount, _usual_amount, _say_amount),
+    Ground(_burst, _no_burst, _say_burst),
+    Ground(_spent, _usually_spent, _say_spent),
+    Ground(_far, _near, _say_far),
+    Ground(_stranger, _known_merchant, _say_stranger),
+    Ground(_tiny, _no_tiny, _say_tiny),
+    Ground(_odd_hour, _usual_hour, _say_odd_hour),
+    Ground(_suspected, _unsuspected, _say_suspected),
 )

@@ -69,8 +69,7 @@ def scores_with_usual(model: Model, columns: Columns, cases: list[tuple[int, str
 def set_usual(amounts: NDArray[np.int64], history: NDArray[np.int64], feature: str) -> None:
     row = dict(zip(FEATURES, history[0].tolist(), strict=True)) | {"amount": int(amounts[0])}
     for ground in GROUNDS:
-        said = ground.says(row)
-        if said and said[0] == feature:
+        if ground.applies(amounts, history)[0] and ground.says(row.__getitem__)[0] == feature:
             ground.usual(amounts, history)
 
 
