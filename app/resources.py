@@ -39,6 +39,8 @@ class Resources:
 
     created: Codec
     status: Codec
+    #: The same without what was known: half of the time, for whoever shows a verdict and does not explain it.
+    shown_status: Codec
     label: Codec
     merchant_totals: Codec
 
@@ -94,6 +96,7 @@ class Resources:
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
+        self.shown_status = await topics.register(self.settings, topics.STATUS, before="history")
         self.label = await topics.register(self.settings, topics.LABEL)
         self.merchant_totals = await topics.register(self.settings, topics.MERCHANT_TOTALS)
 

@@ -28,9 +28,15 @@ Fetch = Callable[[int], Awaitable[Any]]
 class Codec:
     """Encodes with one registered schema; decodes what any registered schema wrote, as our schema reads it."""
 
-    def __init__(self, schema: Mapping[str, Any], schema_id: int | None, fetch: Fetch):
-        """`schema_id`: our schema's in the registry; without it this one only decodes."""
-        self._schema = fastavro.parse_schema(dict(schema), named_schemas={})
+    def __init__(
+        self, schema: Mapping[str, Any], schema_id: int | None, fetch: Fetch, *, before: str | None = None
+    ):
+        """`schema_id`: our schema's in the registry; without it this one only decodes.
+
+        `before`: a field at which reading ends, of ours and of any schema that has it: what is behind it costs nothing.
+        """
+        self._before = before
+        self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._fetch = fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
@@ -41,7 +47,7 @@ class Codec:
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One framed record; Poison when a value does not fit the schema."""
-        if not self._header:
+        if not self._header or self._before:
             raise RuntimeError("this codec only decodes")
         out = BytesIO(self._header)
         out.seek(len(self._header))
@@ -71,7 +77,7 @@ class Codec:
         body = BytesIO(value)  # type: ignore[arg-type]  # schema_id_of refused None
         body.seek(_HEADER.size)
         record: dict[str, Any] = _read(body, writer, reader, schema_id)
-        if body.tell() != len(value):  # type: ignore[arg-type]
+        if body.tell() != len(value) and not self._before:  # type: ignore[arg-type]
             raise Poison(f"bytes left over after a record of schema {schema_id}")
         return record
 
@@ -80,7 +86,7 @@ class Codec:
         if time.monotonic() < until:
             raise Poison(why)
         try:
-            reader = self._readers[schema_id] = (await self._writer(schema_id), self._schema)
+            reader = self._readers[schema_id] = (self._cut(await self._writer(schema_id)), self._schema)
         except Poison as poison:
             self._remember_no(schema_id, str(poison))
             raise
@@ -96,6 +102,11 @@ class Codec:
         except Exception as exc:  # what is in the registry may be no Avro at all
             raise Poison(f"schema {schema_id} is no Avro schema we can read: {_named(exc)}") from exc
         raise Poison(f"schema {schema_id} is not in the registry")
+
+    def _cut(self, schema: Any) -> Any:
+        fields = schema.get("fields", []) if isinstance(schema, dict) else []
+        names = [field["name"] for field in fields]
+        return {**schema, "fields": fields[: names.index(self._before)]} if self._before in names else schema
 
     def _remember_no(self, schema_id: int, why: str) -> None:
         self._noes.pop(schema_id, None)

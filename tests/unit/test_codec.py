@@ -23,7 +23,10 @@ def newer(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def codec_of(
-    schema: Mapping[str, Any] = CREATED, number: int = 1, **registry: Mapping[str, Any] | Exception
+    schema: Mapping[str, Any] = CREATED,
+    number: int = 1,
+    before: str | None = None,
+    **registry: Mapping[str, Any] | Exception,
 ) -> Codec:
     """A codec; `registry` holds the other schemas as n2=…, n3=…"""
 
@@ -33,7 +36,7 @@ def codec_of(
             raise found
         return found
 
-    return Codec(schema, number, fetch)
+    return Codec(schema, number, fetch, before=before)
 
 
 def decoded(codec: Codec, *values: bytes | None) -> list[Any]:
@@ -83,6 +86,27 @@ def test_old_and_new_records_stand_side_by_side_in_one_batch() -> None:
     new = codec.encode({**transaction(), "currency": "EUR"})
     currencies = [record["currency"] for record in decoded(codec, codec_of().encode(transaction()), new)]
     assert currencies == ["BRL", "EUR"]
+
+
+@pytest.mark.parametrize("written_by", [1, 2, 3])
+def test_up_to_a_field_a_record_is_read_whichever_schema_wrote_it(written_by: int) -> None:
+    names = [field["name"] for field in STATUS["fields"]]
+    older = {**STATUS, "fields": STATUS["fields"][: names.index("history")]}
+    wrote: Any = {1: STATUS, 2: newer(STATUS), 3: older}
+    record: Any = {**status(), "currency": "EUR"}
+    codec = codec_of(STATUS, 1, "history", n2=wrote[2], n3=wrote[3])
+    (found,) = decoded(codec, codec_of(wrote[written_by], written_by).encode(record))
+    assert found == {name: record[name] for name in names[: names.index("history")]}
+
+
+def test_what_ends_before_that_field_is_poison_all_the_same() -> None:
+    whole = codec_of(STATUS).encode(status())
+    assert "EOF" in reason(codec_of(STATUS, 1, "history"), whole[:60])
+
+
+def test_who_reads_a_part_writes_nothing() -> None:
+    with pytest.raises(RuntimeError, match="only decodes"):
+        codec_of(STATUS, 1, "history").encode(status())
 
 
 def test_a_schema_is_requested_once() -> None:
