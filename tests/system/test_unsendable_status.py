@@ -44,6 +44,7 @@ def _hasty_worker() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_hasty_worker")
+@pytest.mark.long
 def test_a_status_that_cannot_be_sent_is_an_error_after_ten_more_tries_and_loses_nothing() -> None:
     said, committed = PartLog("transactions"), log.committed(GROUP)
     with a_topic_that_takes_nothing():
