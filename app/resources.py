@@ -80,7 +80,7 @@ class Resources:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for each in (self.recent, self.antifraud, self.cassandra, self.status_log, self.producer):
+        for each in (self.recent, self.antifraud, self.cassandra, self.tail, self.status_log, self.producer):
             try:
                 await each.close()
             except Exception:

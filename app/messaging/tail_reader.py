@@ -27,6 +27,14 @@ ON_STEP = 2_000
 SEARCH_MOST = 10_000
 #: Seconds without a record; a long way back may take longer.
 TIMEOUT = 30.0
+#: Seconds that a look's consumer is kept for the next one. A claim has several looks at each partition.
+KEPT = 5.0
+#: Milliseconds that Kafka may wait for news. A look wants what is there, and behind a fetch that waits the next look's
+#: questions wait too.
+WAIT_MS = 20
+#: Seconds without a record until the position is looked at: what was aborted moves it unseen, and so does a marker. Each
+#: claim leaves both at the end of its partition.
+UNSEEN = 0.02
 #: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
 GAP_MOST = 1000
 
@@ -58,10 +66,11 @@ class Look:
 
 
 class TailReader:
-    """Reads with a consumer of no group that lives as long as one look: looks are rare, one an assignment."""
+    """Reads with consumers of no group, one for each look; the next looks have it too, if they come soon."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
+        self._kept: dict[LogConsumer, asyncio.Task[None]] = {}  # what no look has, and what will stop it
 
     async def read_back(self, topic: str, partition: int, take: Take, since: int = 0) -> Back:
         """Hand the partition's newest records to `take`, step by step back to `since`, the beginning, or its word.
@@ -141,22 +150,50 @@ class TailReader:
     @asynccontextmanager
     async def _look(self, tp: TopicPartition) -> AsyncIterator[Look]:
         """Where the partition begins and ends, and what reads from one offset to before another; LogUnavailable."""
-        consumer = LogConsumer(
-            bootstrap_servers=self._settings.kafka_brokers,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-        )
         with log_unavailable(f"{tp.topic}[{tp.partition}] could not be read back"):
+            consumer, is_started = self._one_at_hand()
             try:
                 async with asyncio.timeout(TIMEOUT) as patience:
-                    await consumer.start()
-                    end = (await high_watermarks(self._settings, [tp]))[tp]
+                    if not is_started:
+                        await consumer.start()
+                    await consumer.know(tp.topic)
                     beginning = (await consumer.beginning_offsets([tp]))[tp]
+                    end = await consumer.high_watermark(tp)
                     consumer.assign([tp])  # not before: it would begin to wait for news at the end
                     read = partial(_read, consumer, Fetching(consumer), tp, patience=patience)
                     yield Look(beginning, end, consumer, read)
-            finally:
+            except BaseException:
                 await consumer.stop()
+                raise
+            consumer.pause(tp)
+            self._kept[consumer] = asyncio.create_task(self._stop_after_a_while(consumer))
+
+    def _one_at_hand(self) -> tuple[LogConsumer, bool]:
+        """A consumer for one look, and whether it is started already."""
+        for consumer in list(self._kept):
+            if consumer.is_connected:
+                self._kept.pop(consumer).cancel()
+                return consumer, True
+        return LogConsumer(
+            bootstrap_servers=self._settings.kafka_brokers,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=WAIT_MS,
+        ), False
+
+    async def _stop_after_a_while(self, consumer: LogConsumer) -> None:
+        try:
+            await asyncio.sleep(KEPT)
+        finally:
+            if self._kept.pop(consumer, None):  # no look has taken it
+                await consumer.stop()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        kept, self._kept = self._kept, {}
+        for task in kept.values():
+            task.cancel()
+        await asyncio.gather(*(consumer.stop() for consumer in kept))
 
 
 def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
@@ -171,11 +208,7 @@ def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
 
 
 async def high_watermarks(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-    """Where the partitions end, what is not committed yet included.
-
-    A read_committed consumer learns where the oldest open transaction begins. Behind that one others may be
-    committed already; to read up to here is to wait until it has ended (Kafka sees to that) and to see them all.
-    """
+    """Where the partitions end, what is not committed yet included: see LogConsumer.high_watermark."""
     consumer = LogConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
     try:
         await consumer.start()
@@ -199,7 +232,7 @@ async def _read(
     # The position, not the last record's offset: the log may hold markers that are no records.
     while await consumer.position(tp) < end:
         fetched, unreadable = await fetching.records(
-            [tp], 0.5, min(STEP_MOST, max(1, end - start - len(records)))
+            [tp], UNSEEN, min(STEP_MOST, max(1, end - start - len(records)))
         )
         records += [record for record in fetched.get(tp, []) if record.offset < end]
         for where in unreadable.values():
