@@ -45,9 +45,18 @@ def register(
     decided_ids, customers = DecidedIds(), dict[int, CustomerState]()
 
     def steps_of(partitions: Collection[int]) -> Steps:
-        plain = Pipeline(ports, fallback, transaction_logger, limit, decided_ids, customers, partitions)
+        plain = Pipeline(
+            ports,
+            fallback,
+            transaction_logger,
+            limit,
+            decided_ids,
+            customers,
+            partitions,
+            lambda numbers: app.consumer.committed(topics.CREATED, numbers),
+        )
         pipeline = TracedPipeline(plain, topics.STATUS) if tracing.enabled else plain
-        return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY)
+        return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY, pipeline.claim)
 
     processor = BatchProcessor(
         steps_of,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -22,10 +22,13 @@ from faust.types.tuples import ConsumerMessage
 
 from app.messaging.fetching import Fetching
 from app.messaging.holds import Holds
+from app.messaging.kafka_errors import log_unavailable
 from app.messaging.offset_commits import OffsetCommits
 
 #: Seconds, far below broker_max_poll_interval (1,000).
 SHOWS_WORK_EVERY = 5.0
+#: Seconds that Kafka has to say where the group goes on.
+ANSWERS_WITHIN = 10.0
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -71,6 +74,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def _show_work(self) -> None:
         with self._ensure_consumer()._subscription.fetch_context():
             pass
+
+    async def committed(self, tp: TP) -> int | None:
+        """Kafka's answer; asked in the thread that has the connection."""
+        asked = driver.ensure_aiokafka_TP(tp)
+        offset: int | None = await self.call_thread(self._ensure_consumer().committed, asked)
+        return offset
 
     async def go_on_at(self, tp: TP, offset: int) -> None:
         """Seek in the thread that fetches; KafkaError when the partition has gone."""
@@ -135,6 +144,12 @@ class BatchConsumer(driver.Consumer):
     def mark_processed(self, topic: str, partition: int, next_offset: int) -> None:
         """Everything of the partition before `next_offset` is done for good; called in order."""
         self._commits.mark_processed(TP(topic, partition), next_offset)
+
+    async def committed(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """The offsets at which the group goes on, 0 where it has not committed any; LogUnavailable."""
+        with log_unavailable("the group's offsets could not be read"):
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return {one: await self._thread.committed(TP(topic, one)) or 0 for one in partitions}
 
     async def stay_in_the_group(self) -> None:
         """Until cancelled: while a store is down batches are held, nothing is fetched, and we are at work all the same.

@@ -56,7 +56,7 @@ class StatusLog:
             with log_unavailable(f"{self._topic}[{partition}] could not be {done}"):
                 async with asyncio.timeout(self._settings.status_publish_timeout):
                     yield
-        except Exception:
+        except BaseException:  # also when the partition is taken away meanwhile
             await self._drop(partition)
             raise
 

@@ -45,7 +45,7 @@ class Adapters:
         """Records of transaction_created, or what is wrong with them."""
         return await self._resources.created.decode(values)
 
-    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Claim the status partition, so that nobody else can add to what is then read back."""
         (self.partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
         await self._resources.status_log.claim(partition)

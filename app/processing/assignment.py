@@ -1,6 +1,7 @@
 """One assignment of partitions: made when the group gives them to this worker, closed when it takes them away.
 
-A micro-batch is everything that waits when the worker becomes free. It passes through the steps one by one; under load
+Its first step, if it has one, begins at once; nothing is taken before that is done. A micro-batch is everything that
+waits when the worker becomes free. It passes through the steps one by one; under load
 the next one may be in the first step while one is in the second, never out of order. What has come through is finished
 together, at most once per interval, and its offsets are committed after that. A step that fails is retried without end
 and holds its place. Nothing raises out of here, and nothing of it outlives the assignment.
@@ -49,6 +50,7 @@ class MicroBatch:
         return sum(len(batch.records) for batch in self.batches)
 
 
+FirstStep = Callable[[], Awaitable[None]]
 Step = Callable[[MicroBatch], Awaitable[None]]
 LastStep = Callable[[Sequence[MicroBatch]], Awaitable[None]]
 MarkProcessed = Callable[[str, int, int], None]
@@ -58,12 +60,14 @@ MarkProcessed = Callable[[str, int, int], None]
 class Steps:
     """What is done in one assignment: `each` with every micro-batch, in order; `last` with all that came through them.
 
-    `last_every`: seconds from one start of `last` to the next, at least.
+    `last_every`: seconds from one start of `last` to the next, at least. `first`, once, before all of them; it may be
+    cancelled, and is begun anew in the next assignment.
     """
 
     each: Sequence[Step]
     last: LastStep
     last_every: float = 0.0
+    first: FirstStep | None = None
 
 
 class PartitionsRevoked(Exception):
@@ -88,11 +92,14 @@ class Assignment:
         self._in_steps = 0  # micro-batches that have not come through
         self._at_work = 0  # steps, but for the last
         self._tasks: list[asyncio.Task[None]] = []
+        self._beginning: asyncio.Task[None] | None = None
+        self._has_begun = False
         self._takes_more = True
         self._revoked = asyncio.Event()
         self._ended = asyncio.Event()
         self.progress_count = 0
-        for step in (*steps.each, steps.last):  # from 0 on: a series that begins at 1 hides its first event
+        for step in filter(None, (steps.first, *steps.each, steps.last)):
+            # From 0 on: a series that begins at 1 hides its first event.
             for metric in (metrics.STEP_BUSY, metrics.STEP_WAITING, metrics.RETRIES):
                 metric.labels(step.__name__)
 
@@ -107,6 +114,7 @@ class Assignment:
             async with asyncio.TaskGroup() as tasks:
                 jobs = [self._pass_through(index) for index in range(max(1, len(self._steps.each)))]
                 self._tasks = [tasks.create_task(job) for job in (*jobs, self._finish())]
+                self._beginning = tasks.create_task(self._begin())
         finally:
             self._ended.set()
 
@@ -124,16 +132,25 @@ class Assignment:
         self._takes_more = False
         self._revoked.set()
         self._waiting.close()
-        if not self._tasks:
+        if not self._tasks or not self._beginning:
             return
+        self._beginning.cancel()  # nothing depends on it yet
         try:
             await asyncio.wait_for(self._ended.wait(), within)
         except TimeoutError:
             log.warning("A step was still at work after %g s; its batch will be taken up again", within)
             # A publish that is cancelled in the air does no harm: the next owner's claim shuts it out.
-            for task in self._tasks:
+            for task in (*self._tasks, self._beginning):
                 task.cancel()
             await self._ended.wait()
+
+    async def _begin(self) -> None:
+        """The first step, as soon as the partitions are ours: who sends the first transaction need not wait for it."""
+        if self._steps.first:
+            with contextlib.suppress(PartitionsRevoked):
+                await self.until_done(self._steps.first)
+        self._has_begun = True
+        self._changes.notify()
 
     async def _pass_through(self, index: int) -> None:
         """Take what comes to the step of that number, do it, hand it on."""
@@ -148,7 +165,9 @@ class Assignment:
 
     async def _collected(self) -> MicroBatch | None:
         """All that waits, once that is worth it; None when nothing more is to be taken."""
-        await self._changes.until(lambda: self._waiting.may_be_taken() or not self._takes_more)
+        await self._changes.until(
+            lambda: (self._has_begun and self._waiting.may_be_taken()) or not self._takes_more
+        )
         await self._linger()
         if not self._takes_more:
             return None
@@ -217,12 +236,12 @@ class Assignment:
         """Revoked, and no step is at work that could bring something through."""
         return self._revoked.is_set() and not self._at_work
 
-    async def until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+    async def until_done(self, step: Callable[..., Awaitable[None]], *what: Any) -> None:
         """Try a step until it works; PartitionsRevoked."""
         tries, began, waits = 0, time.monotonic(), pauses(FIRST_PAUSE, self._pause_most)
         while True:
             try:
-                await self.attempt(step, what)
+                await self.attempt(step, *what)
             except Exception as exc:  # a bug too must hold its place: raising would lose the batch
                 tries += 1
                 metrics.RETRIES.labels(step.__name__).inc()
@@ -237,13 +256,13 @@ class Assignment:
                     log.info("%s works again after %.1f s and %d tries", step.__name__, took, tries)
                 return
 
-    async def attempt(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+    async def attempt(self, step: Callable[..., Awaitable[None]], *what: Any) -> None:
         """Try a step once, measured."""
         began = time.monotonic()
         self.progress_count += 1
         try:
             with Running(metrics.STEP_BUSY.labels(step.__name__)), own_cancellation_only():
-                await step(what)
+                await step(*what)
         finally:
             self.progress_count += 1
         metrics.STEP_SECONDS.labels(step.__name__).observe(time.monotonic() - began)

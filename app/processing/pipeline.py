@@ -3,6 +3,8 @@
 transaction_created ─► decide ──────────────► publish ──────────► store ───────► commit (assignment.py)
                        decode, deduplicate,   transaction_status  Cassandra
                        assess                 (poison: dead letters)
+
+Before the first of them, as soon as the partitions are assigned: claim.
 """
 
 from __future__ import annotations
@@ -45,10 +47,10 @@ class Ports(Log, Protocol):
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""
 
-    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Own the status partition from now on, then read back which ids have a status in it.
 
-        As far as a status of a record before `from_offset`, if that is known, or to `read_to`, but `most` ids.
+        As far as a status of a record before `from_offset`, or to `read_to`, but `most` ids.
         """
 
     def is_claimed(self, partition: int) -> bool:
@@ -96,6 +98,9 @@ class Claimed:
     end: int
     older_than_ms: int | None = None
 
+
+#: Gives the offset of transaction_created at which its group goes on, by partition; may raise Transient.
+Committed = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
 
 #: Status and reason: counted from 0 on, since a series that begins at 1 hides its first event.
 KNOWN_VERDICTS = (("accepted", ""), ("rejected", ""), ("rejected", ANTIFRAUD_UNAVAILABLE))
@@ -173,7 +178,7 @@ class RecordByRecord:
 
 
 class Pipeline:
-    """The three steps of a micro-batch in one assignment, in order, each safe to repeat."""
+    """The claim of one assignment's partitions, and the three steps of a micro-batch, in order, each safe to repeat."""
 
     def __init__(
         self,
@@ -184,11 +189,13 @@ class Pipeline:
         decided_ids: DecidedIds,
         customers: dict[int, CustomerState],
         partitions: Collection[int],
+        committed: Committed,
     ):
         """`partitions`: those assigned. `decided_ids` tells of the log, and serves the next assignment too; so do
         `customers`, by partition.
         """
         self._ports = ports
+        self._committed = committed
         self._assessor = Assessor(ports, fallback, customers, partitions)
         self._transaction_logger = transaction_logger
         self._limit = limit
@@ -204,19 +211,19 @@ class Pipeline:
         for status, shadow in product(("accepted", "rejected"), ("accepted", "rejected", "unknown")):
             metrics.SHADOW_VERDICTS.labels(status, shadow)
 
+    async def claim(self) -> None:
+        """Learn what an earlier owner (or we, before a rebalance) published; nobody else publishes from now on."""
+        if not self._to_claim:
+            return
+        goes_on_at = await self._committed(self._to_claim)
+        most = MOST // len(self._to_claim)
+        await _all(self._claim(number, goes_on_at[number], most) for number in sorted(self._to_claim))
+
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
-        if self._to_claim:
-            await self._claim_all(micro_batch)
         await self._alone.decide(micro_batch)
 
-    async def _claim_all(self, micro_batch: MicroBatch) -> None:
-        """Learn what an earlier owner (or we, before a rebalance) published."""
-        firsts = {batch.partition: batch.records[0].offset for batch in reversed(micro_batch.batches)}
-        most = MOST // len(self._to_claim)
-        await _all(self._claim(number, firsts.get(number), most) for number in sorted(self._to_claim))
-
-    async def _claim(self, partition: int, from_offset: int | None, most: int) -> None:
+    async def _claim(self, partition: int, from_offset: int, most: int) -> None:
         read_to = self._decided.read_to(partition)
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)

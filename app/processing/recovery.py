@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def recover(
-    resources: Resources, partition: int, from_offset: int | None, read_to: int, most: int
-) -> Claimed:
+async def recover(resources: Resources, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
     """Which ids have a status, back to a status of a record before `from_offset`, or to `read_to`; `most` ids.
 
     First verdicts are published in source offset order, so behind one on a record before `from_offset` there is older
-    work only. While no record of the partition has come, that offset is not known (None); what waits for a row is among
-    the newest then as well. LogUnavailable.
+    work only. LogUnavailable.
     """
     offsets: dict[str, int] = {}
-    older_work, oldest_ms = from_offset is None, int(time.time() * 1000)
+    older_work, oldest_ms = False, int(time.time() * 1000)
 
     async def take(records: Sequence[Any]) -> bool:
         nonlocal older_work, oldest_ms
@@ -39,7 +36,7 @@ async def recover(
                 offsets[id_in_key(record.key)] = record.offset
         if records:
             oldest_ms = records[0].timestamp
-        if not older_work and from_offset is not None:
+        if not older_work:
             older_work = await _has_older_work(resources, records, partition, from_offset)
         return len(offsets) >= (min(OF_A_PARTITION, most) if older_work else most)
 

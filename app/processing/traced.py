@@ -129,6 +129,10 @@ class TracedPipeline:
         self._pipeline = pipeline
         self._status_topic = status_topic
 
+    async def claim(self) -> None:
+        """See Pipeline.claim; of no transaction's trace."""
+        await self._pipeline.claim()
+
     async def decide(self, micro_batch: MicroBatch) -> None:
         """See Pipeline.decide."""
         trace = micro_batch.trace = micro_batch.trace or trace_of(micro_batch.batches)

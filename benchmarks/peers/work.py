@@ -67,13 +67,19 @@ class Work:
     def round(self, records: Mapping[int, Sequence[Any]]) -> MicroBatch:
         """Records by partition as a micro-batch."""
         if self.has_gap(records):
-            self._pipeline = self._new_pipeline(self._next.keys() | records.keys())
+            begins_at = self._next | {partition: some[0].offset for partition, some in records.items()}
+
+            async def committed(_: Any) -> Mapping[int, int]:
+                return begins_at
+
+            self._pipeline = self._new_pipeline(begins_at.keys(), committed)
         batches = [Batch(CREATED, p, some, some[-1].offset + 1) for p, some in records.items()]
         self._next |= {batch.partition: batch.next_offset for batch in batches}
         return MicroBatch(batches)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Assessed, or the verdict that the log has already."""
+        await _done(self._pipeline.claim)  # nothing, if that is done
         await _done(self._pipeline.decide, micro_batch)
 
     async def publish(self, micro_batch: MicroBatch) -> None:
@@ -91,10 +97,10 @@ class Work:
             await step(micro_batch)
 
 
-async def _done(step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+async def _done(step: Callable[..., Awaitable[None]], *what: Any) -> None:
     for pause in pauses(FIRST_PAUSE, LONGEST_PAUSE):
         try:
-            await step(what)
+            await step(*what)
             return
         except Transient as exc:
             log.warning("%s failed, tried again: %s", step.__name__, exc)

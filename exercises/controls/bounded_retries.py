@@ -12,11 +12,11 @@ from app.processing.assignment import FIRST_PAUSE, TRIES_BEFORE_ERROR, Assignmen
 class BoundedRetries(Assignment):
     """Loses what a step could not do."""
 
-    async def until_done(self, step: Callable[[Any], Awaitable[None]], what: Any) -> None:
+    async def until_done(self, step: Callable[..., Awaitable[None]], *what: Any) -> None:
         """Instead of retrying for ever."""
         for _ in range(1 + TRIES_BEFORE_ERROR):
             try:
-                await self.attempt(step, what)
+                await self.attempt(step, *what)
             except Exception:  # noqa: BLE001  # logged and dropped: what this control is about
                 await self.pause(FIRST_PAUSE)
             else:

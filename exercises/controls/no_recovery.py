@@ -10,7 +10,7 @@ from app.processing.pipeline import Claimed
 class Forgetful(Adapters):
     """Claims a partition without reading it back."""
 
-    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Own the partition; whatever its status log has, it is as if it were empty."""
         claimed = await super().claim(partition, from_offset, read_to, most)
         return Claimed({}, claimed.end)

@@ -52,7 +52,7 @@ async def decode(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def claimed(tail: Tail, from_offset: int | None, read_to: int = 0, most: int = 1000) -> Claimed:
+def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) -> Claimed:
     async def take(partition: int) -> None:
         tail.happened.append(f"take {partition}")
 
@@ -115,7 +115,7 @@ def test_a_partition_without_new_records_is_read_back_as_far_as_is_remembered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
-    assert list(claimed(Tail(*map(verdict, range(100))), None).offsets.values()) == [*range(99, 89, -1)]
+    assert list(claimed(Tail(*map(verdict, range(100))), 100).offsets.values()) == [*range(99, 89, -1)]
     assert not caplog.records
 
 

@@ -38,6 +38,14 @@ def test_a_transaction_is_decided_then_published_then_stored() -> None:
     assert steps(processor) == ["decide", "publish", "store"]
 
 
+def test_before_anything_is_decided_the_partitions_are_claimed() -> None:
+    app, resources = fakes()
+    processor = transactions.register(app, resources, TransactionLogger(each=False), Adapters(resources))
+    first = processor._steps_of([]).first
+    assert first is not None
+    assert first.__name__ == "claim"
+
+
 def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:
     assert steps(statuses.register(*fakes())) == ["remember"]
 

@@ -20,6 +20,7 @@ from tests.unit.virtual_time import VirtualTimeLoop
 T = TypeVar("T")
 
 PARTITIONS = (0, 1, 2)
+FIRST = "claim"
 STEPS = ("decide", "publish", "store")
 MOST = 2
 WITHIN = 8.0
@@ -34,11 +35,12 @@ class Machine(RuleBasedStateMachine):
         self.loop = VirtualTimeLoop()
         self.clock = mock.patch("time.monotonic", self.loop.time)
         self.clock.start()
-        self.failing: dict[str, int] = dict.fromkeys(STEPS, 0)
-        self.slow: dict[str, float] = dict.fromkeys(STEPS, 0.0)
+        self.failing: dict[str, int] = dict.fromkeys((FIRST, *STEPS), 0)
+        self.slow: dict[str, float] = dict.fromkeys((FIRST, *STEPS), 0.0)
         self.wrong: list[str] = []
         self.generation = 0
         self.is_assigned = False
+        self.claimed: list[int] = []  # the generations
         self.at_work: list[int] = []  # the generations of the steps that run
         self.committed = dict.fromkeys(PARTITIONS, 0)
         self.fetched: dict[int, int] = {}
@@ -65,10 +67,22 @@ class Machine(RuleBasedStateMachine):
             work.__name__ = name
             return work
 
+        async def claim() -> None:
+            self.expect(self.at_work == [], "something is at work before the claim")
+            await self.tried(FIRST, generation)
+            self.expect(generation not in self.claimed, "claimed again")
+            self.claimed.append(generation)
+
         decide, publish, store = map(step, STEPS)
-        return Steps([decide, publish], store, EVERY)
+        return Steps([decide, publish], store, EVERY, claim)
 
     async def worked(self, name: str, micro_batches: Sequence[MicroBatch], generation: int) -> None:
+        self.expect(generation in self.claimed, f"{name} before the claim")
+        await self.tried(name, generation)
+        for batch in (batch for micro_batch in micro_batches for batch in micro_batch.batches):
+            self.saw(name, batch)
+
+    async def tried(self, name: str, generation: int) -> None:
         self.expect(
             generation == self.generation and self.is_assigned, "a step of an assignment that has ended"
         )
@@ -81,8 +95,6 @@ class Machine(RuleBasedStateMachine):
                 raise StoreUnavailable("down")
         finally:
             self.at_work.remove(generation)
-        for batch in (batch for micro_batch in micro_batches for batch in micro_batch.batches):
-            self.saw(name, batch)
 
     def saw(self, name: str, batch: Batch) -> None:
         """In order, and without a gap."""
@@ -115,11 +127,11 @@ class Machine(RuleBasedStateMachine):
         batch = Batch("created", partition, range(10**6, 10**6 + 3), 10**6 + 3)
         self.putting.append(self.loop.create_task(self.processor.put(batch, self.generation - 1)))
 
-    @rule(name=st.sampled_from(STEPS), times=st.sampled_from([0, 2, 20]))
+    @rule(name=st.sampled_from((FIRST, *STEPS)), times=st.sampled_from([0, 2, 20]))
     def fail(self, name: str, times: int) -> None:
         self.failing[name] = times
 
-    @rule(name=st.sampled_from(STEPS), seconds=st.sampled_from([0.0, 0.4, 20.0]))
+    @rule(name=st.sampled_from((FIRST, *STEPS)), seconds=st.sampled_from([0.0, 0.4, 20.0]))
     def slow_down(self, name: str, seconds: float) -> None:
         self.slow[name] = seconds
 
@@ -140,8 +152,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def revoke(self) -> None:
         began = self.loop.time()
+        within = WITHIN if self.generation in self.claimed else 0
         self.do(asyncio.wait_for(self.processor.revoke(WITHIN), 100))
-        assert self.loop.time() - began < WITHIN + 0.01
+        assert self.loop.time() - began < within + 0.01
         assert self.at_work == []
         self.is_assigned = False
 
@@ -158,12 +171,13 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.failing, self.slow = dict.fromkeys(STEPS, 0), dict.fromkeys(STEPS, 0.0)
+            self.failing, self.slow = dict.fromkeys(self.failing, 0), dict.fromkeys(self.slow, 0.0)
             if not self.is_assigned:
                 self.assign(set(PARTITIONS))
             self.do(asyncio.sleep(1_000))
             assert all(task.done() for task in self.putting), "an agent waits for ever"
             assert {p: self.committed[p] for p in self.fetched} == self.fetched, "not all is committed"
+            assert self.claimed[-1] == self.generation, "a claim waits for a batch"
             assert self.wrong == []
         finally:
             self.running.cancel()

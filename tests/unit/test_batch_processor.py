@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.processing import assignment, back_pressure
-from app.processing.assignment import TRIES_BEFORE_ERROR, LastStep, MicroBatch, Step, Steps
+from app.processing.assignment import TRIES_BEFORE_ERROR, FirstStep, LastStep, MicroBatch, Step, Steps
 from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
 from tests.unit.virtual_time import now, run
@@ -60,14 +60,19 @@ async def nothing(_: Sequence[MicroBatch]) -> None:
 
 @asynccontextmanager
 async def at_work(
-    happened: Happened, *each: Step, last: LastStep = nothing, every: float = 0.0, most: int = 1000
+    happened: Happened,
+    *each: Step,
+    first: FirstStep | None = None,
+    last: LastStep = nothing,
+    every: float = 0.0,
+    most: int = 1000,
 ) -> AsyncIterator[BatchProcessor]:
     """A batch processor that runs, assigned in generation 1; what it finishes is noted in `happened`."""
 
     def mark_processed(topic: str, partition: int, next_offset: int) -> None:
         happened.append(f"finish {partition}:{next_offset}")
 
-    one = BatchProcessor(lambda _: Steps(each, last, every), mark_processed, most=most, pause_most=5)
+    one = BatchProcessor(lambda _: Steps(each, last, every, first), mark_processed, most=most, pause_most=5)
     one.assign(1, [])
     running = asyncio.create_task(one.run())
     try:
@@ -488,6 +493,105 @@ def test_nothing_of_an_assignment_is_at_work_in_the_next() -> None:
 
     run(main())
     assert happened == ["decide 0:1", "publish 0:1"] * 2 + ["finish 0:1"]
+
+
+def claiming(happened: Happened, *outcomes: float | Exception) -> FirstStep:
+    """A first step that takes so long, or fails at once."""
+    left = iter(outcomes)
+
+    async def claim() -> None:
+        happened.append("claim")
+        outcome = next(left)
+        if isinstance(outcome, Exception):
+            raise outcome
+        await asyncio.sleep(outcome)
+        happened.append("claimed")
+
+    return claim
+
+
+def test_partitions_are_claimed_as_soon_as_they_are_assigned() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), first=claiming(happened, 2)) as one:
+            await asyncio.sleep(3)
+            assert happened == ["claim", "claimed"]
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(MOMENT)
+            assert happened[2:] == ["a 0:1", "finish 0:1"]
+
+    run(main())
+
+
+def test_what_comes_while_they_are_claimed_waits_and_goes_together() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), first=claiming(happened, 2)) as one:
+            for partition in range(3):
+                await one.put(batch(partition, 1), 1)
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(10)
+
+    run(main())
+    assert happened[:3] == ["claim", "claimed", "a 0:1 1:1 2:1"]
+
+
+def test_a_claim_that_fails_is_retried_without_end_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    happened: Happened = []
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with at_work(
+            happened, step("a", happened), first=claiming(happened, DOWN, DOWN, DOWN, 0)
+        ) as one:
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(30)
+
+    run(main())
+    assert happened == ["claim"] * 4 + ["claimed", "a 0:1", "finish 0:1"]
+    failed, works = (record.getMessage() for record in caplog.records)
+    assert failed == "claim failed, nothing is lost, retrying until it works: no node answers"
+    assert works.startswith("claim works again after ")
+
+
+def test_a_claim_at_work_is_ended_at_a_revocation_and_begun_anew_by_the_next_assignment(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), first=claiming(happened, 60, DOWN, 1)) as one:
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(1)
+            await one.revoke(8)
+            assert now() == pytest.approx(1)
+            one.assign(2, [])
+            await asyncio.sleep(MOMENT)  # the claim has failed and pauses
+            await one.revoke(8)
+            assert now() == pytest.approx(1)
+            one.assign(3, [])
+            await one.put(batch(0, 1), 3)
+            await asyncio.sleep(30)
+
+    run(main())
+    assert happened == ["claim"] * 3 + ["claimed", "a 0:1", "finish 0:1"]
+    assert not [record for record in caplog.records if "still at work" in record.getMessage()]
+
+
+def test_a_claim_at_work_does_not_hold_up_a_stop() -> None:
+    happened: Happened = []
+
+    async def main() -> None:
+        async with at_work(happened, step("a", happened), first=claiming(happened, 60)) as one:
+            await one.put(batch(0, 1), 1)
+            await asyncio.sleep(1)
+            await one.drain(8)
+            assert now() == pytest.approx(1)
+
+    run(main())
+    assert happened == ["claim"]
 
 
 def test_each_assignment_has_steps_of_its_own_for_its_partitions() -> None:

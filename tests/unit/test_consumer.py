@@ -13,10 +13,12 @@ from typing import Any, cast
 import faust
 import pytest
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import NodeNotReadyError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.bootstrap import create_app
+from app.errors import LogUnavailable
 from app.messaging import consumer
 from app.messaging.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
 from tests.unit.virtual_time import run
@@ -153,6 +155,23 @@ def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None
             consumer.app = Rebalancing()
         assert [found async for found in consumer.getmany(1.0)] == []
         assert len(sought) == (rebalanced == "flow")
+
+    in_a_loop(situation)
+
+
+def test_the_group_goes_on_where_it_has_committed_or_at_the_beginning() -> None:
+    async def situation() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+
+        async def committed(tp: TP) -> int | None:
+            if tp.partition == 3:
+                raise NodeNotReadyError("the group's coordinator is down")
+            return {0: 150, 1: None, 2: 0}[tp.partition]
+
+        consumer._thread = SimpleNamespace(committed=committed)
+        assert await consumer.committed(THE_TOPIC, [0, 1, 2]) == {0: 150, 1: 0, 2: 0}
+        with pytest.raises(LogUnavailable):
+            await consumer.committed(THE_TOPIC, [0, 3])
 
     in_a_loop(situation)
 

@@ -50,6 +50,7 @@ def put_through(ports: FakePorts, micro_batch: MicroBatch) -> None:
 
     async def steps() -> None:
         one = pipeline(ports, *partitions_of([micro_batch]))
+        await one.claim()
         for step in (one.decide, one.publish, lambda micro_batch: one.store([micro_batch])):
             for _ in range(3):
                 with contextlib.suppress(LogUnavailable, StoreUnavailable):
@@ -109,6 +110,7 @@ def test_a_verdict_that_another_published_meanwhile_is_counted_as_repeated(risen
 
     async def steps() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
+        await one.claim()
         await one.decide(micro_batch)
         with contextlib.suppress(LogUnavailable):
             await one.publish(micro_batch)

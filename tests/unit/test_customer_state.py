@@ -166,6 +166,7 @@ class Run:
     async def runs(self, trouble: Sequence[str]) -> None:
         for n, one in enumerate(self.waiting):
             await self.go_wrong(trouble[n], n)
+            await self.worker.claim()  # nothing, if that is done
             ahead = min(len(self.waiting), n + 1 + self.overlap)
             for next_one in self.waiting[max(n, self.ahead) : ahead]:
                 await until_it_works(self.worker.decide, next_one)
@@ -202,6 +203,7 @@ def test_what_another_partition_has_by_now_is_no_history_in_this_one() -> None:
 
     async def main() -> None:
         worker = pipeline(ports, PARTITION, decided_ids=decided_ids)
+        await worker.claim()
         (one,) = batches_of(asked("aa"), [2])
         await worker.decide(one)
         ports.elsewhere_at = {(1, 5): decided(asked("a")[0], BAD, 1, 9, NOW * 1000)}
@@ -217,6 +219,7 @@ def test_what_another_partition_has_by_now_is_no_history_in_this_one() -> None:
 def through(*micro_batches: MicroBatch, ports: FakePorts) -> None:
     async def main() -> None:
         worker = pipeline(ports, PARTITION)
+        await worker.claim()
         for one in micro_batches:
             await worker.decide(one)
             await worker.publish(one)

@@ -64,6 +64,7 @@ def test_between_decision_and_publishing_it_is_known(partition: int) -> None:
             round_of(records(0, (1, "a"))),
             round_of(records(partition, (2, "a"))),
         )
+        await one.claim()
         await one.decide(first)
         await one.decide(second)
         for micro_batch in (first, second):
@@ -177,6 +178,7 @@ def test_without_the_look_up_nobody_is_asked_and_the_batch_holds_its_place() -> 
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(records(0, (1, "a")))
+        await one.claim()
         for failure in (StoreUnavailable, LogUnavailable):
             with pytest.raises(failure):
                 await one.decide(micro_batch)
@@ -230,6 +232,7 @@ def test_a_decision_that_failed_leaves_nothing_behind() -> None:
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0, when_down="hold"), round_of(records(0, (1, "a")))
+        await one.claim()
         with pytest.raises(AntifraudUnavailable):
             await one.decide(micro_batch)
         ports.antifraud_is_down = False
@@ -245,7 +248,9 @@ def test_what_was_decided_before_the_partition_went_away_and_came_back_is_forgot
 
     async def main() -> None:
         decided_ids = DecidedIds()
-        await pipeline(ports, 0, decided_ids=decided_ids).decide(round_of(records(0, (1, "a"))))
+        one = pipeline(ports, 0, decided_ids=decided_ids)
+        await one.claim()
+        await one.decide(round_of(records(0, (1, "a"))))
         await driven(pipeline(ports, 0, decided_ids=decided_ids), round_of(records(0, (1, "a"))))
 
     run(main())
@@ -260,6 +265,7 @@ def test_decided_one_by_one_it_is_decided_once_too() -> None:
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(records(0, (1, "a"), (2, "bug"), (3, "b"), (4, "a")))
+        await one.claim()
         for _ in range(4):
             with pytest.raises((OverflowError, LogUnavailable)):
                 await one.decide(micro_batch)

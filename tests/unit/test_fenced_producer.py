@@ -139,6 +139,23 @@ def test_a_claim_whose_abort_is_not_marked_is_none(monkeypatch: pytest.MonkeyPat
     assert partition.did == ["claimed", "aborted", "left"]
 
 
+def test_a_claim_whose_partition_is_taken_away_meanwhile_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def situation(one: StatusLog) -> None:
+        claiming = asyncio.create_task(one.claim(0))
+        await asyncio.sleep(0.05)
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        assert partition.did == ["claimed", "aborted", "left"]
+        assert not one.is_claimed(0)
+
+    partition = Partition()
+    partition.marks = False
+    played(monkeypatch, partition, situation)
+
+
 def test_a_partition_must_be_claimed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async def situation(one: StatusLog) -> None:
         assert not one.is_claimed(0)

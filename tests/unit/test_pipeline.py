@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -40,6 +40,7 @@ class FakePorts:
         self.claimed: list[int] = []
         self.in_doubt: set[int] = set()
         self.partitions, self.records_read = 4, 0
+        self.goes_on_at: dict[int, int] = {}  # by partition, where it is not 1
         self.older_than_ms: int | None = None
         self.elsewhere: set[str] = set()
         self.placed: dict[Place, TransactionStatus | Poison] = {}
@@ -65,7 +66,11 @@ class FakePorts:
         self._called("decode")
         return list(values)
 
-    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+    async def committed(self, partitions: Collection[int]) -> dict[int, int]:
+        self._called("committed")
+        return {partition: self.goes_on_at.get(partition, 1) for partition in partitions}
+
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         self._called(f"claim {partition} from {from_offset}")
         await asyncio.sleep(partition)
         self.claimed.append(partition)
@@ -188,6 +193,7 @@ def pipeline(
         decided_ids or DecidedIds(),
         {} if customers is None else customers,
         partitions,
+        ports.committed,
     )
 
 
@@ -196,6 +202,7 @@ def partitions_of(micro_batches: Sequence[MicroBatch]) -> set[int]:
 
 
 async def driven(one: Pipeline, micro_batch: MicroBatch) -> None:
+    await one.claim()  # nothing, if that is done
     await one.decide(micro_batch)
     await one.publish(micro_batch)
     await one.store([micro_batch])
@@ -303,6 +310,19 @@ def test_a_partitions_verdicts_are_read_for_its_first_batch_and_serve_later_ones
     assert ports.asked == ["p0o3", "p0o6"]
 
 
+def test_all_partitions_are_claimed_before_any_record_is_there_from_where_the_group_goes_on() -> None:
+    ports = FakePorts()
+    ports.goes_on_at = {0: 7, 1: 0}
+    run(pipeline(ports, 0, 1).claim())
+    assert ports.calls == ["committed", "claim 0 from 7", "claim 1 from 0"]
+
+
+def test_a_worker_without_partitions_claims_none() -> None:
+    ports = FakePorts()
+    run(pipeline(ports).claim())
+    assert ports.calls == []
+
+
 def test_a_partition_that_comes_back_is_claimed_again() -> None:
     ports = FakePorts()
     one = round_of(batch(0, 1))
@@ -321,15 +341,17 @@ def test_without_the_claim_nobody_is_asked() -> None:
     assert ports.tries == []
 
 
-def test_a_claim_that_failed_is_not_begun_again_beside_the_others_of_its_micro_batch() -> None:
+def test_a_claim_that_failed_is_not_begun_again_beside_the_others() -> None:
     ports = FakePorts()
     ports.fails("claim 0 from 1", LogUnavailable("slow"))
 
     async def main() -> None:
-        one, micro_batch = pipeline(ports, 0, 3), round_of(batch(0, 1), batch(3, 1))
+        one = pipeline(ports, 0, 3)
         with pytest.raises(LogUnavailable):
-            await one.decide(micro_batch)
+            await one.claim()
         assert ports.claimed == [3]
+        await one.claim()
+        assert ports.claimed == [3, 0]
 
     run(main())
 
@@ -340,6 +362,7 @@ def test_deciding_again_after_a_failure_repeats_nothing_of_what_was_decided() ->
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0, 1), round_of(batch(0, 1), batch(1, 1))
+        await one.claim()
         with pytest.raises(LogUnavailable):
             await one.decide(micro_batch)
         await one.decide(micro_batch)
@@ -373,7 +396,7 @@ def test_a_micro_batch_of_poison_alone_asks_publishes_and_stores_nothing() -> No
     ports = FakePorts()
     through(ports, round_of(batch(0, 1, 2, o1=POISON, o2=POISON)))
     assert len(ports.dead_lettered) == 2
-    assert ports.calls == ["claim 0 from 1", "decode", "dead_letter"]
+    assert ports.calls == ["committed", "claim 0 from 1", "decode", "dead_letter"]
 
 
 def publish_until_done(ports: FakePorts, *batches: Batch) -> int:
@@ -381,6 +404,7 @@ def publish_until_done(ports: FakePorts, *batches: Batch) -> int:
 
     async def main() -> int:
         one, micro_batch = pipeline(ports, *(b.partition for b in batches)), round_of(*batches)
+        await one.claim()
         await one.decide(micro_batch)
         for tries in range(1, 10):
             try:
@@ -417,6 +441,7 @@ def test_a_repeated_publish_says_the_same() -> None:
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1))
+        await one.claim()
         await one.decide(micro_batch)
         verdicts = list(micro_batch.work.to_publish[0])
         ports.says = BAD
@@ -436,6 +461,7 @@ def test_after_a_failed_publish_the_log_is_asked_and_what_it_has_stands() -> Non
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
+        await one.claim()
         await one.decide(micro_batch)
         with pytest.raises(LogUnavailable):
             await one.publish(micro_batch)
@@ -457,6 +483,7 @@ def test_a_worker_that_slept_past_its_session_publishes_nothing_that_another_has
 
     async def main() -> None:
         one = pipeline(ports, 0)
+        await one.claim()
         first, second = round_of(batch(0, 1)), round_of(batch(0, 2, 3))
         await one.decide(first)
         await one.decide(second)
@@ -480,6 +507,7 @@ def test_a_claim_whose_read_back_failed_is_read_back_before_anything_is_publishe
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1))
+        await one.claim()
         await one.decide(micro_batch)
         ports.recorded = {0: in_the_log}
         ports.fails("read back", DOWN)
@@ -514,6 +542,7 @@ def test_a_store_that_fails_is_asked_again_with_the_same_rows() -> None:
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0), round_of(batch(0, 1, 2))
+        await one.claim()
         await one.decide(micro_batch)
         await one.publish(micro_batch)
         with pytest.raises(StoreUnavailable):
@@ -565,6 +594,7 @@ def test_from_then_on_there_is_one_try_per_micro_batch_and_one_line_in_the_log(
 
     async def main() -> None:
         one = pipeline(ports, 0)
+        await one.claim()
         for offset in range(1, 6):
             await one.decide(round_of(batch(0, offset)))
             tries.append(len(ports.tries))
@@ -582,6 +612,7 @@ def test_a_new_outage_gets_the_whole_patience_again() -> None:
 
     async def main() -> None:
         one = pipeline(ports, 0)
+        await one.claim()
         for offset, down in enumerate((True, False, True), start=1):
             ports.antifraud_is_down = down
             began.append(now())
@@ -598,6 +629,7 @@ def test_an_outage_that_nobody_has_seen_for_long_gets_the_whole_patience_again()
 
     async def main() -> None:
         one = pipeline(ports, 0)
+        await one.claim()
         ports.antifraud_is_down = True
         await one.decide(round_of(batch(0, 1)))
         await asyncio.sleep(3600)  # nothing to assess; antifraud comes back, unseen
@@ -615,6 +647,7 @@ def test_by_the_setting_nothing_is_decided_while_antifraud_is_down() -> None:
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0, when_down="hold"), round_of(batch(0, 1))
+        await one.claim()
         for _ in range(3):
             with pytest.raises(AntifraudUnavailable):
                 await one.decide(micro_batch)
@@ -654,6 +687,7 @@ def test_a_record_that_raises_a_bug_is_alone_a_dead_letter_after_some_tries() ->
 
     async def main() -> None:
         one, micro_batch = pipeline(ports, 0, 1), round_of(batch(0, 1, 2, 3), batch(1, 5))
+        await one.claim()
         failed: list[str] = []
         for _ in range(10):
             try:
@@ -682,6 +716,7 @@ def test_a_hundred_dead_letters_in_a_row_are_written_and_one_more_is_held_with_o
 
     async def main() -> None:
         one = pipeline(ports, 0, 1)
+        await one.claim()
         await driven(one, round_of(poison(0, *range(100)), poison(1, *range(100))))
         for _ in range(3):
             with pytest.raises(TooManyDeadLetters, match="101 dead letters in a row"):
@@ -699,6 +734,7 @@ def test_a_good_record_between_ends_the_row_and_half_of_the_last_thousand_is_the
 
     async def main() -> None:
         one = pipeline(ports, 0)
+        await one.claim()
         for start in range(0, 3000, 2):
             await driven(one, round_of(batch(0, start), poison(0, start + 1)))
         with pytest.raises(TooManyDeadLetters, match="501 of the last 1,000"):

@@ -118,6 +118,7 @@ class Ports(FakePorts):
 def through(ports: FakePorts, *micro_batches: MicroBatch, tries: int = 1) -> None:
     async def main() -> None:
         steps = TracedPipeline(pipeline(ports, *range(4)), "transaction_status")
+        await steps.claim()
         for one in micro_batches:
             await steps.decide(one)
             for _ in range(tries):
