@@ -35,7 +35,7 @@ async def through(side: Side, count: int, batch: int = DEFAULT_BATCH, *, kill: b
         await group.skip()
         published_from, offsets_from = await _ends(group, STATUS), await _ends(group, CREATED)
         transactions = list(traffic.arrived(count, ARRIVED_AT, SEED))
-        await traffic.feed(traffic.encoded(transactions))
+        await traffic.feed(traffic.sampled(traffic.encoded(transactions), side.sampled))
         try:
             run = await _watched(group, side, batch, kill)
         finally:

@@ -18,7 +18,7 @@ class _Side:
     """One process that does the transactions worker's work.
 
     `publishes_once`: also after a kill. `batched`: it has batches, so that their size can be chosen. `trial`: as many
-    transactions as it does in some seconds.
+    transactions as it does in some seconds. `sampled`: the share of its backlog that a bff has sampled for a trace.
     """
 
     title: str
@@ -26,13 +26,15 @@ class _Side:
     publishes_once: bool = True
     batched: bool = True
     trial: int = 10_000
+    sampled: float = 0.0
 
 
 @dataclass
 class Ours(_Side):
-    """The stack's own worker, or another command in its place."""
+    """The stack's own worker, in an environment of its own, or another command in its place."""
 
     command: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def part(self) -> str:
@@ -41,7 +43,7 @@ class Ours(_Side):
 
     def start(self, batch: int) -> None:
         """Return at once: nothing asks whether it is ready while it is measured. `batch`: transactions at a time."""
-        supervisor.start(stage.WORKER, {"BATCH_SIZE": str(batch)}, self.command)
+        supervisor.start(stage.WORKER, self.environment | {"BATCH_SIZE": str(batch)}, self.command)
 
     def stop(self) -> None:
         """Let it leave its group."""
@@ -132,7 +134,13 @@ LOOP = Peer("(a) loop by hand, aiokafka", "peer-loop", module="benchmarks.peers.
 FASTSTREAM = Peer("(b) FastStream", "peer-faststream", module="benchmarks.peers.faststream_")
 QUIX = Peer("(c) Quix Streams", "peer-quix", module="benchmarks.peers.quix")
 PLAIN_FAUST = Peer(
-    "(d) plain Faust", "peer-plain-faust", False, False, 400, "benchmarks.peers.plain_faust", ("worker",)
+    "(d) plain Faust",
+    "peer-plain-faust",
+    publishes_once=False,
+    batched=False,
+    trial=400,
+    module="benchmarks.peers.plain_faust",
+    arguments=("worker",),
 )
 
 SIDES: tuple[Side, ...] = (OURS, LOOP, FASTSTREAM, QUIX, PLAIN_FAUST)

@@ -30,6 +30,7 @@ class Record(NamedTuple):
     key: bytes
     value: bytes
     transaction_id: str
+    traceparent: bytes | None = None
 
 
 def uuid7(seconds: float) -> str:
@@ -77,6 +78,17 @@ def created(one: dict[str, Any], schema: Schema) -> Record:
     return Record(partition_of(key), key, schema.encode(one), one["transaction_id"])
 
 
+def sampled(records: Iterable[Record], share: float) -> Iterator[Record]:
+    """The records, and evenly among them so many with the header of a bff that has sampled their POSTs."""
+    due = 0.0
+    for record in records:
+        if (due := due + share) >= 1:
+            due -= 1
+            trace, span = os.urandom(16).hex(), os.urandom(8).hex()
+            record = record._replace(traceparent=f"00-{trace}-{span}-01".encode())
+        yield record
+
+
 def backlog(count: int, rate: float, seed: int) -> Iterator[Record]:
     """Both."""
     return encoded(arrived(count, rate, seed))
@@ -118,4 +130,6 @@ async def _feed_partition(producer: AIOKafkaProducer, topic: str, number: int, r
 
 def _append(batch: Any, record: Record) -> Any:
     headers = [("transaction_id", record.transaction_id.encode())]
+    if record.traceparent:
+        headers.append(("traceparent", record.traceparent))
     return batch.append(key=record.key, value=record.value, timestamp=None, headers=headers)

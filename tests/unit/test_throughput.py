@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from app.messaging import topics
+from app.observability import tracing
 from app.stores.transactions_table import COLUMNS
-from benchmarks import checking, comparison, sides
+from benchmarks import checking, comparison, sides, traffic
 from benchmarks.backlog import SideRun
 from benchmarks.comparison import Measured
+from benchmarks.traffic import Record
 
 FED = {"transaction_id": "a", "value_in_cents": 5}
 PUBLISHED = FED | {
@@ -96,3 +98,11 @@ def test_a_loop_that_a_peer_is_faster_than_is_not_finished() -> None:
 def test_a_fault_of_any_run_stands_in_the_result_with_whose_it_was() -> None:
     result = comparison.result(measured(RATES, faults=("2 transactions not told",)), quick=True)
     assert f"{sides.QUIX.title}: 2 transactions not told" in result.faults
+
+
+def test_of_a_backlog_the_share_that_was_sampled_has_the_header_of_a_trace_each_its_own() -> None:
+    records = [Record(0, b"key", b"value", str(number)) for number in range(1000)]
+    found = [one.traceparent for one in traffic.sampled(records, 0.01) if one.traceparent]
+    assert len(set(found)) == len(found) == 10
+    assert all(tracing.trace_id_of([("traceparent", one)]) for one in found)
+    assert list(traffic.sampled(records, 0)) == records
