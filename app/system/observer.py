@@ -157,9 +157,11 @@ class Observer:
             quorum=self._settings.cassandra_replication // 2 + 1,
             when_antifraud_is_down=self._settings.antifraud_unavailable_policy,
         )
+        processes = self._workers.processes()
         return [
             {
                 "name": name,
+                "process": processes.get(name, name),
                 "state": one.state,
                 "since": round(self._parts.since(name), 3),
                 "since_known": self._parts.is_since_known(name),

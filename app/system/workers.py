@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from app.messaging import topics
-from app.models.role import ROLES
+from app.models.role import MAIN, ROLES
 from app.observability import metrics
 from app.system import samples
 from app.system.deadline import Fault, get, probed
@@ -115,7 +115,7 @@ class Workers:
         found: dict[str, Finding | None] = {}
         for kind in KINDS:
             named = self._named(kind)
-            found |= {name: worker.finding for name, worker in named.items()}
+            found |= {name: self._all[address].finding for name, address in named.items()}
             if not named:
                 found[kind] = Finding("down", "in no consumer group") if self._has_seen_groups else None
         return found
@@ -129,15 +129,27 @@ class Workers:
             for labels, seconds in samples.chosen(worker.counts, OLDEST, topic=topics.CREATED)
         }
 
-    def _named(self, kind: str) -> dict[str, Worker]:
+    def processes(self) -> dict[str, str]:
+        """The process that each is, by name: main is both kinds."""
+        return {
+            name: name.replace(kind, MAIN.name, 1) if address.role == MAIN.name else name
+            for kind in KINDS
+            for name, address in self._named(kind).items()
+        }
+
+    def _named(self, kind: str) -> dict[str, Address]:
         ours = [address for address in self._all if kind in kinds_of(address.role)]
         names = self._numbers[kind].names(ours)
-        return {names[address]: self._all[address] for address in sorted(ours, key=lambda a: names[a])}
+        return {names[address]: address for address in sorted(ours, key=lambda a: names[a])}
 
     def risen(self) -> dict[str, Mapping[Key, float]]:
-        """What each has counted since the look before, by name; one that is both kinds has the last one's."""
-        named = {id(worker): name for kind in KINDS for name, worker in self._named(kind).items()}
-        return {named[id(worker)]: worker.risen for worker in self._all.values()}
+        """What each process has counted since the look before."""
+        processes = self.processes()
+        return {
+            processes[name]: self._all[address].risen
+            for kind in KINDS
+            for name, address in self._named(kind).items()
+        }
 
 
 def _note(worker: Worker, counts: Counts) -> None:

@@ -16,9 +16,10 @@ Column = list[float | None]
 
 
 class Part(BaseModel):
-    """A process of the system, named as in the Procfile."""
+    """A part of the system, named as in the Procfile."""
 
     name: str
+    process: Annotated[str, Field(description="the process that it is; main is bff and transactions in one")]
     state: Annotated[State, Field(description="unknown: who could tell does not answer")]
     since: Annotated[
         float, Field(description="seconds since 1970 (UTC): how long it has been seen in this state")

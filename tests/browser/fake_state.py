@@ -47,6 +47,7 @@ class FakeState:
         self.has_begun_anew = False  # whether the bff has looked for a minute alone
         self.lost = 0
         self.being_stored = 0
+        self.is_combined = False  # whether bff and transactions are one process
         self.no_replica = False  # whether what arrives is rejected without an assessment
         self.silent = ""  # the store that cannot be asked
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
@@ -70,8 +71,16 @@ class FakeState:
         """A part is in this state from now on."""
         now = time.time()
         known = {"since": now, "since_known": True}
-        self.parts[name] = {"name": name, "state": state, **known, "word": word, "cost": cost}
+        process = "main" if self.is_combined and name in ("bff", "transactions") else name
+        about = {"name": name, "process": process, "state": state}
+        self.parts[name] = {**about, **known, "word": word, "cost": cost}
         self.marks.append({"at": now, "part": name, "state": state})
+
+    def combine(self) -> None:
+        """bff and transactions are one process from now on."""
+        self.is_combined = True
+        for name in ("bff", "transactions"):
+            self.set_part(name, "up")
 
     @property
     def vector(self) -> str:

@@ -122,6 +122,40 @@ def test_an_impact_is_said_once_with_its_parts_and_the_command_that_brings_each_
     assert "make resume NAME=redis" in page.inner_text("[data-cost=redis]")
 
 
+def test_in_combined_mode_the_one_process_is_down_as_both_parts_and_is_brought_back_by_its_own_name(
+    bff: Served, open_page: Open
+) -> None:
+    bff.do(lambda: bff.state.combine())
+    page = open_page(bff.address)
+    page.wait_for_selector("[data-part=transactions].up")
+    bff.kill()
+    group = page.locator("[data-cost='bff transactions']")
+    group.wait_for()
+    assert group.inner_text().count("make start NAME=main") == 2
+    assert "nothing is decided" in group.inner_text()
+    page.wait_for_selector("[data-part=kafka].unknown")
+
+
+def test_while_the_bff_alone_is_away_the_worker_goes_on(bff: Served, open_page: Open) -> None:
+    page = open_page(bff.address)
+    page.wait_for_selector("[data-part=transactions].up")
+    bff.kill()
+    page.locator("[data-cost=bff]", has_text="is still processed").wait_for()
+    assert "make start NAME=bff" in page.inner_text("[data-cost=bff]")
+    page.wait_for_selector("[data-part=transactions].unknown")
+
+
+def test_an_arrow_to_a_dead_part_carries_nothing(bff: Served, open_page: Open) -> None:
+    page = open_page(bff.address)
+    page.wait_for_selector("[data-part=redis].up")
+    before = page.locator(".arrow text").count()
+    _is_down(bff, "redis", COSTS["redis"].cost)
+    page.wait_for_selector("[data-part=redis].down")
+    assert page.locator(".arrow.broken").count() == 1
+    assert page.locator(".arrow.broken text").count() == 0
+    assert page.locator(".arrow text").count() == before - 1
+
+
 @pytest.mark.parametrize(
     ("down", "said", "left_out"),
     [

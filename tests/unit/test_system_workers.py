@@ -88,6 +88,18 @@ def test_a_worker_in_combined_mode_is_both() -> None:
     assert list(names(found)) == ["bff", "transactions"]
     asyncio.run(found.ask(None))  # type: ignore[arg-type]  # it asks nobody but itself
     assert names(found) == {"bff": UP, "transactions": UP}
+    assert found.processes() == {"bff": "main", "transactions": "main"}
+    assert list(found.risen()) == ["main"]
+    found.update(Groups({f"m{port}": Address("main", "127.0.0.1", port) for port in (5001, 5011)}))
+    second = {"bff-2": "main-2", "transactions-2": "main-2"}
+    assert found.processes() == {"bff": "main", "transactions": "main", **second}
+
+
+def test_a_worker_in_split_mode_is_a_process_of_its_own_name() -> None:
+    found = workers()
+    found.update(Groups({"me": BFF, "a": Address("transactions", "h", 5002)}))
+    assert found.processes() == {"bff": "bff", "transactions": "transactions"}
+    assert list(found.risen()) == ["bff", "transactions"]
 
 
 async def asked(handlers: Mapping[str, Any]) -> Workers:

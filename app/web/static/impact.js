@@ -41,9 +41,9 @@ export function grouped(some, parts) {
 }
 
 /** What brings it back natively; "" where it comes by itself. */
-function repair({ name, state, word }) {
+function repair({ process, state, word }) {
   const action = word === "stuck" ? "restart" : state !== "down" ? "" : word.startsWith("no answer within") ? "resume" : "start";
-  return action && `make ${action} NAME=${name}`;
+  return action && `make ${action} NAME=${process}`;
 }
 
 /** How long it has been in its state: what the bff found at its start may have been so for longer. */
@@ -64,7 +64,7 @@ function Part({ part, now }) {
 /** Of the `chosen` part, or of all that are not up. */
 export function Impact({ parts, now, chosen }) {
   const isBad = (part) => part.state === "down" || part.state === "degraded";
-  const shown = parts.filter((part) => (chosen ? part.name === chosen : isBad(part)));
+  const shown = parts.filter((part) => (chosen ? part.name === chosen || part.process === chosen : isBad(part)));
   if (!shown.length) {
     if (chosen) return null;
     const silent = parts.filter((part) => part.state === "unknown");

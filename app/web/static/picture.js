@@ -106,7 +106,7 @@ function places(layout, parts) {
 function Arrow({ from, to, path, label, spare, perSecond, broken }) {
   return html`<g class="arrow ${spare ?? ""} ${perSecond > 0 ? "busy" : ""} ${broken ? "broken" : ""}">
     <path d=${path} />
-    ${label && perSecond >= (spare ? 0.001 : 0) && html`<text x=${label[0]} y=${label[1]}
+    ${label && !broken && perSecond >= (spare ? 0.001 : 0) && html`<text x=${label[0]} y=${label[1]}
       text-anchor=${label[2] ?? "middle"}>${rate(perSecond)}/s</text>`}
   </g>`;
 }

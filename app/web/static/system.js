@@ -13,10 +13,14 @@ function partsNow(body, { up, since }, now, blind) {
   if (!body || (up && !blind)) return body?.parts ?? [];
   const gone = up ? body.at : now - (performance.now() - since) / 1000;
   const word = up ? t("the bff has not looked") : t("the bff does not answer");
+  const own = body.parts.find((part) => part.name === "bff")?.process;
   return body.parts.map((part) => {
-    if (part.name !== "bff" && part.name !== "main") return { ...part, state: "unknown", since: gone, since_known: true, word, cost: "" };
+    if (part.process !== own) return { ...part, state: "unknown", since: gone, since_known: true, word, cost: "" };
     if (up) return part;
-    const cost = t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.");
+    const cost =
+      own === "main"
+        ? t("No POST and no GET is answered, and nothing is decided. What was acknowledged is in the log and is decided once it is back.")
+        : t("No POST and no GET is answered. What was acknowledged is in the log and is still processed.");
     return { ...part, state: "down", since: gone, since_known: true, word: t("does not answer"), cost };
   });
 }
@@ -96,7 +100,7 @@ export function System({ system }) {
       <div class="card drawn"><${Picture} ...${{ parts, rates, now, chosen, choose }} /></div>
       <div class="card"><h3>${chosen ?? t("Impact on clients")}</h3>
         ${body ? html`<${Impact} ...${{ parts, now, chosen }} />` : html`<p class="calm">${error ? "" : t("Loading…")}</p>`}
-        <${Added} place="part" ...${{ name: chosen, choose }} /></div>
+        <${Added} place="part" ...${{ name: parts.find((part) => part.name === chosen)?.process ?? chosen, choose }} /></div>
       <${Lag} lag=${body?.lag} />
       <${Steps} steps=${body?.steps} />
       <div class="card who"><h3>${t("Who does the work")}</h3>
