@@ -133,6 +133,7 @@ def test_a_dead_bff_is_said_and_the_stream_resumes_where_it_was(bff: Served, ope
     page.locator(".banner", has_text="The bff does not answer").wait_for()
     page.locator(".banner", has_text=re.compile(r"Next try in \d s")).wait_for()
     page.wait_for_selector("[data-part=bff].down")
+    page.locator(".marks li", has_text="bff down").wait_for()
     assert page.locator(".truth").get_attribute("class") == "truth unknown"
     seen, before = len(bff.state.asked), bff.state.vector
     bff.start()

@@ -31,8 +31,10 @@ export function remembered(source) {
     wasUp = true;
   link.follow(() => {
     const { up } = link.get();
-    if (up !== wasUp) marks.push({ at: Date.now() / 1000, part: "bff", state: up ? "up" : "down" });
+    if (up === wasUp) return;
     wasUp = up;
+    marks.push({ at: Date.now() / 1000, part: "bff", state: up ? "up" : "down" });
+    if (body) known.set({ ...known.get(), body: (body = { ...body, marks: [...body.marks, marks.at(-1)] }) });
   });
   source.follow(() => {
     const found = source.get();
