@@ -27,12 +27,16 @@ class Parts(NamedTuple):
     def of(self, stack: Stack) -> str:
         """One of the names."""
         for frame in reversed(stack):
-            function, _, file = frame.rstrip(")").partition(" (")
-            place = f"{file}:{function.rpartition('.')[2]}"  # without its class
             for part, starts in self.owners.items():
-                if place.startswith(starts):
+                if _place(frame).startswith(starts):
                     return part
         return self.rest
+
+
+def _place(frame: str) -> str:
+    """`file:function`, the function without its class."""
+    function, _, file = frame.rstrip(")").partition(" (")
+    return f"{file}:{function.rpartition('.')[2]}"
 
 
 #: The transactions worker by stage; the rest is Faust, its consumer, asyncio, delivery, health and metrics.
@@ -96,6 +100,22 @@ OF_A_POST = Parts(
     },
     "loop and the rest",
 )
+
+
+#: Whatever these call is done for traces, and what is done in the others themselves: around a request, around a step.
+OF_TRACES = ("opentelemetry/", "app/observability/tracing.py:")
+AROUND_OTHERS = ("app/processing/traced.py:", "app/web/traces.py:")
+
+
+def share_of_traces(stacks: Stacks) -> float:
+    """What the traces have of the samples."""
+    found = sum(
+        count
+        for stack, count in stacks.items()
+        if any(_place(frame).startswith(OF_TRACES) for frame in stack)
+        or _place(stack[-1]).startswith(AROUND_OTHERS)
+    )
+    return found / sum(stacks.values())
 
 
 def shares(stacks: Stacks, parts: Parts) -> dict[str, float]:

@@ -5,33 +5,35 @@ import json
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import comparison, cpu, report, stage
+from benchmarks import comparison, cpu, feeding, report, stage
 from benchmarks.backlog import DEFAULT_BATCH
 from benchmarks.comparison import pairs
 from benchmarks.feeding import ARRIVED_AT
+from benchmarks.profiler import watching
 from benchmarks.result import Figure, Result, Table, number
 from benchmarks.sides import Ours
+from benchmarks.stages import share_of_traces
 from benchmarks.throughput import went
 from benchmarks.web_load import MOST, Kind, Shot, shoot
 from generator.client import PATH
 from generator.traffic import transactions
-from infra.native import beside, stack
+from infra.native import beside, processes, stack
 from reconciliation import readers
 
 COLLECTOR = "traces"
-#: What spans its work, beside the worker; each is told anew what is sampled.
+#: What spans its work, beside the worker; each is started anew with what is to be sampled.
 TRACED = ("antifraud-1", "antifraud-2", "bff")
 SPANNED = (*TRACED, stage.WORKER)
-AT_LEAST = 0.95  # of the rate without, at 1 %
+AT_MOST = 5.0  # % of what a process does, at 1 %
 SEED = 11
 
 
 def _side(share: float) -> Ours:
-    told = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": str(share)}
+    variables = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": str(share)}
     return Ours(
         f"{share:.0%} sampled" if share else "off",
         stage.WORKER,
-        environment=told if share else {"OTEL_TRACES_EXPORTER": "none"},
+        environment=variables if share else {"OTEL_TRACES_EXPORTER": "none"},
         sampled=share,
     )
 
@@ -46,6 +48,8 @@ class Measured(comparison.Measured):
     side: Ours
     posted: list[Shot] = field(default_factory=list)
     each_post: list[float] = field(default_factory=list)  # CPU microseconds of the bff
+    of_worker: float = 0.0  # what the traces have of its samples, in %
+    of_bff: float = 0.0
 
     def posts(self) -> list[float]:
         """POSTs a second, by round."""
@@ -70,19 +74,21 @@ async def measure(quick: bool) -> Result:
     try:
         for turn in range(rounds):
             for side in [*sides[turn % 3 :], *sides[: turn % 3]][:: -1 if turn % 2 else 1]:
-                await asyncio.to_thread(_told, side.side.environment)
+                await asyncio.to_thread(_restart, side.side.environment)
                 if turn == 0:
                     await went(side, side.batch, "to warm up")
                 side.runs.append(await went(side, side.batch, f"round {turn + 1} of {rounds}"))
                 await _post(side, seconds)
+        for side in sides[1:]:
+            await _profiled(side, count, seconds)
     finally:
-        await asyncio.to_thread(_told, {})
+        await asyncio.to_thread(_restart, {})
         await asyncio.to_thread(stage.start, stage.WORKER)
     off, one, five = sides
     return _result(off, one, five, {"rounds": rounds, "backlog": count, "seconds of POST": seconds})
 
 
-def _told(environment: dict[str, str]) -> None:
+def _restart(environment: dict[str, str]) -> None:
     for part in TRACED:
         stage.stop(part)
         stage.start(part, environment)
@@ -98,20 +104,40 @@ async def _post(one: Measured, seconds: float) -> None:
     one.each_post.append(1e6 * cpu.between(before, cpu.used())["bff"] / shot.acknowledged)
 
 
+async def _profiled(one: Measured, count: int, seconds: float) -> None:
+    """Runs of their own: the profiler stops the process for each look."""
+    print(f"{one.side.title}, under the profiler ...", flush=True)
+    await asyncio.to_thread(_restart, one.side.environment)
+    await asyncio.to_thread(stage.start, stage.WORKER, one.side.environment)
+    async with watching(_pid(stage.WORKER)) as stacks:
+        await asyncio.sleep(1)
+        await feeding.through(count, SEED, one.side.sampled)
+    one.of_worker = 100 * share_of_traces(stacks)
+    await asyncio.to_thread(stage.stop, stage.WORKER)
+    async with watching(_pid("bff")) as stacks:
+        await asyncio.sleep(1)
+        await _post(Measured(one.side, count), seconds)
+    one.of_bff = 100 * share_of_traces(stacks)
+
+
+def _pid(part: str) -> int:
+    if not (pid := processes.states()[part].pid):
+        raise SystemExit(f"{part} does not run")
+    return pid
+
+
 def _result(off: Measured, one: Measured, five: Measured, settings: dict[str, float]) -> Result:
     return Result(
         "What tracing costs",
         {**settings, "connections of POST": MOST, "arrived at": ARRIVED_AT, "batch": DEFAULT_BATCH},
         [
-            Figure(
-                "a backlog, 1 % sampled, to off", pairs(one.rates, off.rates), "times",
-                at_least=AT_LEAST, peer=f"off: {number(median(off.rates))} a second",
-            ),
+            Figure("of what the worker does, 1 % sampled", [one.of_worker], "%", at_most=AT_MOST),
+            Figure("of what the worker does, 5 % sampled", [five.of_worker], "%"),
+            Figure("of what the bff does for POSTs, 1 % sampled", [one.of_bff], "%", at_most=AT_MOST),
+            Figure("of what the bff does for POSTs, 5 % sampled", [five.of_bff], "%"),
+            Figure("a backlog, 1 % sampled, to off", pairs(one.rates, off.rates), "times", peer=_said(off.rates)),
             Figure("a backlog, 5 % sampled, to off", pairs(five.rates, off.rates), "times"),
-            Figure(
-                "POST, 1 % sampled, to off", pairs(one.posts(), off.posts()), "times",
-                at_least=AT_LEAST, peer=f"off: {number(median(off.posts()))} a second",
-            ),
+            Figure("POST, 1 % sampled, to off", pairs(one.posts(), off.posts()), "times", peer=_said(off.posts())),
             Figure("POST, 5 % sampled, to off", pairs(five.posts(), off.posts()), "times"),
             Figure("CPU of what makes spans, 1 %, to off", pairs(one.spanned(), off.spanned()), "times"),
             Figure("CPU of what makes spans, 5 %, to off", pairs(five.spanned(), off.spanned()), "times"),
@@ -122,6 +148,10 @@ def _result(off: Measured, one: Measured, five: Measured, settings: dict[str, fl
         [f"{side.side.title}: {fault}" for side in (off, one, five) for fault in _faults(side)],
         {side.side.title: _raw(side) for side in (off, one, five)},
     )  # fmt: skip
+
+
+def _said(rates: list[float]) -> str:
+    return f"off: {number(median(rates))} a second"
 
 
 def _faults(one: Measured) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.cpu import Threads
 from benchmarks.profiler import parse
-from benchmarks.stages import OF_A_POST, STAGES, microseconds, shares
+from benchmarks.stages import OF_A_POST, STAGES, microseconds, share_of_traces, shares
 from infra.native.paths import CODE
 
 LOOP = (
@@ -107,3 +107,16 @@ def test_a_raw_profile_is_read_without_the_machines_folders() -> None:
         ("<module> (faust)", "Runner.run (asyncio/runners.py)"): 7,
         ("<module> (<string>)",): 2,
     }
+
+
+def test_what_is_done_for_traces_is_all_that_they_call_and_not_what_they_are_around() -> None:
+    decide = (*STEP, "TracedPipeline.decide (app/processing/traced.py)")
+    sending = ("Thread._bootstrap (threading.py)", "BatchProcessor.worker (opentelemetry/sdk/_shared.py)")
+    stacks = {
+        decide: 1,
+        (*decide, "start (app/observability/tracing.py)", "urandom (random.py)"): 2,
+        (*sending, "Session.send (requests/sessions.py)"): 3,
+        (*decide, "Pipeline.decide (app/processing/pipeline.py)"): 10,
+        (*LOOP, "traced (app/web/traces.py)", "post (app/web/transactions.py)"): 14,
+    }
+    assert share_of_traces(stacks) == pytest.approx(6 / 30)
