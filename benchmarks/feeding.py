@@ -43,9 +43,9 @@ class Run:
         return self.each(*(part for part in self.spent if part not in (cpu.OURSELVES, cpu.OTHERS)))
 
 
-async def through(count: int, seed: int, sampled: float = 0.0) -> Run:
-    """Feed so many, of which a share is sampled for a trace, and wait until they are done."""
-    records = list(traffic.sampled(await _made(count, seed), sampled))
+async def through(count: int, seed: int) -> Run:
+    """Feed so many and wait until they are done."""
+    records = await _made(count, seed)
     async with progress.group() as group, progress.group("bff", traffic.STATUS) as statuses:
         await _done(group, await group.end())
         await _read(statuses)

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import comparison, cpu, feeding, report, stage
+from benchmarks import backlog, comparison, cpu, progress, report, stage, traffic
 from benchmarks.backlog import DEFAULT_BATCH
 from benchmarks.comparison import pairs
 from benchmarks.feeding import ARRIVED_AT
@@ -72,15 +72,13 @@ async def measure(quick: bool) -> Result:
     await asyncio.to_thread(stage.stop, stage.WORKER)
     sides = [Measured(side, count) for side in SIDES]
     try:
+        for side in sides:
+            await _profiled(side, count, seconds)
         for turn in range(rounds):
             for side in [*sides[turn % 3 :], *sides[: turn % 3]][:: -1 if turn % 2 else 1]:
                 await asyncio.to_thread(_restart, side.side.environment)
-                if turn == 0:
-                    await went(side, side.batch, "to warm up")
                 side.runs.append(await went(side, side.batch, f"round {turn + 1} of {rounds}"))
                 await _post(side, seconds)
-        for side in sides[1:]:
-            await _profiled(side, count, seconds)
     finally:
         await asyncio.to_thread(_restart, {})
         await asyncio.to_thread(stage.start, stage.WORKER)
@@ -109,13 +107,15 @@ async def _profiled(one: Measured, count: int, seconds: float) -> None:
     print(f"{one.side.title}, under the profiler ...", flush=True)
     await asyncio.to_thread(_restart, one.side.environment)
     await asyncio.to_thread(stage.start, stage.WORKER, one.side.environment)
-    async with watching(_pid(stage.WORKER)) as stacks:
-        await asyncio.sleep(1)
-        await feeding.through(count, SEED, one.side.sampled)
+    records = list(traffic.sampled(traffic.backlog(count, ARRIVED_AT, SEED), one.side.sampled))
+    async with progress.group() as group:
+        await backlog.drained(group)  # of what was POSTed before
+        async with watching(_pid(stage.WORKER)) as stacks:
+            await traffic.feed(records)
+            await backlog.drained(group)
     one.of_worker = 100 * share_of_traces(stacks)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     async with watching(_pid("bff")) as stacks:
-        await asyncio.sleep(1)
         await _post(Measured(one.side, count), seconds)
     one.of_bff = 100 * share_of_traces(stacks)
 
