@@ -32,8 +32,8 @@ KEPT = 5.0
 #: Milliseconds that Kafka may wait for news. A look wants what is there, and behind a fetch that waits the next look's
 #: questions wait too.
 WAIT_MS = 20
-#: Seconds without a record until the position is looked at: what was aborted moves it unseen, and so does a marker. Each
-#: claim leaves both at the end of its partition.
+#: Seconds without a record until the position is looked at: what was aborted moves it unseen, and so does a marker.
+#: Each claim leaves both at the end of its partition.
 UNSEEN = 0.02
 #: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
 GAP_MOST = 1000
