@@ -133,7 +133,10 @@ def _result(off: Measured, one: Measured, five: Measured, settings: dict[str, fl
         [
             Figure("of what the worker does, 1 % sampled", [one.of_worker], "%", at_most=AT_MOST),
             Figure("of what the worker does, 5 % sampled", [five.of_worker], "%"),
-            Figure("of what the bff does for POSTs, 1 % sampled", [one.of_bff], "%", at_most=AT_MOST),
+            Figure(
+                "of what the bff does for POSTs, 1 % sampled", [one.of_bff], "%",
+                at_most=AT_MOST, peer=f"off: {number(off.of_bff)}",
+            ),
             Figure("of what the bff does for POSTs, 5 % sampled", [five.of_bff], "%"),
             Figure("a backlog, 1 % sampled, to off", pairs(one.rates, off.rates), "times", peer=_said(off.rates)),
             Figure("a backlog, 5 % sampled, to off", pairs(five.rates, off.rates), "times"),

@@ -22,7 +22,8 @@ async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = resource.canonical if resource else "other"
     with tracing.serving(method, route, request.headers.get(tracing.HEADER)) as span:
         response = await handler(request)
-        span.set_attribute("http.response.status_code", response.status)
-        if response.status >= 500:
-            tracing.failed(span, str(response.status))
+        if span is not None:
+            span.set_attribute("http.response.status_code", response.status)
+            if response.status >= 500:
+                tracing.failed(span, str(response.status))
         return response

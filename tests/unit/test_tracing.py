@@ -19,7 +19,14 @@ from cassandra.query import BatchStatement
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_ON, Sampler
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_ON,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import StatusCode
 
 from antifraud import tracing as of_a_replica
@@ -71,7 +78,7 @@ class Spans:
 
 
 def start_tracing(monkeypatch: pytest.MonkeyPatch, sampler: Sampler | None = None) -> Spans:
-    for name in ("enabled", "_otel", "_provider", "_tracer"):
+    for name in ("enabled", "_ids", "_otel", "_provider", "_tracer"):
         monkeypatch.setattr(tracing, name, getattr(tracing, name))
     exporter = InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
@@ -246,6 +253,24 @@ def test_what_is_not_sampled_has_no_header(monkeypatch: pytest.MonkeyPatch, trac
     ):
         assert tracing.metadata() is None
     assert (headers, call, list(spans.all)) == ([], None, [])
+
+
+def test_of_the_requests_of_a_client_without_a_trace_the_share_that_is_asked_for_is_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spans = start_tracing(monkeypatch, ParentBased(TraceIdRatioBased(0.5)))
+    for _ in range(400):
+        with tracing.serving("POST", "/api", None):
+            pass
+    assert 140 < len(spans.all) < 260
+    assert len({span.context.trace_id for span in spans.all}) == len(spans.all)
+
+
+def test_a_request_that_begins_no_trace_makes_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_tracing(monkeypatch, ParentBased(ALWAYS_OFF))
+    monkeypatch.setattr(tracing, "start", None)
+    with tracing.serving("POST", "/api", None) as span, tracing.sending("t", "key") as headers:
+        assert (span, headers) == (None, [])
 
 
 def test_a_sampled_record_is_followed_to_its_row_and_its_status_carries_it_on(spans: Spans) -> None:
