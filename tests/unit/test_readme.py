@@ -62,6 +62,7 @@ PAGES = [
     "docs/packages.md",
     "docs/performance.md",
     "docs/traces.md",
+    "docs/kubernetes.md",
 ]
 
 
