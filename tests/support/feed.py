@@ -54,7 +54,8 @@ class Feed:
     def send(self, count: int) -> dict[str, log.Place]:
         """Send new transactions; returns where each one is."""
         ids = [new_id() for _ in range(count)]
-        places = log.produce((partition_of(id_), id_.encode(), self.value(id_)) for id_ in ids)
+        # All are made before the first one is sent: otherwise a worker that is free keeps up with us.
+        places = log.produce([(partition_of(id_), id_.encode(), self.value(id_)) for id_ in ids])
         return dict(zip(ids, places, strict=True))
 
 
