@@ -140,9 +140,9 @@ class MerchantTotalsKeeper:
             await self._catch_up(partition, stretch)
             if _is_over(stretch, now):
                 stretch.end(partition, stretch.next)
-            if stretch.ended:
-                await self._write(stretch.ended)
-                stretch.ended = []
+            if ended := stretch.ended[:]:
+                await self._write(ended)
+                del stretch.ended[: len(ended)]  # another one may have ended since
 
     async def refresh(self) -> None:
         """Read what has been written since; LogUnavailable."""

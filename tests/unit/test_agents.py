@@ -62,7 +62,10 @@ def test_what_is_no_status_is_reported_by_place_and_reason_and_counted(
     async def remember(entries: Sequence[Any]) -> None:
         remembered.extend(entries)
 
-    resources.shown_status, resources.recent = SimpleNamespace(decode=decode), SimpleNamespace(remember=remember)
+    resources.shown_status, resources.recent = (
+        SimpleNamespace(decode=decode),
+        SimpleNamespace(remember=remember),
+    )
     step = statuses.register(app, resources)._steps_of([]).last
     values = [status(), Poison("no Avro"), status()]
     records = [

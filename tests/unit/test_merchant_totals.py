@@ -64,6 +64,7 @@ class Topics:
         self.is_open = True
         self.reads: list[tuple[str, int, int]] = []
         self.meanwhile: Callable[[], None] = lambda: None
+        self.while_it_is_written: Callable[[], None] = lambda: None
         self.producer = self.tail = self
         self.status = self.label = self.merchant_totals = self
 
@@ -99,6 +100,7 @@ class Topics:
     async def publish_batch(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         if self.is_down:
             raise LogUnavailable("down")
+        self.while_it_is_written()
         self.at(topic, partition).extend(value for _, value, _ in records)
 
     @property
@@ -364,6 +366,25 @@ def test_a_partition_may_be_revoked_while_the_log_is_read() -> None:
     log.meanwhile = lambda: keeper.assigned([0])
     rounds(keeper)
     assert {partition for topic, partition, _ in log.reads if topic == topics.STATUS} == {0}
+
+
+def test_a_day_that_ends_while_another_one_is_written_is_written_next() -> None:
+    log = Topics()
+    keeper = worker(log, 0)
+    rounds(keeper)
+    days = iter((2, 3))
+
+    def publish() -> None:
+        if day := next(days, None):
+            keeper.published(0, log.decided(0, sold(day)), [sold(day)])
+
+    log.while_it_is_written = publish
+    for day in (0, 1):
+        keeper.published(0, log.decided(0, sold(day)), [sold(day)])
+    log.reads.clear()
+    rounds(keeper, keeper, keeper)
+    assert bounds(log) == [(0, 1), (1, 2), (2, 3)]
+    assert topics.STATUS not in {topic for topic, _, _ in log.reads}
 
 
 def test_an_idle_partition_ends_its_day_by_the_clock_and_one_at_work_does_not(
