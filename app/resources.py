@@ -96,7 +96,7 @@ class Resources:
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
-        self.shown_status = await topics.register(self.settings, topics.STATUS, before="history")
+        self.shown_status = self.status.until("history")
         self.label = await topics.register(self.settings, topics.LABEL)
         self.merchant_totals = await topics.register(self.settings, topics.MERCHANT_TOTALS)
 

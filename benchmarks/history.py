@@ -9,7 +9,7 @@ from benchmarks.arrivals import Arrived
 from benchmarks.backlog import DEFAULT_BATCH
 from benchmarks.comparison import pairs
 from benchmarks.feeding import ARRIVED_AT
-from benchmarks.result import Figure, Result, Table, number
+from benchmarks.result import Figure, Result, Table, medians, number
 from benchmarks.sides import OURS, WITHOUT_HISTORY, Side
 from benchmarks.throughput import went
 
@@ -91,24 +91,18 @@ def _raw(one: Measured) -> dict[str, list[float]]:
 
 
 def _overview(*both: Measured) -> Table:
-    header = ["", "a second", "worker, µs", "replicas, µs", "whole stack, µs", "alone, ms"]
-    rows = [
-        [
-            one.side.title,
-            *(
-                number(median(values))
-                for values in (
-                    one.rates,
-                    one.own(),
-                    one.replicas(),
-                    [run.stack for run in one.runs],
-                    one.final(),
-                )
-            ),
-        ]
-        for one in both
-    ]
-    return Table("Medians", header, rows)
+    return medians(
+        {
+            one.side.title: {
+                "a second": one.rates,
+                "worker, µs": one.own(),
+                "replicas, µs": one.replicas(),
+                "whole stack, µs": [run.stack for run in one.runs],
+                "alone, ms": one.final(),
+            }
+            for one in both
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -85,6 +85,13 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def medians(sides: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    """A table of medians: for each side, by its title, the values of its rounds by header, the same for all."""
+    header = next(iter(sides.values())).keys()
+    rows = [[title, *(number(median(values)) for values in side.values())] for title, side in sides.items()]
+    return Table("Medians", ["", *header], rows)
+
+
 def spread(values: Sequence[float], shown: Callable[[float], str] = number) -> str:
     """The median, with the lowest and the highest of several behind it."""
     behind = f" ({shown(min(values))} to {shown(max(values))})" if len(values) > 1 else ""

@@ -10,7 +10,7 @@ from benchmarks.backlog import DEFAULT_BATCH
 from benchmarks.comparison import pairs
 from benchmarks.feeding import ARRIVED_AT
 from benchmarks.profiler import watching
-from benchmarks.result import Figure, Result, Table, number
+from benchmarks.result import Figure, Result, Table, medians, number
 from benchmarks.sides import Ours
 from benchmarks.stages import share_of_traces
 from benchmarks.throughput import went
@@ -166,27 +166,19 @@ def _faults(one: Measured) -> list[str]:
 
 
 def _overview(*sides: Measured) -> Table:
-    header = [
-        "", "a second", "worker, µs", "worker, bff, replicas, µs", "collector, µs", "POSTs a second", "bff, µs a POST",
-    ]  # fmt: skip
-    rows = [
-        [
-            one.side.title,
-            *(
-                number(median(values))
-                for values in (
-                    one.rates,
-                    one.own(),
-                    one.spanned(),
-                    one.collector(),
-                    one.posts(),
-                    one.each_post,
-                )
-            ),
-        ]
-        for one in sides
-    ]
-    return Table("Medians", header, rows)
+    return medians(
+        {
+            one.side.title: {
+                "a second": one.rates,
+                "worker, µs": one.own(),
+                "worker, bff, replicas, µs": one.spanned(),
+                "collector, µs": one.collector(),
+                "POSTs a second": one.posts(),
+                "bff, µs a POST": one.each_post,
+            }
+            for one in sides
+        }
+    )
 
 
 def _raw(one: Measured) -> dict[str, list[float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -38,12 +38,16 @@ class Codec:
         self._before = before
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
-        self._fetch = fetch
+        self._schema_id, self._fetch = schema_id, fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
         self._readers: dict[int, tuple[Any, Any]] = {}
         if schema_id is not None:
             self._readers[schema_id] = (self._schema, None)
         self._noes: dict[int, tuple[float, str]] = {}  # until when, why; the oldest first
+
+    def until(self, field: str) -> Codec:
+        """One that decodes the same, up to that field."""
+        return Codec(self._schema, self._schema_id, self._fetch, before=field)
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One framed record; Poison when a value does not fit the schema."""
@@ -113,6 +117,16 @@ class Codec:
         if len(self._noes) >= _NOES_MOST:
             del self._noes[next(iter(self._noes))]
         self._noes[schema_id] = time.monotonic() + NO_FOR, why
+
+
+async def readable(codec: Codec, records: Sequence[Any]) -> list[tuple[int, Any]]:
+    """These records of one partition, each with its offset, without those that cannot be read; LogUnavailable."""
+    found = await codec.decode([record.value for record in records])
+    return [
+        (record.offset, one)
+        for record, one in zip(records, found, strict=True)
+        if not isinstance(one, Poison)
+    ]
 
 
 def _named(exc: Exception) -> str:

@@ -181,20 +181,17 @@ def unequal(created: int, status: int) -> str:
     )
 
 
-async def register(settings: Settings, topic: str, *, before: str | None = None) -> Codec:
-    """Register the topic's schema (again: no change) and give its codec; LogUnavailable, WrongTopic.
-
-    `before`: a field at which reading ends.
-    """
-    return await asyncio.to_thread(register_now, settings, topic, before=before)
+async def register(settings: Settings, topic: str) -> Codec:
+    """Register the topic's schema (again: no change) and give its codec; LogUnavailable, WrongTopic."""
+    return await asyncio.to_thread(register_now, settings, topic)
 
 
-def register_now(settings: Settings, topic: str, *, before: str | None = None) -> Codec:
+def register_now(settings: Settings, topic: str) -> Codec:
     """The same, blocking: for a command that does nothing else."""
     client, subject, ours = _client(settings), f"{topic}-value", schema.AvroSchema(load_schema(topic))
     schema_id = _asked(settings, lambda: _registered(client, subject, ours))
     _asked(settings, lambda: keep_compatible(client, subject))
-    return Codec(load_schema(topic), schema_id, _fetch(client, settings), before=before)
+    return Codec(load_schema(topic), schema_id, _fetch(client, settings))
 
 
 async def reader(settings: Settings, topic: str) -> Codec:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.messaging import topics
+from app.messaging.codec import readable
 from app.messaging.dead_letters import LEAST, MOST, dead_letter_of
 from app.messaging.partitioner import partition_of
 from app.models.assessment import Assessment
@@ -63,7 +64,7 @@ class Adapters:
         read_from = state.folded_to
 
         async def take(records: Sequence[Any]) -> None:
-            state.fold(await self._statuses(records), records[-1].offset + 1)
+            state.fold(await readable(self._resources.status, records), records[-1].offset + 1)
             self.records_read += len(records)
 
         state.folded_to = await self._resources.tail.read_on(topics.STATUS, partition, read_from, take)
@@ -89,19 +90,10 @@ class Adapters:
         found: list[tuple[int, TransactionStatus]] = []
 
         async def take(records: Sequence[Any]) -> None:
-            found.extend(await self._statuses(records))
+            found.extend(await readable(self._resources.status, records))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, offset, take)
         return found, end
-
-    async def _statuses(self, records: Sequence[Any]) -> list[tuple[int, TransactionStatus]]:
-        """Those that can be read: what cannot is nobody's history."""
-        found = await self._resources.status.decode([record.value for record in records])
-        return [
-            (record.offset, one)
-            for record, one in zip(records, found, strict=True)
-            if not isinstance(one, Poison)
-        ]
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""

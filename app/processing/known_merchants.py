@@ -31,14 +31,25 @@ _NO_ROWS = np.empty((0, len(MERCHANT_FEATURES)), np.int64)
 NOTHING_KNOWN = [UNKNOWN] * len(MERCHANT_FEATURES)
 
 
+class CountedTo(dict[tuple[Source, int], int]):
+    """Up to which offset each partition of a topic is counted."""
+
+    def counts(self, stretch: Stretch) -> bool:
+        """Count it, if it follows on: another one of the same stretch, or of a part of it, does not."""
+        key = stretch["source"], stretch["partition"]
+        if stretch["from_offset"] != self.get(key, stretch["from_offset"]):
+            return False
+        self[key] = stretch["to_offset"]
+        return True
+
+
 class KnownMerchants:
     """As of an offset of merchant_totals."""
 
     def __init__(self) -> None:
         self.history = MerchantHistory()
         self.folded_to = 0
-        #: Up to which offset each partition of a topic is counted.
-        self.counted_to: dict[tuple[Source, int], int] = {}
+        self.counted_to = CountedTo()
         self._first_day: int | None = None
         self._row_of: dict[tuple[str | None, int], int] = {}  # merchant and day; None: any that is not known
         self._rows = _NO_ROWS
@@ -46,17 +57,11 @@ class KnownMerchants:
     def fold(self, found: Iterable[tuple[int, Stretch]], next_offset: int) -> None:
         """These (offset, record) follow in the topic, up to `next_offset`."""
         for _, stretch in found:
-            if self.counts(stretch):
-                self.counted_to[stretch["source"], stretch["partition"]] = stretch["to_offset"]
+            if self.counted_to.counts(stretch):
                 self._add(stretch)
         if next_offset != self.folded_to:
             self._forget()
         self.folded_to = next_offset
-
-    def counts(self, stretch: Stretch) -> bool:
-        """Whether it follows on what is counted: another one of the same stretch, or of a part of it, does not."""
-        key = stretch["source"], stretch["partition"]
-        return stretch["from_offset"] == self.counted_to.get(key, stretch["from_offset"])
 
     def _add(self, stretch: Stretch) -> None:
         days: dict[int, list[Total]] = {}

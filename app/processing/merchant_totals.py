@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Poison, Transient
+from app.errors import Transient
 from app.messaging import topics
+from app.messaging.codec import readable
 from app.models.label import TransactionLabel
 from app.models.merchant_totals import Source, Stretch, add_status, of_labels, of_statuses
 from app.models.status import TransactionStatus
@@ -48,7 +49,8 @@ LABELS_MOST = 500
 class OpenStretch:
     """A stretch of a status partition that goes on until the first transaction of a later day, at most."""
 
-    def __init__(self, start: int):
+    def __init__(self, partition: int, start: int):
+        self._partition = partition
         self.start = self.next = start
         #: Those that have ended and are not written yet.
         self.ended: list[Stretch] = []
@@ -56,23 +58,23 @@ class OpenStretch:
         self.day = 0  # the latest
         self.changed_at = time.monotonic()
 
-    def add(self, partition: int, found: Sequence[tuple[int, TransactionStatus]], next_offset: int) -> None:
+    def add(self, found: Iterable[tuple[int, TransactionStatus]], next_offset: int) -> None:
         """These (offset, status) follow, up to `next_offset`; those that are counted already are left out."""
         for offset, status in found:
             if offset < self.next:
                 continue
             day = day_of(status["event_timestamp"])
             if day > self.day:
-                self.end(partition, offset)
+                self.end(offset)
                 self.day = day
             add_status(self.totals, status)
-            self.changed_at = time.monotonic()
-        self.next = max(self.next, next_offset)
+        if next_offset > self.next:
+            self.next, self.changed_at = next_offset, time.monotonic()
 
-    def end(self, partition: int, offset: int) -> None:
+    def end(self, offset: int) -> None:
         """Before this offset, if there is anything in it."""
         if self.totals:
-            self.ended.append(of_statuses(partition, self.start, offset, self.totals))
+            self.ended.append(of_statuses(self._partition, self.start, offset, self.totals))
             self.totals = MerchantTotals()
             self.start = offset
 
@@ -107,7 +109,7 @@ class MerchantTotalsKeeper:
         stretch = self._open.get(partition)
         # What is missing before them is read from the log, and they with it.
         if stretch is not None and before is not None and before <= stretch.next:
-            stretch.add(partition, list(zip(offsets, statuses, strict=True)), offsets[-1] + 1)
+            stretch.add(zip(offsets, statuses, strict=True), offsets[-1] + 1)
 
     def claimed(self, partition: int) -> None:
         """Others may have written until now."""
@@ -139,7 +141,7 @@ class MerchantTotalsKeeper:
             stretch = self._stretch(partition)
             await self._catch_up(partition, stretch)
             if _is_over(stretch, now):
-                stretch.end(partition, stretch.next)
+                stretch.end(stretch.next)
             if ended := stretch.ended[:]:
                 await self._write(ended)
                 del stretch.ended[: len(ended)]  # another one may have ended since
@@ -149,8 +151,7 @@ class MerchantTotalsKeeper:
 
         async def take(records: Sequence[Any]) -> None:
             for record in records:  # each has up to 2,000 rows: others have their turn in between
-                (one,) = await self._resources.merchant_totals.decode([record.value])
-                self.known.fold([] if isinstance(one, Poison) else [(record.offset, one)], record.offset + 1)
+                self.known.fold(await readable(self._resources.merchant_totals, [record]), record.offset + 1)
                 await asyncio.sleep(0)
 
         await self._resources.tail.read_on(topics.MERCHANT_TOTALS, 0, self.known.folded_to, take)
@@ -161,7 +162,7 @@ class MerchantTotalsKeeper:
         counted_to = self.known.counted_to.get((STATUSES, partition))
         stretch = self._open[partition]
         if stretch is None or (counted_to is not None and stretch.start != counted_to and not stretch.ended):
-            stretch = self._open[partition] = OpenStretch(counted_to or 0)
+            stretch = self._open[partition] = OpenStretch(partition, counted_to or 0)
         return stretch
 
     async def _catch_up(self, partition: int, stretch: OpenStretch) -> None:
@@ -172,28 +173,22 @@ class MerchantTotalsKeeper:
         async def take(records: Sequence[Any]) -> None:
             for first in range(0, len(records), AT_ONCE):
                 began, some = time.monotonic(), records[first : first + AT_ONCE]
-                found = await self._resources.status.decode([record.value for record in some])
-                pairs = zip(some, found, strict=True)
-                statuses = [(record.offset, one) for record, one in pairs if not isinstance(one, Poison)]
-                stretch.add(partition, statuses, some[-1].offset + 1)
+                stretch.add(await readable(self._resources.status, some), some[-1].offset + 1)
                 await asyncio.sleep(TURN * (time.monotonic() - began))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, stretch.next, take)
-        stretch.add(partition, [], end)
-        stretch.end(partition, stretch.next)  # so that nobody has to read it again
+        stretch.add([], end)
+        stretch.end(stretch.next)  # so that nobody has to read it again
         self._published_to.setdefault(partition, end)
 
     async def _write(self, ended: Sequence[Stretch]) -> None:
         """These, and what has been said of transactions since labels were last counted."""
         await self._publish(ended)
         await self.refresh()
-        for partition in range(await self._label_partitions()):
+        (label_partitions,) = await self._resources.producer.partition_counts((topics.LABEL,))
+        for partition in range(label_partitions):
             while await self._write_labels(partition):
                 await self.refresh()
-
-    async def _label_partitions(self) -> int:
-        (count,) = await self._resources.producer.partition_counts((topics.LABEL,))
-        return count
 
     async def _write_labels(self, partition: int) -> bool:
         """Some of the partition's, if there are any that are not counted yet."""
@@ -201,8 +196,7 @@ class MerchantTotalsKeeper:
         labels: list[TransactionLabel] = []
 
         async def take(records: Sequence[Any]) -> None:
-            found = await self._resources.label.decode([record.value for record in records])
-            labels.extend(one for one in found if not isinstance(one, Poison))
+            labels.extend(one for _, one in await readable(self._resources.label, records))
 
         end = await self._resources.tail.read_on(topics.LABEL, partition, start, take, most=LABELS_MOST)
         if end > start:

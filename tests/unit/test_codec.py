@@ -36,7 +36,8 @@ def codec_of(
             raise found
         return found
 
-    return Codec(schema, number, fetch, before=before)
+    codec = Codec(schema, number, fetch)
+    return codec.until(before) if before else codec
 
 
 def decoded(codec: Codec, *values: bytes | None) -> list[Any]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from app.commands.shared.console import Progress
 from app.commands.shared.topic_reader import TopicReader
-from app.commands.verify.merchants import Difference, Found, RecordedMerchants, StretchCheck, readable
+from app.commands.verify.merchants import Difference, Found, RecordedMerchants, StretchCheck
 from app.messaging import topics
+from app.messaging.codec import readable
 from app.models.status import TransactionStatus, features_of
 from app.processing.customer_state import CustomerState
 from app.processing.known_merchants import NOTHING_KNOWN
@@ -82,7 +83,7 @@ async def _chunks(settings: Settings, topic: str, say: Say) -> AsyncIterator[tup
             for record in records:
                 by_partition[record.partition].append(record)
             for partition, some in by_partition.items():
-                yield partition, readable(some, await codec.decode([record.value for record in some]))
+                yield partition, await readable(codec, some)
             progress.add(len(records), reader.passed)
             await asyncio.sleep(0)
         progress.ended()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.errors import Poison
 from app.messaging import topics
 from app.models.label import TransactionLabel
 from app.models.merchant_totals import Stretch, add_status, of_labels, of_statuses
 from app.models.status import TransactionStatus
-from app.processing.known_merchants import NOTHING_KNOWN, KnownMerchants
+from app.processing.known_merchants import NOTHING_KNOWN, CountedTo, KnownMerchants
 from history.features import MERCHANT_FEATURES
 from history.merchant_totals import MerchantTotals
 from history.transactions import DAY, day_of
@@ -82,18 +82,24 @@ def _difference(recorded: Same, row: list[int]) -> Difference | None:
     return Difference(recorded.transaction_id, recorded.place, named) if named else None
 
 
+#: Of a source: what a stretch is made in, how a record is added, and what is made of it.
+MAKING: Mapping[str, tuple[Callable[[], Any], Callable[[Any, Any], None], Callable[..., Stretch]]] = {
+    topics.STATUS: (MerchantTotals, add_status, of_statuses),
+    topics.LABEL: (list[TransactionLabel], list.append, of_labels),
+}
+
+
 class StretchCheck:
     """The records of merchant_totals that count, made again of what they are of."""
 
     def __init__(self, stretches: Found):
         """`stretches`: all of merchant_totals."""
-        known = KnownMerchants()
-        self._of: dict[tuple[str, int], list[tuple[int, Stretch]]] = {}
+        counted_to = CountedTo()
+        self._of: dict[tuple[str, int], list[tuple[int, Stretch]]] = defaultdict(list)
         for offset, stretch in stretches:
-            if known.counts(stretch):
-                self._of.setdefault((stretch["source"], stretch["partition"]), []).append((offset, stretch))
-            known.fold([(offset, stretch)], offset + 1)
-        self._made: dict[tuple[str, int], MerchantTotals | list[TransactionLabel]] = {}
+            if counted_to.counts(stretch):
+                self._of[stretch["source"], stretch["partition"]].append((offset, stretch))
+        self._made: dict[tuple[str, int], Any] = {}
 
     @property
     def sources(self) -> set[str]:
@@ -102,37 +108,23 @@ class StretchCheck:
 
     def read(self, source: str, partition: int, found: Found) -> Iterator[Difference]:
         """These (offset, record) follow in the partition; what is wrong with stretches that have ended."""
-        left = self._of.get((source, partition), [])
+        left, (new, add, _) = self._of.get((source, partition), []), MAKING[source]
         for offset, one in found:
             yield from self._ended(source, partition, offset)
             if left and offset >= left[0][1]["from_offset"]:
-                self._add(source, partition, one)
+                add(self._made.setdefault((source, partition), new()), one)
 
     def ended(self) -> Iterator[Difference]:
         """All is read."""
         for source, partition in self._of:
             yield from self._ended(source, partition, None)
 
-    def _add(self, source: str, partition: int, one: Any) -> None:
-        if source == topics.STATUS:
-            totals = self._made.setdefault((source, partition), MerchantTotals())
-            assert isinstance(totals, MerchantTotals)
-            add_status(totals, one)
-        else:
-            labels = self._made.setdefault((source, partition), [])
-            assert isinstance(labels, list)
-            labels.append(one)
-
     def _ended(self, source: str, partition: int, offset: int | None) -> Iterator[Difference]:
-        left = self._of.get((source, partition), [])
+        left, (new, _, of) = self._of.get((source, partition), []), MAKING[source]
         while left and (offset is None or offset >= left[0][1]["to_offset"]):
             at, recorded = left.pop(0)
-            made = self._made.pop((source, partition), None)
-            bounds = partition, recorded["from_offset"], recorded["to_offset"]
-            if source == topics.STATUS:
-                again = of_statuses(*bounds, made if isinstance(made, MerchantTotals) else MerchantTotals())
-            else:
-                again = of_labels(*bounds, made if isinstance(made, list) else [])
+            made = self._made.pop((source, partition), new())
+            again = of(partition, recorded["from_offset"], recorded["to_offset"], made)
             if named := _named(recorded, again):
                 yield Difference("", (0, at), named, topics.MERCHANT_TOTALS)
 
@@ -157,12 +149,3 @@ def _rows(stretch: Stretch) -> Mapping[str, Any]:
             for one in frauds
         },
     }
-
-
-def readable(records: Sequence[Any], found: Sequence[Any]) -> Found:
-    """Of a chunk of one partition, with offsets, without what cannot be read."""
-    return [
-        (record.offset, one)
-        for record, one in zip(records, found, strict=True)
-        if not isinstance(one, Poison)
-    ]
