@@ -30,6 +30,9 @@ HEADER = "traceparent"
 #: Seconds for the spans that wait to be sent when a worker stops.
 STOP_WITHIN = 1.0
 
+#: What a sampler by ratio looks at, of 128 bits.
+_LOWER_HALF = (1 << 64) - 1
+
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
 Headers = list[tuple[str, bytes]]
@@ -85,24 +88,30 @@ def begin(provider: TracerProvider) -> None:
     import opentelemetry.trace
 
     _otel, _provider, _tracer = opentelemetry.trace, provider, provider.get_tracer("payments")
-    _ids = _tracer.id_generator = _Ids(_tracer.id_generator)
+    _ids = _tracer.id_generator = _Ids(_tracer.id_generator, _tracer.sampler)
     enabled = True
 
 
 class _Ids:
     """The SDK's ids, but for that of a trace which the sampler was asked about already."""
 
-    def __init__(self, usual: Any):
+    def __init__(self, usual: Any, sampler: Any):
         self.generate_span_id, self.is_trace_id_random = usual.generate_span_id, usual.is_trace_id_random
         self._new, self._asked_about = usual.generate_trace_id, 0
+        self._sampler = sampler
+        # Of a sampler by ratio: the lower half of a sampled id is below it. The SDK takes ten times as long to say so.
+        self._bound = getattr(getattr(sampler, "_root", sampler), "bound", None)
 
-    def is_sampled(self, sampler: Any) -> bool:
+    def is_sampled(self) -> bool:
         """Whether a new trace is; it is the next one that begins then."""
         id_ = self._new()
-        if not sampler.should_sample(None, id_, "").decision.is_sampled():
-            return False
-        self._asked_about = id_
-        return True
+        if self._bound is None:
+            is_sampled = self._sampler.should_sample(None, id_, "").decision.is_sampled()
+        else:
+            is_sampled = id_ & _LOWER_HALF < self._bound
+        if is_sampled:
+            self._asked_about = id_
+        return bool(is_sampled)
 
     def generate_trace_id(self) -> int:
         """As the SDK calls it, at the beginning of a trace."""
@@ -209,16 +218,15 @@ def failed(span: Span, error: str) -> None:
     span.set_status(_otel.StatusCode.ERROR)
 
 
-def serving(method: str, route: str, traceparent: str | None) -> AbstractContextManager[Span | None]:
-    """The span of a request, in the trace that its header names, if that is one.
+def concerns(traceparent: str | None) -> bool:
+    """Whether a request is part of a trace, by its header, or one begins with it: the next one that begins."""
+    return bool(_match(traceparent) or _ids.is_sampled())
 
-    None when no trace begins here: a span that nobody keeps costs three times as much as the question.
-    """
-    parent = _parsed(traceparent)
-    if parent is None and not _ids.is_sampled(_tracer.sampler):
-        return nullcontext()
+
+def serving(method: str, route: str, traceparent: str | None) -> AbstractContextManager[Span]:
+    """The span of a request, in the trace that its header names, or else in one that begins with it."""
     attributes = {"http.request.method": method, "http.route": route, "url.scheme": "http"}
-    return within(start("SERVER", f"{method} {route}", attributes, parent))
+    return within(start("SERVER", f"{method} {route}", attributes, _parsed(traceparent)))
 
 
 def sending(topic: str, key: str) -> AbstractContextManager[Headers]:

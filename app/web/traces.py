@@ -17,13 +17,15 @@ async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A span of the request, by method and path pattern; in the client's trace if it sent a traceparent."""
     if not request.path.startswith(TRACED) or request.path.endswith(STREAM):
         return await handler(request)
+    traceparent = request.headers.get(tracing.HEADER)
+    if not tracing.concerns(traceparent):
+        return await handler(request)  # before anything is made for a span
     resource = request.match_info.route.resource
     method = request.method if request.method in METHODS else "_OTHER"
     route = resource.canonical if resource else "other"
-    with tracing.serving(method, route, request.headers.get(tracing.HEADER)) as span:
+    with tracing.serving(method, route, traceparent) as span:
         response = await handler(request)
-        if span is not None:
-            span.set_attribute("http.response.status_code", response.status)
-            if response.status >= 500:
-                tracing.failed(span, str(response.status))
+        span.set_attribute("http.response.status_code", response.status)
+        if response.status >= 500:
+            tracing.failed(span, str(response.status))
         return response
