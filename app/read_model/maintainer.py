@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from app.errors import BeingRebuilt, LogUnavailable, Overloaded, StoreUnavailable, Transient
@@ -14,7 +14,7 @@ from app.read_model.log_reader import LogReader, Write
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.state import ReadModelState, RedisState
 from app.retry import pauses
-from app.stores.recent_transactions import RecentTransactions
+from app.stores.recent_transactions import BeingRefilled, Entry, RecentTransactions
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class ReadModelMaintainer:
         self._notes = notes
         self._state = state
         self._policy_is_known = False
+        self._waits_for: str | None = None  # the refill of another bff
 
     async def keep_complete(self) -> None:
         """Refill Redis whenever its completeness marker is missing and after each outage; runs until cancelled."""
@@ -65,6 +66,9 @@ class ReadModelMaintainer:
     async def _look(self) -> None:
         complete = await self._answer()
         await self._warn_of_evictions()
+        if complete and self._waits_for and await self._recent.was_filled_by(self._waits_for):
+            self._state.redis = RedisState.MARKED  # what we would have written
+        self._waits_for = None
         if self._state.is_behind or not complete:
             metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
             self._state.complete_since = None
@@ -98,9 +102,21 @@ class ReadModelMaintainer:
             )
 
     async def _refill(self) -> None:
-        """The refill is registered in Redis before the log is read: if Redis is emptied meanwhile, no marker is set."""
-        filling = await self._recent.begin_filling()
-        newest = await self._from_log(self._log_reader.write_newest)
+        """The refill is registered in Redis before the log is read: if Redis is emptied meanwhile, no marker is set.
+
+        Of several bffs one does it, the others wait.
+        """
+        try:
+            filling = await self._recent.begin_filling()
+        except BeingRefilled as exc:
+            self._waits_for = exc.filling
+            raise
+
+        async def write(entries: Sequence[Entry]) -> None:
+            await self._recent.remember(entries)
+            await self._recent.go_on_filling(filling)
+
+        newest = await self._from_log(lambda _: self._log_reader.write_newest(write))
         await self._recent.mark_complete(filling, floor=newest.floor)
         log.info("Redis was filled with the newest %d transactions of the log", newest.count)
 

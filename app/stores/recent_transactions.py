@@ -4,8 +4,8 @@ Keys: transactions:order (sorted set), transactions:entries (hash), transactions
 the oldest entry is missing; how many there were when that was said, so that fewer means that some were evicted),
 transactions:trimmed (present: older ones exist, in Cassandra only), transactions:looked (written with each look, since
 a replica that takes no writes grows old), transactions:filling (which refill is under way: one that is gone means that
-the data were lost meanwhile; a replay's stays until it has come to its end, also when it is killed, and nobody else
-sets the sign before).
+the data were lost meanwhile; a bff's goes by itself some seconds after the bff, a replay's stays until it has come to
+its end, also when it is killed, and nobody else sets the sign before), transactions:filled (which refill set the sign).
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from app.settings import Settings
 
 ORDER, ENTRIES = "transactions:order", "transactions:entries"
 COMPLETE, TRIMMED = "transactions:complete", "transactions:trimmed"
-FILLING = "transactions:filling"
+FILLING, FILLED = "transactions:filling", "transactions:filled"
+#: Seconds after its last write until a refill counts as given up: the bff that began it has died.
+FILLING_FOR = 10.0
 LOOKED = "transactions:looked"
 LOOKED_FOR = 60  # seconds that it stays
 SCRIPT = (Path(__file__).parent / "upsert_recent.lua").read_text()
@@ -47,6 +49,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
     end
   end
   redis.call('SET', KEYS[2], redis.call('ZCARD', KEYS[4]))
+  redis.call('SET', KEYS[6], ARGV[1])
   redis.call('DEL', KEYS[1])
 end
 """
@@ -60,13 +63,16 @@ end
 redis.call('DEL', KEYS[3])
 """
 
-#: Gives who fills: us, or a replay that is at it already.
+#: Gives who fills: us, or a replay or another bff that is at it already.
 BEGIN = """
 local held = redis.call('GET', KEYS[1])
-if held and string.sub(held, 1, #ARGV[2]) == ARGV[2] then return held end
-redis.call('SET', KEYS[1], ARGV[1])
+if held and string.sub(held, 1, #ARGV[2]) ~= ARGV[2] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return ARGV[1]
 """
+
+#: Another bff may have taken over, or a replay, whose filling must not end by itself.
+GO_ON = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end"
 
 #: How the fillings of a replay begin: of Redis alone, or of Redis and Cassandra's table.
 REPLAY, REPLAY_OF_BOTH = "replay:", "replay:both:"
@@ -81,6 +87,14 @@ CONNECTIONS = 16
 QUEUE_TIMEOUT = 5.0
 
 Entry = tuple[str, int, str]
+
+
+class BeingRefilled(StoreUnavailable):
+    """Another bff fills Redis; `filling` is its token."""
+
+    def __init__(self, filling: str):
+        super().__init__("another bff fills Redis")
+        self.filling = filling
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,8 @@ class RecentTransactions:
         self._remember: Any = None
         self._sign: Any = None
         self._begin: Any = None
+        self._go_on: Any = None
+        self._filler = uuid.uuid4().hex  # what our own refills begin with: we may begin anew at once
         self._mend: Any = None
 
     async def open(self) -> None:
@@ -130,6 +146,7 @@ class RecentTransactions:
         self._remember = self._redis.register_script(SCRIPT)
         self._sign = self._redis.register_script(SIGN)
         self._begin = self._redis.register_script(BEGIN)
+        self._go_on = self._redis.register_script(GO_ON)
         self._mend = self._redis.register_script(MEND)
 
     async def close(self) -> None:
@@ -207,14 +224,29 @@ class RecentTransactions:
         return str(found.get("maxmemory-policy", "")) or None
 
     async def begin_filling(self) -> str:
-        """A refill begins; returns the token that `mark_complete` takes at its end. BeingRebuilt: a replay does it."""
-        begin = self._begin(keys=[FILLING], args=[uuid.uuid4().hex, REPLAY])
+        """A refill begins; returns the token that `mark_complete` takes at its end.
+
+        BeingRebuilt: a replay does it; BeingRefilled: another bff does.
+        """
+        ours = f"{self._filler}:{uuid.uuid4().hex}"
+        begin = self._begin(keys=[FILLING], args=[ours, self._filler, int(FILLING_FOR * 1000)])
         filling: str = await self._asked(begin, "write")
         if filling.startswith(REPLAY_OF_BOTH):
             raise BeingRebuilt("a replay writes both stores again; one that was killed: make replay RESUME=1")
         if filling.startswith(REPLAY):
             raise StoreUnavailable("a replay fills Redis; one that was killed: make replay RESUME=1")
+        if filling != ours:
+            raise BeingRefilled(filling)
         return filling
+
+    async def go_on_filling(self, filling: str) -> None:
+        """The refill has written something: for a while nobody else begins one."""
+        go_on = self._go_on(keys=[FILLING], args=[filling, int(FILLING_FOR * 1000)])
+        await self._asked(go_on, "write")
+
+    async def was_filled_by(self, filling: str) -> bool:
+        """Whether it was this refill that set the sign."""
+        return bool(await self._asked(self._redis.get(FILLED)) == filling)
 
     async def begin_rebuilding(self, *, with_the_table: bool) -> str:
         """A replay begins, the sign goes; returns the token that `is_filled_by` and `mark_complete` take."""
@@ -234,7 +266,7 @@ class RecentTransactions:
 
         `floor`: a sort key; older transactions exist, in Cassandra only. None: there are no others.
         """
-        keys = [FILLING, COMPLETE, TRIMMED, ORDER, ENTRIES]
+        keys = [FILLING, COMPLETE, TRIMMED, ORDER, ENTRIES, FILLED]
         await self._asked(self._sign(keys=keys, args=[filling, floor or ""]), "write")
 
     async def _asked(self, call: Any, request: str = "read") -> Any:

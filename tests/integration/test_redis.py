@@ -14,7 +14,14 @@ from redis import Redis
 from app.errors import StoreUnavailable
 from app.models.status import TransactionStatus, sort_key
 from app.settings import Settings
-from app.stores.recent_transactions import Entry, Reach, RecentTransactions, entry_of, pending_entry
+from app.stores.recent_transactions import (
+    BeingRefilled,
+    Entry,
+    Reach,
+    RecentTransactions,
+    entry_of,
+    pending_entry,
+)
 from tests.integration.samples import status, transaction_of
 from tests.support.feed import new_id
 
@@ -189,6 +196,38 @@ def test_no_sign_for_a_refill_that_has_lost_its_data() -> None:
 
     page = with_recent(do)
     assert (page.complete, page.trimmed) == (False, False)
+
+
+def test_of_several_bffs_one_fills_redis_at_a_time_and_one_that_dies_holds_the_others_up_for_seconds_only() -> (
+    None
+):
+    async def do(recent: RecentTransactions) -> None:
+        other = RecentTransactions(Settings(redis_url=URL))
+        await other.open()
+        first = await recent.begin_filling()
+        with pytest.raises(BeingRefilled) as refused:
+            await other.begin_filling()
+        assert refused.value.filling == first
+        again = await recent.begin_filling()  # its own it may begin anew
+        with Redis.from_url(URL) as redis:
+            redis.pexpire("transactions:filling", 50)
+            await recent.go_on_filling(first)  # not the one under way
+            assert redis.pttl("transactions:filling") <= 50
+            await recent.go_on_filling(again)
+            assert redis.pttl("transactions:filling") > 1000
+            await recent.mark_complete(again, floor=None)
+            assert await other.was_filled_by(again)
+            assert not await other.was_filled_by(first)
+            await recent.begin_filling()
+            redis.pexpire("transactions:filling", 1)  # it has died
+            await asyncio.sleep(0.01)
+        theirs = await other.begin_filling()
+        with pytest.raises(BeingRefilled):
+            await recent.begin_filling()
+        await other.mark_complete(theirs, floor=None)
+        await other.close()
+
+    with_recent(do)
 
 
 def test_a_page_that_was_emptied_while_it_was_read_is_not_complete() -> None:

@@ -18,7 +18,7 @@ from app.read_model.maintainer import CHECK_EVERY, REFILL_EVERY_MOST, ReadModelM
 from app.read_model.pending_writer import AT_MOST, PendingWriter
 from app.read_model.read_model import NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.read_model.state import ReadModelState
-from app.stores.recent_transactions import Entry, Page, Reach, entries_of, pending_entry
+from app.stores.recent_transactions import BeingRefilled, Entry, Page, Reach, entries_of, pending_entry
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
 
@@ -31,6 +31,8 @@ class Recent:
         self.policy: str | None = None
         self.sign: str | None = None
         self.filling: str | None = None
+        self.other: str | None = None  # the refill of another bff, under way
+        self.filled = ""
         self.trimmed = False
         self.dead = self.replayed = self.overloaded = False
         self.asked = 0
@@ -73,8 +75,17 @@ class Recent:
         self.ask()
         if self.replayed:
             raise BeingRebuilt("a replay writes both stores again")
+        if self.other:
+            raise BeingRefilled(self.other)
         self.filling = "token"
         return self.filling
+
+    async def go_on_filling(self, filling: str) -> None:
+        self.ask()
+
+    async def was_filled_by(self, filling: str) -> bool:
+        self.ask()
+        return self.filled == filling
 
     async def mark_complete(self, filling: str, *, floor: str | None) -> None:
         self.ask()
@@ -316,6 +327,37 @@ def test_a_get_without_an_answer_during_a_refill_does_not_end_the_need_for_it() 
         world.log.dead = False
         await asyncio.sleep(REFILL_EVERY_MOST + 1)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(situation))
+
+
+@pytest.mark.parametrize("filled", ["by the other", "by nobody: the other has died"])
+def test_while_another_bff_fills_redis_this_one_waits_and_fills_it_only_if_the_other_did_not(
+    filled: str,
+) -> None:
+    """Redis has its old sign all the while."""
+    world = World()
+
+    async def situation() -> None:
+        world.recent.dead = True
+        world.stored()
+        await asyncio.sleep(5)
+        world.recent.dead, world.recent.other, reads = False, "theirs", world.log.reads
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "cassandra")
+        assert world.log.reads == reads
+        if filled == "by the other":
+            await world.recent.remember(entries_of(world.log.statuses))
+            world.recent.filled = "theirs"
+        world.recent.other = None
+        await asyncio.sleep(REFILL_EVERY_MOST + 1)
+        assert await world.entries() == (1, "redis")
+        assert world.log.reads == reads + (filled != "by the other")
+        world.recent.dead = True
+        await asyncio.sleep(5)
+        world.recent.dead = False
+        await asyncio.sleep(REFILL_EVERY_MOST + 1)
+        assert world.log.reads == reads + (filled != "by the other") + 1, "after the next outage"
 
     virtual_time.run(world.during(situation))
 
