@@ -80,6 +80,15 @@ class EventProducer:
             cluster = await self._producer.client.fetch_all_metadata()
         return [len(cluster.partitions_for_topic(name) or ()) for name in names]
 
+    async def living_brokers(self) -> int:
+        """How many brokers take a connection, of those that the cluster still counts among its own; LogUnavailable."""
+        if self._producer is None:
+            raise LogUnavailable("not reached since the start")
+        client = self._producer.client
+        with log_unavailable("no broker answers"):
+            cluster = await client.fetch_all_metadata()
+        return sum(await asyncio.gather(*(client.ready(broker.nodeId) for broker in cluster.brokers())))
+
     async def publish(
         self, topic: str, key: str, value: bytes, timeout: float, headers: Headers | None = None
     ) -> None:

@@ -136,9 +136,19 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
             found = {entry[0]: entry[1] for entry in entries}
             if name in described:
                 replicas = min(len(partition["replicas"]) for partition in described[name]["partitions"])
+                check_replicas(name, replicas, settings.topic_replication)
                 check_config(name, found, replicas)
             else:
                 check_broker(found)
+
+
+def check_replicas(topic: str, replicas: int, wanted: int) -> None:
+    """Whether a topic has as many replicas as it would be made with; WrongTopic if it has fewer."""
+    if replicas < wanted:
+        raise WrongTopic(
+            f"topic {topic} has {replicas} replica{'s' * (replicas > 1)}, fewer than TOPIC_REPLICATION={wanted}: "
+            "what is acknowledged is lost with a broker; add replicas (kafka-reassign-partitions) or lower the setting"
+        )
 
 
 def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:

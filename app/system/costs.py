@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from app.system.parts import Finding
 
+#: How the finding of a Kafka ends that has lost some brokers.
+OF_BROKERS = " brokers"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -22,6 +25,10 @@ COSTS = {
         "Kafka",
         "POST answers 503 within 2 s, never a 201 that is not in the log; GET works; what was acknowledged is decided "
         "once Kafka is back.",
+    ),
+    "kafka, a broker": Row(
+        "Kafka brokers, enough of them left",
+        "Nothing: within two seconds the brokers that are left take and give every record.",
     ),
     "registry": Row(
         "the schema registry",
@@ -109,8 +116,12 @@ def _key(name: str, found: Mapping[str, Finding], quorum: int, when_antifraud_is
                 return f"{kind} stuck"
             return f"{kind}, all" if kind == "transactions" and not _living(found, kind) else kind
         case "kafka" | "registry" as kind:
-            return kind if state == "down" else None
+            return kind if state == "down" else _of_degraded_kafka(found[name])
     return None
+
+
+def _of_degraded_kafka(finding: Finding) -> str | None:
+    return "kafka, a broker" if finding.word.endswith(OF_BROKERS) else None  # topics may also be wrong
 
 
 def _of_cassandra(found: Mapping[str, Finding], state: str, quorum: int) -> str | None:

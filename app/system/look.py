@@ -14,6 +14,7 @@ from app.models.health import Unusable
 from app.resources import Resources
 from app.system import envoy
 from app.system.cassandra_nodes import CassandraNodes
+from app.system.costs import OF_BROKERS
 from app.system.deadline import DEADLINE, BusyOurselves, Fault, OngoingLook, probed
 from app.system.groups import GroupReader, Groups
 from app.system.parts import UP, Finding
@@ -68,16 +69,18 @@ class SystemLook:
         parts = {name: task.result() for name, task in simple.items()}
         return parts | cassandra.result() | antifraud.result() | self._workers.findings(), found
 
-    async def _ask_kafka(self) -> None:
+    async def _ask_kafka(self) -> Finding:
         if not self._resources.producer.is_open:  # at the start, which also waits for other things
             await self._groups_look.result()
-            return
+            return UP
         try:
             created, status = await self._resources.producer.partition_counts((topics.CREATED, topics.STATUS))
+            living = await self._resources.producer.living_brokers()
         except Unusable as exc:
             raise Fault(str(exc)) from exc
         if created != status:
             raise Fault(topics.unequal(created, status))
+        return judged_brokers(living, self._settings.topic_replication)
 
     async def _ask_redis(self) -> Finding:
         await self._redis.ask()
@@ -133,3 +136,11 @@ class SystemLook:
         await self._redis.close()
         await self._forget(())
         self._cassandra.close()
+
+
+def judged_brokers(living: int, replicas: int) -> Finding:
+    """Kafka, by how many brokers answer: each record must be on all but one of its replicas."""
+    if living >= replicas:
+        return UP
+    word = f"{living} of {replicas}{OF_BROKERS}"
+    return Finding("degraded" if living >= topics.in_sync_at_least(replicas) else "down", word)

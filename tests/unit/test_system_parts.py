@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.errors import StoreUnavailable
+from app.messaging import topics
 from app.system import cassandra_nodes, envoy
 from app.system.costs import COSTS, costs_of
 from app.system.deadline import Fault, OngoingLook, probed
+from app.system.look import judged_brokers
 from app.system.parts import MARKS_MOST, UP, Finding, Numbers, Parts
 from tests.unit.virtual_time import run
 
@@ -49,6 +51,14 @@ def test_what_is_up_costs_nothing() -> None:
 @pytest.mark.parametrize("name", ["kafka", "registry", "redis"])
 def test_a_part_of_which_there_is_one_has_its_own_row(name: str) -> None:
     assert costs(**{name: DOWN}) == {name: name}
+
+
+def test_a_broker_of_three_costs_nothing_and_a_second_one_what_all_of_kafka_costs() -> None:
+    found = [judged_brokers(living, 3) for living in (3, 2, 1)]
+    assert [one.state for one in found] == ["up", "degraded", "down"]
+    assert [costs(kafka=one) for one in found] == [{}, {"kafka": "kafka, a broker"}, {"kafka": "kafka"}]
+    assert judged_brokers(1, 1) == UP
+    assert costs(kafka=Finding("degraded", topics.unequal(3, 4))) == {}
 
 
 def test_one_two_and_three_of_three_cassandra_nodes_cost_different_things() -> None:

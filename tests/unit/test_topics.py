@@ -87,6 +87,12 @@ def test_a_topic_whose_records_may_be_acknowledged_by_one_of_three_brokers_is_re
         topics.check_config("a_topic", {"min.insync.replicas": "1"}, 3)
 
 
+def test_a_topic_with_fewer_replicas_than_were_asked_for_is_refused_by_name() -> None:
+    topics.check_replicas("a_topic", 3, 1)
+    with pytest.raises(topics.WrongTopic, match=r"a_topic has 1 replica, fewer than TOPIC_REPLICATION=3"):
+        topics.check_replicas("a_topic", 1, 3)
+
+
 class Making:
     """A broker that records the topics it is asked to create."""
 
