@@ -17,6 +17,10 @@ STACK = $(ready) && exec $(PY) -m infra.native
 FAUST = $(ready) && exec $(PY) -m faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
 ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
+# Three brokers, where the data are of three: a command asks the others when the first is dead.
+ifneq ($(wildcard .stack/data/brokers),)
+export KAFKA_BROKERS ?= $(shell cat .stack/data/brokers)
+endif
 # From the command line alone: a MODE in the environment is somebody else's. FORM is what it was called before.
 mode = $(if $(filter command,$(origin MODE)),$(MODE),$(FORM))
 # A switch is on whatever it is set to, but for these.
@@ -50,8 +54,8 @@ lint: setup ## ruff, mypy and the import rules
 audit: setup ## security advisories for the locked Python packages; asks the package index
 	@$(PY) -m infra.audit
 
-up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces]
-	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)"
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces] [KAFKA=3]
+	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)" --kafka "$(KAFKA)"
 
 down: ## stop everything, also what a crash left; data is kept
 	@$(STACK) down
@@ -77,7 +81,7 @@ pause: ## SIGSTOP, as when it hangs: NAME=redis
 resume: ## SIGCONT: NAME=redis
 	@$(STACK) resume "$(NAME)"
 
-scale: ## run N workers: NAME=transactions N=2
+scale: ## run N of them: NAME=transactions N=2 (or NAME=bff)
 	@$(STACK) scale "$(NAME)" "$(N)"
 
 logs: ## the last 50 lines: NAME=transactions [FOLLOW=1]

@@ -16,8 +16,8 @@ GENERATOR = "generator"
 
 def mend() -> None:
     """Whatever is missing is started, whatever is too much ended: one worker of each kind, and no generator."""
-    if stack.is_up() and stack.current_scale() != 1:
-        stack.scale(1)
+    if stack.is_up() and stack.current_scale("transactions") != 1:
+        stack.scale("transactions", 1)
     stack.up(only=[name for name in procfile.names("split") if name != GENERATOR], mode="split")
 
 
@@ -108,7 +108,7 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
 def scale(workers: int) -> None:
     """So many transactions workers, all ready, without a word."""
     with redirect_stdout(StringIO()):
-        stack.scale(workers)
+        stack.scale("transactions", workers)
 
 
 def kill(name: str) -> None:

@@ -23,7 +23,7 @@ class Faults:
     say: Say
     recorded_calls: RecordedCalls = field(default_factory=RecordedCalls)  # at work, the clients' own
     _changed: dict[str, tuple[dict[str, str], str | None]] = field(default_factory=dict)
-    _workers: int | None = None  # how many there were before
+    _counts: dict[str, int] = field(default_factory=dict)  # how many there were before
 
     def die(self, *names: str, shown: bool = True) -> float:
         """SIGKILL; shows the pid, the refused port and a client's calls meanwhile; gives the moment before it."""
@@ -80,10 +80,10 @@ class Faults:
         supervisor.start(name, *self._changed.get(name, ({}, None)))
         self.say(f"  {name} is started, pid {stack.pid(name)}")
 
-    def scale(self, count: int) -> None:
-        """Run so many transactions workers, until the end of the exercise; says itself what it has done."""
-        self._workers = self._workers or stack.current_scale()
-        stack.scale(count)
+    def scale(self, name: str, count: int) -> None:
+        """Run so many of a part, until the end of the exercise; says itself what it has done."""
+        self._counts.setdefault(name, stack.current_scale(name))
+        stack.scale(name, count)
 
     def stop(self, name: str) -> None:
         """SIGTERM: it ends as it likes to end."""
@@ -110,8 +110,9 @@ class Faults:
                 stack.signal(name, signal.SIGCONT)
             if name in changed and part.pid:
                 supervisor.stop(name)
-        if self._workers and self._workers != stack.current_scale():
-            self.scale(self._workers)
+        for name, count in self._counts.items():
+            if count != stack.current_scale(name):
+                stack.scale(name, count)
         dead = [name for name, part in processes.states().items() if name != "generator" and not part.pid]
         if dead:
             self.say(f"\n> Restoring {', '.join(dead)}")

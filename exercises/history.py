@@ -78,7 +78,7 @@ def _killed_before_the_commit(context: Context, clients: LoadClient) -> None:
 
 def _another_takes_over(context: Context, clients: LoadClient) -> None:
     context.step("Two workers share the partitions; one dies, the other takes its partitions")
-    context.faults.scale(2)
+    context.faults.scale("transactions", 2)
     if context.control:
         context.faults.replace(SECOND, command=control("empty_history"))
     context.watch(context.seconds(4, 2))

@@ -75,8 +75,8 @@ def perform(seed: int, count: int, kills: int, moves: int, customers: int) -> Ou
     """Feed and strike, wait until all is decided, compare."""
     began, log = time.monotonic(), PartLog(WORKER)
     done = asyncio.run(_under_load(seed, count, kills, moves, customers))
-    if stack.current_scale() == TWO:
-        stack.scale(1)
+    if stack.current_scale("transactions") == TWO:
+        stack.scale("transactions", 1)
     say("faust -A app.main verify --features")
     counts = said_in_json("verify", "--features", agree=(AGREE, DIFFER))["counts"]
     minutes = (time.monotonic() - began) / 60
@@ -132,7 +132,7 @@ def _at(transaction: dict[str, Any], passed: float, rng: random.Random, customer
 
 def _kill(rng: random.Random) -> None:
     """One of the workers dies and comes back."""
-    names = [WORKER, f"{WORKER}-2"][: stack.current_scale()]
+    names = [WORKER, f"{WORKER}-2"][: stack.current_scale("transactions")]
     _killed(rng.choice(names))
 
 
@@ -143,7 +143,7 @@ def _killed(name: str) -> None:
 
 def _move(_: random.Random) -> None:
     """A second worker comes, or goes: half of the partitions change hands."""
-    stack.scale(1 if stack.current_scale() == TWO else TWO)
+    stack.scale("transactions", 1 if stack.current_scale("transactions") == TWO else TWO)
 
 
 def _both(rng: random.Random) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from infra.native import beside, procfile, stack, wording
+from infra.native import beside, brokers, procfile, stack, wording
 from infra.native.paths import ASIDE, DATA
 
 
@@ -16,16 +16,17 @@ def up(given: Namespace) -> None:
             f"these are the data of a benchmark, which throws them away; yours come back when it ends. If none runs: "
             f"make down; rm -r {DATA}; mv {ASIDE} {DATA}"
         )
-    stack.up(given.only.replace(",", " ").split(), given.mode or None, beside.chosen(given.beside))
+    only, extra = given.only.replace(",", " ").split(), beside.chosen(given.beside)
+    stack.up(only, given.mode or None, extra, brokers.checked(given.kafka))
 
 
 def scale(given: Namespace) -> None:
-    """The workers of the one part that can be several."""
-    if given.name != procfile.SCALABLE:
-        raise wording.WrongWord(f"only one part can be several: say NAME={procfile.SCALABLE}")
+    """How many there are of a part that can be several."""
+    if given.name not in procfile.SCALABLE:
+        raise wording.WrongWord(f"which part? say NAME={' or NAME='.join(procfile.SCALABLE)}")
     if not given.count.isdecimal() or int(given.count) < 1:
-        raise wording.WrongWord("how many workers? say N=1 or more")
-    stack.scale(int(given.count))
+        raise wording.WrongWord("how many of them? say N=1 or more")
+    stack.scale(given.name, int(given.count))
 
 
 COMMANDS: dict[str, Callable[[Namespace], None]] = {
@@ -50,9 +51,10 @@ def arguments(argv: list[str] | None = None) -> Namespace:
     parser = wording.Parser(prog="python -m infra.native", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("name", nargs="?", default="", help="of a part")
-    parser.add_argument("count", nargs="?", default="", help="scale: how many workers")
+    parser.add_argument("count", nargs="?", default="", help="scale: how many of it")
     parser.add_argument("--only", default="", help="up: parts to start, comma separated")
     parser.add_argument("--with", dest="beside", default="", help="up: what is to run beside the stack")
+    parser.add_argument("--kafka", default="", help="up: how many brokers, for new data: 1 or 3")
     parser.add_argument("--mode", type=procfile.check_mode, default="", help="up: two workers, or one")
     parser.add_argument("--follow", action="store_true", help="logs: and what is added to it")
     parser.add_argument("--execute", default="", help="cqlsh: a CQL statement; without it, a prompt")

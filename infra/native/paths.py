@@ -17,6 +17,7 @@ INFRA = CODE / "infra"
 STATE = ROOT / ".stack"
 LOGS = STATE / "logs"
 DATA = STATE / "data"
+BROKERS = DATA / "brokers"  # the addresses of three brokers, if the data are of three
 ASIDE = STATE / "data.aside"  # a benchmark starts with no data: the user's are kept here meanwhile
 RUN = STATE / "run"
 LOCK = RUN / "lock"

@@ -6,7 +6,11 @@ import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from infra.native.paths import BROKERS
 from infra.native.wording import WrongWord
+
+#: What lies between the ports of a part and those of a further one of its kind: bff 5001, bff-2 5011.
+APART = 10
 
 
 class Endpoint(NamedTuple):
@@ -21,8 +25,9 @@ class Endpoint(NamedTuple):
 
 def endpoints(name: str) -> tuple[Endpoint, ...]:
     """All addresses of a process, the one for its clients first; none for a name that is not in the table."""
-    if scaled := re.fullmatch(r"transactions-(\d+)", name):
-        return (Endpoint(_listen_host(), 5002 + 10 * (int(scaled[1]) - 1)),)
+    if further := re.fullmatch(r"(kafka|bff|transactions)-(\d+)", name):
+        apart = APART * (int(further[2]) - 1)
+        return tuple(one._replace(port=one.port + apart) for one in endpoints(further[1]))
     return table().get(name, ())
 
 
@@ -33,7 +38,7 @@ def setting(name: str, default: str = "") -> str:
 
 def kafka_brokers() -> str:
     """The brokers' addresses."""
-    return setting("KAFKA_BROKERS", "127.0.0.1:9092")
+    return setting("KAFKA_BROKERS", BROKERS.read_text() if BROKERS.exists() else "127.0.0.1:9092")
 
 
 def registry_url() -> str:

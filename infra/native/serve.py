@@ -11,7 +11,9 @@ from collections.abc import Callable
 from infra.native import cassandra, envoy, kafka, prometheus, redis, registry
 
 SERVERS: dict[str, Callable[[], list[str]]] = {
-    "kafka": kafka.command,
+    "kafka": lambda: kafka.command(1),
+    "kafka-2": lambda: kafka.command(2),
+    "kafka-3": lambda: kafka.command(3),
     "registry": registry.command,
     "cassandra-1": lambda: cassandra.command(1),
     "cassandra-2": lambda: cassandra.command(2),

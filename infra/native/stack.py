@@ -7,12 +7,13 @@ import shutil
 import signal as signals
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import psutil
 
 from infra.native import (
     beside,
+    brokers,
     interrupts,
     lockfile,
     orphans,
@@ -37,11 +38,14 @@ def is_up() -> bool:
 
 
 @lockfile.held()
-def up(only: Iterable[str] = (), mode: str | None = None, extra: Iterable[str] = ()) -> None:
+def up(
+    only: Iterable[str] = (), mode: str | None = None, extra: Iterable[str] = (), kafka: int | None = None
+) -> None:
     """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up.
 
-    `extra`: names of infra.native.beside to run too; those that are up stay.
+    `extra`: names of infra.native.beside to run too; those that are up stay. `kafka`: how many brokers, for new data.
     """
+    brokers.decide(kafka)
     if not is_up():
         if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
@@ -49,7 +53,7 @@ def up(only: Iterable[str] = (), mode: str | None = None, extra: Iterable[str] =
                 _end_all(left, hurry)
         supervisor.forget()
     extra = list(dict.fromkeys([*current_beside(), *extra]))
-    known = [*procfile.names(mode or current_mode(), scale=current_scale()), *extra]
+    known = [*procfile.names(mode or current_mode(), _counts()), *extra]
     names = [*(procfile.check(name, known) for name in only), *extra] if only else known
     running = [name for name, part in processes.states().items() if part.pid]
     missing = [name for name in names if name not in running]
@@ -108,9 +112,13 @@ def current_mode() -> str:
     return "combined" if "main" in supervisor.names() else "split"
 
 
-def current_scale() -> int:
-    """The number of transactions workers."""
-    return 1 + sum(name.startswith(f"{procfile.SCALABLE}-") for name in supervisor.names())
+def current_scale(name: str) -> int:
+    """How many there are of a part that can be several."""
+    return 1 + sum(known.startswith(f"{name}-") for known in supervisor.names())
+
+
+def _counts() -> Mapping[str, int]:
+    return {"kafka": brokers.count()} | {name: current_scale(name) for name in procfile.SCALABLE}
 
 
 def current_beside() -> list[str]:
@@ -200,16 +208,16 @@ def signal(name: str, number: signals.Signals) -> int:
 
 
 @lockfile.held()
-def scale(count: int) -> None:
-    """Run that many transactions workers; those that stay are not touched."""
+def scale(name: str, count: int) -> None:
+    """Run that many of a part that can be several; those that stay are not touched."""
     if not is_up() or current_mode() != "split":
         raise SystemExit("scale needs a stack that is up with MODE=split")
-    known = [*procfile.names("split", count), *current_beside()]
-    new = [name for name in known if name not in supervisor.names()]
+    known = [*procfile.names("split", {**_counts(), name: count}), *current_beside()]
+    new = [one for one in known if one not in supervisor.names()]
     startup.check_ports(new)
     supervisor.reload(known)
     startup.bring_up(new)
-    print(f"{procfile.SCALABLE}: {count} of them; the others were not touched")
+    print(f"{name}: {count} of them; the others were not touched")
 
 
 def ps() -> None:

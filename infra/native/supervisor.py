@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from supervisor.childutils import getRPCInterface
 
-from infra.native import beside, lockfile, orphans, procfile, prometheus
+from infra.native import beside, brokers, lockfile, orphans, procfile, prometheus
 from infra.native.paths import BIN, DATA, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
@@ -27,7 +27,7 @@ NAMED_IN_CONFIG = {"PYTHON": sys.executable, "LAUNCH": str(INFRA / "native" / "l
 # Variables between make and the shell are not settings of a part. Nor are those set for other programs: parts talk to
 # each other directly, without a proxy, and run on the Java and Python that setup installed.
 NOT_PASSED_ON = re.compile(
-    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
+    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|N|KAFKA|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
     "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
 )
 
@@ -100,7 +100,13 @@ def is_passed_on(variable: str) -> bool:
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
     """Start one part with the environment of this command; `command` replaces the Procfile's."""
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
-    environment = beside.environment(names()) | kept | procfile.environment(name) | (extra or {})
+    environment = (
+        brokers.environment()
+        | beside.environment(names())
+        | kept
+        | procfile.environment(name)
+        | (extra or {})
+    )
     environment = {"PAYMENTS_HISTORY_DIR": str(DATA / "history")} | environment
     environment |= {orphans.STACK: str(ROOT), orphans.PART: name, "PYTHONUNBUFFERED": "1"}
     environment["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

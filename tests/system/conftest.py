@@ -23,6 +23,6 @@ def whole_again() -> Iterator[None]:
     for name, part in processes.states().items():
         if part.state == "paused":
             real.resume(name)
-    if real.current_scale() > 1:
-        real.scale(1)
+    if real.current_scale("transactions") > 1:
+        real.scale("transactions", 1)
     whole()

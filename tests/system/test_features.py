@@ -22,8 +22,8 @@ WORKER, GROUP = "transactions", "transactions"
 @pytest.fixture(autouse=True)
 def _one_worker_at_the_end() -> Iterator[None]:
     yield
-    if stack.current_scale() > 1:
-        stack.scale(1)
+    if stack.current_scale("transactions") > 1:
+        stack.scale("transactions", 1)
     if stack.pid(WORKER) is None:
         stack.start(WORKER)
 
@@ -60,7 +60,7 @@ def test_over_a_kill_and_a_rebalance_with_a_backlog_no_feature_differs_from_the_
     Feed().send(4000)
     log.wait_until(lambda: log.lag(GROUP) < 3500, 60, "the worker is at work")
     kill_and_start()
-    stack.scale(2)
+    stack.scale("transactions", 2)
     log.wait_until(lambda: log.lag(GROUP) == 0, 90, "all of it is done")
     assert recomputed()["same"] - before == 4000
 
@@ -74,7 +74,7 @@ def test_100_000_transactions_over_6_kills_and_2_rebalances_and_snapshots_are_us
             time.sleep(0.5)
             kill_and_start()
         if number in (3, 6):
-            stack.scale(2 if number == 3 else 1)
+            stack.scale("transactions", 2 if number == 3 else 1)
     log.wait_until(lambda: log.lag(GROUP) == 0, 300, "all of it is done")
     assert recomputed()["same"] - before == 100_000
     kill_and_start()

@@ -27,8 +27,8 @@ Records = Sequence[dict[str, Any]]
 @pytest.fixture(autouse=True)
 def _one_worker_at_the_end() -> Iterator[None]:
     yield
-    if stack.current_scale() > 1:
-        stack.scale(1)
+    if stack.current_scale("transactions") > 1:
+        stack.scale("transactions", 1)
 
 
 def id_at_home(partition: int) -> str:
@@ -116,7 +116,7 @@ def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_o
 
 
 def test_two_workers_decide_it_once_wherever_its_key_does_not_belong() -> None:
-    stack.scale(2)
+    stack.scale("transactions", 2)
     log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
     shares = log.members(GROUP)
     ids = [new_id() for _ in range(40)]

@@ -34,8 +34,8 @@ def _one_worker_at_the_end() -> Iterator[None]:
     if stack.current_mode() != "split":
         pytest.fail("these tests need split mode: make down, make up")
     yield
-    if stack.current_scale() > 1:
-        stack.scale(1)
+    if stack.current_scale("transactions") > 1:
+        stack.scale("transactions", 1)
     if stack.pid(WORKER) is None:
         stack.start(WORKER)
 
@@ -119,17 +119,17 @@ def fed_all_the_time(ids: dict[str, log.Place]) -> AbstractContextManager[None]:
 def test_rebalanced_in_the_middle_of_a_batch() -> None:
     ids: dict[str, log.Place] = {}
     with fed_all_the_time(ids):
-        stack.scale(2)
+        stack.scale("transactions", 2)
         log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
         time.sleep(1.5)  # both at work
-        stack.scale(1)
+        stack.scale("transactions", 1)
         log.wait_until(lambda: list(map(len, log.members(GROUP))) == [4], 30, "one has all again")
     assert set(spread(ids)) == {0, 1, 2, 3}
     repeats(decided(ids))
 
 
 def test_killed_as_one_of_two() -> None:
-    stack.scale(2)
+    stack.scale("transactions", 2)
     log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
     ids: dict[str, log.Place] = {}
     with fed_all_the_time(ids):

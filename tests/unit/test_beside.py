@@ -64,7 +64,7 @@ def asked(*parts: str) -> dict[str, str]:
 
 
 def test_every_process_of_ours_is_asked_and_envoy_too() -> None:
-    assert asked(*procfile.names(scale=2)) == {
+    assert asked(*procfile.names(counts={"transactions": 2})) == {
         "antifraud-1": "http://127.0.0.1:5014/metrics",
         "antifraud-2": "http://127.0.0.1:5013/metrics",
         "envoy": "http://127.0.0.1:9901/stats/prometheus",

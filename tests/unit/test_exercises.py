@@ -272,12 +272,12 @@ def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() 
 
 def test_more_workers_than_before_are_gone_at_the_end_of_an_exercise(monkeypatch: pytest.MonkeyPatch) -> None:
     workers = [1]
-    monkeypatch.setattr(stack, "current_scale", lambda: workers[-1])
-    monkeypatch.setattr(stack, "scale", workers.append)
+    monkeypatch.setattr(stack, "current_scale", lambda _: workers[-1])
+    monkeypatch.setattr(stack, "scale", lambda _, count: workers.append(count))
     monkeypatch.setattr(processes, "states", dict)
     faults = Faults(lambda _: None)
     faults.restore()
-    faults.scale(2)
-    faults.scale(3)
+    faults.scale("transactions", 2)
+    faults.scale("transactions", 3)
     faults.restore()
     assert workers == [1, 2, 3, 1]

@@ -35,7 +35,7 @@ def test_form_one_has_one_worker_in_place_of_two() -> None:
 
 
 def test_a_further_worker_runs_the_same_command_with_a_name_and_a_port_of_its_own() -> None:
-    names = procfile.names(scale=3)
+    names = procfile.names(counts={"transactions": 3, "bff": 2})
     assert names[names.index("transactions") :][:3] == ["transactions", "transactions-2", "transactions-3"]
     assert procfile.command("transactions-3") == procfile.command("transactions")
     assert procfile.environment("transactions-2") == {
@@ -43,10 +43,18 @@ def test_a_further_worker_runs_the_same_command_with_a_name_and_a_port_of_its_ow
         "WORKER_INSTANCE": "transactions-2",
     }
     assert procfile.environment("transactions") == {}
+    assert procfile.environment("bff-2") == {"WEB_PORT": "5011", "WORKER_INSTANCE": "bff-2"}
+    assert procfile.names("combined", {"transactions": 3, "bff": 2}) == procfile.names("combined")
+
+
+def test_a_further_broker_is_told_which_it_is() -> None:
+    assert procfile.names(counts={"kafka": 3})[:3] == ["kafka", "kafka-2", "kafka-3"]
+    assert procfile.command("kafka-3") == procfile.command("kafka") + "-3"
+    assert procfile.environment("kafka-3") == {}
 
 
 def test_servers_start_before_those_who_need_them_and_the_generator_last() -> None:
-    order = sorted(procfile.names(scale=2), key=procfile.stage)
+    order = sorted(procfile.names(counts={"transactions": 2, "kafka": 3}), key=procfile.stage)
     assert order.index("cassandra-3") < order.index("antifraud-1") < order.index("bff")
     assert order.index("transactions-2") < order.index("generator") == len(order) - 1
 

@@ -76,6 +76,11 @@ def test_a_broker_without_a_port_has_the_usual_one_and_a_wrong_one_is_reported_i
 
 def test_scaled_workers_have_ports_of_their_own() -> None:
     assert [ports.endpoints(f"transactions-{n}")[0].port for n in (2, 3)] == [5012, 5022]
+    assert [ports.endpoints(f"bff-{n}")[0].port for n in (2, 3)] == [5011, 5021]
+    assert [tuple(e.port for e in ports.endpoints(f"kafka-{n}")) for n in (2, 3)] == [
+        (9102, 9103),
+        (9112, 9113),
+    ]
 
 
 def test_a_port_in_use_is_named_with_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +194,7 @@ def test_a_server_that_was_not_fetched_says_what_to_do() -> None:
     with pytest.raises(
         SystemExit, match=r"kafka: kafka_2.13-4.4.0.jar is not in the cache: run `make setup`"
     ):
-        kafka.command()
+        kafka.command(1)
 
 
 def test_the_nodes_share_the_ring_and_nothing_else() -> None:
@@ -209,7 +214,7 @@ def test_the_broker_takes_its_addresses_from_the_table(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KAFKA_BROKERS", "127.0.0.1:19092")
-    lines = kafka.properties(tmp_path).splitlines()
+    lines = kafka.properties(1, tmp_path).splitlines()
     assert "listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:9093" in lines
     assert "auto.create.topics.enable=false" in lines
     assert f"log.dirs={tmp_path}/log" in lines
