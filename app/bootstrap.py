@@ -85,6 +85,7 @@ class PaymentsApp(faust.App):
     processors: dict[str, BatchProcessor]  # by topic
     background: list[Any]
     on_stopping: list[Callable[[], None]]
+    is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
         return BoundedWeb(self, settings())
@@ -175,7 +176,13 @@ def create_app(
         rounds = AuditRounds(resources, feed, audit, state)
         web_events.register(app, web_events.Events(feed, events, Resume(resources, feed, events)))
         calls = web_transactions.Calls(
-            resources, transaction_logger, reads, pending, status_waits, audit.acknowledged
+            resources,
+            transaction_logger,
+            reads,
+            pending,
+            status_waits,
+            audit.acknowledged,
+            lambda: app.is_alone,
         )
         web_history.register(app, History(resources))
         web_transactions.register(app, calls, values.page_limit)
@@ -279,6 +286,7 @@ async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> 
     for topic, processor in app.processors.items():
         partitions = [tp.partition for tp in assigned if tp.topic == topic]
         processor.assign(app.consumer_generation_id, partitions)
+    app.is_alone = app.consumer.is_whole(topics.STATUS)
 
 
 async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> None:

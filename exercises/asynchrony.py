@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from exercises import checks
+from exercises import brokers, checks
 from exercises.calls import RecordedCalls, wrapped
 from exercises.context import Context, say
 from exercises.faults import control
@@ -52,6 +52,8 @@ def run(context: Context) -> None:
     if context.control:
         context.faults.replace("bff", command=control("fire_and_forget"))
     ids = _kafka_away(context)
+    if len(brokers.all_brokers()) > 1 and not context.control:
+        ids += brokers.run(context)
     if not context.control and not context.short:
         with _synchronous_server(context):
             ids += _both_measured(context)
@@ -64,13 +66,13 @@ def _kafka_away(context: Context) -> list[str]:
     context.step("Kafka dies")
     with context.clients() as clients:
         context.watch(3)
-        died = context.faults.die("kafka")
+        died = context.faults.die(*brokers.all_brokers())
         context.watch(context.seconds(12, 5))
         dead = clients.posts(died + 1, context.now() - MOST)
         gets = clients.reads(died)
         if context.control:
             context.faults.die("bff", shown=False)  # and with it the records that only it has
-        context.faults.back("kafka")
+        context.faults.back(*brokers.all_brokers())
         if context.control:
             context.faults.back("bff")
         back = context.now()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from exercises import checks, webhook
+from exercises import brokers, checks, webhook
 from exercises.calls import wrapped
 from exercises.context import Context, say
 from exercises.faults import PartLog, control
@@ -50,7 +50,7 @@ def _refused(context: Context, clients: LoadClient) -> None:
     context.faults.hang(*REPLICAS, shown=False)
     context.watch(1)
     waiting = clients.ids[-10:]
-    context.faults.die("kafka")
+    context.faults.die(*brokers.all_brokers())
     context.faults.back(*REPLICAS)
     errors = _until_given_up(context, log)
     shown = asyncio.run(readers.shown(waiting))
@@ -59,7 +59,7 @@ def _refused(context: Context, clients: LoadClient) -> None:
         say(wrapped(f"its log: {line}"))
     say(f"  of the last ten that were taken {pending} are pending")
     context.step("Kafka comes back")
-    context.faults.back("kafka")
+    context.faults.back(*brokers.all_brokers())
     if not context.control:
         context.promise(
             "after ten tries more it is an error, published once",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from exercises import soak_report
@@ -16,7 +17,7 @@ from exercises.context import say, verified
 from exercises.faults import Faults
 from exercises.load_client import LoadClient, for_seconds, post_each
 from exercises.soak_report import FINAL_WITHIN, SAMPLE, Death, Outcome
-from infra.native import processes, procfile, stack, supervisor
+from infra.native import processes, stack, supervisor
 from infra.native.wording import Parser, run
 from reconciliation import demo, readers
 
@@ -26,10 +27,10 @@ CALM_AFTER_LAST = 20.0
 NOT_KILLED = ("generator",)
 
 
-def schedule(seed: int, seconds: float) -> list[Death]:
+def schedule(seed: int, seconds: float, parts: Iterable[str]) -> list[Death]:
     """Who dies when, and for how long: every part as often as there is time for, none again soon after."""
     rng = random.Random(seed)
-    names = [name for name in procfile.read() if name not in NOT_KILLED]
+    names = [name for name in parts if name not in NOT_KILLED]
     count = int((seconds - CALM_AFTER_LAST) // EVERY)
     rounds, more = divmod(count, len(names))
     while True:
@@ -88,7 +89,7 @@ def perform(seed: int, minutes: float) -> Outcome:
     """Measure, load and kill, bring back, count."""
     say("measuring the capacity")
     able, ids = capacity()
-    deaths, soak = schedule(seed, minutes * 60), Soak()
+    deaths, soak = schedule(seed, minutes * 60, supervisor.names()), Soak()
     say(f"{able:.0f} a second; the load is half of that; {len(deaths)} parts are going to die (seed {seed})")
     with LoadClient(lambda _: None, able / 2).at_work() as clients:
         soak.run(deaths, clients, minutes * 60)

@@ -213,6 +213,11 @@ class BatchConsumer(driver.Consumer):
         coordinator = self._thread._consumer and self._thread._consumer._coordinator
         return getattr(coordinator, "member_id", None) or None
 
+    def is_whole(self, topic: str) -> bool:
+        """Whether all partitions of a topic are assigned: nobody else is in the group."""
+        known = self._thread._ensure_consumer().partitions_for_topic(topic) or ()
+        return len(known) == len([tp for tp in self.assignment() if tp.topic == topic])
+
     def length(self, topic: str) -> int | None:
         """How many offsets the assigned partitions of a topic have had; None before a fetch has shown it."""
         ends = [state and state.highwater for tp, state in self._states() if tp.topic == topic]

@@ -1,4 +1,7 @@
-"""Transactions that Redis shall show as pending: best effort, in the background, bounded; never delays a POST."""
+"""Transactions that Redis shall show as pending: best effort, in the background, bounded.
+
+A POST waits for it only while other bffs show what this one has taken.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ class PendingWriter:
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
+        self._written: asyncio.Future[None] | None = None  # done when the next write is, or has failed
         self.has_backlog = False  # what was noted could not be written yet: a list in Redis lacks it
         #: Some may never be written: too many at once, or in the hands of a bff that ended, as one may have before us.
         self.lost = True
@@ -39,6 +43,12 @@ class PendingWriter:
         """One that was noted lately, by its sort key, as JSON: pending, unless it has been decided since."""
         return next((detail_of(entry) for noted, _, entry in self._noted if noted == key), None)
 
+    async def written(self, timeout: float) -> None:
+        """Wait until all that was noted so far is in Redis; not longer than so many seconds, and not for a dead one."""
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._written], timeout=timeout)
+
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""
         waits = pauses(PAUSE, PAUSE_MOST)
@@ -47,6 +57,7 @@ class PendingWriter:
             self._some.clear()
             entries = list(self._entries)
             self._entries.clear()
+            written, self._written = self._written, None
             try:
                 await self._recent.remember(entries)
             except Transient:
@@ -54,6 +65,10 @@ class PendingWriter:
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
                 self.has_backlog = True
-                await asyncio.sleep(next(waits))
             else:
                 self.has_backlog, waits = False, pauses(PAUSE, PAUSE_MOST)
+            finally:
+                if written is not None:
+                    written.set_result(None)
+            if self.has_backlog:
+                await asyncio.sleep(next(waits))

@@ -44,6 +44,8 @@ PATH = "/api/v1/transactions"
 UNKNOWN = "whether the transaction was taken is not known, it may still be"
 #: Seconds that a record has for Kafka's acknowledgement.
 KAFKA_AT_LEAST = 0.2
+#: Seconds in which other bffs get to know of it, even when Kafka has used up all the time.
+NOTED_AT_LEAST = 0.05
 
 
 class Calls:
@@ -57,7 +59,9 @@ class Calls:
         pending: PendingWriter,
         waits: StatusWaits,
         acknowledged: Callable[[str], None],
+        is_alone: Callable[[], bool],
     ):
+        """`is_alone`: whether no other bff shows what this one takes."""
         self._resources = resources
         self._settings = resources.settings
         self._transaction_logger = transaction_logger
@@ -65,6 +69,7 @@ class Calls:
         self._pending = pending
         self._waits = waits
         self._acknowledged = acknowledged
+        self._is_alone = is_alone
         self._labels = ShownLabels(resources.labels)
         self._keys = idempotency.Keys(resources.idempotency, self._settings.idempotency_lease)
 
@@ -96,6 +101,8 @@ class Calls:
         await self._publish(transaction, until)
         self._acknowledged(transaction["transaction_id"])
         self._pending.add(transaction)
+        if not self._is_alone():
+            await self._pending.written(max(NOTED_AT_LEAST, until - time.monotonic()))
         self._transaction_logger.arrived(transaction["transaction_id"])
 
     async def _publish(self, transaction: Transaction, until: float) -> None:

@@ -8,6 +8,8 @@ from infra.native.wording import WrongWord
 
 #: Two of three are a majority; two of two would be no more than one.
 COUNTS = (1, 3)
+#: In a broker's folder: it has data.
+FORMATTED = "formatted"
 
 
 def checked(text: str) -> int | None:
@@ -28,7 +30,7 @@ def decide(wanted: int | None) -> None:
     """Note how many these data are of, before the first start; SystemExit when they are of another number."""
     if wanted in (None, count()):
         return
-    if (DATA / "kafka").exists():
+    if (DATA / "kafka" / FORMATTED).exists():
         raise SystemExit(
             f"the data are of {count()} Kafka broker{'s' * (count() > 1)}; for {wanted}, begin with new data: "
             f"make clean, then make up KAFKA={wanted}"

@@ -46,7 +46,7 @@ def escaped(value: str) -> str:
 
 
 def _format_once(config: Path, directory: Path) -> None:
-    done = directory / "formatted"
+    done = directory / brokers.FORMATTED
     if done.exists():
         return
     # Without this file nothing was ever served from here: what is there is an unfinished format.

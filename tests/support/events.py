@@ -1,13 +1,14 @@
-"""A listener to the events, as a browser is one: it comes back with the last id it had, after each end."""
+"""A listener to the events, as a browser is one: after each end it comes back, with the last id it had."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -21,11 +22,12 @@ AGAIN = 0.2  # seconds
 class Listener:
     """What it has heard; its thread ends with `stop`."""
 
-    def __init__(self, query: str = "", last_id: str | None = None):
+    def __init__(self, query: str = "", last_id: str | None = None, urls: Sequence[str] = ()):
         self.heard: list[dict[str, Any]] = []
         self.last_id = last_id
         self.connections = 0
         self._path = f"{PATH}/events{query}"
+        self._urls = itertools.cycle(urls or [bff_url()])
         self._stopped = threading.Event()
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -70,7 +72,7 @@ class Listener:
             self._stopped.wait(AGAIN)
 
     def _once(self) -> Iterator[dict[str, Any]]:
-        target = urlsplit(bff_url())
+        target = urlsplit(next(self._urls))
         connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
         connection.request("GET", self._path, headers=headers)
@@ -96,9 +98,9 @@ class Listener:
 
 
 @contextmanager
-def listener(query: str = "", last_id: str | None = None) -> Iterator[Listener]:
+def listener(query: str = "", last_id: str | None = None, urls: Sequence[str] = ()) -> Iterator[Listener]:
     """One that listens while it lasts."""
-    one = Listener(query, last_id)
+    one = Listener(query, last_id, urls)
     try:
         if last_id is None:
             one.until_on()

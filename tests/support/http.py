@@ -57,15 +57,19 @@ def call(
         connection.close()
 
 
-def post(changes: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def post(
+    changes: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    url: str | None = None,
+) -> Answer:
     """POST the example with some fields changed."""
     body = json.dumps({**EXAMPLE, **(changes or {})}).encode()
-    return call("POST", PATH, body, {"Content-Type": "application/json"} if headers is None else headers)
+    return call("POST", PATH, body, {"Content-Type": "application/json"} if headers is None else headers, url)
 
 
-def taken(changes: Mapping[str, Any] | None = None) -> str:
+def taken(changes: Mapping[str, Any] | None = None, url: str | None = None) -> str:
     """POST it and return its id; it must have been accepted with 201."""
-    answer = post(changes)
+    answer = post(changes, url=url)
     assert answer.status == 201, answer
     return str(answer.json["transaction_id"])
 
@@ -81,11 +85,13 @@ def shown(transaction_id: str) -> dict[str, Any] | None:
     return found
 
 
-def page(limit: int | None = None, cursor: str | None = None, status: str | None = None) -> dict[str, Any]:
+def page(
+    limit: int | None = None, cursor: str | None = None, status: str | None = None, url: str | None = None
+) -> dict[str, Any]:
     """One page of the list."""
     given = {"limit": limit, "cursor": cursor, "status": status}
     query = [f"{name}={value}" for name, value in given.items() if value]
-    answer = call("GET", PATH + ("?" + "&".join(query) if query else ""))
+    answer = call("GET", PATH + ("?" + "&".join(query) if query else ""), url=url)
     assert answer.status == 200, answer
     return dict(answer.json)
 

@@ -23,6 +23,7 @@ def whole_again() -> Iterator[None]:
     for name, part in processes.states().items():
         if part.state == "paused":
             real.resume(name)
-    if real.current_scale("transactions") > 1:
-        real.scale("transactions", 1)
+    for name in ("transactions", "bff"):
+        if real.current_scale(name) > 1:
+            real.scale(name, 1)
     whole()

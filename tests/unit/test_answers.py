@@ -39,7 +39,7 @@ class Reads:
 def answer(query: str = "", id_: str | None = None, stored: str = ID) -> tuple[int, dict[str, Any]]:
     async def call() -> web.Response:
         resources, logger, waits = Resources(Settings(), ()), TransactionLogger(False), StatusWaits()
-        calls = Calls(resources, logger, Reads(stored), None, waits, [].append)  # type: ignore[arg-type]
+        calls = Calls(resources, logger, Reads(stored), None, waits, [].append, lambda: True)  # type: ignore[arg-type]
         request = make_mocked_request("GET", PATH + query)
         return await (calls.list(request) if id_ is None else calls.find(request, id_))
 

@@ -260,14 +260,14 @@ def test_a_soak_of_histories_is_good_if_all_were_compared_and_none_differs(
 
 
 def test_a_soak_kills_every_part_at_least_twice_and_by_the_same_seed_the_same() -> None:
-    deaths = schedule(seed=1, seconds=600)
+    deaths = schedule(1, 600, procfile.read())
     killed = Counter(death.part for death in deaths)
     assert killed.keys() == procfile.read().keys() - {"generator"}
     assert min(killed.values()) >= 2
     assert all(5 <= death.dead_for <= 15 for death in deaths)
     assert all(later.at - death.at == EVERY for death, later in pairwise(deaths))
-    assert schedule(seed=1, seconds=600) == deaths
-    assert schedule(seed=2, seconds=600) != deaths
+    assert schedule(1, 600, procfile.read()) == deaths
+    assert schedule(2, 600, procfile.read()) != deaths
 
 
 def test_more_workers_than_before_are_gone_at_the_end_of_an_exercise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ class Recent:
         self.trimmed = False
         self.dead = self.replayed = self.overloaded = False
         self.asked = 0
+        self.takes = 0.0  # seconds, of a write
 
     def ask(self) -> None:
         self.asked += 1
@@ -49,6 +50,7 @@ class Recent:
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         self.ask()
+        await asyncio.sleep(self.takes)
         self.entries |= {entry[0]: entry for entry in entries}
 
     async def newest(self, limit: int, before: str | None) -> Page:
@@ -327,6 +329,26 @@ def test_a_get_without_an_answer_during_a_refill_does_not_end_the_need_for_it() 
         world.log.dead = False
         await asyncio.sleep(REFILL_EVERY_MOST + 1)
         assert await world.entries() == (1, "redis")
+
+    virtual_time.run(world.during(situation))
+
+
+def test_who_waits_for_a_note_waits_for_the_write_and_not_for_a_dead_redis() -> None:
+    world = World()
+
+    async def situation() -> None:
+        loop = asyncio.get_running_loop()
+        world.recent.takes = 0.1
+        world.pending.add(transaction())
+        await world.pending.written(5)
+        assert (await world.entries())[0] == 1, "the other bffs see it"
+        world.recent.dead, began = True, loop.time()
+        world.pending.add(transaction())
+        await world.pending.written(5)
+        assert loop.time() - began < 1
+        world.pending.add(transaction())
+        await world.pending.written(0.01)  # the writer pauses: nobody waits longer than asked
+        assert loop.time() - began < 1
 
     virtual_time.run(world.during(situation))
 
