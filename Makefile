@@ -138,6 +138,9 @@ exercises: setup ## all of them, one after the other, and a table
 soak: setup ## half of the capacity, a random process killed every 20 s; writes exercises/soak.md [SEED=1] [MINUTES=10]
 	@exec $(PY) -m exercises.soak $(if $(SEED),--seed "$(SEED)") $(if $(MINUTES),--minutes "$(MINUTES)")
 
+rolling-restart: setup ## every part restarted under load, one after the other; takes KAFKA=3; writes exercises/rolling_restart.md [RATE=300]
+	@exec $(PY) -m exercises.rolling_restart $(if $(RATE),--rate "$(RATE)")
+
 soak-history: setup ## a million transactions over 50 kills and 20 moves of partitions, each feature compared with the log [SEED=1]
 	@exec $(PY) -m exercises.history_soak $(if $(SEED),--seed "$(SEED)")
 
@@ -160,4 +163,4 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench

@@ -24,7 +24,7 @@ from app.live.history import History
 from app.live.resume import Resume
 from app.live.unassessed import Unassessed
 from app.live.waits import StatusWaits
-from app.messaging import topics
+from app.messaging import rebootstrap, topics
 from app.messaging.consumer import BatchTransport
 from app.messaging.consumer_groups import adopt_offsets
 from app.messaging.open_transactions import OpenTransactions
@@ -155,6 +155,7 @@ def create_app(
     """
     role, values = ROLES[name], settings()
     tracing.set_up(name)
+    rebootstrap.install()
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)

@@ -97,7 +97,7 @@ async def send(
     bodies: Iterable[Transaction],
     on_answer: Callable[[Answer], None],
     *,
-    url: str,
+    url: str | Callable[[], str],
     rate: float,
     concurrency: int = 64,
     timeout: float = 5.0,
@@ -108,13 +108,14 @@ async def send(
 
     Open loop: a slow answer delays no other transaction until `concurrency` wait. With `back_off`, one
     at a time is tried during an outage, and the rate starts afresh afterwards. Cancel it to stop:
-    calls in flight are still awaited and reported. `on_taken` gets each body that was answered 201, with its id.
+    calls in flight are still awaited and reported. `url` may be a function: a URL for each call. `on_taken` gets
+    each body that was answered 201, with its id.
     """
     outage, slots, flying = Outage(), asyncio.Semaphore(concurrency), set[asyncio.Task[None]]()
 
     async def one(body: Transaction, due: float) -> None:
         try:
-            answer = await post(session, url, body, due)
+            answer = await post(session, url() if callable(url) else url, body, due)
         finally:
             slots.release()
         if back_off:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.structs import BrokerMetadata
 
 from app.errors import LogUnavailable, Poison
-from app.messaging import topics
+from app.messaging import rebootstrap, topics
 from app.messaging.producer import EventProducer
 from app.messaging.tail_reader import STEP_MOST, Back, TailReader
 from app.messaging.topics import WrongTopic
@@ -245,3 +246,16 @@ def test_after_a_record_that_kafka_refuses_the_next_ones_are_accepted(names: tup
             await log.close()
 
     asyncio.run(run())
+
+
+def test_a_client_whose_brokers_have_all_died_asks_those_that_it_was_given_at_the_start() -> None:
+    """While brokers are restarted an answer may name one alone, and that one be the next to go."""
+    rebootstrap.install()
+
+    async def do(admin: AIOKafkaAdminClient) -> set[int]:
+        client = admin._client
+        client.cluster._brokers = {9: BrokerMetadata(9, "127.0.0.1", 1, None)}  # nobody listens there
+        await client.force_metadata_update()
+        return {broker.port for broker in client.cluster.brokers()}
+
+    assert with_admin(do) != {1}
