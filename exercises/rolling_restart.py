@@ -45,14 +45,14 @@ class Client:
     def __init__(self, rate: float) -> None:
         self.answers: list[Answer] = []
         self.published: dict[str, float] = {}  # when, by id (time.monotonic)
-        self.doors = {name: f"http://{ports.endpoints(name)[0]}" for name in ("bff", "bff-2")}
+        self.urls = {name: f"http://{ports.endpoints(name)[0]}" for name in ("bff", "bff-2")}
         self._rate = rate
         self._turn = 0
 
     def _next(self) -> str:
         self._turn += 1
-        doors = list(self.doors.values())
-        return doors[self._turn % len(doors)]
+        urls = list(self.urls.values())
+        return urls[self._turn % len(urls)]
 
     @contextmanager
     def at_work(self) -> Iterator[Client]:
@@ -109,8 +109,8 @@ def order() -> list[str]:
 def restart(name: str, client: Client) -> Restart:
     """Out of the client's way, down, up, ready, whole; SystemExit when that takes too long."""
     began = time.monotonic()
-    door = client.doors.pop(name, None)
-    if door:
+    url = client.urls.pop(name, None)
+    if url:
         time.sleep(DRAINED_AFTER)
     stopped = time.monotonic()
     supervisor.stop(name)
@@ -118,8 +118,8 @@ def restart(name: str, client: Client) -> Restart:
     until(lambda: not why_not(name), f"{name} is not ready again")
     ready = time.monotonic()
     until(lambda: asyncio.run(is_replicated()), f"{name} is back, and Kafka's replicas are not in sync")
-    if door:
-        client.doors[name] = door
+    if url:
+        client.urls[name] = url
     say(f"  {name:<16} down for {ready - stopped:5.1f} s, {len(client.answers):7d} POSTs answered so far")
     return Restart(name, began, time.monotonic(), ready - stopped)
 

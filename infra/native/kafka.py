@@ -28,7 +28,7 @@ def command(node: int) -> list[str]:
 
 def properties(node: int, directory: Path) -> str:
     """The common settings, those of three nodes if there are three, this node's own; the last line of a key wins."""
-    names = brokers.names(brokers.count())
+    names = brokers.names(max(node, brokers.count()))
     client, controller = endpoints(names[node - 1])
     voters = ",".join(f"{number}@{endpoints(name)[1]}" for number, name in enumerate(names, 1))
     files = ["server.properties", *(["three.properties"] if len(names) > 1 else [])]

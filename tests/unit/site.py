@@ -141,6 +141,7 @@ def call(
 def _app(settings: Settings, reads: type[ReadModel]) -> Any:
     with patch.object(bootstrap, "settings", lambda: settings):
         app: Any = bootstrap.create_app("bff", read_model=reads)
+        app.is_alone = True  # no other bff is waited for
         assert app.web.views  # it is made when it is first asked for
 
     async def publish(*_: Any) -> None:

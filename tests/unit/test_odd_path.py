@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 import pytest
 import yaml
 
-from infra.native import artifacts, paths, preflight, wheels
+from infra.native import artifacts, brokers, paths, preflight, wheels
 
 NAME = "pay ments é #1 100% %20 it's"
 #: What serve.py would become, for each server.
@@ -21,7 +21,8 @@ COMMANDS = """
 import json
 import shlex
 from infra.native import serve
-print(json.dumps({name: command() for name, command in serve.SERVERS.items()}))
+# prometheus is the system's own, where there is one
+print(json.dumps({name: command() for name, command in serve.SERVERS.items() if name != "prometheus"}))
 """
 
 
@@ -30,8 +31,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of infra/ under an odd name."""
     root = tmp_path_factory.mktemp("odd").resolve() / NAME
     shutil.copytree(paths.INFRA, root / "infra", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / ".stack/data/kafka").mkdir(parents=True)
-    (root / ".stack/data/kafka/formatted").touch()
+    for broker in brokers.names(3):
+        (root / ".stack/data" / broker).mkdir(parents=True)
+        (root / ".stack/data" / broker / brokers.FORMATTED).touch()
     return root
 
 

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("typed", "allowed"),
     [
-        ("infra.native scale redis 2", "only one part can be several: say NAME=transactions"),
-        ("infra.native scale transactions 0", "how many workers? say N=1 or more"),
-        ("infra.native scale transactions many", "how many workers? say N=1 or more"),
-        ("infra.native scale transactions -1", "how many workers? say N=1 or more"),
-        ("infra.native scale transactions 1.5", "how many workers? say N=1 or more"),
+        ("infra.native scale redis 2", "which part? say NAME=bff or NAME=transactions"),
+        ("infra.native scale transactions 0", "how many of them? say N=1 or more"),
+        ("infra.native scale transactions many", "how many of them? say N=1 or more"),
+        ("infra.native scale transactions -1", "how many of them? say N=1 or more"),
+        ("infra.native scale transactions 1.5", "how many of them? say N=1 or more"),
         ("infra.native up --mode three", "no mode is called three; say MODE=split or MODE=combined"),
         ("reconciliation.demo --mode three", "no mode is called three; say MODE=split or MODE=combined"),
         ("infra.native kill radis", "no part is called radis; the parts are: kafka registry"),
