@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -47,18 +48,14 @@ class Outcome:
         """POSTs without a 201."""
         return sum(answer.status != 201 for answer in self.answers)
 
-    @property
-    def final(self) -> float:
-        """p99 of the seconds from POST to status."""
-        return percentile(self.until_final(0, float("inf")), 99)
-
-    def until_final(self, since: float, until: float) -> list[float]:
-        """Seconds from each POST of that time to its status in the log."""
-        return [
+    def final(self, since: float = 0, until: float = math.inf) -> float:
+        """p99 of the seconds from a POST of that time to its status in the log; without end if none came."""
+        took = [
             self.published[id_] - answer.sent
             for answer in self.answers
             if (id_ := answer.transaction_id) and id_ in self.published and since <= answer.sent < until
         ]
+        return percentile(took, 99) if took else math.inf
 
     @property
     def good(self) -> bool:
@@ -67,14 +64,14 @@ class Outcome:
         zeros = not (
             self.failed or counts.lost or counts.twice or counts.changed or counts.false or self.wrong
         )
-        return zeros and self.final < FINAL_WITHIN and len(self.answers) > 0
+        return zeros and self.final() < FINAL_WITHIN
 
 
 def text(outcome: Outcome) -> str:
     """The report, as Markdown."""
     memory = psutil.virtual_memory().total / 2**30
     loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    took = percentile([answer.answered - answer.sent for answer in outcome.answers], 99)
+    took = percentile([answer.answered - answer.sent for answer in outcome.answers] or [math.inf], 99)
     counts = outcome.counts
     lines = [
         "# Rolling restart",
@@ -96,7 +93,7 @@ def text(outcome: Outcome) -> str:
         f"| `faust -A app.main verify` | {len(outcome.wrong)} findings |",
         f"| rejected because no antifraud replica answered for 5 s | {counts.unassessed} |",
         f"| p99 of an answer to POST | {took * 1000:.0f} ms |",
-        f"| p99 from POST to status in the log | {outcome.final * 1000:.0f} ms |",
+        f"| p99 from POST to status in the log | {outcome.final() * 1000:.0f} ms |",
         "",
         "| part | not ready for | POSTs meanwhile, failed | p99 to status |",
         "| --- | --- | --- | --- |",
@@ -114,5 +111,5 @@ def _why(answers: Sequence[Answer]) -> str:
 def _line(one: Restart, outcome: Outcome) -> str:
     meanwhile = [answer for answer in outcome.answers if one.began <= answer.sent < one.ended]
     failed = sum(answer.status != 201 for answer in meanwhile)
-    final = percentile(outcome.until_final(one.began, one.ended), 99)
+    final = outcome.final(one.began, one.ended)
     return f"| {one.part} | {one.down_for:.1f} s | {len(meanwhile):,}, {failed} | {final * 1000:.0f} ms |"

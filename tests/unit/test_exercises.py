@@ -7,11 +7,23 @@ import subprocess
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from exercises import asynchrony, calls, checks, formats, history_soak, proxy, replicas, webhook
+from exercises import (
+    asynchrony,
+    calls,
+    checks,
+    formats,
+    history_soak,
+    proxy,
+    replicas,
+    rolling_restart_report,
+    soak_report,
+    webhook,
+)
 from exercises.__main__ import EXERCISES
 from exercises.calls import WIDTH, Get, RecordedCalls, answered, get_of, line, wrapped
 from exercises.context import Context
@@ -281,3 +293,39 @@ def test_more_workers_than_before_are_gone_at_the_end_of_an_exercise(monkeypatch
     faults.scale("transactions", 3)
     faults.restore()
     assert workers == [1, 2, 3, 1]
+
+
+def restarted(**changed: Any) -> rolling_restart_report.Outcome:
+    """A rolling restart of a worker in which all went well, but for what is changed."""
+    answers = [Answer(f"id{n}", 201, n * 0.1, n * 0.1, n * 0.1 + 0.01) for n in range(100)]
+    usual: dict[str, Any] = {
+        "rate": 10.0,
+        "began": 0.0,
+        "restarts": [rolling_restart_report.Restart("transactions", 2.0, 5.0, 1.5)],
+        "answers": answers,
+        "published": {f"id{n}": n * 0.1 + 0.2 for n in range(100)},
+        "counts": soak_report.Counts(0, 0, 0, 0, 0, 0),
+        "wrong": [],
+    }
+    return rolling_restart_report.Outcome(**{**usual, **changed})
+
+
+def test_a_rolling_restart_is_good_if_no_post_failed_nothing_is_lost_or_twice_and_verdicts_came_in_time() -> (
+    None
+):
+    good = restarted()
+    assert good.good
+    assert "| transactions | 1.5 s | 30, 0 | 200 ms |" in rolling_restart_report.text(good)
+    failed = [*good.answers, Answer(None, 503, 1.0, 1.0, 2.8, "503 Not acknowledged")]
+    late = {id_: at + 2 for id_, at in good.published.items()}
+    wrongs: list[dict[str, Any]] = [
+        {"answers": failed},
+        {"published": late},
+        {"counts": soak_report.Counts(1, 0, 0, 0, 0, 0)},
+        {"counts": soak_report.Counts(0, 1, 0, 0, 0, 0)},
+        {"wrong": ["missing in the log"]},
+        {"answers": [], "published": {}},
+    ]
+    for wrong in wrongs:
+        assert not restarted(**wrong).good, wrong
+    assert "1 x 503 Not acknowledged" in rolling_restart_report.text(restarted(answers=failed))
