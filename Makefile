@@ -51,8 +51,11 @@ test-browser: setup ## the live page in a real browser; needs chromium and playw
 lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 
-audit: setup ## security advisories for the locked Python packages; asks the package index
+audit: setup ## security advisories for the locked Python packages (asks the package index), and the licences of what is shipped
 	@$(PY) -m infra.audit
+
+sbom: setup ## all that runs, by name, version and hash, as CycloneDX: sbom.cdx.json
+	@$(PY) -m infra.sbom
 
 up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces] [KAFKA=3]
 	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)" --kafka "$(KAFKA)"
@@ -163,4 +166,4 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench

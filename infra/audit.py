@@ -1,4 +1,7 @@
-"""`make audit`: security advisories for the locked packages. Asks the package index; not part of make test."""
+"""`make audit`: security advisories for the locked packages, and licences of what the images contain.
+
+Asks the package index; not part of make test.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from infra import licences
 
 LOCK = Path(__file__).parent.parent / "requirements.lock"
 
@@ -20,9 +25,9 @@ def main() -> None:
         text=True,
         check=False,
     )
-    code, text = verdict(done.stdout, done.stderr)
-    print(text)
-    sys.exit(code)
+    judged = [verdict(done.stdout, done.stderr), licences.verdict(licences.shipped())]
+    print("\n".join(text for _, text in judged))
+    sys.exit(max(code for code, _ in judged))
 
 
 def verdict(answer: str, errors: str) -> tuple[int, str]:
