@@ -35,13 +35,13 @@ CONNECT_TIMEOUT = 5.0
 TABLES = {"transactions", "transaction_buckets"}
 KEYS_TABLE, LABELS_TABLE = "idempotency_keys", "labels"
 
-#: A row in Scylla, none in Cassandra.
 #: Columns of table transactions that its first version had not.
 ADDED = {"reasons": "text"}
 COLUMNS_THERE = (
     "SELECT column_name FROM system_schema.columns "
     "WHERE keyspace_name = 'transactions' AND table_name = 'transactions'"
 )
+#: A row in Scylla, none in Cassandra.
 IS_SCYLLA = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
 
 #: Whatever the driver says of a request that failed: its exceptions have no class in common.

@@ -63,6 +63,7 @@ PAGES = [
     "docs/performance.md",
     "docs/traces.md",
     "docs/kubernetes.md",
+    "docs/scylladb.md",
 ]
 
 
