@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -88,9 +89,11 @@ async def post(
 
 
 def open_session(concurrency: int, timeout: float) -> aiohttp.ClientSession:
-    """Connections for `concurrency` concurrent calls, each with a timeout in seconds."""
-    connector = aiohttp.TCPConnector(limit=concurrency)
-    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout))
+    """Connections for `concurrency` concurrent calls, each with a timeout in seconds and the token, if there is one."""
+    connector, within = aiohttp.TCPConnector(limit=concurrency), aiohttp.ClientTimeout(total=timeout)
+    token = os.environ.get("BFF_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    return aiohttp.ClientSession(connector=connector, timeout=within, headers=headers)
 
 
 async def send(

@@ -9,7 +9,7 @@ import time
 
 import aiohttp
 
-from generator.client import PATH
+from generator.client import PATH, open_session
 
 MOST_WAITING = 20_000  # labels, some 200 bytes each; beyond that new ones are left out
 TRIES = 12  # of one label, some three minutes and a half
@@ -23,7 +23,7 @@ class Labels:
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
         self.sent = self.given_up = self.left_out = 0
-        self._url, self._timeout = url, aiohttp.ClientTimeout(total=timeout)
+        self._url, self._timeout = url, timeout
         self._waiting: list[tuple[float, str]] = []  # a heap: when, of time.monotonic(), and which
         self._more, self._closed = asyncio.Event(), False
 
@@ -46,7 +46,7 @@ class Labels:
 
     async def run(self) -> None:
         """Report each when it is due."""
-        async with aiohttp.ClientSession(timeout=self._timeout) as session:
+        async with open_session(1, self._timeout) as session:
             while transaction_id := await self._next():
                 await self._report(session, transaction_id)
 

@@ -5,10 +5,11 @@ An open port is not enough: the kernel accepts connections for a process that is
 
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from io import BufferedRWPair
 
 from infra.native.ports import Endpoint
@@ -58,9 +59,13 @@ def grpc(endpoint: Endpoint) -> str | None:
     return None if answer == b"\x08\x01" else "not serving"
 
 
-def http(endpoint: Endpoint, path: str) -> str | None:
-    """200; else the dependencies that its answer names."""
+def http(endpoint: Endpoint, path: str, *, tls: bool = False) -> str | None:
+    """200; else the dependencies that its answer names. Over TLS whoever answers is ready: nothing secret is sent."""
     connection = HTTPConnection(*endpoint, timeout=DEADLINE)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(*endpoint, timeout=DEADLINE, context=context)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
 from infra.native import probes
-from infra.native.ports import endpoints
+from infra.native.ports import endpoints, setting
 
 #: What answers 200 once the process is ready, where that is not /health/ready.
 PATHS = {"registry": "/apis/ccompat/v7/subjects", "prometheus": "/-/ready"}
@@ -50,4 +50,5 @@ def _ask(name: str) -> str | None:
         case "traces":
             return probes.http(address[1], "/health")
         case kind:
-            return probes.http(address[0], PATHS.get(kind, "/health/ready"))
+            tls = kind in ("bff", "main") and setting("BFF_URL").startswith("https:")
+            return probes.http(address[0], PATHS.get(kind, "/health/ready"), tls=tls)
