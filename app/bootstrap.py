@@ -55,11 +55,12 @@ from app.web import events as web_events
 from app.web import history as web_history
 from app.web import labels as web_labels
 from app.web import metrics as web_metrics
+from app.web import session as web_session
 from app.web import system as web_system
 from app.web import transactions as web_transactions
 from app.web.metrics import timed
 from app.web.problems import as_problems
-from app.web.server import BoundedWeb
+from app.web.server import BoundedWeb, CannotStart
 from app.web.traces import traced
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class PaymentsApp(faust.App):
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
-        return BoundedWeb(self, settings())
+        return BoundedWeb(self, settings(), has_api=_has_api(ROLES[self.conf.id]))
 
     def on_init_dependencies(self) -> Iterable[Any]:
         """Without Faust's own counting of each request and event: /metrics is ours, nobody reads the other."""
@@ -103,6 +104,11 @@ class PaymentsApp(faust.App):
 
     async def on_start(self) -> None:
         """Serve, open everything, and only then let Faust start the consumer."""
+        try:
+            self.web.check()
+        except CannotStart as exc:
+            log.critical("Cannot start: %s", exc)
+            raise SystemExit(1) from exc
         await super().on_start()
         await self.resources.open_stores(
             make_tables="transactions" in self.agents, make_bff_tables="statuses" in self.agents
@@ -189,6 +195,8 @@ def create_app(
         web_transactions.register(app, calls, values.page_limit)
         web_labels.register(app, web_labels.LabelCalls(resources, calls.found))
         page.register(app)
+        if app.web.access is not None:
+            web_session.register(app, app.web.access)
         app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
         app.on_stopping += [events.close]
     if "transactions" in role.agents:
@@ -212,7 +220,7 @@ def create_app(
     if "statuses" in role.agents:
         workers = Workers(
             role.name,
-            _web_port(role, values),
+            _asked_port(role, values),
             lambda: app.consumer.member_id if _is_consuming(app) else None,
             lambda: watchdog.stuck,
             lambda: _update_gauges(app, waits),
@@ -234,7 +242,7 @@ def create_app(
     commands.register(app, values)
     problem_pages.register(app)
     documents.register(app, values)
-    health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck)
+    health.register(app, resources, lambda: _is_consuming(app), lambda: watchdog.stuck, app.web.shows_details)
     web_metrics.register(app, lambda: _update_gauges(app, waits))
     app.on_partitions_assigned.connect(_on_partitions_assigned)
     app.on_partitions_revoked.connect(_on_partitions_revoked)
@@ -253,7 +261,7 @@ def _faust_app(role: Role) -> PaymentsApp:
         autodiscover=False,
         web_bind=values.listen_host,
         web_port=_web_port(role, values),
-        broker_client_id=client_id(role.name, _web_port(role, values)),
+        broker_client_id=client_id(role.name, _asked_port(role, values)),
         web_application_options={"client_max_size": values.body_limit, "middlewares": middlewares},
         web_router_enabled=False,
         web_tables_enabled=False,
@@ -280,6 +288,16 @@ def _faust_app(role: Role) -> PaymentsApp:
 
 def _web_port(role: Role, values: Settings) -> int:
     return values.web_port or role.web_port
+
+
+def _has_api(role: Role) -> bool:
+    """Whether clients call it; the others' port is for their health and metrics."""
+    return "statuses" in role.agents
+
+
+def _asked_port(role: Role, values: Settings) -> int:
+    """Where the other workers ask it for its health and metrics."""
+    return (values.management_port if _has_api(role) else None) or _web_port(role, values)
 
 
 async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> None:

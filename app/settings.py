@@ -86,6 +86,32 @@ class Settings(BaseSettings):
         "separated, or *",
     )
 
+    # Who may call (docs/security.md)
+    tokens_file: str = Field(
+        "",
+        description="file of the API's tokens, one a line: name, scopes, SHA-256; read again when it changes; empty: "
+        "no call needs a token",
+    )
+    rate_limit: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        None, description="requests a second of one token; beyond: 429; not set: no limit"
+    )
+    rate_limit_burst: int = Field(
+        20, ge=1, le=1_000_000, description="requests at once of a token that has paused"
+    )
+    tls_certificate: str = Field(
+        "", description="PEM file of the web server's certificate and its chain; empty: plain HTTP"
+    )
+    tls_key: str = Field("", description="PEM file of the certificate's private key; both are read again")
+    management_host: str = Field("127.0.0.1", description="address of management_port; plain HTTP, no tokens")
+    management_port: Port | None = Field(
+        None, description="port for metrics, readiness and documents; not set: they are on the web port"
+    )
+    allow_insecure: Literal["", "tls", "1"] = Field(
+        "",
+        description="start although other machines reach it: 1 without tokens and TLS, tls without TLS, which a proxy "
+        "in front has",
+    )
+
     # Topics
     topic_partitions: int = Field(4, ge=1, le=1000, description="partitions of topics we make")
     topic_replication: int = Field(

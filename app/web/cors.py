@@ -6,6 +6,7 @@ Not Faust's own (aiohttp-cors): with it HEAD is gone, and errors that no view an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ ANY = "*"
 #: What a page's script may read beside the few headers that every script may.
 EXPOSED = "Allow, ETag, Location, Retry-After, X-Request-Id"
 #: What it may send.
-ACCEPTED = "Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id"
+ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id"
 #: Seconds that a browser need not ask again.
 PREFLIGHT_LASTS = 600
 
@@ -38,3 +39,9 @@ def allowing(origins: Sequence[str]) -> OnPrepare:
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
 
     return add_headers
+
+
+def is_foreign(request: web.Request) -> bool:
+    """Whether a page of another origin has its reader's browser ask: no browser leaves the header out then."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 import faust
 from aiohttp import web
@@ -12,6 +11,7 @@ from faust.web import View
 from app.errors import LogUnavailable
 from app.system.dead_letters import ALL, AtWork, CannotBeSentBack, DeadLetters, NoSuchDeadLetter, NotAllSent
 from app.web.answers import invalid
+from app.web.cors import is_foreign
 from app.web.openapi import operation
 from app.web.paging import check_parameters
 from app.web.problems import problem, unavailable
@@ -76,12 +76,6 @@ async def send_back(dead_letters: DeadLetters, request: web.Request, place: str)
         detail = str(exc) if isinstance(exc, NotAllSent) else "Kafka does not answer"
         return unavailable("Log unavailable", detail, exc)
     return web.json_response({"sent_back": count}, status=202)
-
-
-def is_foreign(request: web.Request) -> bool:
-    """Whether a page of another origin has its reader's browser ask: no browser leaves the header out then."""
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
 
 
 def check(request: web.Request, place: str) -> None:

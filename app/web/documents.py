@@ -33,7 +33,8 @@ def register(app: faust.App, settings: Settings) -> None:
 
     @cache
     def described() -> bytes:
-        return to_text(openapi.document(app.web.views)).encode()
+        with_tokens = app.web.access is not None
+        return to_text(openapi.document(app.web.views, with_tokens=with_tokens)).encode()
 
     @cache
     def topics() -> bytes:

@@ -19,6 +19,8 @@ from app.web.response_models import Alive, Ready
 NEEDS = {"bff": ("kafka", "group"), "transactions": ("kafka", "group", "cassandra")}
 NEEDS["main"] = NEEDS["transactions"]
 
+HIDDEN = "the log says why, and so does this call with a token that may read"
+
 LIVE = Operation(
     "getLive",
     "Whether the process responds and makes progress",
@@ -46,8 +48,9 @@ def register(
     resources: Resources,
     is_consuming: Callable[[], bool],
     stuck: Callable[[], str | None],
+    shows_details: Callable[[web.Request], bool],
 ) -> None:
-    """Put /health/live and /health/ready on the app."""
+    """Put /health/live and /health/ready on the app; who may not know how the parts are gets the status alone."""
 
     role = app.conf.id
 
@@ -59,6 +62,8 @@ def register(
         async def get(self, request: web.Request) -> web.Response:
             """200, or 503 with the reason."""
             reason = stuck()
+            if reason and not shows_details(request):
+                return unavailable("Not alive", HIDDEN, members={"alive": False})
             if reason:
                 return unavailable("Not alive", reason, members={"alive": False, "reason": reason})
             return web.json_response({"alive": True})
@@ -73,6 +78,10 @@ def register(
             parts = await resources.parts()
             parts["group"] = OK if is_consuming() else Health(False, "waiting for partitions")
             ready = is_ready(role, parts)
+            if not shows_details(request):
+                if not ready:
+                    return unavailable("Not ready", HIDDEN, members={"ready": False})
+                return web.json_response({"ready": True})
             words = {name: health.word for name, health in parts.items()}
             if not ready:
                 wrong = ", ".join(f"{name}: {word}" for name, word in words.items() if not parts[name].usable)

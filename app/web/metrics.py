@@ -27,6 +27,7 @@ DESCRIBED = Operation(
     "Metrics for Prometheus",
     {200: Answer("Every metric.", "text/plain")},
     tag="operation",
+    scope="read",
 )
 
 

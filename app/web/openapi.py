@@ -29,6 +29,22 @@ VERSION = "1"
 METHODS = ("get", "post", "put", "patch", "delete")
 REFERENCE = "#/components/schemas/{model}"
 
+#: Where calls need a token. An operation names the scope that it needs, as OpenAPI 3.1 has it for every kind of scheme.
+SECURITY = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token; each call names the scope it needs.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "payments_session",
+        "description": "For pages in a browser: the cookie of POST /api/v1/session.",
+    },
+}
+OF_TOKENS = ("unauthorized", "scope-missing", "too-many-requests")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -84,6 +100,8 @@ class Operation:
     body: type[BaseModel] | None = None
     tag: str = "transactions"
     description: str = ""
+    #: What a token needs for it, of app.web.tokens; empty: it is for everybody.
+    scope: str = ""
 
 
 def operation(said: Operation) -> Callable[[F], F]:
@@ -100,17 +118,23 @@ def operations(views: Mapping[str, Any]) -> Iterable[tuple[str, str, Operation]]
     """Path, method and operation of every method of these views (by path) that says what it does."""
     for path, view in sorted(views.items()):
         for method in METHODS:
-            said = getattr(getattr(view, method), "operation", None)
+            said = operation_of(view, method)
             if said is not None:
                 yield re.sub(r":[^}]*}", "}", path), method, said
 
 
-def document(views: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole document."""
+def operation_of(view: Any, method: str) -> Operation | None:
+    """What a view's method says of itself; HEAD is a GET."""
+    name = {"head": "get"}.get(method.lower(), method.lower())
+    return getattr(getattr(view, name), "operation", None)
+
+
+def document(views: Mapping[str, Any], *, with_tokens: bool = False) -> dict[str, Any]:
+    """The whole document; `with_tokens`: where each call needs one."""
     found = list(operations(views))
     paths: dict[str, dict[str, Any]] = {}
     for path, method, said in found:
-        paths.setdefault(path, {})[method] = _described(said)
+        paths.setdefault(path, {})[method] = _described(said, with_tokens and bool(said.scope))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -125,6 +149,7 @@ def document(views: Mapping[str, Any]) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(said for _, _, said in found),
             "examples": {row.slug: _example(row) for row in ALL},
+            **({"securitySchemes": SECURITY} if with_tokens else {}),
         },
     }
 
@@ -167,7 +192,7 @@ def _example(row: ProblemType) -> dict[str, Any]:
     return {"summary": f"{row.status} {row.title}", "value": {**problem, **error}}
 
 
-def _described(said: Operation) -> dict[str, Any]:
+def _described(said: Operation, needs_token: bool) -> dict[str, Any]:
     own_id = Parameter(request_id.HEADER, str, "An id for the log; the answer repeats it.", "header")
     found: dict[str, Any] = {
         "operationId": said.id,
@@ -179,7 +204,10 @@ def _described(said: Operation) -> dict[str, Any]:
     if said.body is not None:
         found["requestBody"] = {"required": True, "content": _content(said.body)}
     answers = {str(status): _answer(answer) for status, answer in said.answers.items()}
-    found["responses"] = dict(sorted((answers | _problems(said)).items()))
+    problems = (*OF_TOKENS, *said.problems) if needs_token else said.problems
+    found["responses"] = dict(sorted((answers | _problems(problems)).items()))
+    if needs_token:
+        found["security"] = [{scheme: [said.scope]} for scheme in SECURITY]
     return {key: value for key, value in found.items() if value not in ("", [])}
 
 
@@ -200,15 +228,15 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _problems(said: Operation) -> dict[str, Any]:
+def _problems(slugs: Sequence[str]) -> dict[str, Any]:
     """By status: one status may mean several things, and the problem's `type` says which."""
     by_status: dict[int, list[ProblemType]] = {}
-    for slug in ("malformed-request", *said.problems, "too-many-connections", "internal-error"):
+    for slug in ("malformed-request", *slugs, "too-many-connections", "internal-error"):
         row = BY_SLUG[slug]
         by_status.setdefault(row.status, []).append(row)
     found = {}
     for status, rows in by_status.items():
-        headers = {"Retry-After": "Seconds to wait."} if status in (409, 503) else {}
+        headers = {"Retry-After": "Seconds to wait."} if status in (409, 429, 503) else {}
         text = "\n\n".join(f"[{row.title}]({row.uri}): {row.meaning}" for row in rows)
         found[str(status)] = _answer(Answer(text, "application/problem+json", headers))
         examples = {row.slug: {"$ref": f"#/components/examples/{row.slug}"} for row in rows}

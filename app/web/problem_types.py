@@ -70,6 +70,27 @@ OF_VIEWS = (
         RETRY,
     ),
     ProblemType(
+        "unauthorized",
+        "Unauthorized",
+        401,
+        "The call needs a token, and none came with it, or one that is not known here (any more). Nothing was done.",
+        "Send the header Authorization: Bearer <token>. Whoever runs this bff gives tokens out.",
+    ),
+    ProblemType(
+        "scope-missing",
+        "Scope missing",
+        403,
+        "The token is known, and may not make this call: the detail names the scope that it lacks. Nothing was done.",
+        "Ask whoever runs this bff for a token with that scope.",
+    ),
+    ProblemType(
+        "too-many-requests",
+        "Too many requests",
+        429,
+        "The token has made as many requests as it may (settings RATE_LIMIT, RATE_LIMIT_BURST). Nothing was done.",
+        RETRY,
+    ),
+    ProblemType(
         "foreign-origin",
         "Foreign origin",
         403,

@@ -14,6 +14,8 @@ KEPT = 100
 DETAIL_MOST = 500
 #: Characters of a path that is none of ours.
 PATH_MOST = 60
+#: What is answered to who has no token, or asks too often.
+STRANGERS = (401, 429)
 #: Under this key an answer has the body of its problem.
 PROBLEM = web.ResponseKey("problem", dict[str, Any])
 
@@ -21,9 +23,9 @@ _recent: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
 
 def note(request: web.BaseRequest, answer: web.StreamResponse) -> None:
-    """An answer is sent; kept if it is a problem. The probes of /health are not: they would push out all others."""
+    """An answer is sent; kept if it is a problem, but for what would push out all others: probes, and strangers."""
     problem = answer.get(PROBLEM)
-    if problem is None or request.path.startswith("/health/"):
+    if problem is None or request.path.startswith("/health/") or answer.status in STRANGERS:
         return
     _recent.appendleft(
         {

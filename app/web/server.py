@@ -7,18 +7,25 @@ in the log for each malformed request.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Callable
+import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
 
+from app.resources import run_forever
 from app.settings import Settings
-from app.web import cors, recent_answers, request_id
+from app.web import cors, files, recent_answers, request_id
+from app.web.access import Access
+from app.web.files import WrongFile
+from app.web.openapi import operation_of
 from app.web.problems import problem, refused
 from app.web.refusal import Refusals
+from app.web.tls import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +33,19 @@ log = logging.getLogger(__name__)
 LINGER = 1.0
 #: Seconds a new connection has for the headers of its first request.
 FIRST_REQUEST = 30.0
+#: Seconds for a TLS handshake: until it is over a connection is none of those that are counted.
+HANDSHAKE = 10.0
+
+#: What is on the management port alone, if there is one.
+OF_MANAGEMENT = ("/metrics", "/openapi.json", "/asyncapi.json", "/docs", "/docs/{name}")
+#: What is on both ports: load balancers ask the one, those who look after the process the other.
+ON_BOTH = ("/health/live", "/health/ready")
+
+Dispatch = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class CannotStart(Exception):
+    """Settings or files with which nothing may be served; the text says what to set."""
 
 
 class Protocol(RequestHandler):
@@ -131,23 +151,113 @@ class Runner(web.AppRunner):
         return Server(plain, self._most, **plain._kwargs)  # noqa: SLF001  # what aiohttp and we asked for
 
 
-class BoundedWeb(Web):
-    """Faust's web driver with our runner."""
+class Site(web.TCPSite):
+    """A listening socket; aiohttp's has a minute for a TLS handshake."""
 
-    def __init__(self, app: Any, settings: Settings):
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=HANDSHAKE if self._ssl_context else None,
+            backlog=self._backlog,
+        )
+
+
+class BoundedWeb(Web):
+    """Faust's web driver with our runner, and what keeps others out; `has_api`: of a role that clients call."""
+
+    def __init__(self, app: Any, settings: Settings, *, has_api: bool):
         super().__init__(app)
-        prepare = self.web_app.on_response_prepare
-        prepare.append(_add_headers)
-        if settings.cors_origins:
-            prepare.append(cors.allowing(settings.cors_origins.split(",")))
-        self._runner = Runner(
-            self.web_app,
-            settings.max_connections,
+        self._settings = settings
+        self._has_api = has_api
+        self.access = Access(settings) if has_api and settings.tokens_file else None
+        self._certificate = Certificate(settings) if has_api and settings.tls_certificate else None
+        self._files = [each for each in (self.access, self._certificate) if each is not None]
+        self._jobs: list[asyncio.Task[None]] = []
+        self._runner = self._made_runner(self.web_app)
+        self.management_app: web.Application | None = None
+        if has_api and settings.management_port:
+            self.management_app = web.Application(**app.conf.web_application_options)
+            self._management_runner = self._made_runner(self.management_app)
+
+    def _made_runner(self, web_app: web.Application) -> Runner:
+        web_app.on_response_prepare.append(_add_headers)
+        if self._settings.cors_origins:
+            web_app.on_response_prepare.append(cors.allowing(self._settings.cors_origins.split(",")))
+        return Runner(
+            web_app,
+            self._settings.max_connections,
             access_log=None,
-            keepalive_timeout=settings.idle_timeout,
+            keepalive_timeout=self._settings.idle_timeout,
             lingering_time=LINGER,
             auto_decompress=False,  # a body of 16 KB needs none, and a small one may unpack to a large one
         )
+
+    def check(self) -> None:
+        """Read tokens and certificate; CannotStart where these are wrong, or missing and other machines reach us."""
+        values, host = self._settings, self.app.conf.web_bind
+        if bool(values.tls_certificate) != bool(values.tls_key):
+            raise CannotStart("TLS_CERTIFICATE and TLS_KEY belong together: set both or none")
+        if values.rate_limit and not values.tokens_file:
+            raise CannotStart("RATE_LIMIT is a limit for each token: set TOKENS_FILE too")
+        if not is_loopback(host) and (missing := self._missing()):
+            raise CannotStart(f"other machines reach {host} (LISTEN_HOST). {missing} See docs/security.md")
+        try:
+            for each in self._files:
+                log.info("In use: %s", each.load())
+        except WrongFile as exc:
+            raise CannotStart(str(exc)) from exc
+
+    def _missing(self) -> str:
+        """What to set, empty if it is enough."""
+        values = self._settings
+        if values.allow_insecure == "1":
+            return ""
+        if not self._has_api:
+            return "Its metrics and health are open to all: set ALLOW_INSECURE=1 where only those who may get there."
+        if not values.tokens_file:
+            return "Set TOKENS_FILE, so that calls need a token, or ALLOW_INSECURE=1 where nobody else gets there."
+        if not values.tls_certificate and not values.allow_insecure:
+            return "Set TLS_CERTIFICATE and TLS_KEY, or ALLOW_INSECURE=tls where a proxy in front has TLS."
+        return ""
+
+    async def start_server(self) -> None:
+        """Listen, and look after the files from then on."""
+        conf = self.app.conf
+        context: ssl.SSLContext | None = self._certificate.context if self._certificate else None
+        await self._runner.setup()
+        await Site(self._runner, conf.web_bind, conf.web_port, ssl_context=context).start()
+        if self.management_app is not None:
+            await self._management_runner.setup()
+            host, port = self._settings.management_host, self._settings.management_port
+            await Site(self._management_runner, host, port).start()
+        if self._files:
+            self._jobs = [asyncio.create_task(run_forever(self._keep_current))]
+
+    async def stop_server(self) -> None:
+        """No longer."""
+        for job in self._jobs:
+            job.cancel()
+        if self.management_app is not None:
+            await self._management_runner.cleanup()
+        await super().stop_server()
+
+    async def _keep_current(self) -> None:
+        await files.keep_current(self._files)
+
+    def shows_details(self, request: web.Request) -> bool:
+        """Whether whoever asks may know how our parts are: a stranger may where neither tokens nor a port keep them."""
+        if self.management_app is not None and request.app is self.management_app:
+            return True
+        if self.access is not None:
+            return self.access.may_read(request)
+        return self.management_app is None
 
     def route(self, pattern: str, handler: Callable[..., Any], cors_options: object = None) -> None:
         """As Faust's, with HEAD only where there is a GET: without one Faust's own text would answer it."""
@@ -158,7 +268,31 @@ class BoundedWeb(Web):
 
         methods = handler.get_methods()  # type: ignore[attr-defined]  # of a view
         for method in sorted(methods if "GET" in methods else methods - {"HEAD"}):
-            self.web_app.router.add_route(method, pattern, dispatch)
+            if self.management_app is not None and pattern in (*OF_MANAGEMENT, *ON_BOTH):
+                self.management_app.router.add_route(method, pattern, dispatch)
+            if self.management_app is None or pattern not in OF_MANAGEMENT:
+                self.web_app.router.add_route(method, pattern, self._guarded(dispatch, handler, method))
+
+    def _guarded(self, dispatch: Dispatch, view: object, method: str) -> Dispatch:
+        """With a look at the request's token; without tokens as it was, at no cost."""
+        said, access = operation_of(view, method), self.access
+        if access is None or said is None or not said.scope:
+            return dispatch
+        scope = said.scope
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            refusal = access.refusal(request, scope)
+            return refusal if refusal is not None else await dispatch(request)
+
+        return guarded
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

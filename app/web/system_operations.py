@@ -18,6 +18,7 @@ STATE = Operation(
     ("invalid-request",),
     tag="system",
     description="Answered at once, also while every part is down. A part that dies or hangs is shown within 2 s.",
+    scope="read",
 )
 
 SERIES = Operation(
@@ -26,6 +27,7 @@ SERIES = Operation(
     {200: Answer("A point each second while somebody asks, else every 5 s.", SystemSeries)},
     ("invalid-request",),
     tag="system",
+    scope="read",
 )
 
 DEAD_LETTERS = Operation(
@@ -34,6 +36,7 @@ DEAD_LETTERS = Operation(
     {200: Answer("Newest first, at most 100.", DeadLetterList)},
     ("invalid-request", "log-unavailable"),
     tag="system",
+    scope="admin",
 )
 
 SEND_BACK = Operation(
@@ -56,4 +59,5 @@ SEND_BACK = Operation(
     ),
     tag="system",
     description="May take 10 s: a schema that was missing is asked for again after that.",
+    scope="admin",
 )

@@ -76,6 +76,7 @@ POST = Operation(
     ),
     TransactionRequest,
     description="Unknown keys of the body are ignored. Send an Idempotency-Key if you may have to try again.",
+    scope="write",
 )
 
 FIND = Operation(
@@ -94,6 +95,7 @@ FIND = Operation(
     ),
     description="An id that was answered with 201 is never answered with 404. With `wait` the answer comes as soon as "
     "the transaction is decided, or when the time is over.",
+    scope="read",
 )
 
 LABEL = Operation(
@@ -115,6 +117,7 @@ LABEL = Operation(
     LabelRequest,
     description="For those who learn it later: a chargeback, an analyst. The newest label counts; the same one again "
     "changes nothing and is answered as it was. A pending transaction may have one. No verdict is changed by it.",
+    scope="label",
 )
 
 HISTORY = Operation(
@@ -124,6 +127,7 @@ HISTORY = Operation(
     ("invalid-request", "transaction-not-found", "log-unavailable"),
     (Parameter("transaction_id", ID, "The id that the 201 gave.", "path"),),
     description="Read from the log and the stores at each call: for people, not for polling.",
+    scope="read",
 )
 
 EVENTS = Operation(
@@ -142,6 +146,7 @@ EVENTS = Operation(
     "offset of each partition: a client that comes back with it, to any bff, gets each status it has missed, once. A "
     "`pending` has no id: it is sent live only, and who has missed one reads the list. `retry`: milliseconds that a "
     "browser waits before it comes back. A heartbeat, a comment with the newest id, comes every 10 s.",
+    scope="read",
 )
 
 
@@ -161,4 +166,5 @@ def list_operation(page_limit: int) -> Operation:
         ),
         description="With a filter a page may have fewer entries than `limit`, or none, while `next_cursor` is not "
         "null: a request looks through a bounded number of transactions. Go on with the cursor.",
+        scope="read",
     )

@@ -105,7 +105,7 @@ def test_the_settings_accept_the_environment(name: str, monkeypatch: pytest.Monk
     taken = Settings()
     assert {key: str(getattr(taken, key.lower())) for key in said} == said
     # With the names of services put back to loopback nothing but the listener and a volume differs from the defaults.
-    own = {"LISTEN_HOST", "HISTORY_DIR"}
+    own = {"LISTEN_HOST", "HISTORY_DIR", "ALLOW_INSECURE"}
     assert {k: v for k, v in compose.native_environment(name).items() if k not in own} == {
         key: str(Settings.model_fields[key.lower()].default) for key in said if key not in own
     }

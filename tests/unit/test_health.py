@@ -24,7 +24,7 @@ def answer(path: str, role: str, resources: Any, stuck: str | None = None) -> we
         return lambda view: views.setdefault(path, view)
 
     app = SimpleNamespace(page=page, conf=SimpleNamespace(id=role))
-    health.register(cast(Any, app), resources, lambda: True, lambda: stuck)
+    health.register(cast(Any, app), resources, lambda: True, lambda: stuck, lambda _: True)
     view = views[path]
     return cast(web.Response, asyncio.run(view.get(None, None)))
 

@@ -18,6 +18,7 @@ import yaml
 
 from antifraud import server as antifraud_server
 from antifraud.settings import read as read_antifraud
+from app import bootstrap
 from app.messaging import topics
 from app.models.role import ROLES
 from app.settings import Settings
@@ -181,11 +182,43 @@ def test_each_variable_of_an_app_is_a_setting_that_it_accepts(
     assert {variable: str(getattr(values, variable.lower())) for variable in said} == said
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"), [(folder, name) for folder in OVERLAYS for name in ("bff", "transactions")]
+)
+def test_a_process_that_listens_on_every_interface_starts_and_a_bff_in_production_asks_for_tokens(
+    folder: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    values = accepted(folder, name, monkeypatch)
+    secret = tmp_path / "tokens"
+    secret.write_text(f"shop write {'0' * 64}\n")
+    mounted = values.model_copy(update={"tokens_file": str(secret)}) if values.tokens_file else values
+    monkeypatch.setattr(bootstrap, "settings", lambda: mounted)
+    bootstrap.create_app(name).web.check()
+    asks_for_tokens = (folder, name) == ("overlays/production", "bff")
+    assert bool(values.tokens_file) is asks_for_tokens
+    assert values.allow_insecure == ("tls" if asks_for_tokens else "1")
+
+
+def test_the_tokens_are_a_file_of_a_secret_that_is_made_by_hand() -> None:
+    bff = workload("bff")
+    (mount,) = (m for m in kubernetes.container(bff)["volumeMounts"] if m["name"] == "tokens")
+    (volume,) = (v for v in kubernetes.pod(bff)["volumes"] if v["name"] == "tokens")
+    assert mount["readOnly"] is True
+    # A mount of one file (subPath) would never be renewed.
+    assert "subPath" not in mount
+    key = Path(kubernetes.environment("base", "bff")["TOKENS_FILE"]).relative_to(mount["mountPath"])
+    secret = volume["secret"]["secretName"]
+    text = (compose.ROOT / "docs/kubernetes.md").read_text()
+    assert f"create secret generic {secret} --from-file={key}=" in text
+
+
 @pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_an_app_is_told_all_that_it_is_told_in_docker_compose(name: str) -> None:
     there, here = composed(name)["environment"], kubernetes.environment("base", name)
+    of_bff = ("TOKENS_FILE", "MANAGEMENT_HOST", "MANAGEMENT_PORT") if name == "bff" else ()
     assert here.keys() - there.keys() == {
-        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT")
+        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT"),
+        *of_bff,
     }
     assert there.keys() <= here.keys()
     for same in ("LISTEN_HOST", "CASSANDRA_PORT", "HISTORY_DIR"):
@@ -241,7 +274,8 @@ def test_a_name_that_an_operator_makes_is_of_a_cluster_that_there_is() -> None:
 
 def test_each_process_listens_where_its_code_says() -> None:
     settings = read_antifraud(kubernetes.environment("base", "antifraud"))
-    assert ports_of("bff") == {"http": ROLES["bff"].web_port}
+    management = int(kubernetes.environment("base", "bff")["MANAGEMENT_PORT"])
+    assert ports_of("bff") == {"http": ROLES["bff"].web_port, "management": management}
     assert ports_of("transactions") == {"http": ROLES["transactions"].web_port}
     assert ports_of("antifraud") == {
         "grpc": settings.antifraud_port,
@@ -274,7 +308,7 @@ def test_prometheus_is_told_where_the_metrics_are(name: str) -> None:
     targets = json.loads((compose.ROOT / "infra/prometheus/targets.json").read_text())
     (labels,) = (one["labels"] for one in targets if composed(name)["container_name"] in str(one["targets"]))
     assert annotations["prometheus.io/path"] == labels.get("__metrics_path__", "/metrics")
-    port = {"antifraud": "metrics", "envoy": "admin"}.get(name, "http")
+    port = {"antifraud": "metrics", "envoy": "admin", "bff": "management"}.get(name, "http")
     assert int(annotations["prometheus.io/port"]) == ports_of(name)[port]
 
 

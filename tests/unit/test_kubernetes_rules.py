@@ -50,7 +50,8 @@ def test_a_pod_is_not_root_writes_to_its_volumes_alone_and_has_no_rights(folder:
     assert pod["automountServiceAccountToken"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "serviceAccountName"} & pod.keys()
     for volume in pod.get("volumes", []):
-        assert volume.keys() - {"name"} in ({"emptyDir"}, {"configMap"})
+        assert volume.keys() - {"name"} in ({"emptyDir"}, {"configMap"}, {"secret"})
+        assert "secret" not in volume or (name, volume["name"]) == ("bff", "tokens")
         assert "emptyDir" not in volume or "sizeLimit" in volume["emptyDir"]
 
 
@@ -316,8 +317,8 @@ def test_workers_come_in_doubles_after_half_a_minute() -> None:
 #: From, to, port; a namespace has a slash behind it.
 OPEN = {
     ("clients/", "bff", 5001),
-    ("monitoring/", "bff", 5001),
-    ("bff", "bff", 5001),
+    ("monitoring/", "bff", 5006),
+    ("bff", "bff", 5006),
     ("bff", "transactions", 5002),
     ("monitoring/", "transactions", 5002),
     ("transactions", "envoy", 5005),

@@ -64,6 +64,7 @@ PAGES = [
     "docs/traces.md",
     "docs/kubernetes.md",
     "docs/scylladb.md",
+    "docs/security.md",
 ]
 
 

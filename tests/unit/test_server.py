@@ -78,6 +78,9 @@ class Scripted(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Nothing comes."""
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         """Nobody reads it here."""
 

@@ -19,7 +19,7 @@ from app.system.groups import Groups
 from app.system.lag import Lag
 from app.system.parts import Mark
 from app.system.series import Series, point
-from app.web import dead_letters, recent_answers, system_models
+from app.web import cors, dead_letters, recent_answers, system_models
 from app.web.problems import problem
 from app.web.validation import InvalidRequest
 from tests.unit.virtual_time import run
@@ -116,7 +116,7 @@ def test_of_a_path_that_is_none_of_ours_the_beginning_is_shown_escaped(path: str
 )
 def test_a_page_of_another_origin_is_foreign(origin: str | None, is_foreign: bool) -> None:
     headers = JSON if origin is None else {**JSON, "Origin": origin}
-    assert dead_letters.is_foreign(make_mocked_request("POST", PATH, headers=headers)) == is_foreign
+    assert cors.is_foreign(make_mocked_request("POST", PATH, headers=headers)) == is_foreign
 
 
 @pytest.mark.parametrize(
