@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -60,15 +60,15 @@ class Settings(BaseSettings):
     kafka_brokers: str = Field(
         "127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated"
     )
-    schema_registry_url: str = Field(
-        "http://127.0.0.1:8081/apis/ccompat/v7", description="Schema Registry, Confluent API"
+    schema_registry_url: SecretStr = Field(
+        SecretStr("http://127.0.0.1:8081/apis/ccompat/v7"), description="Schema Registry, Confluent API"
     )
     cassandra_hosts: str = Field(
         "127.0.0.1,127.0.0.2,127.0.0.3", description="contact points, comma separated"
     )
     cassandra_port: Port = Field(9042, description="CQL port of every node")
     cassandra_replication: int = Field(3, ge=1, le=9, description="replication factor of a keyspace we make")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the read model")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis of the read model")
     antifraud_address: str = Field("127.0.0.1:5005", description="Envoy in front of the antifraud replicas")
     envoy_admin_address: str = Field(
         "127.0.0.1:9901", description="Envoy's admin interface, which says how each replica is"
@@ -231,9 +231,9 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url", "schema_registry_url")
     @classmethod
-    def _a_url(cls, url: str) -> str:
+    def _a_url(cls, url: SecretStr) -> SecretStr:
         try:
-            _ = urlsplit(url).port
+            _ = urlsplit(url.get_secret_value()).port
         except ValueError:
             # Without the parser's own words, which may be a piece of the password.
             raise ValueError("is not a URL; in a password / is %2F, @ is %40, : is %3A") from None
@@ -272,12 +272,11 @@ def described(values: Settings) -> str:
     """One line with every setting that differs from its default, for the log at start; no password of a URL."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
-    text = ", ".join(
-        f"{PREFIX}{name.upper()}={without_secrets(str(value))}" for name, value in changed.items()
-    )
+    text = ", ".join(f"{PREFIX}{name.upper()}={without_secrets(value)}" for name, value in changed.items())
     return text or "all at their defaults"
 
 
-def without_secrets(url: str) -> str:
-    """A URL for a log or an error: without who asks, a password, or what stands behind a question mark."""
+def without_secrets(value: object) -> str:
+    """A setting for a log or an error: a URL without who asks, a password, or what stands behind a question mark."""
+    url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     return re.sub(r"\?.*", "?***", re.sub(r"//.*@", "//***@", url))

@@ -212,7 +212,8 @@ async def reader(settings: Settings, topic: str) -> Codec:
 
 
 def _client(settings: Settings) -> SchemaRegistryClient:
-    client = SchemaRegistryClient(settings.schema_registry_url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
+    url = settings.schema_registry_url.get_secret_value()
+    client = SchemaRegistryClient(url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside
     return client
 

@@ -121,7 +121,7 @@ class RecentTransactions:
 
     def __init__(self, settings: Settings):
         self._keep = settings.recent_transactions
-        self._url = settings.redis_url
+        self._url = settings.redis_url.get_secret_value()
         self._timeout = settings.redis_timeout
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0

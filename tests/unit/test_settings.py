@@ -43,8 +43,9 @@ def test_without_any_variable_everything_is_on_this_machine() -> None:
     values = Settings()
     assert (values.kafka_brokers, values.antifraud_address) == ("127.0.0.1:9092", "127.0.0.1:5005")
     assert (values.cassandra_hosts, values.cassandra_port) == ("127.0.0.1,127.0.0.2,127.0.0.3", 9042)
-    assert (values.redis_url, values.listen_host) == ("redis://127.0.0.1:6379/0", "127.0.0.1")
-    assert values.schema_registry_url == "http://127.0.0.1:8081/apis/ccompat/v7"
+    assert values.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+    assert values.listen_host == "127.0.0.1"
+    assert values.schema_registry_url.get_secret_value() == "http://127.0.0.1:8081/apis/ccompat/v7"
     assert (values.topic_partitions, values.antifraud_unavailable_policy) == (4, "reject")
 
 
@@ -153,6 +154,19 @@ def test_the_start_logs_no_password(url: str) -> None:
     assert "***@host" in text
     assert "***@registry" in text
     assert text.endswith("BATCH_SIZE=7")
+
+
+def test_the_settings_show_no_password_however_they_are_printed() -> None:
+    values = Settings(redis_url="redis://:hunter2@host/0", schema_registry_url="https://me:hunter2@registry")
+    for text in (
+        repr(values),
+        str(values),
+        str(values.model_dump()),
+        values.model_dump_json(),
+        f"{values.redis_url}",
+    ):
+        assert "hunter2" not in text
+    assert values.redis_url.get_secret_value() == "redis://:hunter2@host/0"
 
 
 SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:hunter2:1@h:x/v7"]
