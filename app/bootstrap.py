@@ -14,6 +14,7 @@ import faust
 from app import commands
 from app.agents import labels, statuses, transactions
 from app.commands.shared.console import OneShotCommand
+from app.errors import Transient
 from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
 from app.live.audit import Audit
@@ -32,7 +33,7 @@ from app.messaging.passed_over import PassedOver
 from app.messaging.producer import METADATA_MAX_AGE, EventProducer
 from app.messaging.topics import WrongTopic
 from app.models.role import ROLES, Role
-from app.observability import json_logs, metrics, timing, tracing
+from app.observability import json_logs, metrics, private_logs, timing, tracing
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
 from app.processing.assignment import Assignment
@@ -162,6 +163,8 @@ def create_app(
     role, values = ROLES[name], settings()
     tracing.set_up(name)
     rebootstrap.install()
+    if not values.log_customer_data:
+        private_logs.leave_out(kept=Transient)
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)

@@ -202,6 +202,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="log lines for people, or JSON objects for those who collect them"
     )
+    log_customer_data: bool = Field(
+        True,
+        description="0: texts that may quote what a client sent are left out of the log (docs/security.md)",
+    )
     log_each_transaction: bool = Field(
         False, description="one log line per transaction even above 10 per second"
     )

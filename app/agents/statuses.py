@@ -13,6 +13,7 @@ from app.messaging import topics
 from app.messaging.consumer import BatchSchema
 from app.models.status import TransactionStatus
 from app.observability import metrics, tracing
+from app.observability.private_logs import Quoting
 from app.processing.assignment import MicroBatch, Steps
 from app.processing.batch_processor import BatchProcessor, batch_of
 from app.processing.traced import traced_last
@@ -28,7 +29,7 @@ def _report(unreadable: Sequence[tuple[Any, str]]) -> None:
     for record, reason in unreadable:
         log.error(
             "%s[%d]@%d is no status and was passed over; only our workers may write there: %s",
-            record.topic, record.partition, record.offset, reason,
+            record.topic, record.partition, record.offset, Quoting(reason),
         )  # fmt: skip
 
 

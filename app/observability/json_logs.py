@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
             "request_id": request_id.get(),
             "trace_id": self._trace_id(),
             "transaction_id": getattr(record, "transaction_id", ""),
-            "exception": self.formatException(record.exc_info) if record.exc_info else "",
+            "exception": self.formatException(record.exc_info) if record.exc_info else record.exc_text or "",
         }
         return json.dumps({name: value for name, value in line.items() if value}, ensure_ascii=False)
 

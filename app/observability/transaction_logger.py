@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from app.models.reasons import from_text
 from app.models.status import TransactionStatus
+from app.observability.private_logs import Quoting
 
 log = logging.getLogger("transactions")
 
@@ -86,5 +87,7 @@ class TransactionLogger:
 
 
 def _why(status: TransactionStatus) -> str:
-    why = status["reason"] or "; ".join(reason["words"] for reason in from_text(status["reasons"]))
-    return f" ({why})" if why else ""
+    if status["reason"]:
+        return f" ({status['reason']})"
+    words = "; ".join(reason["words"] for reason in from_text(status["reasons"]))  # of the customer's habits
+    return Quoting(f" ({words})") if words else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.errors import TooManyDeadLetters
 from app.observability import metrics
+from app.observability.private_logs import Quoting
 from app.processing.assignment import MicroBatch
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class DeadLetterLimit:
                 "Held: %s (MAX_DEAD_LETTERS_IN_A_ROW=%d, MAX_DEAD_LETTERS_SHARE=%g). Last reason: %s. Nothing is "
                 "lost. Fix what is wrong (registry, schema, our own code) and start the worker again; if they are dead "
                 "letters for certain, start it with a higher limit (docs/operations.md)",
-                what, self._in_a_row, self._share, dead_letters[-1].reason,
+                what, self._in_a_row, self._share, Quoting(dead_letters[-1].reason),
             )  # fmt: skip
         self._is_said = True
         raise TooManyDeadLetters(what)
