@@ -5,6 +5,7 @@ import { link, polled, saysLink } from "./net.js";
 import { feed } from "./feed.js";
 import { remembered } from "./series.js";
 import { Banner, Top } from "./top.js";
+import { Token } from "./token.js";
 import { Truth } from "./truth.js";
 import { System } from "./system.js";
 import { Transactions } from "./transactions.js";
@@ -28,6 +29,7 @@ function Page() {
     <a class="skip" href="#post">${t("Skip to the form")}</a>
     <${Top} system=${system} />
     <main>
+      <${Token} />
       <${Banner} system=${system} />
       <${Added} place="top" />
       <${Truth} system=${system} />

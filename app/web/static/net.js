@@ -4,6 +4,8 @@ import { store } from "./html.js";
 /** Whether the bff answers; when not: since when, and when it is asked again (milliseconds, as performance.now). */
 export const link = store({ up: true, since: 0, retryAt: 0 });
 
+export const locked = store(false); // whether a token is wanted
+
 // Seconds: while nobody asks the bff looks every 5 s, and who then asks waits a second for a new look.
 const LOOKS_WITHIN = 8;
 
@@ -53,6 +55,7 @@ async function asked(path, options = {}, seconds = 5) {
   } catch {
     body = {};
   }
+  if (answer.status === 401) locked.set(true);
   if (!answer.ok) throw new Problem(answer.status, body);
   return { body, answered: Date.parse(answer.headers.get("Date")) / 1000 };
 }
