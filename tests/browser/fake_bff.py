@@ -125,6 +125,12 @@ class FakeBff:
         self.state.dead_letters = kept
         return web.json_response({"sent_back": len(before) - len(kept)}, status=202)
 
+    async def session(self, _: web.Request) -> web.Response:
+        """The token of the call in a cookie, as the bff sets it."""
+        answer = web.Response(status=204)
+        answer.set_cookie("payments_session", self.state.token, path="/api", httponly=True, samesite="Strict")
+        return answer
+
     async def system(self, _: web.Request) -> web.Response:
         """The system."""
         return web.json_response(self.state.system())
@@ -141,6 +147,7 @@ class FakeBff:
             [
                 web.get("/", self.static),
                 web.get("/static/{file:.+}", self.static),
+                web.post("/api/v1/session", self.session),
                 web.get("/api/v1/system", self.system),
                 web.get("/api/v1/system/series", self.series),
                 web.post(transactions, self.post),
@@ -159,6 +166,11 @@ class FakeBff:
     async def _as_set(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if request.path.startswith("/api"):
             await asyncio.sleep(self.state.slow)
+            token = (
+                request.headers.get("Authorization") or f"Bearer {request.cookies.get('payments_session')}"
+            )
+            if self.state.token and token != f"Bearer {self.state.token}":
+                return _problem(401, "Unauthorized", "this token is not known here", kind="unauthorized")
             if self.state.deaf:
                 return _problem(503, "Read model unavailable", "neither Redis nor Cassandra answers")
         answer: web.StreamResponse = await handler(request)

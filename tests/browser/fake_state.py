@@ -52,6 +52,7 @@ class FakeState:
         self.silent = ""  # the store that cannot be asked
         self.decided_after = (0.04, 0.5)  # seconds: at least, at most
         self.deaf = False  # whether paths under /api answer 503
+        self.token = ""  # what calls under /api need; empty: nothing
         self.dies_after_taking = False  # whether the next POST is taken and gets no answer
         self.keys_unknown = False  # whether a POST with an Idempotency-Key is a 503
         self.keys: dict[str, str] = {}  # Idempotency-Key -> id

@@ -50,6 +50,22 @@ def test_a_posted_transaction_becomes_final_before_ones_eyes(bff: Served, open_p
     assert page.locator(".way .hex mark").first.inner_text() == "00 00 00 00 01"
 
 
+def test_it_asks_for_a_token_where_one_is_needed_and_no_script_can_read_it(
+    bff: Served, open_page: Open
+) -> None:
+    bff.state.token = "token-of-the-page"
+    page = open_page(bff.address)
+    page.fill("#token input", "another")
+    page.click("#token button")
+    page.locator("#token [role=alert]", has_text="does not know it").wait_for()
+    page.fill("#token input", bff.state.token)
+    page.click("#token button")
+    page.wait_for_selector(ROWS)
+    page.locator("header .state.up", has_text="Live").wait_for()
+    assert page.locator("#token").count() == 0
+    assert page.evaluate("document.cookie") == ""
+
+
 def test_why_it_was_rejected_is_read_and_an_analyst_says_what_it_was(bff: Served, open_page: Open) -> None:
     bff.state.per_second = 0
     page = open_page(bff.address)
