@@ -14,7 +14,7 @@ import faust
 from app import commands
 from app.agents import labels, statuses, transactions
 from app.commands.shared.console import OneShotCommand
-from app.errors import Transient
+from app.errors import Poison
 from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
 from app.live.audit import Audit
@@ -164,7 +164,7 @@ def create_app(
     tracing.set_up(name)
     rebootstrap.install()
     if not values.log_customer_data:
-        private_logs.leave_out(kept=Transient)
+        private_logs.leave_out(quoting=Poison)
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)

@@ -19,14 +19,14 @@ class Quoting(str):
     __slots__ = ()
 
 
-def leave_out(kept: type[Exception]) -> None:
-    """From now on, in every line of this process; the texts of `kept` are our own and quote nobody."""
+def leave_out(quoting: type[Exception]) -> None:
+    """From now on, in every line of this process. The texts of our own exceptions stay, but for those of `quoting`."""
     plain = logging.getLogRecordFactory()
 
     def without(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = plain(*args, **kwargs)
         if isinstance(record.args, tuple):
-            record.args = tuple(_shown(arg, kept) for arg in record.args)
+            record.args = tuple(_shown(arg, quoting) for arg in record.args)
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = "".join(_places(record.exc_info[1])).rstrip()
             record.exc_info = None
@@ -35,12 +35,13 @@ def leave_out(kept: type[Exception]) -> None:
     logging.setLogRecordFactory(without)
 
 
-def _shown(arg: object, kept: type[Exception]) -> object:
+def _shown(arg: object, quoting: type[Exception]) -> object:
     if isinstance(arg, Quoting):
         return LEFT_OUT
-    if isinstance(arg, BaseException) and not isinstance(arg, kept):
-        return type(arg).__name__
-    return arg
+    if not isinstance(arg, BaseException):
+        return arg
+    is_ours = type(arg).__module__.startswith("app.") and not isinstance(arg, quoting)
+    return arg if is_ours else type(arg).__name__
 
 
 def _places(exc: BaseException) -> Iterator[str]:

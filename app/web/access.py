@@ -55,12 +55,11 @@ class Access:
                 raise WrongTokens(f"it has more than {FILE_MOST:,} characters")
             self._tokens = parse(text)
         except WrongTokens as exc:
-            raise WrongFile(f"TOKENS_FILE {self._path}: {exc}; see docs/security.md") from exc
+            raise WrongFile(f"TOKENS_FILE {self._path}: {exc} (docs/security.md)") from exc
         self._text = text
         if self._limit:
             self._limit.keep(self._tokens.keys())
-        names = len({token.name for token in self._tokens.values()})
-        return f"{len(self._tokens)} tokens of {names} names from {self._path}"
+        return f"the tokens of {self._path}: {len(self._tokens)}"
 
     def refusal(self, request: web.Request, scope: str) -> web.Response | None:
         """The answer to who may not call this; None for who may."""

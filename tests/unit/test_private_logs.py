@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from app.agents import labels, statuses
-from app.errors import Poison, StoreUnavailable, TooManyDeadLetters, Transient
+from app.errors import Poison, StoreUnavailable, TooManyDeadLetters
 from app.observability import private_logs
 from app.observability.transaction_logger import TransactionLogger
 from app.processing import assignment
 from app.processing.dead_letter_limit import DeadLetterLimit
+from app.web.server import CannotStart
 from tests.unit.samples import status
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ log.info("transaction %s arrived", "id-1")
 @pytest.fixture
 def without() -> Iterator[None]:
     plain = logging.getLogRecordFactory()
-    private_logs.leave_out(kept=Transient)
+    private_logs.leave_out(quoting=Poison)
     yield
     logging.setLogRecordFactory(plain)
 
@@ -106,6 +107,8 @@ def test_why_a_transaction_was_rejected_is_not_said_where_it_is_of_the_customers
     assert "antifraud_unavailable" in second
 
 
-def test_which_part_does_not_answer_is_still_said(without: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_operators_have_to_do_is_still_said(without: None, caplog: pytest.LogCaptureFixture) -> None:
     assignment._report("store", 1, StoreUnavailable("Cassandra: no host"))
+    logging.getLogger("app.x").error("Cannot start: %s", CannotStart("set TOKENS_FILE"))
     assert "Cassandra: no host" in caplog.text
+    assert "set TOKENS_FILE" in caplog.text
