@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from app.web import request_id
 from app.web.problem_types import ALL, BY_SLUG, ProblemType
 from app.web.response_models import Problem
+from app.web.tokens import ANY
 
 #: In the order in which a reader meets them; every operation has one of them.
 TAGS = {
@@ -207,7 +208,8 @@ def _described(said: Operation, needs_token: bool) -> dict[str, Any]:
     problems = (*OF_TOKENS, *said.problems) if needs_token else said.problems
     found["responses"] = dict(sorted((answers | _problems(problems)).items()))
     if needs_token:
-        found["security"] = [{scheme: [said.scope]} for scheme in SECURITY]
+        scopes = [] if said.scope == ANY else [said.scope]
+        found["security"] = [{scheme: scopes} for scheme in SECURITY]
     return {key: value for key, value in found.items() if value not in ("", [])}
 
 

@@ -52,9 +52,16 @@ def targets(parts: Iterable[str]) -> list[dict[str, Any]]:
         if kind in SCRAPED:
             labels = {"job": kind, "instance": part}
             labels |= {"__metrics_path__": PATHS[kind]} if kind in PATHS else {}
-            endpoint = GENERATOR if kind == "generator" else ports.endpoints(part)[ADDRESS.get(kind, 0)]
-            found.append({"targets": [str(endpoint)], "labels": labels})
+            found.append({"targets": [str(_metrics_of(part, kind))], "labels": labels})
     return found
+
+
+def _metrics_of(part: str, kind: str) -> ports.Endpoint:
+    if kind == "generator":
+        return GENERATOR
+    if kind in ("bff", "main") and (port := ports.setting("MANAGEMENT_PORT")):
+        return ports.Endpoint(ports.setting("MANAGEMENT_HOST", "127.0.0.1"), int(port))
+    return ports.endpoints(part)[ADDRESS.get(kind, 0)]
 
 
 def write_targets(parts: Iterable[str]) -> None:

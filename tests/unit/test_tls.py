@@ -136,7 +136,7 @@ def test_who_speaks_plain_text_is_closed_without_an_answer_and_without_a_trace_i
             ):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(sent)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     with contextlib.suppress(ConnectionResetError):
                         assert b"HTTP" not in await reader.read()
                 writer.close()
@@ -158,7 +158,7 @@ def test_who_never_ends_the_handshake_is_cut_off(
         found.load()
         async with listening(found) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await reader.read() == b""
             writer.close()
 
