@@ -221,11 +221,12 @@ class BoundedWeb(Web):
             return ""
         if not self._has_api:
             return "Its metrics and health are open to all: set ALLOW_INSECURE=1 where only those who may get there."
+        missing, unless = [], "ALLOW_INSECURE=tls where a proxy in front has TLS"
         if not values.tokens_file:
-            return "Set TOKENS_FILE, so that calls need a token, or ALLOW_INSECURE=1 where nobody else gets there."
+            missing, unless = ["TOKENS_FILE"], "ALLOW_INSECURE=1 where nobody else gets there"
         if not values.tls_certificate and not values.allow_insecure:
-            return "Set TLS_CERTIFICATE and TLS_KEY, or ALLOW_INSECURE=tls where a proxy in front has TLS."
-        return ""
+            missing.append("TLS_CERTIFICATE with TLS_KEY")
+        return f"Set {' and '.join(missing)}, or {unless}." if missing else ""
 
     async def start_server(self) -> None:
         """Listen, and look after the files from then on."""
