@@ -14,6 +14,6 @@ export function Token() {
     else say(t("The bff does not know it."));
   }
   return html`<form class="banner" id="token" onSubmit=${send}>
-    <label>${t("This page needs a token with the scope read:")} <input name="token" type="password" required /></label>
+    <label>${t("This page needs a token with the scope read:")} <input name="token" type="password" autocomplete="off" required /></label>
     <button>${t("Open")}</button> <span role="alert">${said}</span></form>`;
 }
