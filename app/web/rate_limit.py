@@ -27,5 +27,7 @@ class RateLimit:
         return 0.0
 
     def keep(self, keys: Collection[bytes]) -> None:
-        """Forget all others."""
-        self._due = {key: due for key, due in self._due.items() if key in keys}
+        """Forget all others; also from another thread than `wait`."""
+        for key in list(self._due):
+            if key not in keys:
+                self._due.pop(key, None)
