@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -212,6 +213,8 @@ async def reader(settings: Settings, topic: str) -> Codec:
 
 
 def _client(settings: Settings) -> SchemaRegistryClient:
+    # Below that it logs each request, with its URL and the password in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     url = settings.schema_registry_url.get_secret_value()
     client = SchemaRegistryClient(url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside

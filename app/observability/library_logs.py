@@ -36,7 +36,6 @@ class LibraryLogs(logging.Handler):
             library = logging.getLogger(name)
             library.setLevel(self.level)
             library.handlers, library.propagate = [self], False
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it logs each request
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hold it. Any thread."""

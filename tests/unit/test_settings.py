@@ -1,5 +1,6 @@
 """The app's settings: read from the environment, checked at start, logged without secrets."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -167,6 +168,14 @@ def test_the_settings_show_no_password_however_they_are_printed() -> None:
     ):
         assert "hunter2" not in text
     assert values.redis_url.get_secret_value() == "redis://:hunter2@host/0"
+
+
+def test_a_request_to_the_registry_is_not_logged_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("httpx")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+    topics._client(Settings(schema_registry_url="http://me:hunter2@registry/v7"))
+    assert not logger.isEnabledFor(logging.INFO)
 
 
 SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:hunter2:1@h:x/v7"]
