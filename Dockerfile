@@ -1,6 +1,8 @@
 # What is ours, one image for each set of packages: `app` (bff, transactions, generator) and `antifraud` (TensorFlow).
 # docker-compose.yml says which command runs in which.
-FROM python:3.11.13-slim-bookworm
+# Another base is one with Python 3.11 and pip (docs/containers.md).
+ARG BASE=python:3.11.13-slim-bookworm
+FROM ${BASE}
 
 # Logs appear line by line; Faust's data directory, which nothing of ours uses, lies where this user may write.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 APP_DATADIR=/tmp/faust

@@ -37,16 +37,19 @@ demo: setup ## the whole system: start, 200 transactions, a summary, stop [MODE=
 	@exec $(PY) -m reconciliation.demo --mode "$(mode)"
 
 test: setup ## the tests, on the real servers, in minutes; a skip is a failure [ARGS="-k name"]
-	@exec $(PY) -m pytest -m "not long and not telemetry and not browser" $(ARGS)
+	@exec $(PY) -m pytest -m "not long and not telemetry and not browser and not containers" $(ARGS)
 
 test-long: setup ## the rest of the tests: outages that take minutes, the other mode, compose rehearsed without Docker
-	@exec $(PY) -m pytest -m "long and not telemetry and not browser" $(ARGS)
+	@exec $(PY) -m pytest -m "long and not telemetry and not browser and not containers" $(ARGS)
 
 test-telemetry: setup ## the tests that need the system's prometheus: no panel is empty, each alert fires when it should
 	@exec $(PY) -m pytest -m telemetry $(ARGS)
 
 test-browser: setup ## the live page in a real browser; needs chromium and playwright, and says how to get them
 	@$(PY) -m tests.browser.needs && exec $(PY) -m pytest -m browser tests/browser $(ARGS)
+
+test-containers: setup ## the system in containers: contract, kills, data, memory; needs Docker and Compose v2 [BASE=image]
+	@$(PY) -m tests.containers.needs && exec $(PY) -m pytest -m containers tests/containers $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
@@ -166,4 +169,5 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench
+
+.PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench

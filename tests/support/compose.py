@@ -27,9 +27,9 @@ NATIVE = {
 Service = dict[str, Any]
 
 
-def read() -> dict[str, Any]:
+def read(name: str = "docker-compose.yml") -> dict[str, Any]:
     """The whole file."""
-    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+    return dict(yaml.safe_load((ROOT / name).read_text()))
 
 
 def services() -> dict[str, Service]:

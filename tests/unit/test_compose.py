@@ -10,9 +10,10 @@ import pytest
 from antifraud.settings import Settings as AntifraudSettings
 from app.settings import Settings, without_secrets
 from infra.native import ports, procfile
-from tests.support import compose
+from tests.support import compose, image
 
 SERVICES = compose.services()
+LOCAL = compose.read("docker-compose.local.yml")["services"]
 #: Started only with their profile; Grafana is in no registry of programs, so it runs in containers alone.
 TELEMETRY = {"prometheus", "grafana"}
 #: Published, and no address of a process that others call: Grafana's page, the generator's metrics.
@@ -148,3 +149,34 @@ def test_a_mounted_file_is_the_one_in_infra(name: str) -> None:
 )
 def test_data_outlive_the_container(name: str) -> None:
     assert any(volume.startswith(f"{name}:/") for volume in SERVICES[name]["volumes"])
+
+
+# docker-compose.local.yml, which is put over it
+
+
+def test_the_local_file_matches_the_compose_specification() -> None:
+    compose.check("compose-spec", compose.read("docker-compose.local.yml"))
+
+
+def test_the_local_file_has_every_service_but_what_only_watches_and_no_other_name() -> None:
+    assert set(LOCAL) == SERVICES.keys() - TELEMETRY
+    assert not [name for name, one in LOCAL.items() if {"container_name", "ports", "volumes"} & one.keys()]
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_locally_every_image_is_built_here_on_a_base_that_can_be_named(name: str) -> None:
+    built = LOCAL[name]["build"]
+    assert built["args"] == {"BASE": f"${{BASE:-{image.steps('ARG')[0].removeprefix('BASE=')}}}"}
+    assert name in OURS or (built["context"], built["dockerfile"]) == ("infra", "containers/Dockerfile")
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_locally_none_is_root_and_none_writes_into_its_image(name: str) -> None:
+    one = SERVICES[name] | LOCAL[name]
+    assert one["read_only"] is True
+    assert name in OURS or one["user"] == "nobody"  # the Dockerfile's user is nobody too
+
+
+def test_the_default_base_is_the_same_for_all_images() -> None:
+    here = (compose.ROOT / "infra/containers/Dockerfile").read_text()
+    assert f"ARG {image.steps('ARG')[0]}\n" in here

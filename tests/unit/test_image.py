@@ -60,8 +60,8 @@ def test_an_images_packages_are_those_of_the_lock_and_no_others(packages: str) -
 
 
 def test_it_is_a_pinned_python_that_the_project_supports_and_not_root() -> None:
-    (base,) = image.steps("FROM")
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", base)
+    assert image.steps("FROM") == ["${BASE}"]
+    assert re.fullmatch(r"BASE=python:3\.11\.\d+-slim-[a-z]+", image.steps("ARG")[0])
     assert image.steps("USER") == ["nobody"]
 
 
@@ -72,6 +72,11 @@ def test_only_what_it_copies_is_sent_to_the_engine() -> None:
     sources = [step.split()[0] for step in image.steps("COPY")]
     assert sorted(sent) == sorted(source.removesuffix("/app.lock") for source in sources)
     assert not any(fnmatch.fnmatch(".stack", pattern) for pattern in sent)
+
+
+def test_the_servers_image_has_the_packages_of_the_lock_too() -> None:
+    whole, ours = pinned("requirements.lock"), pinned("infra/containers/packages.lock")
+    assert {name: hashes for name, hashes in ours.items() if whole.get(name) != hashes} == {}
 
 
 #: Imports modules where only an image's packages can be imported.

@@ -1,0 +1,1 @@
+"""What docker-compose.local.yml builds: the servers in one image."""
