@@ -8,7 +8,7 @@ import pytest
 
 from infra.native import ports
 from tests.containers import needs
-from tests.containers.engine import SERVICES, compose, up
+from tests.containers.engine import SERVICES, compose, start, up
 from tests.support import compose as files
 
 
@@ -19,7 +19,6 @@ def _containers() -> Iterator[None]:
     try:
         compose("build", within=3600)
         up()
-        compose("stop", "generator")
         yield
     finally:
         compose("down", "--volumes", "--remove-orphans")
@@ -40,4 +39,4 @@ def _taken() -> list[str]:
 def whole_again() -> Iterator[None]:
     """Whatever the test killed, the next one finds every container running."""
     yield
-    up(*SERVICES)
+    start(*SERVICES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,26 @@ def compose(*arguments: str, within: float = READY_WITHIN + 60) -> str:
     return docker("compose", *PROJECT, *arguments, within=within)
 
 
-def up(*services: str) -> None:
-    """Start what does not run, and wait until all of these (default: all) are healthy."""
-    compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(READY_WITHIN), *services)
+def up() -> None:
+    """Make and start all twelve, and wait until they are healthy; then the generator is stopped."""
+    compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(READY_WITHIN))
+    compose("stop", "generator")
+
+
+def start(*names: str) -> None:
+    """As in the exercises; wait until all are healthy, also those that were unwell without these."""
+    docker("start", *names)
+    deadline = time.monotonic() + READY_WITHIN
+    while unwell := {name: state for name, state in health().items() if state != "healthy"}:
+        assert time.monotonic() < deadline, unwell
+        time.sleep(1)
+
+
+def health() -> dict[str, str]:
+    """What each service's health check says."""
+    line = "{{.Name}} {{.State.Health.Status}}"
+    found = docker("inspect", "--format", line, *SERVICES).replace("/", "").splitlines()
+    return dict(one.split() for one in found)
 
 
 def kill(*names: str) -> None:

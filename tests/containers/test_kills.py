@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exercises.calls import RecordedCalls
-from tests.containers.engine import SERVICES, docker, kill, up
+from tests.containers.engine import docker, kill, start
 from tests.support import http, log
 from tests.support.feed import Feed
 from tests.support.load import customers, nothing_lost
@@ -29,7 +29,7 @@ def killed(*names: str) -> Iterator[RecordedCalls]:
         time.sleep(1)
         kill(*names)
         yield load
-        up(*SERVICES)
+        start(*names)
         log.wait_until(lambda: log.lag(GROUP) == 0, 90, "all are decided")
     nothing_lost(load.ids, within=120)
 
