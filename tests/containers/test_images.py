@@ -39,11 +39,11 @@ def test_under_load_each_stays_below_its_memory_limit_and_none_is_killed_for_it(
     highest = dict.fromkeys(SERVICES, 0)
     ids = Feed().send(20_000)
     with customers(rate=50) as load:
-        ends = time.monotonic() + 30
-        while time.monotonic() < ends or log.lag("transactions") > 0:
-            assert time.monotonic() < ends + 120, "20,000 are not decided within 150 s"
+        ends = time.monotonic() + 40
+        while time.monotonic() < ends:
             for name, used in used_now().items():
                 highest[name] = max(highest[name], used)
+    log.wait_until(lambda: log.lag("transactions") == 0, 180, "all are decided")
     for name, used in highest.items():
         print(f"{name:14} {used / 2**20:6.0f} MiB of {limits[name] / 2**20:.0f}")  # noqa: T201
     assert {name for name in SERVICES if not 0 < highest[name] < limits[name]} == set()
