@@ -165,7 +165,7 @@ def test_the_local_file_has_every_service_but_what_only_watches_and_no_other_nam
 
 def test_locally_every_image_is_built_here_on_a_base_that_can_be_named() -> None:
     base = {"BASE": f"${{BASE:-{image.steps('ARG')[0].removeprefix('BASE=')}}}"}
-    assert {name: LOCAL[name]["build"] for name in OURS} == dict.fromkeys(OURS, {"args": base})
+    assert {name: LOCAL[name]["build"] for name in OURS} == {name: {"args": base} for name in OURS}
     built = {"context": "infra", "dockerfile": "containers/Dockerfile", "args": base}
     servers = [one for name, one in LOCAL.items() if name not in OURS]
     assert {(one["image"], one["pull_policy"]) for one in servers} == {("faust-payments-servers", "never")}
