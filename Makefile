@@ -169,5 +169,4 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-
 .PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench
