@@ -74,6 +74,7 @@ def test_a_cursor_goes_on_at_the_other_one(two: None) -> None:
     assert found == sorted(mine, reverse=True)
 
 
+@pytest.mark.long
 def test_who_listens_goes_on_at_the_other_one_when_a_bff_is_killed_and_misses_nothing(two: None) -> None:
     ids = list[str]()
     with listener(urls=[SECOND, FIRST]) as one:
