@@ -82,10 +82,7 @@ def main() -> int:
     given = parser.parse_args()
     numbers = [given.number] if given.number else [*EXERCISES]
     outcomes = {}
-    with (
-        demo.running("split" if not stack.is_up() else "") as started,
-        demo.no_other_traffic(started is None),
-    ):
+    with demo.undisturbed():
         if stack.current_mode() != "split":
             raise SystemExit("the exercises need split mode: make down, then try again")
         for number in numbers:

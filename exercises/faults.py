@@ -55,7 +55,7 @@ class Faults:
                 stack.signal(name, signal.SIGCONT)
             elif stack.pid(name) is None:
                 supervisor.start(name, *self._changed.get(name, ({}, None)))
-        _until_ready(names)
+        until_ready(names)
         self.say(f"  back: {', '.join(names)}, ready after {time.monotonic() - began:.1f} s")
 
     def replace(
@@ -137,7 +137,7 @@ def control(name: str) -> str:
     return f"faust -A exercises.controls.{name} worker --loglevel info"
 
 
-def _until_ready(names: Collection[str], within: float = 300.0) -> None:
+def until_ready(names: Collection[str], within: float = 300.0) -> None:
     """Wait; a part that died, or takes longer, ends the exercise with the end of its log."""
     ends = time.monotonic() + within
     while waiting := [part for part in processes.asked(map(stack.find, names)) if part.why_not]:

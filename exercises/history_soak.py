@@ -182,10 +182,7 @@ def main() -> int:
     parser.add_argument("--customers", type=int, default=CUSTOMERS, help="%(default)s")
     parser.add_argument("--moves", type=int, default=MOVES, help="%(default)s")
     given = parser.parse_args()
-    with (
-        demo.running("split" if not stack.is_up() else "") as started,
-        demo.no_other_traffic(started is None),
-    ):
+    with demo.undisturbed():
         outcome = perform(given.seed, given.count, given.kills, given.moves, given.customers)
     report = text(outcome)
     say(f"\n{report}")

@@ -11,7 +11,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer
@@ -19,12 +19,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from exercises import rolling_restart_report, soak_report
 from exercises.context import say, verified
-from exercises.faults import Faults
+from exercises.faults import Faults, until_ready
 from exercises.load_client import in_background
 from exercises.rolling_restart_report import Outcome, Restart
 from generator.client import Answer, send
 from generator.traffic import Transaction, transactions
-from infra.native import brokers, ports, processes, stack, supervisor
+from infra.native import brokers, ports, supervisor
 from infra.native.wording import Parser, run
 from reconciliation import demo
 
@@ -115,28 +115,24 @@ def restart(name: str, client: Client) -> Restart:
     stopped = time.monotonic()
     supervisor.stop(name)
     supervisor.start(name)
-    until(lambda: not why_not(name), f"{name} is not ready again")
+    until_ready([name], READY_WITHIN)
     ready = time.monotonic()
-    until(lambda: asyncio.run(is_replicated()), f"{name} is back, and Kafka's replicas are not in sync")
+    until_replicated(name)
     if url:
         client.urls[name] = url
     say(f"  {name:<16} down for {ready - stopped:5.1f} s, {len(client.answers):7d} POSTs answered so far")
     return Restart(name, began, time.monotonic(), ready - stopped)
 
 
-def until(holds: Callable[[], object], otherwise: str) -> None:
-    """Look five times a second; SystemExit after READY_WITHIN seconds."""
+def until_replicated(name: str) -> None:
+    """Look five times a second whether Kafka's replicas are in sync; SystemExit after READY_WITHIN seconds."""
     ends = time.monotonic() + READY_WITHIN
-    while not holds():
+    while not asyncio.run(is_replicated()):
         if time.monotonic() > ends:
-            raise SystemExit(f"{otherwise} within {READY_WITHIN:.0f} s")
+            raise SystemExit(
+                f"{name} is back, and Kafka's replicas are not in sync within {READY_WITHIN:.0f} s"
+            )
         time.sleep(0.2)
-
-
-def why_not(name: str) -> str:
-    """Why the part is not ready; empty if it is."""
-    (part,) = processes.asked([processes.states()[name]])
-    return part.why_not
 
 
 async def is_replicated() -> bool:
@@ -173,10 +169,7 @@ def main() -> int:
     if brokers.count() == 1:
         raise SystemExit("it takes three brokers: make clean, then make up KAFKA=3, then again")
     faults = Faults(say)
-    with (
-        demo.running("split" if not stack.is_up() else "") as started,
-        demo.no_other_traffic(started is None),
-    ):
+    with demo.undisturbed():
         try:
             for name, count in COUNTS.items():
                 faults.scale(name, count)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
-from exercises.soak_report import Counts
+from exercises.soak_report import Counts, must_be_zero, when_and_where
 from generator.client import Answer
 from reconciliation.summary import percentile
 
@@ -69,8 +65,6 @@ class Outcome:
 
 def text(outcome: Outcome) -> str:
     """The report, as Markdown."""
-    memory = psutil.virtual_memory().total / 2**30
-    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     took = percentile([answer.answered - answer.sent for answer in outcome.answers] or [math.inf], 99)
     counts = outcome.counts
     lines = [
@@ -79,17 +73,13 @@ def text(outcome: Outcome) -> str:
         "    make up KAFKA=3",
         f"    make rolling-restart RATE={outcome.rate:g}",
         "",
-        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"load average {loads} at the end, everything on this machine.",
+        when_and_where(),
         "",
         "| | |",
         "| --- | --- |",
         f"| POSTs | {len(outcome.answers):,}, {outcome.rate:g} a second |",
         f"| failed | {outcome.failed} {_why(outcome.answers)} |",
-        f"| lost | {counts.lost} |",
-        f"| twice | {counts.twice} |",
-        f"| changed verdicts | {counts.changed} |",
-        f"| false 201 | {counts.false} |",
+        *must_be_zero(counts),
         f"| `faust -A app.main verify` | {len(outcome.wrong)} findings |",
         f"| rejected because no antifraud replica answered for 5 s | {counts.unassessed} |",
         f"| p99 of an answer to POST | {took * 1000:.0f} ms |",

@@ -120,10 +120,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="other parts die at other moments (%(default)s)")
     parser.add_argument("--minutes", type=float, default=10, help="%(default)s")
     given = parser.parse_args()
-    with (
-        demo.running("split" if not stack.is_up() else "") as started,
-        demo.no_other_traffic(started is None),
-    ):
+    with demo.undisturbed():
         outcome = perform(given.seed, given.minutes)
     report = soak_report.text(outcome)
     say(f"\n{report}")

@@ -85,29 +85,43 @@ async def counted(ids: Collection[str], rng: random.Random) -> Counts:
     )
 
 
+def when_and_where() -> str:
+    """The moment and the machine of a report."""
+    memory = psutil.virtual_memory().total / 2**30
+    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return (
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"load average {loads} at the end, everything on this machine."
+    )
+
+
+def must_be_zero(counts: Counts) -> list[str]:
+    """The rows of what must not have happened."""
+    return [
+        f"| lost | {counts.lost} |",
+        f"| twice | {counts.twice} |",
+        f"| changed verdicts | {counts.changed} |",
+        f"| false 201 | {counts.false} |",
+    ]
+
+
 def text(outcome: Outcome) -> str:
     """The report, as Markdown."""
     killed = Counter(death.part for death in outcome.deaths)
     statuses = sorted(Counter(answer.status for answer in outcome.answers).items())
     answers = ", ".join(f"{status or 'none'}: {count:,}" for status, count in statuses)
     p99 = percentile([a.answered - a.sent for a in outcome.answers if a.status == 201], 99)
-    memory = psutil.virtual_memory().total / 2**30
-    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     counts = outcome.counts
     lines = [
         "# Soak",
         "",
         f"    make soak SEED={outcome.seed} MINUTES={outcome.minutes:g}",
         "",
-        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"load average {loads} at the end, everything on this machine.",
+        when_and_where(),
         "",
         "| | |",
         "| --- | --- |",
-        f"| lost | {counts.lost} |",
-        f"| twice | {counts.twice} |",
-        f"| changed verdicts | {counts.changed} |",
-        f"| false 201 | {counts.false} |",
+        *must_be_zero(counts),
         f"| answered 201, the measuring of the capacity included | {len(outcome.ids):,} |",
         f"| POSTs by answer | {answers} |",
         f"| capacity, transactions a second until stored | {outcome.capacity:.0f}; the load was half of it |",

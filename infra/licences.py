@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -20,10 +20,14 @@ COPYLEFT = re.compile(r"\bA?GPL|GNU (Affero )?General Public", re.IGNORECASE)
 
 def locked(*locks: Path) -> dict[str, str]:
     """Package -> version, as these files have them."""
-    found: dict[str, str] = {}
-    for lock in locks:
-        found |= dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock.read_text(), re.MULTILINE))
-    return found
+    return {name: version for lock in locks for name, version, _ in packages(lock)}
+
+
+def packages(lock: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, version and SHA-256 hashes of each package of a lock."""
+    for part in re.split(r"^(?=[A-Za-z0-9])", lock.read_text(), flags=re.MULTILINE):
+        if found := re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", part):
+            yield found[1], found[2], re.findall(r"--hash=sha256:([0-9a-f]{64})", part)
 
 
 def of(name: str) -> str:

@@ -6,7 +6,6 @@ From the locks alone, with the hash of each file that may be installed; licences
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -43,7 +42,7 @@ def components() -> Iterator[Component]:
     """Each once, with what it is for."""
     seen = set[tuple[str, str]]()
     for lock, use in PYTHON.items():
-        for name, version, hashes in _packages((ROOT / lock).read_text()):
+        for name, version, hashes in licences.packages(ROOT / lock):
             if (name, version) not in seen:
                 seen.add((name, version))
                 yield _component(PackageURL("pypi", None, name, version), use, hashes, licences.of(name))
@@ -58,13 +57,6 @@ def components() -> Iterator[Component]:
     for (name, version), files in PAGES.items():
         hashes = [hashlib.sha256((ROOT / "app" / "web" / file).read_bytes()).hexdigest() for file in files]
         yield _component(PackageURL("npm", None, name, version), "pages", hashes, licences.UNKNOWN)
-
-
-def _packages(lock: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Name, version and hashes of each package of a lock."""
-    for part in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE):
-        if found := re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", part):
-            yield found[1], found[2], re.findall(r"--hash=sha256:([0-9a-f]{64})", part)
 
 
 def _component(url: PackageURL, use: str, hashes: list[str], licence: str) -> Component:

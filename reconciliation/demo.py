@@ -109,6 +109,13 @@ def no_other_traffic(stays_up: bool) -> Iterator[None]:
                 stack.start(GENERATOR)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """The stack that is up, or one of two workers while this lasts; nobody else sends anything."""
+    with running("split" if not stack.is_up() else "") as started, no_other_traffic(started is None):
+        yield
+
+
 async def _watched(start_seconds: float | None, processes: int) -> Outcome:
     """Send at the rate, follow each transaction from its 201 on, then reconcile."""
     answers: list[Answer] = []

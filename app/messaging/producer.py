@@ -74,20 +74,26 @@ class EventProducer:
 
     async def partition_counts(self, names: Sequence[str]) -> list[int]:
         """How many partitions each topic has now (0: there is no such topic), or LogUnavailable."""
-        if self._producer is None:
-            raise LogUnavailable("not reached since the start")
-        with log_unavailable("no broker answers"):
-            cluster = await self._producer.client.fetch_all_metadata()
-        return [len(cluster.partitions_for_topic(name) or ()) for name in names]
+        counts, _ = await self._described(names)
+        return counts
 
-    async def living_brokers(self) -> int:
-        """How many brokers take a connection, of those that the cluster still counts among its own; LogUnavailable."""
-        if self._producer is None:
-            raise LogUnavailable("not reached since the start")
-        client = self._producer.client
+    async def partitions_and_brokers(self, names: Sequence[str]) -> tuple[list[int], int]:
+        """As `partition_counts`; and how many brokers take a connection, of those that the cluster counts in."""
+        counts, brokers = await self._described(names)
+        client = self._opened.client
+        return counts, sum(await asyncio.gather(*(client.ready(broker.nodeId) for broker in brokers)))
+
+    async def _described(self, names: Sequence[str]) -> tuple[list[int], Collection[Any]]:
+        client = self._opened.client
         with log_unavailable("no broker answers"):
             cluster = await client.fetch_all_metadata()
-        return sum(await asyncio.gather(*(client.ready(broker.nodeId) for broker in cluster.brokers())))
+        return [len(cluster.partitions_for_topic(name) or ()) for name in names], cluster.brokers()
+
+    @property
+    def _opened(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise LogUnavailable("not reached since the start")
+        return self._producer
 
     async def publish(
         self, topic: str, key: str, value: bytes, timeout: float, headers: Headers | None = None

@@ -74,8 +74,8 @@ class SystemLook:
             await self._groups_look.result()
             return UP
         try:
-            created, status = await self._resources.producer.partition_counts((topics.CREATED, topics.STATUS))
-            living = await self._resources.producer.living_brokers()
+            both = topics.CREATED, topics.STATUS
+            (created, status), living = await self._resources.producer.partitions_and_brokers(both)
         except Unusable as exc:
             raise Fault(str(exc)) from exc
         if created != status:

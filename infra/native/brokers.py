@@ -44,7 +44,7 @@ def decide(wanted: int | None) -> None:
 
 def names(number: int) -> list[str]:
     """kafka, kafka-2, kafka-3."""
-    return ["kafka", *(f"kafka-{node}" for node in range(2, number + 1))]
+    return ports.numbered("kafka", number)
 
 
 def environment() -> dict[str, str]:

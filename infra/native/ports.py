@@ -23,11 +23,22 @@ class Endpoint(NamedTuple):
         return f"{self.host}:{self.port}"
 
 
+def numbered(name: str, count: int) -> list[str]:
+    """So many parts of a kind: the first one has the plain name, the others a number."""
+    return [name, *(f"{name}-{number}" for number in range(2, count + 1))]
+
+
+def further(name: str) -> tuple[str, int] | None:
+    """The kind and the number of a part that is not the first of its kind; None for any other."""
+    found = re.fullmatch(r"(kafka|bff|transactions)-(\d+)", name)
+    return (found[1], int(found[2])) if found else None
+
+
 def endpoints(name: str) -> tuple[Endpoint, ...]:
     """All addresses of a process, the one for its clients first; none for a name that is not in the table."""
-    if further := re.fullmatch(r"(kafka|bff|transactions)-(\d+)", name):
-        apart = APART * (int(further[2]) - 1)
-        return tuple(one._replace(port=one.port + apart) for one in endpoints(further[1]))
+    if found := further(name):
+        kind, number = found
+        return tuple(one._replace(port=one.port + APART * (number - 1)) for one in endpoints(kind))
     return table().get(name, ())
 
 

@@ -14,9 +14,8 @@ MODES = ("split", "combined")
 OLD_NAMES = {"two": "split", "one": "combined"}
 # Both workers in one process. Not in the Procfile, where `honcho start` would run it beside them.
 MAIN = "faust -A app.main worker --loglevel info"
-#: What there can be several of: the first one has the plain name, the others a number.
+#: What there can be several of while the stack is up.
 SCALABLE = ("bff", "transactions")
-_FURTHER = re.compile(r"(kafka|bff|transactions)-(\d+)")
 
 # Servers start first, clients last; they stop in the reverse order.
 STAGES = {"antifraud": 1, "envoy": 1, "bff": 2, "transactions": 2, "main": 2, "generator": 3}
@@ -45,7 +44,7 @@ def read() -> dict[str, str]:
 def names(mode: str = "split", counts: Mapping[str, int] | None = None) -> list[str]:
     """The parts of a deployment mode; `counts`: how many there are of a part, where that is not one."""
     counts = {name: n for name, n in (counts or {}).items() if mode == "split" or name not in SCALABLE}
-    found = [f"{name}-{n}" if n > 1 else name for name in read() for n in range(1, counts.get(name, 1) + 1)]
+    found = [one for name in read() for one in ports.numbered(name, counts.get(name, 1))]
     instead = {"bff": ["main"], "transactions": []} if mode == "combined" else {}
     return [chosen for name in found for chosen in instead.get(name, [name])]
 
@@ -53,15 +52,16 @@ def names(mode: str = "split", counts: Mapping[str, int] | None = None) -> list[
 def command(name: str) -> str:
     """The command of a part; a further worker runs the same one as the first, a further broker is told which it is."""
     lines = {"main": MAIN} | beside.COMMANDS | read()
-    if not (further := _FURTHER.fullmatch(name)):
+    if not (further := ports.further(name)):
         return lines[name]
-    return lines[further[1]] + (f"-{further[2]}" if further[1] == "kafka" else "")
+    kind, number = further
+    return lines[kind] + (f"-{number}" if kind == "kafka" else "")
 
 
 def environment(name: str) -> dict[str, str]:
     """The name and the port that a further worker needs for itself."""
-    further = _FURTHER.fullmatch(name)
-    if not further or further[1] not in SCALABLE:
+    further = ports.further(name)
+    if not further or further[0] not in SCALABLE:
         return {}
     return {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
 

@@ -85,6 +85,15 @@ async def listening(with_: Certificate, most: int = 10) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
+@asynccontextmanager
+async def serving(pair: Pair, most: int = 10) -> AsyncIterator[int]:
+    """The port that answers over TLS with this pair."""
+    found = of(pair)
+    found.load()
+    async with listening(found, most) as port:
+        yield port
+
+
 async def asked(port: int, trusting: Path) -> bytes:
     """All that a client gets that trusts this authority."""
     context = ssl.create_default_context(cafile=str(trusting))
@@ -109,9 +118,7 @@ def test_a_client_that_trusts_the_authority_is_served_and_one_that_trusts_anothe
     made: dict[str, Pair], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def situation() -> None:
-        found = of(made["good"])
-        found.load()
-        async with listening(found) as port:
+        async with serving(made["good"]) as port:
             assert (await asked(port, made["authority"].certificate)).endswith(b"served")
             with pytest.raises(ssl.SSLCertVerificationError):
                 await asked(port, made["another"].certificate)
@@ -126,9 +133,7 @@ def test_who_speaks_plain_text_is_closed_without_an_answer_and_without_a_trace_i
     made: dict[str, Pair], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def situation() -> None:
-        found = of(made["good"])
-        found.load()
-        async with listening(found) as port:
+        async with serving(made["good"]) as port:
             for sent in (
                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
                 b"\0" * 100,
@@ -154,9 +159,7 @@ def test_who_never_ends_the_handshake_is_cut_off(
     monkeypatch.setattr(server, "HANDSHAKE", 0.2)
 
     async def situation() -> None:
-        found = of(made["good"])
-        found.load()
-        async with listening(found) as port:
+        async with serving(made["good"]) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             async with asyncio.timeout(30):
                 assert await reader.read() == b""
@@ -171,10 +174,8 @@ def test_who_connects_beyond_the_bound_gets_an_answer_over_tls_too(
     made: dict[str, Pair], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def situation() -> None:
-        found = of(made["good"])
-        found.load()
         context = ssl.create_default_context(cafile=str(made["authority"].certificate))
-        async with listening(found, most=1) as port:
+        async with serving(made["good"], most=1) as port:
             first = await asyncio.open_connection("127.0.0.1", port, ssl=context)
             got = await asked(port, made["authority"].certificate)
             assert got.startswith(b"HTTP/1.1 503 ")
