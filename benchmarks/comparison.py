@@ -50,7 +50,7 @@ def result(sides: Sequence[Measured], quick: bool) -> Result:
         "Pipeline throughput",
         {"arrived at": ARRIVED_AT, "seed": SEED, **locked("faststream", "quixstreams", "confluent-kafka")},
         _figures({one.side.group: one for one in sides}),
-        [_overview(sides), _cpu(sides), *([] if quick else [_sweep(sides)])],
+        [_overview(sides), cpu(sides), *([] if quick else [_sweep(sides)])],
         [f"{one.side.title}: {fault}" for one in sides for run in one.all_runs() for fault in run.faults],
         {one.side.title: _raw(one) for one in sides},
         [
@@ -116,7 +116,8 @@ def _overview(sides: Sequence[Measured]) -> Table:
     return Table("Each side", header, rows)
 
 
-def _cpu(sides: Sequence[Measured]) -> Table:
+def cpu(sides: Sequence[Measured]) -> Table:
+    """What a transaction costs each part of the stack, by side."""
     kinds: dict[str, Callable[[Measured, SideRun], float]] = {
         "its own process": lambda one, run: run.each(one.side.part),
         "Cassandra, three": lambda _, run: run.each(*CASSANDRA),

@@ -80,7 +80,7 @@ def _result(known: Measured, unknown: Measured, settings: dict[str, int]) -> Res
                 at_most=ALONE_AT_MOST,
             ),
         ],
-        [_overview(known, unknown)],
+        [_overview(known, unknown), comparison.cpu((known, unknown))],
         [f"{one.side.title}: {fault}" for one in (known, unknown) for run in one.runs for fault in run.faults],
         {one.side.title: _raw(one) for one in (known, unknown)},
     )  # fmt: skip

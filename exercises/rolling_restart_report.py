@@ -78,7 +78,7 @@ def text(outcome: Outcome) -> str:
         "| | |",
         "| --- | --- |",
         f"| POSTs | {len(outcome.answers):,}, {outcome.rate:g} a second |",
-        f"| failed | {outcome.failed} {_why(outcome.answers)} |",
+        f"| failed | {_failed(outcome)} |",
         *must_be_zero(counts),
         f"| `faust -A app.main verify` | {len(outcome.wrong)} findings |",
         f"| rejected because no antifraud replica answered for 5 s | {counts.unassessed} |",
@@ -93,9 +93,10 @@ def text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _why(answers: Sequence[Answer]) -> str:
-    errors = Counter(answer.error for answer in answers if answer.status != 201)
-    return "; ".join(f"{count} x {error}" for error, count in errors.most_common(3))
+def _failed(outcome: Outcome) -> str:
+    errors = Counter(answer.error for answer in outcome.answers if answer.status != 201)
+    why = "; ".join(f"{count} x {error}" for error, count in errors.most_common(3))
+    return f"{outcome.failed}: {why}" if errors else "0"
 
 
 def _line(one: Restart, outcome: Outcome) -> str:

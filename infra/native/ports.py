@@ -37,9 +37,21 @@ def further(name: str) -> tuple[str, int] | None:
 def endpoints(name: str) -> tuple[Endpoint, ...]:
     """All addresses of a process, the one for its clients first; none for a name that is not in the table."""
     if found := further(name):
-        kind, number = found
-        return tuple(one._replace(port=one.port + APART * (number - 1)) for one in endpoints(kind))
+        return tuple(_moved(one, found[1]) for one in endpoints(found[0]))
     return table().get(name, ())
+
+
+def management(name: str) -> Endpoint | None:
+    """A bff's address for metrics, readiness and documents, if they have one of their own."""
+    port = setting("MANAGEMENT_PORT")
+    if not port.isdecimal():
+        return None
+    first = Endpoint(setting("MANAGEMENT_HOST", "127.0.0.1"), int(port))
+    return _moved(first, found[1]) if (found := further(name)) else first
+
+
+def _moved(first: Endpoint, number: int) -> Endpoint:
+    return first._replace(port=first.port + APART * (number - 1))
 
 
 def setting(name: str, default: str = "") -> str:

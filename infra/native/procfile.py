@@ -59,11 +59,13 @@ def command(name: str) -> str:
 
 
 def environment(name: str) -> dict[str, str]:
-    """The name and the port that a further worker needs for itself."""
+    """The name and the ports that a further worker needs for itself."""
     further = ports.further(name)
     if not further or further[0] not in SCALABLE:
         return {}
-    return {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
+    found = {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
+    management = ports.management(name) if further[0] == "bff" else None
+    return found | ({"MANAGEMENT_PORT": str(management.port)} if management else {})
 
 
 def stage(name: str) -> int:

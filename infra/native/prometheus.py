@@ -59,8 +59,8 @@ def targets(parts: Iterable[str]) -> list[dict[str, Any]]:
 def _metrics_of(part: str, kind: str) -> ports.Endpoint:
     if kind == "generator":
         return GENERATOR
-    if kind in ("bff", "main") and (port := ports.setting("MANAGEMENT_PORT")):
-        return ports.Endpoint(ports.setting("MANAGEMENT_HOST", "127.0.0.1"), int(port))
+    if kind in ("bff", "main") and (management := ports.management(part)):
+        return management
     return ports.endpoints(part)[ADDRESS.get(kind, 0)]
 
 

@@ -81,8 +81,9 @@ def test_in_the_other_mode_the_one_worker_is_asked() -> None:
 
 
 def test_the_management_port_of_a_bff_is_asked_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MANAGEMENT_PORT", "5006")
-    assert asked("bff")["bff"] == asked("main")["main"] == "http://127.0.0.1:5006/metrics"
+    monkeypatch.setenv("MANAGEMENT_PORT", "5007")
+    assert asked("bff")["bff"] == asked("main")["main"] == "http://127.0.0.1:5007/metrics"
+    assert asked("bff-2")["bff-2"] == "http://127.0.0.1:5017/metrics"
     assert asked("transactions")["transactions"] == "http://127.0.0.1:5002/metrics"
 
 

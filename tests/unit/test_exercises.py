@@ -328,4 +328,7 @@ def test_a_rolling_restart_is_good_if_no_post_failed_nothing_is_lost_or_twice_an
     ]
     for wrong in wrongs:
         assert not restarted(**wrong).good, wrong
-    assert "1 x 503 Not acknowledged" in rolling_restart_report.text(restarted(answers=failed))
+    assert "| failed | 0 |" in rolling_restart_report.text(good)
+    assert "| failed | 1: 1 x 503 Not acknowledged |" in rolling_restart_report.text(
+        restarted(answers=failed)
+    )

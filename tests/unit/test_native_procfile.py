@@ -47,6 +47,12 @@ def test_a_further_worker_runs_the_same_command_with_a_name_and_a_port_of_its_ow
     assert procfile.names("combined", {"transactions": 3, "bff": 2}) == procfile.names("combined")
 
 
+def test_a_further_bff_has_a_management_port_of_its_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANAGEMENT_PORT", "5007")
+    assert procfile.environment("bff-2")["MANAGEMENT_PORT"] == "5017"
+    assert "MANAGEMENT_PORT" not in procfile.environment("transactions-2")
+
+
 def test_a_further_broker_is_told_which_it_is() -> None:
     assert procfile.names(counts={"kafka": 3})[:3] == ["kafka", "kafka-2", "kafka-3"]
     assert procfile.command("kafka-3") == procfile.command("kafka") + "-3"
