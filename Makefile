@@ -93,6 +93,12 @@ scale: ## run N of them: NAME=transactions N=2 (or NAME=bff)
 logs: ## the last 50 lines: NAME=transactions [FOLLOW=1]
 	@$(STACK) logs "$(NAME)" $(if $(call on,$(FOLLOW)),--follow)
 
+backup: ## copy what Kafka, the registry and Cassandra hold, as of one moment: [TO=folder]
+	@$(STACK) backup "$(TO)"
+
+restore: ## put a backup in the place of data that are gone; after make down, make clean: FROM=folder
+	@$(STACK) restore "$(FROM)"
+
 cqlsh: ## a prompt on a Cassandra node: NAME=cassandra-2 [CQL="SELECT …"]
 	@$(STACK) cqlsh "$(NAME)" --execute "$$CQL"
 
@@ -169,4 +175,4 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs backup restore cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from infra.native import beside, brokers, procfile, stack, wording
+from infra.native import backup, beside, brokers, procfile, stack, wording
 from infra.native.paths import ASIDE, DATA
 
 
@@ -42,6 +42,8 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "resume": lambda given: stack.resume(given.name),
     "scale": scale,
     "logs": lambda given: stack.logs(given.name, given.follow),
+    "backup": lambda given: backup.backup(given.name),
+    "restore": lambda given: backup.restore(given.name),
     "cqlsh": lambda given: stack.cqlsh(given.name, given.execute),
 }
 
@@ -50,7 +52,7 @@ def arguments(argv: list[str] | None = None) -> Namespace:
     """What the command line says."""
     parser = wording.Parser(prog="python -m infra.native", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("name", nargs="?", default="", help="of a part")
+    parser.add_argument("name", nargs="?", default="", help="of a part; backup, restore: a folder")
     parser.add_argument("count", nargs="?", default="", help="scale: how many of it")
     parser.add_argument("--only", default="", help="up: parts to start, comma separated")
     parser.add_argument("--with", dest="beside", default="", help="up: what is to run beside the stack")

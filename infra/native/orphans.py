@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 
@@ -45,6 +46,24 @@ def paused(pid: int) -> bool:
     with contextlib.suppress(*GONE):
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     return False
+
+
+def until_frozen(pid: int, seconds: float) -> None:
+    """Wait until no thread of a process that was sent SIGSTOP runs any more; SystemExit when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not _frozen(pid):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{describe(pid)} does not stand still within {seconds:.0f} s of SIGSTOP")
+        time.sleep(0.005)
+
+
+def _frozen(pid: int) -> bool:
+    try:
+        stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except FileNotFoundError:  # a thread has just ended
+        return False
+    # after the command's name, which may have blanks and brackets of its own
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats) if stats else paused(pid)
 
 
 def describe(pid: int) -> str:
