@@ -159,7 +159,7 @@ soak-history: setup ## a million transactions over 50 kills and 20 moves of part
 lab: setup ## the live page with hands, in a browser: kill, slow down, send load, play the exercises [LAB_PORT=5050]
 	@exec $(PY) -m lab
 
-clean: ## down, then delete data and logs; downloads are kept
+clean: ## down, then delete data and logs; downloads and backups are kept
 	@$(STACK) clean
 
 train: setup ## train the antifraud model again, and judge it; needs scikit-learn, and says how to get it

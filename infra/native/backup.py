@@ -118,7 +118,8 @@ def _frozen(names: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         for name in stopped:
-            with contextlib.suppress(SystemExit, ProcessLookupError):  # it was killed meanwhile: the others go on
+            # One that was killed meanwhile does not keep the others from going on.
+            with contextlib.suppress(SystemExit, ProcessLookupError):
                 stack.signal(name, signal.SIGCONT)
 
 

@@ -23,13 +23,17 @@ ELSEWHERE = {
     "make test": "conftest.py",  # this very run
     "make up": "system/test_stack.py",  # WITH=prometheus: telemetry/conftest.py
     "make down": "system/test_stack.py",
+    "make clean": "system/test_stack.py",  # also before make up KAFKA=3
     "make lab": "browser/test_lab_on_the_stack.py",
     "make exercise": "system/test_exercises.py",
     "make soak": "unit/test_exercises.py",  # ten minutes: its parts only
+    "make rolling-restart": "unit/test_exercises.py",  # likewise
     "make recovery": "system/test_replay_redis.py",  # two minutes: the same, with fewer transactions
     "make replay": "system/test_replay.py",
     "faust -A app.main replay": "system/test_replay.py",
     "make verify": "system/test_agreement.py",
+    "make backup": "system/test_backup.py",
+    "make restore": "system/test_backup.py",
     "make backtest": "system/test_models.py",
     "make disagreements": "system/test_models.py",
     "make restart NAME=antifraud": "system/test_models.py",
