@@ -98,11 +98,9 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("rule", promql.rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_bad_it_is_and_where_it_says_what_to_do(rule: dict[str, Any]) -> None:
-    page, _, section = rule["annotations"]["runbook"].partition("#")
-    text = (ROOT / page).read_text()
-    assert section in anchors(text)
+    page, _, section = rule["annotations"]["runbook_url"].partition("#")
+    assert section in anchors((ROOT / page).read_text())
     assert rule["labels"]["severity"] in ("page", "ticket", "info")
-    assert re.search(rf"^\|[^|]*\b{rule['alert']}\b", text, re.MULTILINE), "not in the table of alerts"
 
 
 @pytest.mark.parametrize("rule", promql.rules(), ids=lambda rule: rule["alert"])
@@ -112,6 +110,6 @@ def test_an_alert_is_seen_to_fire_and_to_stay_quiet(rule: dict[str, Any]) -> Non
     assert {bool(case["exp_alerts"]) for case in cases} == {True, False}
 
 
-def test_the_links_of_the_table_of_alerts_lead_somewhere() -> None:
+def test_the_links_within_the_page_of_operations_lead_somewhere() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors(text)
