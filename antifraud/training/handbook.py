@@ -8,6 +8,7 @@ their amounts times five. Nothing here is the book's code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,11 @@ EPOCH = 1_522_540_800  # 2018-04-01, UTC
 CUSTOMERS, TERMINALS, RADIUS, DAYS = 5_000, 10_000, 5.0, 183
 DELAY = 7  # days until a fraud is known
 LARGE = 22_000  # cents; above it is scenario 1
+#: So many terminals and customers are compromised every day, and for so many days.
+TERMINALS_A_DAY, OF_A_TERMINAL = 2, 28
+CUSTOMERS_A_DAY, OF_A_CUSTOMER = 3, 14
+#: A third of a compromised customer's amounts, times five.
+SHARE, FACTOR = 1 / 3, 5
 SCENARIOS = ("genuine", "large amount", "terminal", "customer")
 
 
@@ -52,8 +58,22 @@ class Payments:
         return Payments(*(column[chosen] for column in vars(self).values()))
 
 
+class Hidden(NamedTuple):
+    """What no payment says: each customer's mean amount, and on which days a terminal is compromised."""
+
+    mean: Floats
+    compromised: Flags  # terminals x days
+
+
 def simulate(seed: int, days: int = DAYS, customers: int = CUSTOMERS, terminals: int = TERMINALS) -> Payments:
     """Return all payments of the first days; the same seed gives the same ones."""
+    return with_hidden(seed, days, customers, terminals)[0]
+
+
+def with_hidden(
+    seed: int, days: int = DAYS, customers: int = CUSTOMERS, terminals: int = TERMINALS
+) -> tuple[Payments, Hidden]:
+    """Return the same payments, and what is behind them."""
     random = np.random.default_rng(seed)
     homes, places = random.uniform(0, 100, (customers, 2)), random.uniform(0, 100, (terminals, 2))
     near = [np.flatnonzero(((places - home) ** 2).sum(axis=1) < RADIUS**2) for home in homes]
@@ -73,29 +93,31 @@ def simulate(seed: int, days: int = DAYS, customers: int = CUSTOMERS, terminals:
     within = (second_of_day > 0) & (second_of_day < DAY)
     order = np.argsort(second[within], kind="stable")
     genuine = Payments(customer, terminal, cents, second, np.zeros(len(second), np.int64))
-    return _with_fraud(genuine.rows(within).rows(order), random, days, customers, terminals)
+    payments, compromised = _with_fraud(genuine.rows(within).rows(order), random, days, customers, terminals)
+    return payments, Hidden(mean, compromised)
 
 
 def _with_fraud(
     payments: Payments, random: np.random.Generator, days: int, customers: int, terminals: int
-) -> Payments:
-    """Return the payments with the three scenarios, the amounts of the third changed."""
+) -> tuple[Payments, Flags]:
+    """Return the payments with the three scenarios, the amounts of the third changed, and the terminals' days."""
     scenario, cents, day = payments.scenario.copy(), payments.cents.copy(), payments.day
     scenario[cents > LARGE] = 1
-    until = np.full((terminals, days), fill_value=False)
+    compromised = np.full((terminals, days), fill_value=False)
     for first in range(days):
-        until[random.choice(terminals, min(2, terminals), replace=False), first : first + 28] = True
-    scenario[until[payments.terminal, day]] = 2
+        chosen = random.choice(terminals, min(TERMINALS_A_DAY, terminals), replace=False)
+        compromised[chosen, first : first + OF_A_TERMINAL] = True
+    scenario[compromised[payments.terminal, day]] = 2
     order = np.lexsort((day, payments.customer))
     starts = np.searchsorted(payments.customer[order], np.arange(customers + 1))
     for first in range(days):
-        for victim in random.choice(customers, min(3, customers), replace=False):
+        for victim in random.choice(customers, min(CUSTOMERS_A_DAY, customers), replace=False):
             rows = order[starts[victim] : starts[victim + 1]]
-            rows = rows[(day[rows] >= first) & (day[rows] < first + 14)]
-            chosen = random.choice(rows, len(rows) // 3, replace=False)
-            cents[chosen] *= 5
+            rows = rows[(day[rows] >= first) & (day[rows] < first + OF_A_CUSTOMER)]
+            chosen = random.choice(rows, int(len(rows) * SHARE), replace=False)
+            cents[chosen] *= FACTOR
             scenario[chosen] = 3
-    return Payments(payments.customer, payments.terminal, cents, payments.second, scenario)
+    return Payments(payments.customer, payments.terminal, cents, payments.second, scenario), compromised
 
 
 BOOK_INPUTS = (

@@ -17,6 +17,7 @@ from antifraud.training.benchmark_report import (
     mean,
     shortcomings,
 )
+from antifraud.training.ceiling import suspicion
 from antifraud.training.figures import calibration_error, card_precision
 from antifraud.training.handbook import (
     BOOK_INPUTS,
@@ -24,11 +25,13 @@ from antifraud.training.handbook import (
     DELAY,
     LARGE,
     SCENARIOS,
+    Hidden,
     Payments,
     as_transactions,
     book_inputs,
     simulate,
     split,
+    with_hidden,
 )
 from history.features import FEATURES
 from history.fold import fold
@@ -160,3 +163,23 @@ def test_the_report_has_each_seed_each_pair_what_is_missed_and_its_command() -> 
     assert f"- network, over {FOREST}: +0.050 (+0.050, +0.050)" in lines
     assert "Missed: average_precision 0.69 is under 0.72." in lines
     assert lines[-1] == "Made by `python -m antifraud.training handbook --seeds 4 5` with python 3.11.7."
+
+
+def test_who_knows_the_simulator_is_sure_of_what_is_known_and_says_how_likely_the_rest_is() -> None:
+    payments, hidden = with_hidden(3, days=60, customers=1_000, terminals=2_000)
+    _, test = split(payments, 35)
+    judged, said = payments.rows(test), suspicion(payments, hidden, test)
+    assert (said[judged.cents > LARGE] == 1).all()
+    sure = (said > 0.9999) & (judged.cents <= LARGE)
+    assert sure.sum() > 50
+    assert judged.fraud[sure].mean() > 0.99
+    unsure = said < 0.05
+    assert said[unsure].mean() == pytest.approx(judged.fraud[unsure].mean(), rel=0.35)
+
+
+def test_nobody_knows_of_a_terminal_before_its_first_fraud_is_known() -> None:
+    payments = one_by_one(second=[DAY * day for day in range(DELAY + 3)], scenario=[2] * (DELAY + 3))
+    hidden = Hidden(np.array([10.0]), np.ones((10_000, DELAY + 3), np.bool_))
+    said = suspicion(payments, hidden, payments.day >= 1)
+    assert (said[: DELAY - 1] < 0.01).all()
+    assert (said[DELAY - 1 :] == 1).all()
