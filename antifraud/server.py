@@ -16,7 +16,7 @@ import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
-from antifraud import columns, logs, metrics, tracing
+from antifraud import columns, logs, metrics, tls, tracing
 from antifraud.models import Chosen, Models, choose, load_all
 from antifraud.reasons import reasons
 from antifraud.settings import Settings, WrongSettingError, read
@@ -167,13 +167,17 @@ def load_models(chosen: Chosen) -> Models:
     return models
 
 
-async def serve(models: Models, settings: Settings, watched: Watch) -> None:
+async def serve(models: Models, settings: Settings, watched: Watch, credentials: Any = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish the calls in progress and end."""
     server = grpc.aio.server(options=OPTIONS)
     state = health.aio.HealthServicer()
     pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(models, settings, watched), server)
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    server.add_insecure_port(f"{settings.listen_host}:{settings.antifraud_port}")
+    address = f"{settings.listen_host}:{settings.antifraud_port}"
+    if credentials is None:
+        server.add_insecure_port(address)
+    else:
+        server.add_secure_port(address, credentials)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -201,6 +205,7 @@ def main() -> int:
     try:
         settings = read(os.environ)
         chosen = choose(settings)
+        credentials = tls.credentials(settings)
     except WrongSettingError as error:
         print(f"antifraud: {error}", file=sys.stderr)  # noqa: T201  # before the log has anything to say
         return 2
@@ -213,7 +218,7 @@ def main() -> int:
         return 2
     watched = watch(chosen.served, chosen.folders[chosen.served], models.served.input_names)
     try:
-        asyncio.run(serve(models, settings, watched))
+        asyncio.run(serve(models, settings, watched, credentials))
     except RuntimeError:  # what gRPC raises when it cannot bind
         log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
         return 1

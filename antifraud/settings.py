@@ -27,6 +27,10 @@ class Settings:
     antifraud_model: str = ""
     # A second model, whose scores are recorded and never acted upon; by default none.
     antifraud_shadow: str = ""
+    # PEM files: the certificate that is shown, its key, the authorities of which a client must show one. None: plain.
+    antifraud_tls_certificate: str = ""
+    antifraud_tls_key: str = ""
+    antifraud_tls_ca: str = ""
     antifraud_models: str = ""  # the folder of models; by default antifraud/trained
 
 
@@ -38,6 +42,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         "approved_threshold": _share,
     }
     given = {field.name: environment.get(field.name.upper()) for field in fields(Settings)}
+    files = [f"antifraud_tls_{kind}" for kind in ("certificate", "key", "ca")]
+    if any(given[name] for name in files) and (missing := [name for name in files if not given[name]]):
+        raise WrongSettingError(
+            f"{', '.join(missing).upper()} is not set; TLS needs all of {', '.join(files).upper()}"
+        )
     return Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})
 
 

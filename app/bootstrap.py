@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import faust
 
-from app import commands
+from app import commands, connections
 from app.agents import labels, statuses, transactions
 from app.commands.shared.console import OneShotCommand
-from app.errors import Poison
+from app.errors import Poison, WrongFile
 from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import Watchdog
 from app.live.audit import Audit
@@ -25,7 +26,7 @@ from app.live.history import History
 from app.live.resume import Resume
 from app.live.unassessed import Unassessed
 from app.live.waits import StatusWaits
-from app.messaging import rebootstrap, topics
+from app.messaging import rebootstrap, refusals, topics
 from app.messaging.consumer import BatchTransport
 from app.messaging.consumer_groups import adopt_offsets
 from app.messaging.open_transactions import OpenTransactions
@@ -161,8 +162,13 @@ def create_app(
     With another class in place of one of these it is a negative control: see exercises/controls.
     """
     role, values = ROLES[name], settings()
+    try:
+        connections.check(values)
+    except WrongFile as exc:
+        sys.exit(f"Wrong setting: {exc} (see docs/security.md)")
     tracing.set_up(name)
     rebootstrap.install()
+    refusals.install()
     if not values.log_customer_data:
         private_logs.leave_out(quoting=Poison)
     app = _faust_app(role)
@@ -259,6 +265,7 @@ def _faust_app(role: Role) -> PaymentsApp:
     app = PaymentsApp(
         role.name,
         broker=[f"kafka://{broker}" for broker in values.kafka_brokers.split(",")],
+        broker_credentials=_credentials(values),
         store="memory://",
         origin="app.main",
         autodiscover=False,
@@ -287,6 +294,19 @@ def _faust_app(role: Role) -> PaymentsApp:
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app
+
+
+def _credentials(values: Settings) -> Any:
+    """As app.connections.kafka has it, in Faust's words; None where Kafka is plain and asks nobody."""
+    context = connections.tls_context(values) if values.kafka_tls else None
+    if not values.kafka_username:
+        return context and faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=values.kafka_username,
+        password=values.kafka_password.get_secret_value(),
+        ssl_context=context,
+        mechanism=connections.MECHANISM,
+    )
 
 
 def _web_port(role: Role, values: Settings) -> int:

@@ -78,6 +78,10 @@ class Poison(PipelineError):
     """A record that no retry can help: not Avro, an unknown schema, a value no row can hold."""
 
 
+class WrongFile(Exception):
+    """A file that a setting names cannot be used; the text says why, and nothing that is in the file."""
+
+
 @contextmanager
 def own_cancellation_only() -> Iterator[None]:
     """A CancelledError that is not meant for this task becomes WaitCancelled.

@@ -6,10 +6,11 @@ import os
 import re
 import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -37,10 +38,24 @@ FORMER = {
 }
 
 
+#: Settings that count only together.
+PAIRS = (
+    ("kafka_username", "kafka_password"),
+    ("cassandra_username", "cassandra_password"),
+    ("tls_client_certificate", "tls_client_key"),
+)
+
+
+class WrongSecretFile(Exception):
+    """The file that should hold a secret cannot be used; the text names the setting and never says what is in it."""
+
+
 class Settings(BaseSettings):
     """The app's settings. RECENT_TRANSACTIONS is read from PAYMENTS_RECENT_TRANSACTIONS, else from the bare name."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -54,7 +69,8 @@ class Settings(BaseSettings):
         """The first one that has a value counts."""
         bare = EnvSettingsSource(settings_cls, env_prefix="")
         former = {name: value for name, variable in FORMER.items() if (value := os.environ.get(variable))}
-        return init_settings, env_settings, bare, InitSettingsSource(settings_cls, former)
+        files = InitSettingsSource(settings_cls, _secrets_in_files(settings_cls))
+        return init_settings, env_settings, bare, files, InitSettingsSource(settings_cls, former)
 
     # Where the dependencies are
     kafka_brokers: str = Field(
@@ -73,6 +89,25 @@ class Settings(BaseSettings):
     envoy_admin_address: str = Field(
         "127.0.0.1:9901", description="Envoy's admin interface, which says how each replica is"
     )
+
+    # Who we are to them, and how we know them (docs/security.md, "Between the parts"). Each that is a secret is also
+    # read from the file that KAFKA_PASSWORD_FILE, REDIS_URL_FILE and so on name. Redis and the registry: in their URLs.
+    kafka_tls: bool = Field(False, description="1: TLS to Kafka")
+    kafka_username: str = Field(
+        "", description="who we are to Kafka, by SCRAM-SHA-512; empty: it does not ask"
+    )
+    kafka_password: SecretStr = Field(SecretStr(""), description="password of kafka_username")
+    cassandra_tls: bool = Field(False, description="1: TLS to Cassandra")
+    cassandra_username: str = Field("", description="our role in Cassandra; empty: it does not ask")
+    cassandra_password: SecretStr = Field(SecretStr(""), description="password of cassandra_username")
+    antifraud_tls: bool = Field(False, description="1: TLS to Envoy, and to a replica that is asked directly")
+    tls_ca: str = Field(
+        "", description="PEM file of the authorities whose certificates we accept; empty: this machine's"
+    )
+    tls_client_certificate: str = Field(
+        "", description="PEM file of the certificate, with its chain, that we present to whoever asks for one"
+    )
+    tls_client_key: str = Field("", description="PEM file of that certificate's private key")
 
     # What we listen on
     listen_host: str = Field("127.0.0.1", description="web server's address; 0.0.0.0 in containers")
@@ -243,6 +278,17 @@ class Settings(BaseSettings):
             raise ValueError("is not a URL; in a password / is %2F, @ is %40, : is %3A") from None
         return url
 
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Settings:
+        for pair in PAIRS:
+            missing = [name for name in pair if not _plain(getattr(self, name))]
+            if len(missing) == 1:
+                (other,) = set(pair) - set(missing)
+                raise ValueError(
+                    f"{other.upper()} is set and {missing[0].upper()} is not: they belong together"
+                )
+        return self
+
 
 @lru_cache
 def settings() -> Settings:
@@ -251,14 +297,42 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as exc:
         reasons = "; ".join(
-            f"{_variable(str(e['loc'][0]))}: {e['msg']}{_hint(e['input'])}" for e in exc.errors()
+            f"{_variable(str(e['loc'][0]))}: {e['msg']}{_hint(e['input'])}" if e["loc"] else e["msg"]
+            for e in exc.errors()
         )
         sys.exit(f"Wrong setting: {reasons} (see app/settings.py)")
+    except WrongSecretFile as exc:
+        sys.exit(f"Wrong setting: {exc} (see app/settings.py)")
+
+
+def _secrets_in_files(of: type[BaseSettings]) -> dict[str, str]:
+    """The secrets that files hold, as Docker and Kubernetes give them; WrongSecretFile."""
+    found = {}
+    for name, field in of.model_fields.items():
+        variables = PREFIX + name.upper(), name.upper()
+        by_file = next((f"{one}_FILE" for one in variables if os.environ.get(f"{one}_FILE")), None)
+        if field.annotation is not SecretStr or by_file is None:
+            continue
+        if said := next((one for one in variables if os.environ.get(one)), None):
+            raise WrongSecretFile(f"{said} and {by_file} are both set: keep one of them")
+        path = Path(os.environ[by_file])
+        try:
+            found[name] = path.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise WrongSecretFile(f"{by_file} {path} cannot be read: {type(exc).__name__}") from exc
+        if not found[name]:
+            raise WrongSecretFile(f"{by_file} {path} is empty")
+    return found
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _variable(name: str) -> str:
     """The environment variable that a setting's value came from."""
-    names = PREFIX + name.upper(), name.upper(), FORMER.get(name, "")
+    both = PREFIX + name.upper(), name.upper()
+    names = *both, *(f"{one}_FILE" for one in both), FORMER.get(name, "")
     return next((one for one in names if os.environ.get(one)), names[0])
 
 
@@ -273,10 +347,14 @@ def _hint(value: object) -> str:
 
 
 def described(values: Settings) -> str:
-    """One line with every setting that differs from its default, for the log at start; no password of a URL."""
+    """One line with every setting that differs from its default, for the log at start; no password."""
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     changed = {name: value for name, value in values.model_dump().items() if value != defaults[name]}
-    text = ", ".join(f"{PREFIX}{name.upper()}={without_secrets(value)}" for name, value in changed.items())
+    shown = {
+        name: "***" if isinstance(value, SecretStr) and not name.endswith("_url") else without_secrets(value)
+        for name, value in changed.items()
+    }
+    text = ", ".join(f"{PREFIX}{name.upper()}={value}" for name, value in shown.items())
     return text or "all at their defaults"
 
 

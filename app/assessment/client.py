@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -13,6 +14,7 @@ import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
+from app import connections
 from app.errors import AntifraudUnavailable, PipelineError, UnknownModel, WrongAnswer
 from app.models.assessment import Assessment, Verdict
 from app.models.reasons import Reason, as_text
@@ -72,19 +74,22 @@ class Antifraud:
     """One channel to Envoy, on the event loop that uses it."""
 
     def __init__(self, settings: Settings):
+        self._settings = settings
         self._timeout = settings.assess_timeout
         self._address = settings.antifraud_address
         self._channel: Any = None
         self._stub: Any = None
         self._whole_until = 0.0  # monotonic
+        self._refusal = connections.Refusal(lambda: _look(settings))
 
     async def open(self) -> None:
         """Make the channel; it connects by itself and again, so that nothing can fail here."""
-        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL)
+        self._channel = channel(self._settings, self._address, _CHANNEL)
         self._stub = antifraud_pb2_grpc.AntifraudAPIStub(self._channel)
 
     async def close(self) -> None:
         """Close the channel."""
+        self._refusal.close()
         if self._channel is not None:
             await self._channel.close()
 
@@ -95,6 +100,7 @@ class Antifraud:
             answer = await check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=self._timeout)
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc) from exc
+        self._refusal.ended()
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise AntifraudUnavailable(f"the replica behind {self._address} does not serve yet")
 
@@ -186,6 +192,7 @@ class Antifraud:
                 )
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc) from exc
+        self._refusal.ended()
         if fault := _fault(answer, len(transactions)):
             raise WrongAnswer(
                 f"antifraud behind {self._address} (replica {answer.replica!r}, model {answer.model_version!r}) "
@@ -197,11 +204,31 @@ class Antifraud:
         if exc.code() == grpc.StatusCode.INVALID_ARGUMENT and (exc.details() or "").startswith(MODEL_VERSION):
             return UnknownModel((exc.details() or "").removeprefix(MODEL_VERSION))
         if exc.code() in _OUTAGE:
+            # What no replica was asked is not decided: this ends when somebody has put the settings right.
+            if why := self._refusal.reason():
+                return WrongAnswer(f"antifraud cannot be asked: {why}. Nothing is decided until it can")
             return AntifraudUnavailable(f"{exc.code().name}: {exc.details()}")
         return WrongAnswer(
             f"antifraud behind {self._address} refuses the call, {exc.code().name}: {exc.details()}. Nothing is "
             "decided until it takes it: does ANTIFRAUD_ADDRESS name Envoy, and is antifraud of this version?"
         )
+
+
+def _look(settings: Settings) -> str | None:
+    host, _, port = settings.antifraud_address.rpartition(":")
+    context = connections.tls_context(settings) if settings.antifraud_tls else None
+    if not host or not port.isdecimal():
+        return None
+    return connections.what_is_wrong(host, int(port), context, "ANTIFRAUD_TLS")
+
+
+def channel(settings: Settings, address: str, options: Sequence[tuple[str, int]]) -> Any:
+    """To Envoy, or to a replica: with TLS and our certificate where ANTIFRAUD_TLS says so."""
+    if not settings.antifraud_tls:
+        return grpc.aio.insecure_channel(address, options=options)
+    files = settings.tls_ca, settings.tls_client_key, settings.tls_client_certificate
+    credentials = grpc.ssl_channel_credentials(*(Path(file).read_bytes() if file else None for file in files))
+    return grpc.aio.secure_channel(address, credentials, options=options)
 
 
 def _reasons(reasons: Iterable[antifraud_pb2.Reason]) -> dict[int, str | None]:

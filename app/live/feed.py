@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 
+from app import connections
 from app.errors import LogUnavailable, Poison, Transient
 from app.messaging import topics
 from app.messaging.fetching import Fetching
@@ -156,7 +157,7 @@ class LiveFeed:
         if not self._resources.is_open:
             raise LogUnavailable("the log has not been reached since the start")
         consumer = LogConsumer(
-            bootstrap_servers=self._resources.settings.kafka_brokers,
+            **connections.kafka(self._resources.settings),
             enable_auto_commit=False,
             isolation_level="read_committed",
             metadata_max_age_ms=METADATA_MAX_AGE,

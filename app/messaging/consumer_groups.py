@@ -17,6 +17,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from app import connections
 from app.errors import LogUnavailable, Transient
 from app.messaging import topics
 from app.messaging.kafka_errors import log_unavailable
@@ -100,7 +101,7 @@ def _not_described(code: int, group: str) -> Exception:
 
 async def _move(group: str, offsets: dict[TopicPartition, int], settings: Settings) -> None:
     consumer = LogConsumer(
-        bootstrap_servers=settings.kafka_brokers,
+        **connections.kafka(settings),
         group_id=group,
         enable_auto_commit=False,
         request_timeout_ms=10_000,

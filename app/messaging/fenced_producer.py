@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed
 
+from app import connections
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import MAX_BATCH_BYTES, Record, batches
 from app.settings import Settings
@@ -38,7 +39,7 @@ class FencedProducer:
         self._stable = stable
         self._written = 0.0, 0.0  # when, by two clocks
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka_brokers,
+            **connections.kafka(settings),
             transactional_id=transactional_id,
             transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
             max_batch_size=MAX_BATCH_BYTES,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from aiokafka.errors import KafkaError
 
 from app.errors import LogUnavailable, WaitCancelled, own_cancellation_only
+from app.messaging import refusals
 
 
 @contextmanager
@@ -17,4 +18,4 @@ def log_unavailable(what: str, error: type[LogUnavailable] = LogUnavailable) -> 
         with own_cancellation_only():
             yield
     except (KafkaError, OSError, TimeoutError, WaitCancelled) as exc:
-        raise error(f"{what}: {exc!r}") from exc
+        raise error(f"{what}: {refusals.reason() or repr(exc)}") from exc

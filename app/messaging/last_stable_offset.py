@@ -11,6 +11,7 @@ import asyncio
 
 from aiokafka import TopicPartition
 
+from app import connections
 from app.messaging.log_consumer import LogConsumer
 from app.retry import pauses
 from app.settings import Settings
@@ -39,7 +40,7 @@ class LastStableOffset:
         async with self._opening:
             if self._consumer is None:
                 consumer = LogConsumer(
-                    bootstrap_servers=self._settings.kafka_brokers,
+                    **connections.kafka(self._settings),
                     enable_auto_commit=False,
                     isolation_level="read_committed",
                 )

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from app import connections
 from app.errors import LogUnavailable, NotPublished, Poison
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.partitioner import partition_of
@@ -44,7 +45,7 @@ class EventProducer:
 
     async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_brokers,
+            **connections.kafka(self._settings),
             acks="all",
             enable_idempotence=True,
             max_batch_size=MAX_BATCH_BYTES,

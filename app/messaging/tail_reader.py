@@ -12,6 +12,7 @@ from functools import partial
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from app import connections
 from app.messaging.fetching import Fetching
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.log_consumer import LogConsumer
@@ -175,7 +176,7 @@ class TailReader:
                 self._kept.pop(consumer).cancel()
                 return consumer, True
         return LogConsumer(
-            bootstrap_servers=self._settings.kafka_brokers,
+            **connections.kafka(self._settings),
             enable_auto_commit=False,
             isolation_level="read_committed",
             fetch_max_wait_ms=WAIT_MS,
@@ -209,7 +210,7 @@ def runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
 
 async def high_watermarks(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
     """Where the partitions end, what is not committed yet included: see LogConsumer.high_watermark."""
-    consumer = LogConsumer(bootstrap_servers=settings.kafka_brokers, enable_auto_commit=False)
+    consumer = LogConsumer(**connections.kafka(settings), enable_auto_commit=False)
     try:
         await consumer.start()
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from schema_registry.client import SchemaRegistryClient, schema
 from schema_registry.client.errors import ClientError
 
+from app import connections
 from app.errors import LogUnavailable, Poison
 from app.messaging.codec import Codec, Fetch
 from app.messaging.fenced_producer import CLAIM_LASTS
@@ -73,9 +74,7 @@ async def admin_client(
     settings: Settings, request_timeout_ms: int = 10_000
 ) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connected while it lasts; KafkaError, OSError."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_brokers, request_timeout_ms=request_timeout_ms
-    )
+    admin = AIOKafkaAdminClient(**connections.kafka(settings), request_timeout_ms=request_timeout_ms)
     try:
         await admin.start()
         yield admin
@@ -218,6 +217,8 @@ def _client(settings: Settings) -> SchemaRegistryClient:
     url = settings.schema_registry_url.get_secret_value()
     client = SchemaRegistryClient(url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside
+    if connections.registry_uses_tls(settings):
+        client.client_kwargs["verify"] = connections.tls_context(settings)
     return client
 
 
@@ -295,4 +296,16 @@ def _asked(settings: Settings, call: Any) -> Any:
         return call()
     except (ClientError, httpx.HTTPError, OSError, ValueError) as exc:  # ValueError: what it says is not JSON
         where = without_secrets(settings.schema_registry_url)
-        raise LogUnavailable(f"the schema registry at {where} answered: {exc!r}") from exc
+        why = _refused(settings, exc) or f"answered: {exc!r}"
+        raise LogUnavailable(f"the schema registry at {where} {why}") from exc
+
+
+def _refused(settings: Settings, exc: Exception) -> str | None:
+    """Where it does not take us, why."""
+    if getattr(exc, "http_code", None) in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return "refuses us: see the name and the password in SCHEMA_REGISTRY_URL"
+    if isinstance(exc, httpx.TransportError):
+        url = settings.schema_registry_url.get_secret_value()
+        if why := connections.look(url, settings, "SCHEMA_REGISTRY_URL"):
+            return f"cannot be used: {why}"
+    return None

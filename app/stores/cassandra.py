@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from cassandra import ConsistencyLevel, DriverException, Unavailable
+from cassandra import AuthenticationFailed, ConsistencyLevel, DriverException, Unavailable
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.connection import ConnectionBusy, ConnectionException, ProtocolError
 from cassandra.io.libevreactor import LibevConnection
@@ -21,6 +22,7 @@ from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage
 from cassandra.query import BatchStatement, dict_factory
 
+from app import connections
 from app.errors import StoreUnavailable
 from app.models.health import OK, Health
 from app.observability import tracing
@@ -87,6 +89,7 @@ class Cassandra(ConsistencyStepDown):
             connect_timeout=CONNECT_TIMEOUT,
             control_connection_timeout=CONNECT_TIMEOUT,
             protocol_version=4,  # the newest that Cassandra and Scylla share
+            **_security(self._settings),
         )
         try:
             session = cluster.connect()
@@ -95,8 +98,21 @@ class Cassandra(ConsistencyStepDown):
         except FAILURES as exc:
             cluster.shutdown()
             raise StoreUnavailable(
-                f"no Cassandra node of {self._settings.cassandra_hosts} answers: {exc}"
+                f"no Cassandra node of {self._settings.cassandra_hosts} answers: {self._reason(exc)}"
             ) from exc
+
+    def _reason(self, exc: BaseException) -> str:
+        """Why nobody answers, where TLS or our name is the reason: the driver says it for each node, or not at all."""
+        errors = getattr(exc, "errors", None)
+        for failure in errors.values() if isinstance(errors, dict) else ():
+            if isinstance(failure, AuthenticationFailed):
+                return _refused(failure)
+        values = self._settings
+        context = connections.tls_context(values) if values.cassandra_tls else None
+        for host in values.cassandra_hosts.split(","):
+            if why := connections.what_is_wrong(host, values.cassandra_port, context, "CASSANDRA_TLS"):
+                return why
+        return str(exc)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -228,3 +244,20 @@ def _resolve(answer: asyncio.Future[Rows], rows: Rows | None) -> None:
 def _fail(answer: asyncio.Future[Rows], exc: BaseException) -> None:
     if not answer.done():
         answer.set_exception(exc)
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    """Who we are, and TLS; arguments of Cluster."""
+    arguments: dict[str, Any] = {}
+    if settings.cassandra_username:
+        password = settings.cassandra_password.get_secret_value()
+        arguments["auth_provider"] = PlainTextAuthProvider(settings.cassandra_username, password)
+    if settings.cassandra_tls:
+        arguments["ssl_context"] = connections.tls_context(settings)
+    return arguments
+
+
+def _refused(failure: AuthenticationFailed) -> str:
+    if "requires authentication" in str(failure).lower() or "no authenticator" in str(failure).lower():
+        return "it asks for a name: see CASSANDRA_USERNAME"
+    return "it refuses CASSANDRA_USERNAME with CASSANDRA_PASSWORD"

@@ -20,8 +20,10 @@ from typing import Any
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app import connections
 from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
 from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
 from app.models.transaction import Transaction
@@ -121,7 +123,9 @@ class RecentTransactions:
 
     def __init__(self, settings: Settings):
         self._keep = settings.recent_transactions
-        self._url = settings.redis_url.get_secret_value()
+        self._settings = settings
+        url = settings.redis_url.get_secret_value()
+        self._refusal = connections.Refusal(lambda: connections.look(url, settings, "REDIS_URL"))
         self._timeout = settings.redis_timeout
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0
@@ -136,7 +140,7 @@ class RecentTransactions:
     async def open(self) -> None:
         """Make the pool; it connects by itself and again, so that nothing can fail here."""
         self._redis = Redis.from_url(
-            self._url,
+            **connections.redis(self._settings),
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             decode_responses=True,
@@ -151,12 +155,27 @@ class RecentTransactions:
 
     async def close(self) -> None:
         """Disconnect."""
+        self._refusal.close()
         if self._redis is not None:
             await self._redis.aclose()
 
     async def ping(self) -> None:
         """Redis answers, or StoreUnavailable."""
-        await self._asked(self._redis.ping(), "ping")
+        try:
+            await self._asked(self._redis.ping(), "ping")
+        except StoreUnavailable as exc:
+            if why := self._why_refused(exc.__cause__):
+                raise StoreUnavailable(f"Redis: {why}") from exc
+            raise
+        self._refusal.ended()
+
+    def _why_refused(self, exc: BaseException | None) -> str | None:
+        """Where Redis lives and does not take us, why."""
+        if isinstance(exc, AuthenticationError | NoPermissionError):
+            return "it refuses the name or the password in REDIS_URL"
+        if not isinstance(exc, RedisConnectionError) or isinstance(exc.__cause__, ConnectionRefusedError):
+            return None
+        return self._refusal.reason()
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""

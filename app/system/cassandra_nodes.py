@@ -19,8 +19,8 @@ class CassandraNodes:
     """A probe a node, beside the driver's view: that one misses a node that hangs."""
 
     def __init__(self, settings: Settings, cassandra: Cassandra):
+        self._settings = settings
         self._points = settings.cassandra_hosts.split(",")
-        self._port = settings.cassandra_port
         self._quorum = settings.cassandra_replication // 2 + 1
         self._cassandra = cassandra
         self._resolved: dict[str, str] = {}  # a contact point's address
@@ -37,7 +37,7 @@ class CassandraNodes:
         for gone in self._probes.keys() - set(nodes):
             self._probes.pop(gone).close()
         for new in set(nodes) - self._probes.keys():
-            self._probes[new] = CassandraProbe(new, self._port)
+            self._probes[new] = CassandraProbe(new, self._settings)
         answers = await asyncio.gather(*(probed(self._probes[node].ask) for node in nodes))
         return findings(dict(zip(nodes, answers, strict=True)), driver, self._quorum)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -87,9 +88,11 @@ class OngoingLook(Generic[T]):
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def get(session: aiohttp.ClientSession, url: str | URL, most: int) -> bytes:
+async def get(
+    session: aiohttp.ClientSession, url: str | URL, most: int, tls: ssl.SSLContext | None = None
+) -> bytes:
     """The body of a 200; Fault for another status, ValueError beyond `most` bytes, aiohttp.ClientError, OSError."""
-    async with session.get(url, allow_redirects=False) as answer:
+    async with session.get(url, allow_redirects=False, ssl=tls or True) as answer:
         body = b""
         async for chunk in answer.content.iter_any():
             body += chunk

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
+from app import connections
 from app.messaging import topics
 from app.messaging.consumer_groups import READERS
 from app.messaging.kafka_errors import log_unavailable
@@ -85,11 +86,11 @@ class GroupReader:
 
     async def _opened(self) -> tuple[AIOKafkaAdminClient, LogConsumer]:
         if self._admin is None or self._consumer is None:
-            brokers, patience = self._settings.kafka_brokers, int(ANSWERS_WITHIN * 1000)
-            self._admin = AIOKafkaAdminClient(bootstrap_servers=brokers, request_timeout_ms=patience)
+            kafka, patience = connections.kafka(self._settings), int(ANSWERS_WITHIN * 1000)
+            self._admin = AIOKafkaAdminClient(**kafka, request_timeout_ms=patience)
             self._consumer = LogConsumer(
                 *(topics.CREATED, topics.DEAD_LETTER),
-                bootstrap_servers=brokers,
+                **kafka,
                 enable_auto_commit=False,
                 request_timeout_ms=patience,
                 metadata_max_age_ms=METADATA_MAX_AGE,

@@ -37,7 +37,7 @@ class SystemLook:
         self._workers = workers
         self._redis_is_complete = redis_is_complete
         self._cassandra = CassandraNodes(self._settings, resources.cassandra)
-        self._redis = RedisProbe(self._settings.redis_url.get_secret_value())
+        self._redis = RedisProbe(self._settings)
         self._replicas: Sequence[envoy.Replica] = ()
         self._replica_probes: dict[str, ReplicaProbe] = {}  # by address
         self._groups = GroupReader(self._settings, workers.role)
@@ -50,7 +50,7 @@ class SystemLook:
             # Each probe's own deadline comes first.
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE + 1))
         session = self._session
-        registry = partial(ask_registry, session, self._settings.schema_registry_url.get_secret_value())
+        registry = partial(ask_registry, session, self._settings)
         async with asyncio.TaskGroup() as tasks:
             simple = {
                 name: tasks.create_task(probed(ask))
@@ -113,7 +113,7 @@ class SystemLook:
 
     def _probe(self, address: str) -> ReplicaProbe:
         if address not in self._replica_probes:
-            self._replica_probes[address] = ReplicaProbe(address)
+            self._replica_probes[address] = ReplicaProbe(self._settings, address)
         return self._replica_probes[address]
 
     async def _forget(self, present: Collection[str]) -> None:

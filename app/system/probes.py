@@ -14,7 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from redis.asyncio import Redis
 from yarl import URL
 
-from app.assessment.client import SERVICE
+from app import connections
+from app.assessment.client import SERVICE, channel
+from app.settings import Settings
 from app.system.deadline import DEADLINE, OURS, get
 
 #: OPTIONS of CQL, protocol version 4: answered by a node itself, before any session.
@@ -36,15 +38,16 @@ _CHANNEL = (
 class CassandraProbe:
     """OPTIONS on a connection that is kept: the driver notices a node that hangs only after many seconds."""
 
-    def __init__(self, host: str, port: int):
-        self._address = host, port
+    def __init__(self, host: str, settings: Settings):
+        self._address = host, settings.cassandra_port
+        self._tls = connections.tls_context(settings) if settings.cassandra_tls else None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self) -> None:
         """It answers; OSError, EOFError, ValueError."""
         kept, self._streams = self._streams, None
         if kept is None or kept[1].is_closing() or kept[0].at_eof():
-            kept = await asyncio.open_connection(*self._address)
+            kept = await asyncio.open_connection(*self._address, ssl=self._tls)
         reader, writer = kept
         try:
             writer.write(_FRAME.pack(4, 0, 0, _OPTIONS, 0))
@@ -66,9 +69,13 @@ class CassandraProbe:
 class RedisProbe:
     """PING on a connection of its own: it stands in no queue."""
 
-    def __init__(self, url: str):
+    def __init__(self, settings: Settings):
         self._redis: Any = Redis.from_url(
-            url, socket_timeout=DEADLINE, socket_connect_timeout=DEADLINE, max_connections=2, retry=None
+            **connections.redis(settings),
+            socket_timeout=DEADLINE,
+            socket_connect_timeout=DEADLINE,
+            max_connections=2,
+            retry=None,
         )
 
     async def ask(self) -> None:
@@ -83,8 +90,8 @@ class RedisProbe:
 class ReplicaProbe:
     """The gRPC health of one antifraud replica, asked directly: Envoy takes four seconds to notice one that hangs."""
 
-    def __init__(self, address: str):
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL)
+    def __init__(self, settings: Settings, address: str):
+        self._channel = channel(settings, address, _CHANNEL)
         self._check = health_pb2_grpc.HealthStub(self._channel).Check
         #: Whether it has ever answered: not every network lets a bff reach the replicas.
         self.has_answered = False
@@ -104,8 +111,9 @@ class ReplicaProbe:
         await self._channel.close()
 
 
-async def ask_registry(session: aiohttp.ClientSession, url: str) -> None:
+async def ask_registry(session: aiohttp.ClientSession, settings: Settings) -> None:
     """It lists its subjects."""
-    base = URL(url)
+    base = URL(settings.schema_registry_url.get_secret_value())
+    tls = connections.tls_context(settings) if base.scheme == "https" else None
     target = base.with_path(f"{base.path.rstrip('/')}/subjects").with_query(base.query)
-    await get(session, target, ANSWER_MOST)
+    await get(session, target, ANSWER_MOST, tls)

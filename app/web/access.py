@@ -12,9 +12,9 @@ from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
 
+from app.errors import WrongFile
 from app.settings import Settings
 from app.web import cors
-from app.web.files import WrongFile
 from app.web.openapi import SECURITY
 from app.web.problems import problem
 from app.web.rate_limit import RateLimit

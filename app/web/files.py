@@ -7,14 +7,12 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from app.errors import WrongFile
+
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 LOOK_EVERY = 2.0
-
-
-class WrongFile(Exception):
-    """It cannot be used; the text says why, and nothing that is in the file."""
 
 
 class Loaded(Protocol):

@@ -17,11 +17,11 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
 
+from app.errors import WrongFile
 from app.resources import run_forever
 from app.settings import Settings
 from app.web import cors, files, recent_answers, request_id
 from app.web.access import Access
-from app.web.files import WrongFile
 from app.web.openapi import operation_of
 from app.web.problems import problem, refused
 from app.web.refusal import Refusals

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
+from infra.native.certificates import Pair, authority, certificate
 from infra.native.paths import BIN, ROOT
 from reconciliation.readers import PATH
-from tests.support.certificates import Pair, authority, certificate
 from tests.support.http import EXAMPLE, Answer, call
 
 PORT, MANAGEMENT = 5061, 5062

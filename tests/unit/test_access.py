@@ -16,11 +16,11 @@ from openapi_spec_validator import validate
 
 from app import bootstrap
 from app.bootstrap import create_app
+from app.errors import WrongFile
 from app.models.health import Health
 from app.settings import Settings
 from app.web import files, recent_answers
 from app.web.access import COOKIE, Access
-from app.web.files import WrongFile
 from app.web.openapi import operations
 from app.web.server import CannotStart, is_loopback
 from app.web.tokens import find

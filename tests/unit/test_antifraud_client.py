@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,11 +14,13 @@ import pytest
 from app.assessment import client
 from app.assessment.client import NOTHING_KNOWN, Antifraud
 from app.assessment.fallback import AssessmentFallback
-from app.errors import AntifraudUnavailable, Transient, WrongAnswer
+from app.errors import AntifraudUnavailable, PipelineError, Transient, WrongAnswer
 from app.models.assessment import Assessment
 from app.observability.transaction_logger import TransactionLogger
 from app.settings import Settings
+from infra.native.certificates import authority, certificate
 from schemas.proto import antifraud_pb2 as pb
+from tests.support.tls_server import showing
 from tests.unit import virtual_time
 from tests.unit.samples import transaction
 
@@ -199,3 +202,28 @@ def test_while_the_replicas_differ_no_batch_is_asked_twice_and_later_it_is_split
     now[0] += client.WHOLE_FOR
     assert models_of(antifraud) == {("m-2", 0.5)}
     assert stub.asked == HALVES
+
+
+def test_where_tls_is_why_nobody_answers_nothing_is_decided(tmp_path: Path) -> None:
+    """Envoy speaks TLS and this worker does not: no outage, so no transaction is rejected for it."""
+
+    async def failures() -> list[PipelineError]:
+        with showing(certificate(authority(tmp_path), tmp_path)) as port:
+            antifraud = Antifraud(Settings(antifraud_address=f"127.0.0.1:{port}"))
+            await antifraud.open()
+            found: list[PipelineError] = []
+            for _ in range(50):
+                try:
+                    await antifraud.assess(TWO)
+                except PipelineError as exc:
+                    found.append(exc)
+                if isinstance(found[-1], WrongAnswer):
+                    break
+                await asyncio.sleep(0.1)
+            await antifraud.close()
+            return found
+
+    *_, last = asyncio.run(failures())
+    assert isinstance(last, WrongAnswer)
+    assert "speaks TLS: see ANTIFRAUD_TLS" in str(last)
+    assert "Nothing is decided" in str(last)

@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from antifraud import tls
 from antifraud.settings import Settings, WrongSettingError, read
+from infra.native.certificates import Pair, authority, certificate
 
 
 def test_without_variables_the_defaults_apply() -> None:
@@ -46,3 +49,48 @@ def test_a_wrong_setting_ends_the_process_with_one_line_and_status_2() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "antifraud: APPROVED_THRESHOLD must be a number from 0 to 1, not '2'\n"
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    folder = tmp_path_factory.mktemp("certificates")
+    ours = authority(folder)
+    return {
+        "authority": ours,
+        "server": certificate(ours, folder),
+        "other": certificate(ours, folder, "other"),
+    }
+
+
+def files(made: dict[str, Pair], **changes: str) -> dict[str, str]:
+    return {
+        "ANTIFRAUD_TLS_CERTIFICATE": str(made["server"].certificate),
+        "ANTIFRAUD_TLS_KEY": str(made["server"].key),
+        "ANTIFRAUD_TLS_CA": str(made["authority"].certificate),
+    } | changes
+
+
+def test_a_replica_is_plain_or_has_all_three_files(made: dict[str, Pair]) -> None:
+    assert tls.credentials(read({})) is None
+    assert tls.credentials(read(files(made))) is not None
+    for name in files(made):
+        with pytest.raises(WrongSettingError, match=f"^{name} is not set"):
+            read(files(made, **{name: ""}))
+
+
+def test_a_file_that_a_replica_cannot_use_is_named(made: dict[str, Pair], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no certificate")
+    wrong = {
+        "ANTIFRAUD_TLS_CERTIFICATE": (str(tmp_path / "none"), "cannot be read: FileNotFoundError"),
+        "ANTIFRAUD_TLS_KEY": (str(made["other"].key), "KEY_VALUES_MISMATCH"),
+        "ANTIFRAUD_TLS_CA": (str(tmp_path / "text"), "has no certificate in PEM"),
+    }
+    for name, (path, why) in wrong.items():
+        with pytest.raises(WrongSettingError) as caught:
+            tls.credentials(read(files(made, **{name: path})))
+        assert name in str(caught.value)
+        assert path in str(caught.value)
+        assert why in str(caught.value)

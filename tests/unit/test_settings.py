@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = sorted(
     name
     for name, field in Settings.model_fields.items()
-    if isinstance(field.default, int | float) and name[:4] != "log_"
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
 )
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from app.errors import WrongFile
 from app.settings import Settings
 from app.web import server
-from app.web.files import WrongFile
 from app.web.server import Runner, Site
 from app.web.tls import Certificate
-from tests.support.certificates import Pair, authority, certificate
+from infra.native.certificates import Pair, authority, certificate
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
+from app import connections
 from app.commands.shared.topic_reader import connected
 from app.messaging.fenced_writer import ANSWERS_WITHIN_MS
 from app.messaging.log_consumer import LogConsumer
@@ -31,7 +32,7 @@ class CheckpointStore:
         self._settings, self._name, self._topic = settings, name, topic
         self._offsets: dict[int, int] = {}
         self._consumer = LogConsumer(
-            bootstrap_servers=settings.kafka_brokers,
+            **connections.kafka(settings),
             group_id=name,
             enable_auto_commit=False,
             request_timeout_ms=ANSWERS_WITHIN_MS,

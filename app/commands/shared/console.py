@@ -19,6 +19,7 @@ from faust.cli.base import AppCommand
 from mode import Worker
 
 from app.errors import PipelineError, Transient
+from app.messaging import refusals
 from app.retry import pauses
 from app.settings import settings
 
@@ -153,7 +154,8 @@ async def with_retries(call: Callable[[], Awaitable[T]], tries: int = TRIES) -> 
 def reason(exc: BaseException) -> str:
     """Why a command ends, for whoever typed it: that nothing is up, else in the words of who failed."""
     if isinstance(exc, KafkaConnectionError) or isinstance(exc.__cause__, KafkaConnectionError):
-        return f"no broker answers at {settings().kafka_brokers}; if nothing is up: make up"
+        why = refusals.reason()
+        return why or f"no broker answers at {settings().kafka_brokers}; if nothing is up: make up"
     return str(exc) or type(exc).__name__
 
 

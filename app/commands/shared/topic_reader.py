@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
+from app import connections
 from app.commands.shared.read_range import WHOLE, Places, ReadRange
 from app.errors import Poison
 from app.messaging import topics
@@ -35,7 +36,7 @@ Offsets = dict[TopicPartition, int]
 async def connected(settings: Settings) -> AsyncIterator[tuple[LogConsumer, AIOKafkaAdminClient]]:
     """A consumer of no group, reading what is committed, and an admin client; closed at the end."""
     consumer = LogConsumer(
-        bootstrap_servers=settings.kafka_brokers,
+        **connections.kafka(settings),
         enable_auto_commit=False,
         isolation_level="read_committed",
         request_timeout_ms=ANSWERS_WITHIN_MS,
@@ -114,7 +115,7 @@ class TopicReader:
         self._settings, self._topic = settings, topic
         # What is not committed is waited for: behind it others may have committed what must not be missed.
         self._consumer = LogConsumer(
-            bootstrap_servers=settings.kafka_brokers,
+            **connections.kafka(settings),
             enable_auto_commit=False,
             isolation_level="read_committed",
             request_timeout_ms=ANSWERS_WITHIN_MS,

@@ -1,0 +1,97 @@
+"""Why a broker does not take us: aiokafka says only that nobody could be reached, and keeps the reason to its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from typing import Any
+
+from aiokafka import client as aiokafka_client
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from app.connections import MECHANISM, tls_words, what_is_wrong
+
+#: Seconds for which a look at a port counts: a client tries to connect many times a second.
+LOOK_COUNTS = 5.0
+TLS, NAME = "KAFKA_TLS", "KAFKA_USERNAME with KAFKA_PASSWORD"
+
+Address = tuple[str, int]
+_connect = aiokafka_client.create_conn
+_reasons: dict[Address, str] = {}
+_looked = dict[Address, float]()  # when at a port that failed
+_known = set[Address]()  # answered what only a broker answers that takes us
+
+
+def install() -> None:
+    """For every client of this process, Faust's among them."""
+    aiokafka_client.create_conn = _noting
+    logging.getLogger("aiokafka.conn").setLevel(logging.WARNING)  # below that it says each time who we are
+
+
+def reason() -> str | None:
+    """Why the brokers that refuse us do so; None while none does."""
+    return "; ".join(sorted(set(_reasons.values()))) or None
+
+
+async def _noting(host: str, port: int, **options: Any) -> Any:
+    """Connect as aiokafka does, and remember why that failed."""
+    address = host, port
+    try:
+        connection = await _connect(host, port, **options)
+        if address not in _known and not options.get("sasl_mechanism"):
+            await _ask_once(connection)
+    except (OSError, KafkaError, TimeoutError) as exc:
+        await _note(address, exc, options)
+        raise
+    _known.add(address)
+    _reasons.pop(address, None)
+    _looked.pop(address, None)
+    return connection
+
+
+async def _ask_once(connection: Any) -> None:
+    """One that wants a name lets anybody connect, and hangs up at the first question."""
+    try:
+        await connection.send(MetadataRequest([]))
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _note(address: Address, exc: BaseException, options: dict[str, Any]) -> None:
+    if time.monotonic() - _looked.get(address, -LOOK_COUNTS) < LOOK_COUNTS:
+        return
+    if words := await _words(address, exc, options):
+        _reasons[address] = words
+    else:
+        _reasons.pop(address, None)
+    _looked[address] = time.monotonic()
+
+
+async def _words(address: Address, exc: BaseException, options: dict[str, Any]) -> str | None:
+    where = "{}:{}".format(*address)
+    has_name = bool(options.get("sasl_mechanism"))
+    match exc:
+        case AuthenticationFailedError():
+            return f"{where} refuses {NAME}"
+        case UnsupportedSaslMechanismError():
+            return f"{where} has no {MECHANISM}: see KAFKA_USERNAME"
+        case IllegalSaslStateError():
+            return f"{where} asks for no name: see KAFKA_USERNAME"
+        case ssl.SSLError():
+            return tls_words(exc, where, TLS)
+        case ConnectionRefusedError() | TimeoutError():
+            return None
+    context = options.get("ssl_context")
+    if words := await asyncio.to_thread(what_is_wrong, *address, context, TLS):
+        return words
+    is_there = isinstance(exc, KafkaError) and not has_name and address not in _known
+    return f"{where} hangs up on us: does it ask for a name? See KAFKA_USERNAME" if is_there else None
