@@ -14,9 +14,11 @@ endif
 PY := .venv/bin/python
 # exec: a signal that make passes on reaches the command, not a shell in between that leaves it running.
 STACK = $(ready) && exec $(PY) -m infra.native
-FAUST = $(ready) && exec $(PY) -m faust -A app.main
+FAUST = $(ready) && $(secured) && exec $(PY) -m faust -A app.main
 # Commands on a running stack do not set up: they must be quick, and what they need is there if something runs.
 ready = { test -x $(PY) || { echo "not set up yet; run: make setup"; exit 1; }; }
+# A secured stack's names, passwords and certificates, as `make up SECURE=1` has made them.
+secured = { test ! -f .stack/data/secure/environment || . ./.stack/data/secure/environment; }
 # Three brokers, where the data are of three: a command asks the others when the first is dead.
 ifneq ($(wildcard .stack/data/brokers),)
 export KAFKA_BROKERS ?= $(shell cat .stack/data/brokers)
@@ -60,8 +62,8 @@ audit: setup ## security advisories for the locked Python packages (asks the pac
 sbom: setup ## all that runs, by name, version and hash, as CycloneDX: sbom.cdx.json
 	@$(PY) -m infra.sbom
 
-up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces] [KAFKA=3]
-	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)" --kafka "$(KAFKA)"
+up: setup ## start in the background, return when ready [ONLY=bff,transactions] [MODE=split|combined] [WITH=prometheus,traces] [KAFKA=3] [SECURE=1]
+	@$(STACK) up --only "$(ONLY)" --with "$(WITH)" --mode "$(mode)" --kafka "$(KAFKA)" $(if $(call on,$(SECURE)),--secure)
 
 down: ## stop everything, also what a crash left; data is kept
 	@$(STACK) down

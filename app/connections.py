@@ -58,7 +58,12 @@ def registry_uses_tls(settings: Settings) -> bool:
 
 @lru_cache(maxsize=8)
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """What every TLS connection of ours begins with: names are checked, TLS 1.2 and 1.3; WrongFile."""
+    """What every TLS connection of ours begins with; WrongFile."""
+    return new_context(settings)
+
+
+def new_context(settings: Settings) -> ssl.SSLContext:
+    """One of its own, for a caller that changes it: names are checked, TLS 1.2 and 1.3; WrongFile."""
     context = ssl.create_default_context()
     if settings.tls_ca:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without this machine's authorities
@@ -124,7 +129,8 @@ def _of_tls(host: str, port: int, context: ssl.SSLContext, setting: str) -> str 
             with context.wrap_socket(plain, server_hostname=host) as connection:
                 connection.settimeout(VERDICT_WITHIN)
                 with contextlib.suppress(TimeoutError):
-                    connection.recv(1)
+                    if not connection.recv(1):
+                        return f"{where} hangs up after the handshake: see TLS_CLIENT_CERTIFICATE"
         except (OSError, ValueError) as exc:
             return tls_words(exc, where, setting)
     return None

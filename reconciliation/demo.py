@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from generator.client import Answer, open_session, send
 from generator.traffic import transactions
-from infra.native import interrupts, lockfile, processes, procfile, stack, wording
+from infra.native import interrupts, lockfile, processes, procfile, secure, stack, wording
 from infra.native.paths import LOGS
 from reconciliation import readers, reconcile
 from reconciliation.summary import Outcome, summary
@@ -48,7 +48,14 @@ def run(mode: str = "") -> int:
 
 @contextmanager
 def running(mode: str) -> Iterator[float | None]:
-    """The stack, ready, with the seconds its start took; None if it was up (then it stays up)."""
+    """The stack, ready, with the seconds its start took; None if it was up (then it stays up).
+
+    SystemExit for a secured one: what reads here comes without a name.
+    """
+    if secure.is_on():
+        raise SystemExit(
+            "the data are of a secured stack, which this cannot read; begin with new ones: make clean"
+        )
     with interrupts.alike(), lockfile.held(for_long=True):
         if stack.is_up():
             _check(mode)

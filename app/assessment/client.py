@@ -216,9 +216,11 @@ class Antifraud:
 
 def _look(settings: Settings) -> str | None:
     host, _, port = settings.antifraud_address.rpartition(":")
-    context = connections.tls_context(settings) if settings.antifraud_tls else None
     if not host or not port.isdecimal():
         return None
+    context = connections.new_context(settings) if settings.antifraud_tls else None
+    if context:
+        context.set_alpn_protocols(["h2"])  # gRPC hangs up on whoever names no protocol
     return connections.what_is_wrong(host, int(port), context, "ANTIFRAUD_TLS")
 
 

@@ -13,6 +13,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     IllegalSaslStateError,
     KafkaError,
+    SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
@@ -80,7 +81,7 @@ async def _words(address: Address, exc: BaseException, options: dict[str, Any]) 
     where = "{}:{}".format(*address)
     has_name = bool(options.get("sasl_mechanism"))
     match exc:
-        case AuthenticationFailedError():
+        case AuthenticationFailedError() | SaslAuthenticationFailed():
             return f"{where} refuses {NAME}"
         case UnsupportedSaslMechanismError():
             return f"{where} has no {MECHANISM}: see KAFKA_USERNAME"

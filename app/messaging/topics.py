@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import httpx
 from aiokafka import TopicPartition
@@ -217,9 +218,19 @@ def _client(settings: Settings) -> SchemaRegistryClient:
     url = settings.schema_registry_url.get_secret_value()
     client = SchemaRegistryClient(url, timeout=httpx.Timeout(_REGISTRY_TIMEOUT))
     client.client_kwargs["trust_env"] = False  # a neighbour: proxies are for the world outside
+    client.client_kwargs["event_hooks"] = {"response": [_raise_refusal]}
+    parts = urlsplit(url)
+    if parts.username:  # the library takes %2F for three characters of a password
+        client.client_kwargs["auth"] = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
     if connections.registry_uses_tls(settings):
         client.client_kwargs["verify"] = connections.tls_context(settings)
     return client
+
+
+def _raise_refusal(response: httpx.Response) -> None:
+    """The library would look for JSON in it."""
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        response.raise_for_status()
 
 
 def _fetch(client: SchemaRegistryClient, settings: Settings) -> Fetch:
@@ -302,7 +313,7 @@ def _asked(settings: Settings, call: Any) -> Any:
 
 def _refused(settings: Settings, exc: Exception) -> str | None:
     """Where it does not take us, why."""
-    if getattr(exc, "http_code", None) in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+    if isinstance(exc, httpx.HTTPStatusError):
         return "refuses us: see the name and the password in SCHEMA_REGISTRY_URL"
     if isinstance(exc, httpx.TransportError):
         url = settings.schema_registry_url.get_secret_value()

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app import connections
@@ -173,9 +173,10 @@ class RecentTransactions:
         """Where Redis lives and does not take us, why."""
         if isinstance(exc, AuthenticationError | NoPermissionError):
             return "it refuses the name or the password in REDIS_URL"
-        if not isinstance(exc, RedisConnectionError) or isinstance(exc.__cause__, ConnectionRefusedError):
+        if isinstance(exc.__cause__ if exc else None, ConnectionRefusedError):
             return None
-        return self._refusal.reason()
+        # InvalidResponse: it answered in TLS.
+        return self._refusal.reason() if isinstance(exc, RedisConnectionError | InvalidResponse) else None
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""

@@ -17,7 +17,7 @@ def up(given: Namespace) -> None:
             f"make down; rm -r {DATA}; mv {ASIDE} {DATA}"
         )
     only, extra = given.only.replace(",", " ").split(), beside.chosen(given.beside)
-    stack.up(only, given.mode or None, extra, brokers.checked(given.kafka))
+    stack.up(only, given.mode or None, extra, brokers.checked(given.kafka), given.secure)
 
 
 def scale(given: Namespace) -> None:
@@ -57,6 +57,9 @@ def arguments(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--only", default="", help="up: parts to start, comma separated")
     parser.add_argument("--with", dest="beside", default="", help="up: what is to run beside the stack")
     parser.add_argument("--kafka", default="", help="up: how many brokers, for new data: 1 or 3")
+    parser.add_argument(
+        "--secure", action="store_true", help="up: passwords and TLS between the parts, for new data"
+    )
     parser.add_argument("--mode", type=procfile.check_mode, default="", help="up: two workers, or one")
     parser.add_argument("--follow", action="store_true", help="logs: and what is added to it")
     parser.add_argument("--execute", default="", help="cqlsh: a CQL statement; without it, a prompt")

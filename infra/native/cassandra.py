@@ -3,12 +3,15 @@
 import json
 from string import Template
 
+from infra.native import secure
 from infra.native.artifacts import class_path, locked
 from infra.native.java import java
 from infra.native.paths import INFRA, data, run
-from infra.native.ports import endpoints
+from infra.native.ports import endpoints, setting
 
 NODES = (1, 2, 3)
+#: Not ten seconds after the start.
+SUPERUSER_AT_ONCE = "-Dcassandra.superuser_setup_delay_ms=0"
 FOLDERS = ("data", "commitlog", "saved_caches", "hints", "cdc_raw")
 
 
@@ -17,6 +20,7 @@ def command(number: int) -> list[str]:
     name = f"cassandra-{number}"
     config = run() / f"{name}.yaml"
     config.write_text(settings(number))
+    secured = [SUPERUSER_AT_ONCE, f"-Dcassandra.system_auth.default_rf={replication()}"]
     agent = next(artifact.path for artifact in locked("cassandra") if artifact.name == "jamm")
     return java(
         f"@{INFRA / 'cassandra' / 'jvm.options'}",
@@ -27,6 +31,7 @@ def command(number: int) -> list[str]:
         f"-Dcassandra.storagedir={data(name)}",
         f"-Djava.io.tmpdir={data(name)}",
         "-Dcassandra-foreground=yes",
+        *(secured if secure.is_on() else []),
         "-cp",
         class_path("cassandra"),
         "org.apache.cassandra.service.CassandraDaemon",
@@ -36,15 +41,23 @@ def command(number: int) -> list[str]:
 def settings(number: int) -> str:
     """This node's cassandra.yaml."""
     client, storage = endpoints(f"cassandra-{number}")
-    return Template((INFRA / "cassandra" / "cassandra.yaml").read_text()).substitute(
+    files = ["cassandra.yaml", *(["secure.yaml"] if secure.is_on() else [])]
+    return Template("".join((INFRA / "cassandra" / file).read_text() for file in files)).substitute(
         token=token(number),
         host=client.host,
         port=client.port,
         storage_port=storage.port,
         seeds=",".join(str(endpoints(f"cassandra-{node}")[1]) for node in NODES),
         # JSON's strings are YAML's
+        both=json.dumps(str(secure.both())),
+        trusted=json.dumps(str(secure.trusted())),
         **{folder: json.dumps(str(data(f"cassandra-{number}") / folder)) for folder in FOLDERS},
     )
+
+
+def replication() -> int:
+    """On how many nodes the roles are: as many as the rows."""
+    return int(setting("CASSANDRA_REPLICATION", "3"))
 
 
 def token(number: int) -> int:

@@ -1,16 +1,27 @@
 """Envoy, the proxy in front of the antifraud replicas."""
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
+import yaml
+
+from infra.native import secure
+from infra.native.certificates import Pair
 from infra.native.paths import INFRA, ROOT, run
 from infra.native.ports import endpoints
 from infra.native.wheels import binary
+
+SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
 
 
 def command() -> list[str]:
     """The command that starts Envoy."""
     config = run() / "envoy.yaml"
-    config.write_text(settings((INFRA / "envoy" / "envoy.yaml").read_text()))
+    text = settings((INFRA / "envoy" / "envoy.yaml").read_text())
+    config.write_text(
+        with_mtls(text, run(), secure.server(), secure.worker(), secure.trusted()) if secure.is_on() else text
+    )
     # Envoys on one machine share memory by this id: each clone's has its own.
     base_id = int(hashlib.sha256(str(ROOT).encode()).hexdigest()[:7], 16)
     return [str(binary("envoy")), "-c", str(config), "--base-id", str(base_id), "--log-level", "warning"]
@@ -19,3 +30,34 @@ def command() -> list[str]:
 def settings(text: str) -> str:
     """The file's 127.0.0.1 and 5005 stand for Envoy's own address, wherever that is."""
     return text.replace("port_value: 5005", f"port_value: {endpoints('envoy')[0].port}")
+
+
+def with_mtls(text: str, folder: Path, server: Pair, client: Pair, trusted: Path) -> str:
+    """envoy.yaml with infra/envoy/mtls.yaml: `server` to the workers, `client` to the replicas.
+
+    The files that name the certificates are written to the folder.
+    """
+    authorities = {"trusted_ca": {"filename": str(trusted)}}
+    secrets = {
+        "server": {"tls_certificate": _pair(server)},
+        "worker": {"tls_certificate": _pair(client)},
+        "trusted": {"validation_context": authorities},
+    }
+    mtls = (INFRA / "envoy" / "mtls.yaml").read_text()
+    for name, secret in secrets.items():
+        path = folder / f"envoy-{name}.yaml"
+        path.write_text(yaml.safe_dump({"resources": [{"@type": SECRET, "name": name, **secret}]}))
+        mtls = mtls.replace(f"{name.upper()}.yaml", f'"{path}"')
+    sockets, config = yaml.safe_load(mtls), yaml.safe_load(text)
+    config["node"] = sockets["node"]
+    (listener,), (cluster,) = (config["static_resources"][kind] for kind in ("listeners", "clusters"))
+    listener["filter_chains"][0]["transport_socket"] = sockets["downstream"]
+    cluster["transport_socket"] = sockets["upstream"]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "certificate_chain": {"filename": str(pair.certificate)},
+        "private_key": {"filename": str(pair.key)},
+    }

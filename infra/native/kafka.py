@@ -7,11 +7,12 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from infra.native import brokers
+from infra.native import brokers, secure
 from infra.native.artifacts import class_path
 from infra.native.java import java
 from infra.native.paths import INFRA, ROOT, data, run
 from infra.native.ports import endpoints
+from infra.native.secure import write_private
 
 LOGGING = f"-Dlog4j2.configurationFile={(INFRA / 'kafka' / 'log4j2.properties').as_uri()}"
 
@@ -20,7 +21,7 @@ def command(node: int) -> list[str]:
     """The command that starts a broker; its storage is formatted at the first start."""
     name = brokers.names(node)[-1]
     config = run() / f"{name}.properties"
-    config.write_text(properties(node, data(name)))
+    write_private(config, properties(node, data(name)))
     _format_once(config, data(name))
     heap = ("-Xms256m", "-Xmx512m")
     return java(*heap, LOGGING, "-cp", class_path("kafka"), "kafka.Kafka", str(config))
@@ -32,11 +33,25 @@ def properties(node: int, directory: Path) -> str:
     client, controller = endpoints(names[node - 1])
     voters = ",".join(f"{number}@{endpoints(name)[1]}" for number, name in enumerate(names, 1))
     files = ["server.properties", *(["three.properties"] if len(names) > 1 else [])]
+    files += ["secure.properties"] * secure.is_on()
+    listener = "SASL_SSL" if secure.is_on() else "PLAINTEXT"
     return (
         "".join((INFRA / "kafka" / file).read_text() for file in files)
-        + f"\n# this machine\nnode.id={node}\nlisteners=PLAINTEXT://{client},CONTROLLER://{controller}\n"
-        + f"advertised.listeners=PLAINTEXT://{client}\n"
+        + f"\n# this machine\nnode.id={node}\nlisteners={listener}://{client},CONTROLLER://{controller}\n"
+        + f"advertised.listeners={listener}://{client}\n"
         + f"controller.quorum.voters={voters}\nlog.dirs={escaped(str(directory / 'log'))}\n"
+        + (_secrets() if secure.is_on() else "")
+    )
+
+
+def _secrets() -> str:
+    """Where the certificates are, and who the broker is to the others."""
+    module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    login = f'{module} required username="{secure.BROKER}" password="{secure.password("broker")}";'
+    return (
+        f"ssl.keystore.location={escaped(str(secure.both()))}\n"
+        f"ssl.truststore.location={escaped(str(secure.trusted()))}\n"
+        f"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={login}\n"
     )
 
 
@@ -55,5 +70,23 @@ def _format_once(config: Path, directory: Path) -> None:
     identity = uuid.uuid5(uuid.NAMESPACE_URL, ROOT.as_uri()).bytes
     cluster = base64.urlsafe_b64encode(b"\0" + identity[1:]).decode().rstrip("=")
     tool = ("-XX:TieredStopAtLevel=1", LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")
-    subprocess.run(java(*tool, "format", "-t", cluster, "-c", str(config)), check=True)
+    program, *words = java(*tool, "format", "-t", cluster, "-c", str(config), *_first_users())
+    # The words in a file, which Java reads: among them may be passwords, and anybody sees a process's words.
+    arguments = config.with_suffix(".format")
+    write_private(arguments, "\n".join(json.dumps(word) for word in words))
+    try:
+        # Nor is what it says of them, their salted keys, for the log.
+        said = subprocess.DEVNULL if secure.is_on() else None
+        subprocess.run([program, f"@{arguments}"], check=True, stdout=said)
+    finally:
+        arguments.unlink()
     done.touch()
+
+
+def _first_users() -> list[str]:
+    """Whom a secured Kafka knows from its first start on."""
+    if not secure.is_on():
+        return []
+    users = {secure.USER: secure.password("kafka"), secure.BROKER: secure.password("broker")}
+    words = ((f"SCRAM-SHA-512=[name={name},password={password}]") for name, password in users.items())
+    return [argument for word in words for argument in ("--add-scram", word)]

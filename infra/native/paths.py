@@ -18,6 +18,7 @@ STATE = ROOT / ".stack"
 LOGS = STATE / "logs"
 DATA = STATE / "data"
 BROKERS = DATA / "brokers"  # the addresses of three brokers, if the data are of three
+SECURE = DATA / "secure"  # certificates and passwords, if the stack of these data is secured
 ASIDE = STATE / "data.aside"  # a benchmark starts with no data: the user's are kept here meanwhile
 DATA_COPY = STATE / "data.restoring"  # a restore that has not ended
 BACKUPS = STATE / "backups"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
-from infra.native import probes
-from infra.native.ports import endpoints, setting
+from infra.native import probes, secure
+from infra.native.ports import Endpoint, endpoints, setting
 
 #: What answers 200 once the process is ready, where that is not /health/ready.
 PATHS = {"registry": "/apis/ccompat/v7/subjects", "prometheus": "/-/ready"}
@@ -50,5 +50,12 @@ def _ask(name: str) -> str | None:
         case "traces":
             return probes.http(address[1], "/health")
         case kind:
-            tls = kind in ("bff", "main") and setting("BFF_URL").startswith("https:")
-            return probes.http(address[0], PATHS.get(kind, "/health/ready"), tls=tls)
+            return _ask_http(kind, address[0])
+
+
+def _ask_http(kind: str, address: Endpoint) -> str | None:
+    path = PATHS.get(kind, "/health/ready")
+    if kind == "registry" and secure.is_on():
+        return probes.secured_http(address, path)
+    tls = kind in ("bff", "main") and setting("BFF_URL").startswith("https:")
+    return probes.http(address, path, tls=tls)

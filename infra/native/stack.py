@@ -20,6 +20,7 @@ from infra.native import (
     ports,
     processes,
     procfile,
+    secure,
     startup,
     supervisor,
 )
@@ -39,13 +40,19 @@ def is_up() -> bool:
 
 @lockfile.held()
 def up(
-    only: Iterable[str] = (), mode: str | None = None, extra: Iterable[str] = (), kafka: int | None = None
+    only: Iterable[str] = (),
+    mode: str | None = None,
+    extra: Iterable[str] = (),
+    kafka: int | None = None,
+    secured: bool = False,
 ) -> None:
     """Start what does not run yet and wait until everything is ready; without a mode, keep the one that is up.
 
-    `extra`: names of infra.native.beside to run too; those that are up stay. `kafka`: how many brokers, for new data.
+    `extra`: names of infra.native.beside to run too; those that are up stay. `kafka`: how many brokers, for new data;
+    `secured`: whether those have passwords and TLS.
     """
     brokers.decide(kafka)
+    secure.decide(secured)
     if not is_up():
         if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
@@ -245,7 +252,7 @@ def cqlsh(name: str, statement: str) -> None:
     nodes = [known for known in procfile.read() if known.startswith("cassandra-")]
     node = ports.endpoints(procfile.check(name, nodes))[0]
     execute = ["-e", statement] if statement else []
-    _become([str(BIN / "cqlsh"), *execute, node.host, str(node.port)])
+    _become([str(BIN / "cqlsh"), *secure.cqlsh(), *execute, node.host, str(node.port)])
 
 
 def _become(command: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.native import orphans, ports, processes, procfile, supervisor
+from infra.native import orphans, ports, processes, procfile, secure, supervisor
 from infra.native.processes import Part
 
 BOUND = 180.0  # seconds for the whole stack; Cassandra on a small busy machine takes longest
@@ -52,6 +52,10 @@ def bring_up(names: Iterable[str]) -> None:
             if known[name].pid is None:
                 supervisor.start(name)
         wait(chosen, began, BOUND, before)
+        if secure.is_on() and batch == BATCHES[0] and any(name.startswith("cassandra-") for name in names):
+            from infra.native import roles  # with Cassandra's driver, which takes a moment to load
+
+            roles.ensure()  # also where an earlier start did not come so far
         before += chosen
     print(f"{len(names)} ready after {time.monotonic() - began:.1f} s; look: make ps, end: make down")
 

@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from supervisor.childutils import getRPCInterface
 
-from infra.native import beside, brokers, lockfile, orphans, procfile, prometheus
+from infra.native import beside, brokers, lockfile, orphans, procfile, prometheus, secure
 from infra.native.paths import BIN, DATA, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
@@ -27,7 +27,7 @@ NAMED_IN_CONFIG = {"PYTHON": sys.executable, "LAUNCH": str(INFRA / "native" / "l
 # Variables between make and the shell are not settings of a part. Nor are those set for other programs: parts talk to
 # each other directly, without a proxy, and run on the Java and Python that setup installed.
 NOT_PASSED_ON = re.compile(
-    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|N|KAFKA|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
+    f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|N|KAFKA|SECURE|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
     "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
 )
 
@@ -102,6 +102,7 @@ def start(name: str, extra: dict[str, str] | None = None, command: str | None = 
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = (
         brokers.environment()
+        | secure.environment()
         | beside.environment(names())
         | kept
         | procfile.environment(name)

@@ -86,7 +86,7 @@ def test_on_this_machine_kafka_is_plain_and_asks_nobody() -> None:
 
 
 def test_a_name_without_tls_and_with_it(made: dict[str, Pair]) -> None:
-    named = {"kafka_username": "me", "kafka_password": SecretStr("hunter2")}
+    named: dict[str, Any] = {"kafka_username": "me", "kafka_password": SecretStr("hunter2")}
     plain = connections.kafka(Settings(**named))
     assert (plain["security_protocol"], plain["sasl_mechanism"]) == ("SASL_PLAINTEXT", "SCRAM-SHA-512")
     values = Settings(**named, kafka_tls=True, tls_ca=str(made["authority"].certificate))
@@ -174,8 +174,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
 
 def refused(**files: Path) -> str:
     with pytest.raises(WrongFile) as caught:
-        connections.check(Settings(**{name: str(path) for name, path in files.items()}))
+        connections.check(with_files(files))
     return str(caught.value)
+
+
+def with_files(files: dict[str, Path]) -> Settings:
+    given: dict[str, Any] = {name: str(path) for name, path in files.items()}
+    return Settings(**given)
 
 
 def test_a_file_that_cannot_be_used_is_named_with_its_setting(made: dict[str, Pair], tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(made: dict[str, Pa
     assert "certificate has expired" in refused(
         tls_client_certificate=expired.certificate, tls_client_key=expired.key
     )
-    connections.check(Settings(**{name: str(path) for name, path in pair.items()}))
+    connections.check(with_files(pair))
 
 
 def test_a_worker_and_a_command_end_with_that_line(
@@ -211,7 +216,9 @@ def look(port: int, made: dict[str, Pair], trusting: str = "authority", *, tls: 
 
 def test_what_tls_has_against_a_port(made: dict[str, Pair]) -> None:
     with showing(made["server"]) as port:
-        assert look(port, made) is None
+        assert (
+            look(port, made) == f"127.0.0.1:{port} hangs up after the handshake: see TLS_CLIENT_CERTIFICATE"
+        )
         assert look(port, made, tls=False) == f"127.0.0.1:{port} speaks TLS: see KAFKA_TLS"
         untrusted = look(port, made, "another")
         assert untrusted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswer
 
 from app.errors import Overloaded, StoreUnavailable
 from app.settings import Settings
@@ -26,7 +26,7 @@ class Slow:
         await asyncio.sleep(self.seconds)
         self.at_once -= 1
         if self.dead:
-            raise NoConnection("Timeout reading from socket")
+            raise NoAnswer("Timeout reading from socket")
 
 
 async def pinged(redis: Slow, clients: int) -> list[BaseException | None]:

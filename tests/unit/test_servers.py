@@ -22,6 +22,7 @@ from infra.native import (
     preflight,
     probes,
     ready,
+    secure,
     startup,
     wheels,
 )
@@ -42,6 +43,7 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(paths, "STATE", tmp_path / "state")
+    monkeypatch.setattr(secure, "SETTINGS", tmp_path / "none")
 
 
 def test_every_process_of_the_procfile_has_its_ports() -> None:

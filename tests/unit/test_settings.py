@@ -1,11 +1,13 @@
 """The app's settings: read from the environment, checked at start, logged without secrets."""
 
+import base64
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -176,6 +178,12 @@ def test_a_request_to_the_registry_is_not_logged_with_its_password(monkeypatch: 
     logger.manager._clear_cache()  # type: ignore[attr-defined]
     topics._client(Settings(schema_registry_url="http://me:hunter2@registry/v7"))
     assert not logger.isEnabledFor(logging.INFO)
+
+
+def test_the_registry_gets_the_password_that_its_url_spells(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = topics._client(Settings(schema_registry_url="http://me:hunter%2F2@registry/v7"))
+    sent = next(client.client_kwargs["auth"].auth_flow(httpx.Request("GET", "http://registry/v7")))
+    assert sent.headers["Authorization"] == "Basic " + base64.b64encode(b"me:hunter/2").decode()
 
 
 SECRETS = ["redis://user:hunter2/x@h", "redis://user:x/hunter2@h:1", "https://u:hunter2:1@h:x/v7"]
