@@ -210,7 +210,7 @@ def test_a_worker_and_a_command_end_with_that_line(
 
 
 def look(port: int, made: dict[str, Pair], trusting: str = "authority", *, tls: bool = True) -> str | None:
-    context = ssl.create_default_context(cafile=made[trusting].certificate) if tls else None
+    context = connections.tls_context(Settings(tls_ca=str(made[trusting].certificate))) if tls else None
     return connections.what_is_wrong("127.0.0.1", port, context, "KAFKA_TLS")
 
 

@@ -1,0 +1,107 @@
+"""`make up SECURE=1`: every part with TLS and a password, a worker killed under load, everything counted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.native import ports, probes, procfile, stack
+from infra.native.paths import ROOT
+from infra.native.ports import Endpoint
+from tests.support import http
+
+pytestmark = pytest.mark.long
+
+SENT = 150
+#: Each part's probe without TLS and without a name, as it works on a stack that is not secured.
+PLAIN: dict[str, Callable[[Endpoint], str | None]] = {
+    "kafka": probes.kafka,
+    "cassandra-2": probes.cassandra,
+    "redis": probes.redis,
+    "antifraud-1": probes.grpc,
+    "envoy": probes.grpc,
+    "registry": lambda endpoint: probes.http(endpoint, "/apis/ccompat/v7/subjects"),
+}
+
+
+@dataclass
+class Other:
+    """A stack of its own beside the tests' one, which is down meanwhile."""
+
+    folder: Path
+
+    def native(self, *words: str) -> str:
+        """One of the stack's commands."""
+        return self._done([sys.executable, "-m", "infra.native", *words])
+
+    def command(self, *words: str) -> str:
+        """One of the app's, with the stack's settings, as the Makefile calls it."""
+        script = f'. "{self.folder}/.stack/data/secure/environment"; exec "$@"'
+        return self._done(["sh", "-c", script, "-", sys.executable, "-m", "faust", "-A", "app.main", *words])
+
+    def _done(self, command: list[str]) -> str:
+        environment = os.environ | {"FAUST_PAYMENTS_ROOT": str(self.folder), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Other]:
+    secured = Other(tmp_path_factory.mktemp("secured-stack"))
+    shutil.copy(ROOT / "Procfile", secured.folder)
+    stack.down()
+    try:
+        secured.native("up", "--secure", "--only", ",".join(without_generator()))
+        yield secured
+    finally:
+        secured.native("down")
+        stack.up(only=without_generator())
+
+
+def without_generator() -> list[str]:
+    return [name for name in procfile.names() if name != "generator"]
+
+
+def test_a_secured_stack_decides_once_and_stores_all_while_a_worker_dies(other: Other) -> None:
+    ids = [http.taken() for _ in range(SENT)]
+    other.native("kill", "transactions")
+    ids += [http.taken() for _ in range(SENT)]
+    other.native("start", "transactions")
+    for one in ids:
+        http.final(one, 60)
+    assert f"{len(ids):,}" in other.command("verify")
+    assert "transaction_created" in other.command("lag")
+    assert str(len(ids)) in other.native(
+        "cqlsh", "cassandra-1", "--execute", "SELECT count(*) FROM transactions.transactions"
+    )
+
+
+@pytest.mark.parametrize("part", PLAIN)
+def test_a_plain_question_gets_no_answer(other: Other, part: str) -> None:
+    try:
+        answer = PLAIN[part](ports.endpoints(part)[0])
+    except OSError as exc:
+        answer = str(exc)
+    assert answer is not None
+
+
+def test_no_password_is_in_a_log_or_in_a_process_words(other: Other) -> None:
+    secrets = [path.read_text() for path in (other.folder / ".stack/data/secure").glob("*.password")]
+    assert len(secrets) == 6
+    logs = {path.name: path.read_text(errors="replace") for path in (other.folder / ".stack/logs").iterdir()}
+    words = {
+        str(process.pid): " ".join(process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cmdline"])
+    }
+    assert {
+        name for name, text in (logs | words).items() if any(secret in text for secret in secrets)
+    } == set()
