@@ -131,9 +131,21 @@ def _of_tls(host: str, port: int, context: ssl.SSLContext, setting: str) -> str 
                 with contextlib.suppress(TimeoutError):
                     if not connection.recv(1):
                         return f"{where} hangs up after the handshake: see TLS_CLIENT_CERTIFICATE"
+        except TimeoutError:
+            return f"{where} does not answer in TLS: see {setting}" if _answers_plainly(host, port) else None
         except (OSError, ValueError) as exc:
             return tls_words(exc, where, setting)
     return None
+
+
+def _answers_plainly(host: str, port: int) -> bool:
+    """Redis waits for the end of a line that never comes in a handshake; one that hangs answers nothing at all."""
+    try:
+        with socket.create_connection((host, port), VERDICT_WITHIN) as plain:
+            plain.sendall(b"PING\r\n")
+            return bool(plain.recv(1))
+    except OSError:
+        return False
 
 
 def _of_plain(host: str, port: int, setting: str) -> str | None:

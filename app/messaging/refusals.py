@@ -47,7 +47,7 @@ async def _noting(host: str, port: int, **options: Any) -> Any:
     address = host, port
     try:
         connection = await _connect(host, port, **options)
-        if address not in _known and not options.get("sasl_mechanism"):
+        if address not in _known and not _has_name(options):
             await _ask_once(connection)
     except (OSError, KafkaError, TimeoutError) as exc:
         await _note(address, exc, options)
@@ -56,6 +56,10 @@ async def _noting(host: str, port: int, **options: Any) -> Any:
     _reasons.pop(address, None)
     _looked.pop(address, None)
     return connection
+
+
+def _has_name(options: dict[str, Any]) -> bool:
+    return "SASL" in options.get("security_protocol", "")
 
 
 async def _ask_once(connection: Any) -> None:
@@ -79,7 +83,6 @@ async def _note(address: Address, exc: BaseException, options: dict[str, Any]) -
 
 async def _words(address: Address, exc: BaseException, options: dict[str, Any]) -> str | None:
     where = "{}:{}".format(*address)
-    has_name = bool(options.get("sasl_mechanism"))
     match exc:
         case AuthenticationFailedError() | SaslAuthenticationFailed():
             return f"{where} refuses {NAME}"
@@ -94,5 +97,5 @@ async def _words(address: Address, exc: BaseException, options: dict[str, Any]) 
     context = options.get("ssl_context")
     if words := await asyncio.to_thread(what_is_wrong, *address, context, TLS):
         return words
-    is_there = isinstance(exc, KafkaError) and not has_name and address not in _known
+    is_there = isinstance(exc, KafkaError) and not _has_name(options) and address not in _known
     return f"{where} hangs up on us: does it ask for a name? See KAFKA_USERNAME" if is_there else None

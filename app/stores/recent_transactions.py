@@ -22,6 +22,7 @@ from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app import connections
 from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
@@ -175,8 +176,10 @@ class RecentTransactions:
             return "it refuses the name or the password in REDIS_URL"
         if isinstance(exc.__cause__ if exc else None, ConnectionRefusedError):
             return None
-        # InvalidResponse: it answered in TLS.
-        return self._refusal.reason() if isinstance(exc, RedisConnectionError | InvalidResponse) else None
+        # InvalidResponse: it answered in TLS. A plain one takes a handshake for half a line, and waits.
+        is_tls = connections.redis_uses_tls(self._settings)
+        errors = RedisConnectionError, InvalidResponse, *([RedisTimeoutError] if is_tls else [])
+        return self._refusal.reason() if isinstance(exc, errors) else None
 
     async def remember(self, entries: Sequence[Entry]) -> None:
         """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""

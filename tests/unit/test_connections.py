@@ -35,7 +35,7 @@ ONLY_IN = {
     "insecure_channel": "channel",
     "secure_channel": "channel",
     "SchemaRegistryClient": "_client",
-    "create_connection": "_of_tls _of_plain",
+    "create_connection": "_of_tls _of_plain _answers_plainly",
 }
 
 
@@ -251,6 +251,27 @@ def test_a_port_without_tls_and_one_where_nobody_is(made: dict[str, Pair]) -> No
         answering.join()
     assert look(port, made) is None
     assert look(port, made, tls=False) is None
+
+
+def test_a_port_that_waits_for_the_end_of_a_line_and_one_that_hangs(
+    made: dict[str, Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOOK_WITHIN", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert look(port, made) is None
+
+        def answer() -> None:
+            held = [
+                listening.accept()[0] for _ in range(4)
+            ]  # those of the look before, the handshake, the line
+            held[-1].recv(100)
+            held[-1].sendall(b"+PONG\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert look(port, made) == f"127.0.0.1:{port} does not answer in TLS: see KAFKA_TLS"
+        answering.join()
 
 
 def test_a_server_that_asks_for_a_certificate(made: dict[str, Pair]) -> None:
