@@ -98,4 +98,4 @@ async def _words(address: Address, exc: BaseException, options: dict[str, Any]) 
     if words := await asyncio.to_thread(what_is_wrong, *address, context, TLS):
         return words
     is_there = isinstance(exc, KafkaError) and not _has_name(options) and address not in _known
-    return f"{where} hangs up on us: does it ask for a name? See KAFKA_USERNAME" if is_there else None
+    return f"{where} hangs up on us, as one that wants a name does: see KAFKA_USERNAME" if is_there else None
