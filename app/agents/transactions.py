@@ -56,7 +56,15 @@ def register(
             lambda numbers: app.consumer.committed(topics.CREATED, numbers),
         )
         pipeline = TracedPipeline(plain, topics.STATUS) if tracing.enabled else plain
-        return Steps([pipeline.decide, pipeline.publish], pipeline.store, STORE_EVERY, pipeline.claim)
+        app.consumer.holds.not_yet[topics.CREATED] = plain.held
+        return Steps(
+            [pipeline.decide, pipeline.publish],
+            pipeline.store,
+            STORE_EVERY,
+            pipeline.claim,
+            plain.held,
+            pipeline.take_over,
+        )
 
     processor = BatchProcessor(
         steps_of,

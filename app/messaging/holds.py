@@ -38,11 +38,18 @@ class Holds:
 
     def __init__(self) -> None:
         self._held: dict[TP, Hold] = {}
+        #: By topic, partitions whose turn has not come (Pipeline.held); nothing more of them is handed out.
+        self.not_yet: dict[str, Collection[int]] = {}
 
     def to_read(self, partitions: Collection[TP]) -> set[TP]:
         """Those that are not held, or are to be tried again now."""
         now = time.monotonic()
-        return {tp for tp in partitions if tp not in self._held or self._held[tp].again_at <= now}
+        return {
+            tp
+            for tp in partitions
+            if (tp not in self._held or self._held[tp].again_at <= now)
+            and tp.partition not in self.not_yet.get(tp.topic, ())
+        }
 
     def note(self, found: Collection[TP], unreadable: Mapping[Any, Unreadable]) -> None:
         """What a read has come to."""

@@ -38,6 +38,8 @@ WAIT_MS = 20
 UNSEEN = 0.02
 #: Offsets between two that are asked for: to read so many records takes no longer than to begin at another place.
 GAP_MOST = 1000
+#: Offsets behind the last record of a partition that may be marks of transactions alone.
+MARKS_MOST = 500
 
 #: Takes the records of one step, oldest first; True when it needs no older ones.
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[bool]]
@@ -119,6 +121,10 @@ class TailReader:
                 if found := next(filter(is_wanted, records), None):
                     return found
             return None
+
+    async def has_none(self, topic: str, partition: int, start: int, end: int) -> bool:
+        """Whether what is between two offsets is but marks of transactions; False, unread, where that is much."""
+        return end - start <= MARKS_MOST and not await self.at(topic, partition, range(start, end))
 
     async def at(self, topic: str, partition: int, offsets: Iterable[int]) -> dict[int, ConsumerRecord]:
         """The records at these offsets, as far as they are there; LogUnavailable."""

@@ -30,9 +30,11 @@ STATUS = "transaction_status"
 LABEL = "transaction_label"
 MERCHANT_TOTALS = "merchant_totals"
 DEAD_LETTER = "transaction_created.dead_letter"
+#: Made when partitions are added for the first time (app.messaging.growth); none of ALL, which every worker needs.
+PARTITIONS_ADDED = "partitions_added"
 ALL = (CREATED, STATUS, LABEL, MERCHANT_TOTALS, DEAD_LETTER)
 #: One order for all of its records, some dozens a day: what is known of merchants is as of an offset.
-IN_ORDER = (MERCHANT_TOTALS,)
+IN_ORDER = (MERCHANT_TOTALS, PARTITIONS_ADDED)
 #: What each agent reads.
 OF_AGENT = {"transactions": CREATED, "statuses": STATUS, "labels": LABEL}
 
@@ -87,13 +89,14 @@ async def ensure(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     """Make the topics that are missing and check those that exist; WrongTopic, LogUnavailable."""
     try:
         for topic in ALL:
-            await _create(admin, topic, settings)
+            await create(admin, topic, settings)
         await _check(admin, settings)
     except KafkaError as exc:
         raise LogUnavailable(f"Kafka could not make or describe the topics: {exc!r}") from exc
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
+async def create(admin: AIOKafkaAdminClient, topic: str, settings: Settings) -> None:
+    """Make a topic if it is missing; KafkaError, LogUnavailable."""
     config = CONFIG | {IN_SYNC: str(in_sync_at_least(settings.topic_replication))}
     if topic != CREATED:
         config |= MAX_MESSAGE
@@ -127,7 +130,7 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     counts = {topic: len(described[topic]["partitions"]) for topic in ALL}
     if 0 in counts.values():
         raise LogUnavailable("the topics were made just now, Kafka does not list them yet")
-    if counts[CREATED] != counts[STATUS]:
+    if counts[CREATED] > counts[STATUS]:
         raise WrongTopic(unequal(counts[CREATED], counts[STATUS]))
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in ALL]
     brokers = (await admin.describe_cluster())["brokers"]
@@ -185,10 +188,15 @@ def in_sync_at_least(replicas: int) -> int:
 
 
 def unequal(created: int, status: int) -> str:
-    """What is wrong with a pair of topics that have these numbers of partitions."""
+    """What is wrong with a pair of topics that have these numbers of partitions, or what is going on."""
+    if created < status:
+        return (
+            f"{CREATED} has {created} partitions, {STATUS} {status} already: partitions are being added; if nothing "
+            f"more happens: make partitions COUNT={status}"
+        )
     return (
-        f"{CREATED} has {created} partitions, {STATUS} {status}: they must be equal, since a status goes into the "
-        "partition of its record's number; add the missing ones"
+        f"{CREATED} has {created} partitions, {STATUS} only {status}: a status goes into the partition of its record's "
+        "number; add the missing ones"
     )
 
 

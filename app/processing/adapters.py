@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
 
 from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.messaging import topics
 from app.messaging.codec import readable
 from app.messaging.dead_letters import LEAST, MOST, dead_letter_of
+from app.messaging.growth import SWITCHED_WITHIN, Growth, Origin, ancestors, growths, made_with
+from app.messaging.kafka_errors import log_unavailable
 from app.messaging.partitioner import partition_of
+from app.messaging.tail_reader import high_watermarks
 from app.models.assessment import Assessment
 from app.models.status import TransactionStatus
 from app.models.transaction import Transaction, id_in_key, millis_of_id
@@ -29,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Milliseconds from an id's making to its record's sending, at most, where the record is the id's first.
 SENT_AT_ONCE = 1000
+#: Milliseconds for which other producers may go on with the old number of partitions, and clocks be apart.
+OLD_COUNT_FOR = SWITCHED_WITHIN + CLOCKS_APART
 
 
 class Adapters:
@@ -39,6 +46,10 @@ class Adapters:
         self._dead_letter_bytes = MOST  # bytes
         self._claimed_at: dict[int, float] = {}  # by partition, seconds since 1970
         self.partitions = self.records_read = 0
+        self._growths: list[Growth] = []
+        # Of added partitions: when that was, in milliseconds since 1970; and what their first status will say.
+        self._added_at: dict[int, int] = {}
+        self._to_record: dict[int, Origin] = {}
         self._snapshots = SnapshotKeeper(resources.snapshots)
         self.merchants = MerchantTotalsKeeper(resources)
 
@@ -48,7 +59,9 @@ class Adapters:
 
     async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Claim the status partition, so that nobody else can add to what is then read back."""
-        (self.partitions,) = await self._resources.producer.partition_counts((topics.CREATED,))
+        names = topics.CREATED, topics.PARTITIONS_ADDED
+        self.partitions, has_grown = await self._resources.producer.partition_counts(names)
+        self._growths = await growths(self._resources.tail) if has_grown else []
         await self._resources.status_log.claim(partition)
         self._claimed_at[partition] = time.time()
         return await recover(self._resources, partition, from_offset, read_to, most)
@@ -57,11 +70,37 @@ class Adapters:
         """By this worker, and not too long ago."""
         return self._resources.status_log.is_claimed(partition)
 
+    async def ancestors(self, partition: int) -> list[int]:
+        """As long as no status says what it begins with."""
+        if not (found := ancestors(partition, self._growths)):
+            return []
+        first = await self._first_status(partition)
+        self._added_at[partition] = first.timestamp if first else int(time.time() * 1000)
+        return [] if first else found
+
+    async def asked_to(self, partitions: Collection[int]) -> dict[int, int]:
+        """Where these partitions of transaction_created end now."""
+        return await self._ends(topics.CREATED, partitions)
+
+    async def _ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        with log_unavailable(f"the ends of {topic} could not be read"):
+            ends = await high_watermarks(
+                self._resources.settings, [TopicPartition(topic, partition) for partition in partitions]
+            )
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def is_undecided(self, partition: int, offset: int, end: int) -> bool:
+        """Whether there is a record in between."""
+        return not await self._resources.tail.has_none(topics.CREATED, partition, offset, end)
+
     async def customer_state(self, partition: int) -> CustomerState:
         """From its snapshot, and from the log what has happened since; without one from all of the log."""
         began = time.monotonic()
         state = await self._snapshots.restored(partition, self._is_status)
         read_from = state.folded_to
+        self._to_record.pop(partition, None)
+        if not read_from:
+            await self._begin(partition, state)
 
         async def take(records: Sequence[Any]) -> None:
             state.fold(await readable(self._resources.status, records), records[-1].offset + 1)
@@ -73,6 +112,37 @@ class Adapters:
             partition, len(state.history), time.monotonic() - began, read_from, state.folded_to,
         )  # fmt: skip
         return state
+
+    async def _first_status(self, partition: int) -> Any:
+        return await self._resources.tail.first_since(topics.STATUS, partition, 0, lambda _: True)
+
+    async def _begin(self, partition: int, state: CustomerState) -> None:
+        """An added partition begins with what others have of its customers: as its first status says, or by now."""
+        if first := await self._first_status(partition):
+            if origin := Origin.of(first):
+                await self._inherit(state, origin)
+        elif before := ancestors(partition, self._growths):
+            ends = await self._ends(topics.STATUS, before)
+            origin = Origin(
+                partition, made_with(partition, self._growths), tuple((one, ends[one]) for one in before)
+            )
+            await self._inherit(state, origin)
+            state.is_on_record, self._to_record[partition] = False, origin
+
+    async def _inherit(self, state: CustomerState, origin: Origin) -> None:
+        async def take(records: Sequence[Any]) -> None:
+            found = await readable(self._resources.status, records)
+            state.inherit(
+                (offset, one) for offset, one in found if offset < end and origin.has(one["customer_id"])
+            )
+            self.records_read += len(records)
+
+        for ancestor, end in origin.until:
+            await self._resources.tail.read_on(topics.STATUS, ancestor, 0, take, most=end)
+        log.info(
+            "Partition %d was added: it begins with the histories of %d customers from %s",
+            origin.partition, len(state.history), ", ".join(f"{one} up to {end}" for one, end in origin.until),
+        )  # fmt: skip
 
     async def _is_status(self, partition: int, offset: int, transaction_id: str) -> bool:
         """Whether the log has its status there."""
@@ -141,18 +211,23 @@ class Adapters:
             )
             return any(record.timestamp < oldest for record in records)
 
-        await self._resources.tail.read_back(topics.STATUS, partition, take)
+        for number in (partition, *ancestors(partition, self._growths)):
+            await self._resources.tail.read_back(topics.STATUS, number, take)
         return found
 
     def may_be_elsewhere(self, partition: int, transaction: Transaction, sent_ms: int) -> bool:
         """Whether the default of most producers puts this customer into another partition.
 
         Until records were keyed by customer_id their key was the id: what was sent again since, long after its id was
-        made, may have a record where the id belongs.
+        made, may have a record where the id belongs. What was made before its partition was added may have one in the
+        partition where the customer was then.
         """
         if partition_of(transaction["customer_id"].encode(), self.partitions) != partition:
             return True
         made = millis_of_id(transaction["transaction_id"])
+        added_at = self._added_at.get(partition)
+        if added_at is not None and (made is None or made < added_at + OLD_COUNT_FOR):
+            return True
         if made is not None and sent_ms - made < SENT_AT_ONCE:
             return False
         return partition_of(transaction["transaction_id"].encode(), self.partitions) != partition
@@ -165,9 +240,13 @@ class Adapters:
         """Into transaction_status, in the partition of the same number."""
         encode, headers = self._resources.status.encode, tracing.outgoing.get()
         keyed = ((status["transaction_id"], status) for status in statuses)
-        return await self._resources.status_log.publish(
-            partition, ((key, encode(status), headers.get(key, [])) for key, status in keyed)
-        )
+        records = [(key, encode(status), headers.get(key, [])) for key, status in keyed]
+        if origin := self._to_record.get(partition):
+            key, value, others = records[0]
+            records[0] = key, value, [*others, *origin.headers]
+        offsets = await self._resources.status_log.publish(partition, records)
+        self._to_record.pop(partition, None)
+        return offsets
 
     async def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Into the dead-letter topic, each as far as the topic takes it (see app.messaging.dead_letters)."""

@@ -83,8 +83,11 @@ class Assessor:
     async def claimed(self, partition: int) -> None:
         """Nobody else publishes there now; others may have until then."""
         self._log.merchants.claimed(partition)
-        if (state := self._customers.get(partition)) is None:
+        state = self._customers.get(partition)
+        if state is None or not state.is_on_record:  # another worker may have begun an added one otherwise
             self._customers[partition] = await self._log.customer_state(partition)
+            if state is not None:
+                self._customers[partition].version = state.version + 1
             return
         statuses, end = await self._log.statuses_since(partition, state.folded_to)
         state.rewind()

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ FIRST_PAUSE = 0.05
 #: record.
 WORTH_A_MICRO_BATCH = 100
 LINGER = 0.25
+#: Seconds between two looks whether a held partition may go on.
+LOOK_AGAIN = 0.2
 #: A step is tried this many more times before its failure is an error in the log (exercise 8).
 TRIES_BEFORE_ERROR = 10
 
@@ -61,13 +63,16 @@ class Steps:
     """What is done in one assignment: `each` with every micro-batch, in order; `last` with all that came through them.
 
     `last_every`: seconds from one start of `last` to the next, at least. `first`, once, before all of them; it may be
-    cancelled, and is begun anew in the next assignment.
+    cancelled, and is begun anew in the next assignment. It may leave partitions in `held`: their batches wait, the
+    others go on, and `look` is called again and again until none is left.
     """
 
     each: Sequence[Step]
     last: LastStep
     last_every: float = 0.0
     first: FirstStep | None = None
+    held: Collection[int] = ()
+    look: FirstStep | None = None
 
 
 class PartitionsRevoked(Exception):
@@ -85,7 +90,7 @@ class Assignment:
         self._enough = min(WORTH_A_MICRO_BATCH, most)
         self._pause_most = pause_most
         self._changes = Changes()
-        self._waiting = WaitingBatches(self._changes, most)
+        self._waiting = WaitingBatches(self._changes, most, steps.held)
         self.put = self._waiting.put
         self._next: list[MicroBatch | None] = [None] * len(steps.each)  # what waits for each step
         self._came_through: deque[MicroBatch] = deque()
@@ -98,7 +103,7 @@ class Assignment:
         self._revoked = asyncio.Event()
         self._ended = asyncio.Event()
         self.progress_count = 0
-        for step in filter(None, (steps.first, *steps.each, steps.last)):
+        for step in filter(None, (steps.first, steps.look, *steps.each, steps.last)):
             # From 0 on: a series that begins at 1 hides its first event.
             for metric in (metrics.STEP_BUSY, metrics.STEP_WAITING, metrics.RETRIES):
                 metric.labels(step.__name__)
@@ -151,6 +156,11 @@ class Assignment:
                 await self.until_done(self._steps.first)
         self._has_begun = True
         self._changes.notify()
+        with contextlib.suppress(PartitionsRevoked):
+            while self._steps.held and self._steps.look and not self._revoked.is_set():
+                await self.until_done(self._steps.look)
+                self._changes.notify()
+                await self.pause(LOOK_AGAIN)
 
     async def _pass_through(self, index: int) -> None:
         """Take what comes to the step of that number, do it, hand it on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,38 +44,47 @@ class Changes:
 class WaitingBatches:
     """What agents have handed over and no micro-batch has taken, and how many records are under way since."""
 
-    def __init__(self, changes: Changes, most: int):
-        """`most`: records per micro-batch, but for a larger batch."""
+    def __init__(self, changes: Changes, most: int, held: Collection[int] = ()):
+        """`most`: records per micro-batch, but for a larger batch. Batches of `held` partitions are not taken yet."""
         self._changes = changes
         self._most = most
+        self._held = held
         self._waiting: deque[Batch] = deque()
         self._is_open = True
         self.under_way = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(1 for _ in self._free())
+
+    def _free(self) -> Iterator[Batch]:
+        return (batch for batch in self._waiting if batch.partition not in self._held)
 
     @property
     def records(self) -> int:
         """How many wait."""
-        return sum(len(batch.records) for batch in self._waiting)
+        return sum(len(batch.records) for batch in self._free())
 
     async def put(self, batch: Batch) -> None:
         """Hand over a batch; waits while too many do."""
-        await self._changes.until(lambda: len(self._waiting) < WAITING_MOST or not self._is_open)
+        await self._changes.until(lambda: len(self) < WAITING_MOST or not self._is_open)
         self._waiting.append(batch)
         self._changes.notify()
 
     def may_be_taken(self) -> bool:
         """Whether batches wait, and few enough records are under way."""
-        return bool(self._waiting) and self.under_way < UNDER_WAY_MOST * self._most
+        return len(self) > 0 and self.under_way < UNDER_WAY_MOST * self._most
 
     def take(self) -> list[Batch]:
         """The batches of a micro-batch: under way from now on."""
-        batches, size = list[Batch](), 0
+        batches, left, size = list[Batch](), deque[Batch](), 0
         while self._waiting and size < self._most:
-            batches.append(self._waiting.popleft())
-            size += len(batches[-1].records)
+            batch = self._waiting.popleft()
+            if batch.partition in self._held:
+                left.append(batch)
+                continue
+            batches.append(batch)
+            size += len(batch.records)
+        self._waiting.extendleft(reversed(left))
         self.under_way += size
         self._changes.notify()
         return batches

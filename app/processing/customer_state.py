@@ -39,6 +39,8 @@ class CustomerState:
         self._under_way = 0  # transactions on top of the fold
         #: Of the last one folded in: its offset and its id, by which a snapshot knows its log.
         self.last: tuple[int, str] = -1, ""
+        #: Whether the log says what it begins with: the first status in an added partition does.
+        self.is_on_record = True
 
     def observe(self, transactions: Sequence[Transaction]) -> Features:
         """The features of each, from those before it; from now on they are before what comes next."""
@@ -55,6 +57,13 @@ class CustomerState:
         self.history.forget(len(offsets))
         self._under_way -= len(offsets)
         self.folded_to, self.last = offsets[-1] + 1, (offsets[-1], last_id)
+        self.is_on_record = True
+
+    def inherit(self, found: Iterable[tuple[int, TransactionStatus]]) -> None:
+        """These (offset, status) were in another partition before this one was added; nothing is folded in yet."""
+        for _ in self.recomputed(found):
+            pass
+        self.last = -1, ""  # none of its own log
 
     def rewind(self) -> None:
         """Back to what is in the log: what was made of the rest has to be made again."""

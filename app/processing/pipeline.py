@@ -47,6 +47,15 @@ class Ports(Log, Protocol):
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""
 
+    async def ancestors(self, partition: int) -> Sequence[int]:
+        """Where the customers of an added partition were before, as long as it has no status; nothing for others."""
+
+    async def asked_to(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Where these partitions of transaction_created end now."""
+
+    async def is_undecided(self, partition: int, offset: int, end: int) -> bool:
+        """Whether there is a record between these offsets of transaction_created."""
+
     async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Own the status partition from now on, then read back which ids have a status in it.
 
@@ -106,6 +115,8 @@ Committed = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
 KNOWN_VERDICTS = (("accepted", ""), ("rejected", ""), ("rejected", ANTIFRAUD_UNAVAILABLE))
 #: How often a micro-batch that raises an unexpected exception (a bug) is tried as a whole, before record by record.
 TRIES_TOGETHER = 3
+#: Seconds from an assignment of an added partition until all bffs send to it: they look every 0.2 s meanwhile.
+SWITCHED_WITHIN = 2.0
 
 
 @dataclass(slots=True)
@@ -203,6 +214,12 @@ class Pipeline:
         self._partitions = partitions
         # All that are ours, not only those with records: what one of them has decided may be in another one too.
         self._to_claim = set(partitions)
+        #: Added partitions whose customers' earlier transactions are not decided yet.
+        self.held: set[int] = set()
+        self._waits_for: dict[
+            int, tuple[float, Sequence[int]]
+        ] = {}  # of these: since when, for which partitions
+        self._asked_to: dict[int, int] = {}  # how far those have to be decided
         self._unread: set[int] = set()  # whose claim was lost, and what the log has since is not known
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
@@ -217,19 +234,57 @@ class Pipeline:
             return
         goes_on_at = await self._committed(self._to_claim)
         most = MOST // len(self._to_claim)
-        await _all(self._claim(number, goes_on_at[number], most) for number in sorted(self._to_claim))
+        await _all(self._claim_first(number, goes_on_at[number], most) for number in sorted(self._to_claim))
+
+    async def _claim_first(self, partition: int, from_offset: int, most: int) -> None:
+        await self._claim_ids(partition, from_offset, most)
+        if waits_for := await self._ports.ancestors(partition):
+            self._waits_for[partition] = asyncio.get_running_loop().time(), waits_for
+            self.held.add(partition)
+            log.info("Partition %d was added: it waits until %s is decided", partition, list(waits_for))
+        else:
+            await self._assessor.claimed(partition)
+        self._to_claim.discard(partition)
+
+    async def take_over(self) -> None:
+        """Let those of `held` go on that need not wait any longer.
+
+        A customer's first transaction in an added partition comes after the last one in the old partition, which may be
+        another worker's: so that one has to be decided first, as far as it was written when all bffs had switched.
+        """
+        now = asyncio.get_running_loop().time()
+        for partition, (since, waits_for) in list(self._waits_for.items()):
+            if now - since < SWITCHED_WITHIN:
+                continue
+            if missing := set(waits_for) - self._asked_to.keys():
+                self._asked_to |= await self._ports.asked_to(missing)
+            if await self._are_decided(waits_for):
+                await self._assessor.claimed(partition)
+                del self._waits_for[partition]
+                self.held.discard(partition)
+                log.info("Partition %d goes on: %s is decided", partition, list(waits_for))
+
+    async def _are_decided(self, partitions: Collection[int]) -> bool:
+        done = await self._committed(partitions)
+        behind = [one for one in partitions if done[one] < self._asked_to[one]]
+        # Behind the last record there may be marks of transactions, which have offsets and are never committed.
+        return not any(
+            [await self._ports.is_undecided(one, done[one], self._asked_to[one]) for one in behind]
+        )
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
         await self._alone.decide(micro_batch)
 
     async def _claim(self, partition: int, from_offset: int, most: int) -> None:
+        await self._claim_ids(partition, from_offset, most)
+        await self._assessor.claimed(partition)
+        self._unread.discard(partition)
+
+    async def _claim_ids(self, partition: int, from_offset: int, most: int) -> None:
         read_to = self._decided.read_to(partition)
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
-        await self._assessor.claimed(partition)
-        self._to_claim.discard(partition)
-        self._unread.discard(partition)
 
     async def _decide(self, micro_batch: MicroBatch) -> None:
         work = BatchState()

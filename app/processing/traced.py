@@ -133,6 +133,10 @@ class TracedPipeline:
         """See Pipeline.claim; of no transaction's trace."""
         await self._pipeline.claim()
 
+    async def take_over(self) -> None:
+        """See Pipeline.take_over; of no transaction's trace."""
+        await self._pipeline.take_over()
+
     async def decide(self, micro_batch: MicroBatch) -> None:
         """See Pipeline.decide."""
         trace = micro_batch.trace = micro_batch.trace or trace_of(micro_batch.batches)

@@ -57,7 +57,7 @@ def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) ->
         tail.happened.append(f"take {partition}")
 
     async def partition_counts(_: Any) -> list[int]:
-        return [4]
+        return [4, 0]
 
     resources: Any = SimpleNamespace(
         snapshots=None,

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from app.agents import statuses, transactions
 from app.errors import Poison
+from app.messaging.holds import Holds
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
 from app.processing.adapters import Adapters
@@ -27,7 +29,11 @@ def steps(processor: BatchProcessor) -> list[str]:
 
 
 def fakes() -> tuple[Any, Any]:
-    app = SimpleNamespace(topic=lambda *_, **__: None, agent=lambda *_, **__: lambda function: function)
+    app = SimpleNamespace(
+        topic=lambda *_, **__: None,
+        agent=lambda *_, **__: lambda function: function,
+        consumer=SimpleNamespace(holds=Holds()),
+    )
     resources = SimpleNamespace(settings=Settings(), antifraud=None, snapshots=None)
     return app, resources
 
@@ -44,6 +50,15 @@ def test_before_anything_is_decided_the_partitions_are_claimed() -> None:
     first = processor._steps_of([]).first
     assert first is not None
     assert first.__name__ == "claim"
+
+
+def test_of_a_held_partition_nothing_more_is_fetched() -> None:
+    app, resources = fakes()
+    processor = transactions.register(app, resources, TransactionLogger(each=False), Adapters(resources))
+    held: Any = processor._steps_of([1, 2]).held
+    held.add(1)
+    all_three = {TP("transaction_created", 1), TP("transaction_created", 2), TP("transaction_status", 1)}
+    assert app.consumer.holds.to_read(all_three) == all_three - {TP("transaction_created", 1)}
 
 
 def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:

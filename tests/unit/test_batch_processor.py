@@ -524,6 +524,33 @@ def test_partitions_are_claimed_as_soon_as_they_are_assigned() -> None:
     run(main())
 
 
+def test_a_held_partition_waits_however_much_comes_and_the_others_go_on() -> None:
+    happened: Happened = []
+    held = {1}
+
+    async def look() -> None:
+        happened.append("look")
+        if happened.count("look") == 3:
+            held.clear()
+
+    async def main() -> None:
+        steps = Steps([step("a", happened)], nothing, held=held, look=look)
+        one = BatchProcessor(lambda _: steps, lambda *_: None, most=1000, pause_most=5)
+        one.assign(1, [0, 1])
+        running = asyncio.create_task(one.run())
+        for n in range(back_pressure.WAITING_MOST + 1):
+            await one.put(batch(1, n + 1), 1)
+        assert not one.has_work
+        await one.put(batch(0, 1), 1)
+        await asyncio.sleep(10)
+        running.cancel()
+
+    run(main())
+    of_the_held = " ".join(f"1:{n + 1}" for n in range(back_pressure.WAITING_MOST + 1))
+    assert [one for one in happened if one != "look"] == ["a 0:1", f"a {of_the_held}"]
+    assert happened.count("look") == 3
+
+
 def test_what_comes_while_they_are_claimed_waits_and_goes_together() -> None:
     happened: Happened = []
 

@@ -89,6 +89,15 @@ class FakePorts:
     def is_claimed(self, partition: int) -> bool:
         return partition in self.claimed and partition not in self.in_doubt
 
+    async def ancestors(self, partition: int) -> list[int]:
+        return []
+
+    async def asked_to(self, partitions: Collection[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def is_undecided(self, partition: int, offset: int, end: int) -> bool:
+        return False
+
     async def customer_state(self, partition: int) -> CustomerState:
         state = CustomerState()
         state.fold(*await self.statuses_since(partition, 0))

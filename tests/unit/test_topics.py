@@ -107,7 +107,7 @@ class Making:
 def test_topics_are_created_so_that_one_broker_may_die() -> None:
     admin: Any = Making()
     for topic in topics.ALL:
-        asyncio.run(topics._create(admin, topic, Settings(topic_replication=3)))
+        asyncio.run(topics.create(admin, topic, Settings(topic_replication=3)))
     assert [new.topic_configs["min.insync.replicas"] for new in admin.made] == ["2"] * 5
     # What is known of merchants is as of an offset: all of their totals are in one order.
     assert [new.num_partitions for new in admin.made] == [4, 4, 4, 1, 4]

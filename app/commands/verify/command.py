@@ -83,6 +83,11 @@ async def _features(settings: Settings, as_json: bool) -> bool:
         f"{compared.merchants:,} with their merchant's history, "
         f"{compared.unrecorded:,} from before they were recorded, in {time.monotonic() - began:.1f} s"
     )
+    if compared.late:
+        print(
+            f"{compared.late:,} verdicts are in the partition that their customer had left: a producer went on with "
+            "the old number of partitions"
+        )
     return not compared.differ
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from app.commands.shared.console import Progress
-from app.commands.shared.topic_reader import TopicReader
+from app.commands.shared.read_range import WHOLE, ReadRange
+from app.commands.shared.topic_reader import TopicReader, partitions_of
 from app.commands.verify.merchants import Difference, Found, RecordedMerchants, StretchCheck
 from app.messaging import topics
 from app.messaging.codec import readable
-from app.models.status import TransactionStatus, features_of
+from app.messaging.growth import Origin
+from app.messaging.tail_reader import TailReader
+from app.models.status import FIRST_VERDICT, TransactionStatus, features_of
 from app.processing.customer_state import CustomerState
 from app.processing.known_merchants import NOTHING_KNOWN
 from app.settings import Settings
@@ -35,6 +38,7 @@ class Compared:
     merchants: int = 0  # of all: those whose merchant's history was known
     unrecorded: int = 0
     differ: int = 0
+    late: int = 0  # of all: in the partition that their customer had left when partitions were added
 
 
 async def differences(settings: Settings, compared: Compared, say: Say) -> AsyncIterator[Difference]:
@@ -60,23 +64,76 @@ async def _of_statuses(
     merchants: RecordedMerchants,
     stretches: StretchCheck,
 ) -> AsyncIterator[Difference]:
-    states: dict[int, CustomerState] = defaultdict(CustomerState)
-    async for partition, found in _chunks(settings, topics.STATUS, say):
-        for one in compare(states[partition], partition, found, compared, merchants):
-            yield one
-        for one in stretches.read(topics.STATUS, partition, found):
-            yield one
+    origins = await _origins(settings)
+    heirs = Heirs(filter(None, origins.values()))
+    for partitions in heirs.in_order(origins):
+        wanted = ReadRange(first=dict.fromkeys(partitions, 0))
+        async for partition, found in _chunks(settings, topics.STATUS, say, wanted):
+            compared.late += heirs.late(partition, found)
+            heirs.hand_on(partition, found)
+            for one in compare(heirs.states[partition], partition, found, compared, merchants):
+                yield one
+            for one in stretches.read(topics.STATUS, partition, found):
+                yield one
+
+
+async def _origins(settings: Settings) -> dict[int, Origin | None]:
+    """What the first record of each partition of transaction_status says; those that have none are left out."""
+    tail = TailReader(settings)
+    try:
+        found = {
+            tp.partition: await tail.first_since(topics.STATUS, tp.partition, 0, lambda _: True)
+            for tp in await partitions_of(settings, topics.STATUS)
+        }
+    finally:
+        await tail.close()
+    return {partition: Origin.of(first) for partition, first in found.items() if first}
+
+
+class Heirs:
+    """The states of all partitions; those of added ones begin with what others had of their customers."""
+
+    def __init__(self, origins: Iterable[Origin]):
+        self.states: dict[int, CustomerState] = defaultdict(CustomerState)
+        self._origins = list(origins)
+
+    def in_order(self, partitions: Collection[int]) -> Iterator[list[int]]:
+        """In groups that can be read at once: first those that no other one's history is needed for."""
+        left, before = set(partitions), {one.partition: dict(one.until).keys() for one in self._origins}
+        while left:
+            ready = {number for number in left if not left & before.get(number, {}.keys())}
+            yield sorted(ready)
+            left -= ready
+
+    def hand_on(self, partition: int, found: Found) -> None:
+        """These (offset, status) follow in the partition: some may be history for others."""
+        for origin in self._origins:
+            until = dict(origin.until).get(partition, 0)
+            self.states[origin.partition].inherit(
+                (offset, one) for offset, one in found if offset < until and origin.has(one["customer_id"])
+            )
+
+    def late(self, partition: int, found: Found) -> int:
+        """How many first verdicts of these are on customers who were elsewhere by then."""
+        return sum(
+            offset >= until and one["revision"] == FIRST_VERDICT and origin.has(one["customer_id"])
+            for origin in self._origins
+            if (until := dict(origin.until).get(partition)) is not None
+            for offset, one in found
+        )
 
 
 async def _all(settings: Settings, topic: str, say: Say) -> Found:
     return [one async for _, found in _chunks(settings, topic, say) for one in found]
 
 
-async def _chunks(settings: Settings, topic: str, say: Say) -> AsyncIterator[tuple[int, Found]]:
+async def _chunks(
+    settings: Settings, topic: str, say: Say, read_range: ReadRange = WHOLE
+) -> AsyncIterator[tuple[int, Found]]:
     """A partition and what follows in it, as (offset, record); what cannot be read is left out."""
     codec = await topics.reader(settings, topic)
     async with TopicReader(settings, topic) as reader:
-        await reader.seek()
+        await reader.seek(read_range)
         progress = say(f"recomputing features from {topic}", reader.total)
         async for records in reader.chunks(CHUNK):
             by_partition: dict[int, list[Any]] = defaultdict(list)
