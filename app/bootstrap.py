@@ -206,7 +206,18 @@ def create_app(
         page.register(app)
         if app.web.access is not None:
             web_session.register(app, app.web.access)
-        app.background += [pending.run, maintained.keep_complete, feed.run, events.run, rounds.run]
+
+        async def follow_growth() -> None:
+            await resources.producer.follow_growth(topics.CREATED, topics.STATUS)
+
+        app.background += [
+            follow_growth,
+            pending.run,
+            maintained.keep_complete,
+            feed.run,
+            events.run,
+            rounds.run,
+        ]
         app.on_stopping += [events.close]
     if "transactions" in role.agents:
         ports = adapters(resources)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from app import connections
 from app.errors import LogUnavailable, NotPublished, Poison
 from app.messaging.kafka_errors import log_unavailable
-from app.messaging.partitioner import partition_of
 from app.messaging.record_accumulator import RecordAccumulator
+from app.messaging.switch import LOOK_EVERY, LOOK_OFTEN, Switch
 from app.observability import metrics
 from app.settings import Settings
 
@@ -37,6 +38,7 @@ class EventProducer:
         self._producer: AIOKafkaProducer | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._accumulator = RecordAccumulator(self.publish_batch)
+        self._switches: defaultdict[str, Switch] = defaultdict(Switch)
         metrics.IN_FLIGHT.set_function(lambda: self._accumulator.held)
 
     async def open(self) -> None:
@@ -90,6 +92,20 @@ class EventProducer:
             cluster = await client.fetch_all_metadata()
         return [len(cluster.partitions_for_topic(name) or ()) for name in names], cluster.brokers()
 
+    async def follow_growth(self, grows_last: str, grows_first: str) -> None:
+        """Until cancelled: know soon when partitions were added to a topic, as all others do (see Switch).
+
+        They are added to another one some seconds before, and then it is looked for often.
+        """
+        while True:
+            is_near = False
+            with contextlib.suppress(LogUnavailable):
+                count, announced = await self.partition_counts((grows_last, grows_first))
+                is_near = announced > count
+                if count:
+                    self._switches[grows_last].saw(count, asyncio.get_running_loop().time())
+            await asyncio.sleep(LOOK_OFTEN if is_near else LOOK_EVERY)
+
     @property
     def _opened(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -110,7 +126,13 @@ class EventProducer:
             raise NotPublished(f"{self._accumulator.held} records wait for Kafka's answer already")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        partition = partition_of(key.encode(), len(await _partitions(producer, topic, timeout)))
+        switch = self._switches[topic]
+        switch.saw(len(await _partitions(producer, topic, timeout)), loop.time())
+        partition, not_before = switch.place(key.encode(), loop.time())
+        if not_before > loop.time():
+            if not_before > until:
+                raise NotPublished("its customer moves to another partition just now")
+            await asyncio.sleep(not_before - loop.time())
         answer = self._accumulator.put(topic, partition, (key, value, headers or []))
         # A timer costs a tenth of what wait_for and its task do.
         timer = loop.call_at(until, _give_up, answer, timeout)
