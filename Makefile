@@ -117,6 +117,10 @@ dead-letters: ## list what could not be processed [SHOW=partition:offset] [SEND=
 pass-over: ## write an unreadable batch to the dead letters: AT=topic:partition:offset, as the log and lag say
 	@$(FAUST) pass-over "$(AT)"
 
+partitions: ## more partitions for the live topics, under load: COUNT=12, a multiple [LIST=moved.csv: the customers that move]
+	@test -n "$(COUNT)" || { echo "how many are there to be? say COUNT=12, a multiple of what make lag shows"; exit 1; }
+	@$(FAUST) partitions --count "$(COUNT)" $(if $(LIST),--list "$(LIST)")
+
 reassess: ## re-assess what was rejected while antifraud was unavailable [DRY=1]
 	@$(FAUST) reassess $(if $(call on,$(DRY)),--dry-run)
 
@@ -142,8 +146,8 @@ disagreements: ## where the second model (ANTIFRAUD_SHADOW) says otherwise [MODE
 recovery: setup ## both stores thrown away and rebuilt, watched by a client; verify at the end
 	@exec $(PY) -m reconciliation.recovery
 
-exercise: setup ## break the system and watch: N=1 … N=12 [CONTROL=1: without its safeguard, it must fail]
-	@test -n "$(N)" || { echo "which one? say N=1 … N=12; docs/exercises/README.md says what each is about"; exit 1; }
+exercise: setup ## break the system and watch: N=1 … N=13 [CONTROL=1: without its safeguard, it must fail]
+	@test -n "$(N)" || { echo "which one? say N=1 … N=13; docs/exercises/README.md says what each is about"; exit 1; }
 	@exec $(PY) -m exercises "$(N)" $(if $(call on,$(CONTROL)),--control)
 
 exercises: setup ## all of them, one after the other, and a table
@@ -177,4 +181,4 @@ bench: setup ## measure all within 125 minutes, write benchmarks/report.md [QUIC
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 
-.PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs backup restore cqlsh topic lag dead-letters pass-over reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench
+.PHONY: help setup demo test test-long test-telemetry test-browser test-containers dashboards lint audit sbom up down ps stop start restart kill pause resume scale logs backup restore cqlsh topic lag dead-letters pass-over partitions reassess replay verify evaluate backtest disagreements recovery exercise exercises soak soak-history rolling-restart lab clean train train-handbook bench

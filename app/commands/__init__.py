@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faust
 
-from app.commands import dead_letters, lag, pass_over, reassess, topic
+from app.commands import dead_letters, lag, partitions, pass_over, reassess, topic
 from app.commands.backtest.command import register as register_backtest
 from app.commands.evaluate.command import register as register_evaluate
 from app.commands.replay.command import register as register_replay
@@ -18,6 +18,7 @@ def register(app: faust.App, settings: Settings) -> None:
     lag.register(app, settings)
     dead_letters.register(app, settings)
     pass_over.register(app, settings)
+    partitions.register(app, settings)
     reassess.register(app, settings)
     register_replay(app, settings)
     register_verify(app, settings)
