@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from app.errors import LogUnavailable, NotPublished
+from app.messaging.partitioner import partition_of
 from app.messaging.producer import EventProducer
+from app.messaging.switch import HOLD
 from app.settings import Settings
 
 
@@ -91,3 +93,41 @@ def test_before_kafka_has_been_reached_nothing_is_accepted() -> None:
             await published(EventProducer(Settings()))
 
     asyncio.run(situation())
+
+
+def test_while_partitions_are_added_a_key_that_moves_waits_and_another_one_does_not() -> None:
+    sent: list[int] = []
+
+    class Taking(Silent):
+        async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
+            sent.append(partition)
+            return asyncio.sleep(0)
+
+    async def situation() -> tuple[float, float]:
+        log, producer = EventProducer(Settings()), Taking()
+        log._producer, known = producer, {*range(4)}
+        producer.client.cluster.partitions_for_topic = lambda _: known
+        moves, stays = (
+            next(str(n) for n in range(100) if (of(n, 4) != of(n, 12)) == is_moved)
+            for is_moved in (True, False)
+        )
+        await log.publish("transaction_created", moves, b"", 2)
+        known |= {*range(12)}
+        began = time.monotonic()
+        await log.publish("transaction_created", stays, b"", 2)
+        at_once = time.monotonic() - began
+        await log.publish("transaction_created", moves, b"", 2)
+        waited = time.monotonic() - began
+        assert sent == [of(int(moves), 4), of(int(stays), 12), of(int(moves), 12)]
+        log._switches["transaction_created"].saw(24, asyncio.get_running_loop().time())
+        again = next(n for n in range(100) if of(n, 12) != of(n, 24))
+        with pytest.raises(NotPublished):
+            await log.publish("transaction_created", str(again), b"", 0.1)
+        return at_once, waited
+
+    def of(number: int, count: int) -> int:
+        return partition_of(str(number).encode(), count)
+
+    at_once, waited = asyncio.run(situation())
+    assert at_once < HOLD / 2
+    assert waited >= HOLD
