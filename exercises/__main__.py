@@ -15,6 +15,7 @@ from exercises import (
     failing_sends,
     history,
     new_fraud,
+    partitions,
     protobuf_or_avro,
     proxy,
     redis_cases,
@@ -39,6 +40,7 @@ EXERCISES = {
     10: new_fraud,
     11: history,
     12: drift,
+    13: partitions,
 }
 
 

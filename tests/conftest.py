@@ -14,7 +14,7 @@ from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 #: Quick ones first, so that a bug in a function does not show only as a stack that does not start.
-ROOMS = ("unit", "integration", "system", "telemetry")
+ROOMS = ("unit", "integration", "system", "telemetry", "own_stack")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -41,6 +41,7 @@ ELSEWHERE = {
     "faust -A app.main reassess": "system/test_reassess.py",
     "make dead-letters S": "system/test_dead_letters.py",
     "make pass-over": "system/test_unreadable_batch.py",
+    "make partitions": "own_stack/test_partitions.py",  # for good, on a stack of its own
     "faust -A app.main worker": "system/test_modes.py",
     "faust -A app.bff worker": "conftest.py",  # as the Procfile starts it
     "faust -A app.transactions worker": "conftest.py",
