@@ -48,9 +48,11 @@ def run(context: Context) -> None:
         listed = Path(folder) / "moved.csv"
         context.faults.scale("transactions", 2)
         context.watch(context.seconds(10, 5))
+        began = context.now()
         _grow(context, before, before * TIMES, listed)
         context.watch(context.seconds(20, 12))
         checks.caught_up(context, clients, "with all partitions", within=120)
+        checks.served(context, clients, began, "while partitions are added")
         moved = _named(listed)
     context.count(clients.ids)
     _each_knew_those_before_it(context, clients, before, before * TIMES, moved)

@@ -160,6 +160,7 @@ class EventProducer:
         if producer is None:
             raise LogUnavailable("Kafka has not been reached since the start")
         try:
+            await _know(producer, topic, partition)
             for batch in batches(producer, records):
                 await (await producer.send_batch(batch, topic, partition=partition))
         except KafkaError as exc:
@@ -177,6 +178,15 @@ async def _partitions(producer: AIOKafkaProducer, topic: str, timeout: float) ->
     with log_unavailable(f"Kafka does not answer which partitions {topic} has", NotPublished):
         async with asyncio.timeout(timeout):
             return await producer.partitions_for(topic)  # type: ignore[no-any-return]
+
+
+async def _know(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Ask Kafka again about a partition that may have been added since; aiokafka would fail an assertion."""
+    known = producer.client.cluster.partitions_for_topic(topic)
+    if known and partition not in known:
+        await producer.client.force_metadata_update()
+        if partition not in producer.client.cluster.partitions_for_topic(topic):
+            raise LogUnavailable(f"{topic} has no partition {partition}, or not yet")
 
 
 def _give_up(answer: asyncio.Future[None], timeout: float) -> None:

@@ -131,3 +131,30 @@ def test_while_partitions_are_added_a_key_that_moves_waits_and_another_one_does_
     at_once, waited = asyncio.run(situation())
     assert at_once < HOLD / 2
     assert waited >= HOLD
+
+
+def test_a_partition_that_was_added_just_now_is_asked_about_before_it_is_written_to() -> None:
+    class Late(Silent):
+        def __init__(self) -> None:
+            super().__init__()
+            self.known = {0}
+            self.client = SimpleNamespace(
+                cluster=SimpleNamespace(partitions_for_topic=lambda _: self.known),
+                force_metadata_update=self.update,
+            )
+
+        async def update(self) -> None:
+            self.known = {0, 1}
+
+        async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
+            assert partition in self.known, "Unrecognized partition"
+            return asyncio.sleep(0)
+
+    async def situation() -> None:
+        log = EventProducer(Settings())
+        log._producer = Late()
+        await log.publish_batch("transaction_created", 1, [("key", b"", [])])
+        with pytest.raises(LogUnavailable, match="no partition 2, or not yet"):
+            await log.publish_batch("transaction_created", 2, [("key", b"", [])])
+
+    asyncio.run(situation())
