@@ -357,6 +357,26 @@ def test_a_new_partition_waits_for_the_old_one_and_then_goes_on_with_its_history
     assert [name for name, _ in record.headers] == [HEADER]
 
 
+def test_partitions_that_are_added_twice_over_before_anything_is_decided_lose_nothing() -> None:
+    whole = Run()
+    customer = next(
+        str(n)
+        for n in range(1000)
+        if len({partition_of(str(n).encode(), count) for count in (2, 6, 18)}) == 3
+    )
+
+    async def main() -> None:
+        for count in (6, 18, 18):
+            whole.send(customer)
+            if count > whole.log.count:
+                whole.grow(count)
+        await whole.ends()
+
+    run(main())
+    assert {one["transaction_id"]: features_of(one) for _, one in whole.statuses} == whole.expected()
+    assert [status["history"]["known"] for _, status in whole.statuses] == [0, 1, 2]
+
+
 def test_what_the_old_partition_has_decided_is_not_decided_again_in_the_new_one() -> None:
     whole, customer = Run(), moving(2, 6)
 
@@ -413,6 +433,7 @@ def test_what_was_made_before_a_partition_was_added_may_be_elsewhere_also_where_
     assert not ports.may_be_elsewhere(partition, one, now)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     factors=st.lists(st.integers(2, 4), min_size=1, max_size=3),
     first=st.integers(1, 5),
