@@ -59,6 +59,7 @@ class FakeLog:
         self.count = partitions
         self.records: defaultdict[Place, list[Record]] = defaultdict(list)
         self.committed: dict[int, int] = {}
+        self.fenced: set[int] = set()
 
     def append(self, topic: str, partition: int, key: str, value: Any, headers: Any = ()) -> int:
         there = self.records[topic, partition]
@@ -110,10 +111,10 @@ class FakeLog:
         return {offset: there[offset] for offset in offsets if offset < len(there)}
 
     async def claim(self, partition: int) -> None:
-        pass
+        self.fenced.discard(partition)
 
     def is_claimed(self, partition: int) -> bool:
-        return True
+        return partition not in self.fenced
 
     async def publish(self, partition: int, records: Sequence[Any]) -> list[int]:
         return [self.append(topics.STATUS, partition, *record) for record in records]
@@ -407,6 +408,33 @@ def test_what_a_producer_sends_late_to_the_old_partition_is_decided_there_and_co
     assert len(whole.statuses) == 3
     differ, compared = verified(whole.log)
     assert (differ, compared.same, compared.late) == (0, 3, 1)
+
+
+def test_a_worker_whose_place_another_one_took_goes_on_with_what_that_one_began_with() -> None:
+    whole, customer = Run(), moving(2, 6)
+    partition = partition_of(customer.encode(), 6)
+
+    async def main() -> None:
+        whole.send(customer)
+        whole.grow(6)
+        await whole.ends()  # the new partition has begun, and has no status yet
+        late = transaction(transaction_id=uuid7(time.time()), customer_id=customer)
+        whole.log.append(topics.CREATED, partition_of(customer.encode(), 2), late["transaction_id"], late)
+        await whole.ends()
+        other = Worker(whole.log, [partition])
+        await other.works(10)
+        await asyncio.sleep(pipeline.SWITCHED_WITHIN)
+        await other.works(10)
+        whole.send(customer)
+        await other.works(10)
+        whole.log.fenced = {partition}
+        whole.send(customer)
+        await whole.ends()
+
+    run(main())
+    assert [status["history"]["known"] for _, status in whole.statuses] == [0, 1, 2, 3]
+    differ, compared = verified(whole.log)
+    assert (differ, compared.same, compared.late) == (0, 4, 0)
 
 
 def test_what_was_made_before_a_partition_was_added_may_be_elsewhere_also_where_its_customer_belongs() -> (
