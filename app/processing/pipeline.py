@@ -25,6 +25,7 @@ from app.models.status import TransactionStatus, shadow_verdict
 from app.models.transaction import Transaction, ages, id_of_record, same_content, unstorable
 from app.observability import metrics
 from app.observability.transaction_logger import TransactionLogger
+from app.processing.added_partitions import AddedPartitions, Committed, Created
 from app.processing.assessor import Asked, Assessor, Log
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 OTHER_CONTENT = "transaction_id is decided already, for other content"
 
 
-class Ports(Log, Protocol):
+class Ports(Log, Created, Protocol):
     """What the pipeline needs from outside; each call may raise Transient and is then retried."""
 
     partitions: int  # of transaction_created, known from the first claim on
@@ -49,12 +50,6 @@ class Ports(Log, Protocol):
 
     async def ancestors(self, partition: int) -> Sequence[int]:
         """Where the customers of an added partition were before, as long as it has no status; nothing for others."""
-
-    async def asked_to(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Where these partitions of transaction_created end now."""
-
-    async def is_undecided(self, partition: int, offset: int, end: int) -> bool:
-        """Whether there is a record between these offsets of transaction_created."""
 
     async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         """Own the status partition from now on, then read back which ids have a status in it.
@@ -108,15 +103,10 @@ class Claimed:
     older_than_ms: int | None = None
 
 
-#: Gives the offset of transaction_created at which its group goes on, by partition; may raise Transient.
-Committed = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
-
 #: Status and reason: counted from 0 on, since a series that begins at 1 hides its first event.
 KNOWN_VERDICTS = (("accepted", ""), ("rejected", ""), ("rejected", ANTIFRAUD_UNAVAILABLE))
 #: How often a micro-batch that raises an unexpected exception (a bug) is tried as a whole, before record by record.
 TRIES_TOGETHER = 3
-#: Seconds from an assignment of an added partition until all bffs send to it: they look every 0.2 s meanwhile.
-SWITCHED_WITHIN = 2.0
 
 
 @dataclass(slots=True)
@@ -214,12 +204,8 @@ class Pipeline:
         self._partitions = partitions
         # All that are ours, not only those with records: what one of them has decided may be in another one too.
         self._to_claim = set(partitions)
-        #: Added partitions whose customers' earlier transactions are not decided yet.
-        self.held: set[int] = set()
-        self._waits_for: dict[
-            int, tuple[float, Sequence[int]]
-        ] = {}  # of these: since when, for which partitions
-        self._asked_to: dict[int, int] = {}  # how far those have to be decided
+        self._added = AddedPartitions(ports, committed)
+        self.held = self._added.held
         self._unread: set[int] = set()  # whose claim was lost, and what the log has since is not known
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
@@ -239,38 +225,16 @@ class Pipeline:
     async def _claim_first(self, partition: int, from_offset: int, most: int) -> None:
         await self._claim_ids(partition, from_offset, most)
         if waits_for := await self._ports.ancestors(partition):
-            self._waits_for[partition] = asyncio.get_running_loop().time(), waits_for
-            self.held.add(partition)
-            log.info("Partition %d was added: it waits until %s is decided", partition, list(waits_for))
+            self._added.hold(partition, waits_for)
         else:
             await self._assessor.claimed(partition)
         self._to_claim.discard(partition)
 
     async def take_over(self) -> None:
-        """Let those of `held` go on that need not wait any longer.
-
-        A customer's first transaction in an added partition comes after the last one in the old partition, which may be
-        another worker's: so that one has to be decided first, as far as it was written when all bffs had switched.
-        """
-        now = asyncio.get_running_loop().time()
-        for partition, (since, waits_for) in list(self._waits_for.items()):
-            if now - since < SWITCHED_WITHIN:
-                continue
-            if missing := set(waits_for) - self._asked_to.keys():
-                self._asked_to |= await self._ports.asked_to(missing)
-            if await self._are_decided(waits_for):
-                await self._assessor.claimed(partition)
-                del self._waits_for[partition]
-                self.held.discard(partition)
-                log.info("Partition %d goes on: %s is decided", partition, list(waits_for))
-
-    async def _are_decided(self, partitions: Collection[int]) -> bool:
-        done = await self._committed(partitions)
-        behind = [one for one in partitions if done[one] < self._asked_to[one]]
-        # Behind the last record there may be marks of transactions, which have offsets and are never committed.
-        return not any(
-            [await self._ports.is_undecided(one, done[one], self._asked_to[one]) for one in behind]
-        )
+        """Let those of `held` go on that need not wait any longer."""
+        for partition in await self._added.ready():
+            await self._assessor.claimed(partition)
+            self._added.release(partition)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""

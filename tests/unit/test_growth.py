@@ -24,7 +24,7 @@ from app.messaging.partitioner import partition_of
 from app.models.status import TransactionStatus, features_of
 from app.models.transaction import Transaction, uuid7
 from app.observability.transaction_logger import TransactionLogger
-from app.processing import pipeline
+from app.processing import added_partitions
 from app.processing.adapters import OLD_COUNT_FOR, Adapters
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
@@ -254,14 +254,14 @@ class Run:
         elif what == "new restarts" and self.new:
             self.new = Worker(self.log, self.new.partitions)
         elif what == "time goes by":
-            await asyncio.sleep(pipeline.SWITCHED_WITHIN)
+            await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
 
     async def ends(self) -> None:
         for _ in range(40):
             await self.old.works(100)
             if self.new:
                 await self.new.works(100)
-            await asyncio.sleep(pipeline.SWITCHED_WITHIN)
+            await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
 
     @property
     def statuses(self) -> list[tuple[Record, TransactionStatus]]:
@@ -343,7 +343,7 @@ def test_a_new_partition_waits_for_the_old_one_and_then_goes_on_with_its_history
         assert whole.new
         for _ in range(5):
             await whole.new.works(10)
-            await asyncio.sleep(pipeline.SWITCHED_WITHIN)
+            await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
         assert not whole.statuses, "it is decided before the one that was sent before it"
         await whole.old.works(10)
         await whole.new.works(10)
@@ -423,7 +423,7 @@ def test_a_worker_whose_place_another_one_took_goes_on_with_what_that_one_began_
         await whole.ends()
         other = Worker(whole.log, [partition])
         await other.works(10)
-        await asyncio.sleep(pipeline.SWITCHED_WITHIN)
+        await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
         await other.works(10)
         whole.send(customer)
         await other.works(10)
@@ -495,3 +495,32 @@ def test_what_a_partition_begins_with_is_read_as_it_was_written() -> None:
     one = Origin(7, 12, ((1, 100), (3, 20)))
     assert Origin.of(SimpleNamespace(partition=7, headers=[("traceparent", b"x"), *one.headers])) == one
     assert Origin.of(SimpleNamespace(partition=7, headers=None)) is None
+
+
+def test_marks_of_transactions_behind_the_last_record_are_not_waited_for() -> None:
+    class Created:
+        undecided = True
+
+        async def asked_to(self, partitions: Collection[int]) -> dict[int, int]:
+            return dict.fromkeys(partitions, 12)
+
+        async def is_undecided(self, partition: int, offset: int, end: int) -> bool:
+            assert (partition, offset, end) == (1, 10, 12)
+            return self.undecided
+
+    async def main() -> None:
+        created = Created()
+        added = added_partitions.AddedPartitions(created, committed)
+        added.hold(5, [1])
+        assert await added.ready() == []
+        await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
+        assert await added.ready() == []
+        created.undecided = False
+        assert await added.ready() == [5]
+        added.release(5)
+        assert not added.held
+
+    async def committed(partitions: Collection[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, 10)
+
+    run(main())
