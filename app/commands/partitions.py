@@ -36,6 +36,8 @@ SWITCHED = 2.0
 #: Seconds for workers to take them up, and to decide what was written before.
 TAKEN_UP_WITHIN, DECIDED_WITHIN = 60.0, 300.0
 EVERY = 0.5
+#: As TOPIC_PARTITIONS has it: each partition costs its worker a producer.
+MOST = 1000
 #: Customers that are named without --list.
 NAMED = 10
 
@@ -88,6 +90,8 @@ def chosen(found: dict[str, int], known: list[Growth], count: int) -> Growth | N
         )
     if created < status and count != status:
         raise WrongCount(f"{created} → {status} was begun and not ended: say {status}")
+    if count > MOST:
+        raise WrongCount(f"{count} are more than {MOST}, and none can be taken away again")
     if created != count:
         return Growth(created, count).checked()
     return known[-1] if known and known[-1].after == count else None

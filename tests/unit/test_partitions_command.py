@@ -38,6 +38,7 @@ def test_a_run_goes_on_where_the_one_before_was_killed(
         (found(12, 12), 4, "Kafka cannot take any away"),
         (found(4, 12), 8, "4 → 12 was begun and not ended: say 12"),
         (found(0, 0), 8, "no topics yet"),
+        (found(4, 4), 4000, "4000 are more than 1000"),
         (found(4, 4), 0, "Kafka cannot take any away"),
     ],
 )
