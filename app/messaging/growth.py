@@ -54,10 +54,13 @@ class Growth(NamedTuple):
 
 
 def ancestors(partition: int, growths: Sequence[Growth]) -> list[int]:
-    """Where its customers were before it was added, the oldest first; none for one that was there at first."""
+    """Where its customers were before it was added, the oldest first; none for one that was there at first.
+
+    Nor for one that was added without a record: nobody knows how many there were.
+    """
     found = []
     for growth in reversed(growths):
-        if partition >= growth.before:
+        if growth.before <= partition < growth.after:
             partition %= growth.before
             found.append(partition)
     return found[::-1]
@@ -65,7 +68,7 @@ def ancestors(partition: int, growths: Sequence[Growth]) -> list[int]:
 
 def made_with(partition: int, growths: Sequence[Growth]) -> int:
     """How many partitions there were when this one was added: whoever ever belonged in it did so by that number."""
-    return next(growth.after for growth in reversed(growths) if partition >= growth.before)
+    return next(growth.after for growth in reversed(growths) if growth.before <= partition < growth.after)
 
 
 @dataclass(frozen=True, slots=True)

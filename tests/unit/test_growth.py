@@ -478,6 +478,11 @@ def test_the_ancestors_of_a_customers_partition_are_where_the_customer_was(
     assert [*ancestors(was[-1], growths), was[-1]] == was
 
 
+def test_a_partition_that_was_added_without_a_record_has_no_ancestors() -> None:
+    assert ancestors(13, [Growth(4, 12)]) == []
+    assert ancestors(11, [Growth(4, 12), Growth(4, 12)]) == [3]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
