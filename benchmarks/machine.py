@@ -11,7 +11,11 @@ import psutil
 from infra.native.artifacts import locked
 from infra.native.wheels import WHEELS
 
-REPORT = ("benchmarks/report.json", "benchmarks/report.md", "benchmarks/plots")
+REPORT = (
+    "benchmarks/report.json", "benchmarks/report.md", "benchmarks/plots",
+    "benchmarks/capacity.json", "benchmarks/capacity.md", "docs/capacity.md",
+    "exercises/scaling.json", "exercises/scaling.md",
+)  # fmt: skip
 PACKAGES = (
     "faust-streaming",
     "mode-streaming",

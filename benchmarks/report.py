@@ -61,7 +61,7 @@ def command(name: str, measure: Measure, stage: Stage = ready, *, warm: bool = T
     parser.add_argument("--quick", action="store_true", help="few and short, into .stack/benchmarks/")
     quick: bool = parser.parse_args().quick
     environment.ready()
-    context = _context(f"{said}{' --quick' if quick else ''}")
+    measured_on = context(f"{said}{' --quick' if quick else ''}")
     print(f"\n== {name}", flush=True)
     try:
         with stage():
@@ -69,10 +69,10 @@ def command(name: str, measure: Measure, stage: Stage = ready, *, warm: bool = T
                 asyncio.run(_bounded(FOR_A_WARM_UP, "warm", feeding.warm_up()))
             result = asyncio.run(_bounded(MINUTES[name][quick], "done", measure(quick)))
     except (Exception, SystemExit) as failure:  # of whatever kind: told, and the others go on
-        keep(folder(quick), name, _failed(name, _words(failure)) | context)
+        keep(folder(quick), name, _failed(name, _words(failure)) | measured_on)
         raise
     pictures = [asdict(plot) | {"file": f"plots/{name}-{plot.name}.svg"} for plot in result.plots]
-    keep(folder(quick), name, asdict(result) | {"plots": pictures} | _judged(result) | context)
+    keep(folder(quick), name, asdict(result) | {"plots": pictures} | _judged(result) | measured_on)
     _print(result)
     print(f"\nthe report: {folder(quick) / 'report.md'}")
     sys.exit(1 if result.faults else 0)
@@ -97,7 +97,7 @@ async def _bounded(minutes: float, what: str, work: Awaitable[T]) -> T:
 
 def report_failed(name: str, quick: bool, said: str, why: str) -> None:
     """For a benchmark that could not say so itself."""
-    keep(folder(quick), name, _failed(name, why) | _context(said))
+    keep(folder(quick), name, _failed(name, why) | context(said))
 
 
 def _words(failure: BaseException) -> str:
@@ -111,7 +111,8 @@ def _failed(name: str, why: str) -> dict[str, Any]:
     return asdict(Result(name, {}, [])) | {"failed": why}
 
 
-def _context(said: str) -> dict[str, Any]:
+def context(said: str) -> dict[str, Any]:
+    """When, with which command, on what machine and versions."""
     date = datetime.now(UTC).isoformat(timespec="minutes")
     return {"date": date, "command": said, "machine": machine(), "versions": versions()}
 

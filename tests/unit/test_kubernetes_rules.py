@@ -301,14 +301,15 @@ def test_workers_go_after_ten_quiet_minutes_and_a_step_at_a_time() -> None:
     seen = [scaled()["maxReplicaCount"]]
     while seen[-1] > scaled()["minReplicaCount"]:
         seen.append(max(scaled()["minReplicaCount"], int(seen[-1] * (1 - policy["value"] / 100))))
-    assert seen == [12, 6, 3, 2]
+    assert seen == [12, 3, 2]
 
 
-def test_workers_come_in_doubles_after_half_a_minute() -> None:
+def test_workers_come_all_at_once_after_half_a_minute() -> None:
+    least, most = scaled()["minReplicaCount"], scaled()["maxReplicaCount"]
     up = scaled()["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
     assert up == {
         "stabilizationWindowSeconds": 30,
-        "policies": [{"type": "Percent", "value": 100, "periodSeconds": 60}],
+        "policies": [{"type": "Percent", "value": 100 * (most - least) / least, "periodSeconds": 60}],
     }
 
 

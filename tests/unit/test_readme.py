@@ -65,6 +65,7 @@ PAGES = [
     "docs/http.md",
     "docs/packages.md",
     "docs/performance.md",
+    "docs/capacity.md",
     "docs/traces.md",
     "docs/kubernetes.md",
     "docs/scylladb.md",

@@ -1,0 +1,149 @@
+"""What each part costs, a model of it, and whether that predicts five loads it has not seen: benchmarks/capacity.md.
+
+    python -m benchmarks.capacity [--quick]    # 11 minutes on a quiet machine; a quick one is for a look
+
+The stack is started with nothing stored, and what a user had stored is put back at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from benchmarks import backlog, capacity_page, feeding, loads, progress, report, stage
+from benchmarks.capacity_model import Prediction, as_json, fitted
+from benchmarks.loads import Observed
+
+FITTED = (0.2, 0.4, 0.6, 0.8, 1.3)  # of the capacity as it is guessed from the first four observations
+PREDICTED = (0.1, 0.3, 0.5, 0.7, 1.6)
+WITHIN = 0.15  # the error that is meant to be reached
+MINUTES = 11.0
+SEED = 21
+
+
+class Plan(NamedTuple):
+    """Transactions of the backlog; POSTs a second alone; seconds of a load, before it counts, and of nothing."""
+
+    backlog: int
+    alone: tuple[float, float]
+    seconds: float
+    settle: float
+    idle: float
+
+
+FULL, QUICK = Plan(60_000, (200.0, 1500.0), 24.0, 6.0, 12.0), Plan(10_000, (100.0, 300.0), 6.0, 2.0, 4.0)
+
+
+async def measure(plan: Plan) -> dict[str, Any]:
+    """All of it, on a stack that is up, has nothing stored and is warm."""
+    seen = [await _alone(plan, rate) for rate in plan.alone]
+    await feeding.settled()
+    seen.append(await loads.observed("nothing", 0.1, plan.idle, SEED))
+    await _quiet()
+    seen.append(await loads.worked_off(plan.backlog, SEED))
+    guess = first_guess(seen[2], seen[1], seen[3])
+    print(f"about {guess:,.0f} a second are possible", flush=True)
+    seen += [await _load(plan, share * guess) for share in FITTED]
+    model = fitted(seen)
+    print(f"the model says {model.capacity:,.0f} a second", flush=True)
+    wanted = {
+        share * model.capacity: model.predicted(share * model.capacity, _until(plan)) for share in PREDICTED
+    }
+    found = [await _load(plan, rate) for rate in wanted]
+    return {
+        "settings": plan._asdict() | {"fitted at": FITTED, "predicted at": PREDICTED},
+        "observed": [asdict(one) for one in seen],
+        "model": as_json(model),
+        "loads": [compared(prediction, one) for prediction, one in zip(wanted.values(), found, strict=True)],
+        "predicted loads, observed": [asdict(one) for one in found],
+    }
+
+
+def first_guess(idle: Observed, posted: Observed, worked_off: Observed) -> float:
+    """POSTs a second that fill the machine, if both halves cost together what they cost alone."""
+    each = (posted.busy - idle.busy) / posted.accepted + (worked_off.busy - idle.busy) / worked_off.decided
+    return (max(posted.busy, worked_off.busy) - idle.busy) / each
+
+
+def compared(prediction: Prediction, seen: Observed) -> dict[str, Any]:
+    """Predicted, measured and the error, as a share of what was measured."""
+    measured = Prediction(seen.decided, seen.busy, seen.behind)
+    pairs = {name: (getattr(prediction, name), getattr(measured, name)) for name in asdict(measured)}
+    return {
+        "offered": seen.offered,
+        "predicted": asdict(prediction),
+        "measured": asdict(measured),
+        "error": {name: one / other - 1 if other else 0.0 for name, (one, other) in pairs.items()},
+    }
+
+
+def _until(plan: Plan) -> float:
+    """Twice the mean time of the looks: what grows evenly has then grown for so long, on average half of it."""
+    return 2 * plan.settle + plan.seconds
+
+
+async def _alone(plan: Plan, rate: float) -> Observed:
+    """POSTs with no worker that decides them; afterwards it does."""
+    await asyncio.to_thread(stage.stop, stage.WORKER)
+    try:
+        return _said(await loads.observed("POSTs alone", rate, plan.seconds / 2, SEED, plan.settle))
+    finally:
+        await asyncio.to_thread(stage.start, stage.WORKER)
+        await _quiet()
+
+
+async def _load(plan: Plan, rate: float) -> Observed:
+    seen = _said(await loads.observed("load", rate, plan.seconds, SEED, plan.settle))
+    await _quiet()
+    return seen
+
+
+async def _quiet() -> None:
+    """Until the worker has nothing left to do."""
+    async with progress.group() as group:
+        await backlog.drained(group)
+    await asyncio.sleep(1)
+
+
+def _said(seen: Observed) -> Observed:
+    print(
+        f"{seen.name}: {seen.offered:,.0f} due, {seen.accepted:,.0f} taken, {seen.decided:,.0f} decided a second, "
+        f"{seen.rounds:.1f} batches, {seen.behind:,.0f} behind, {seen.busy:.2f} cores"
+        + (f", {seen.refused} POSTs refused" if seen.refused else ""),
+        flush=True,
+    )
+    return seen
+
+
+def main() -> None:
+    """What the command line says."""
+    report.ends_in_order()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description="measures capacity")
+    parser.add_argument("--quick", action="store_true", help="short loads, into .stack/benchmarks/")
+    quick: bool = parser.parse_args().quick
+    if not shutil.which("ss"):
+        sys.exit("ss is missing, which counts the bytes; it is in the system's package iproute2")
+    context = report.context(f"python -m benchmarks.capacity{' --quick' if quick else ''}")
+    with stage.ready_and_empty():
+        if not quick:
+            asyncio.run(feeding.warm_up())
+        found = asyncio.run(_bounded(QUICK if quick else FULL))
+    capacity_page.keep(found | context, report.folder(quick), committed=not quick)
+    missed = [one for one in found["loads"] if max(map(abs, one["error"].values())) > WITHIN]
+    print(f"{len(found['loads']) - len(missed)} of {len(found['loads'])} loads predicted within {WITHIN:.0%}")
+
+
+async def _bounded(plan: Plan) -> dict[str, Any]:
+    async with asyncio.timeout(60 * MINUTES):
+        return await measure(plan)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the stack is down, nothing was written")

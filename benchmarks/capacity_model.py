@@ -1,0 +1,179 @@
+"""A model of one machine that runs the whole stack: from the rate of POSTs to what it decides, uses and has behind.
+
+Each process costs so much by the second when nothing happens, so much for each POST, for each decision, and for what
+several of them share: a micro-batch of the worker, and a turn of the bff, in which all that has just arrived goes to
+Kafka and Redis together. The more arrives, the more share: so few transactions are dear, and many are cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import numpy as np
+
+from benchmarks.loads import Observed
+
+BATCH = 2000  # transactions in a micro-batch at most (app/settings.py)
+ENOUGH = 0.9  # of what was offered is decided by a stack that keeps up
+TURNS = (2.0, 5.0, 10.0, 20.0, 50.0)  # milliseconds of a turn that are tried
+HALVINGS = 40
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of a process: cores, always; CPU seconds for each POST, decision, micro-batch and turn. Bytes likewise."""
+
+    idle: float
+    post: float
+    decision: float
+    batch: float
+    turn: float
+
+    def at(self, accepted: float, decided: float, batches: float, turns: float) -> float:
+        """By the second."""
+        return (
+            self.idle
+            + self.post * accepted
+            + self.decision * decided
+            + self.batch * batches
+            + self.turn * turns
+        )
+
+    @property
+    def many(self) -> float:
+        """For one transaction of very many: batches are full and turns are shared."""
+        return self.post + self.decision + self.batch / BATCH
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a rate leads to: decided a second, cores, and the mean number behind."""
+
+    rate: float
+    cores: float
+    behind: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """Fitted. Seconds; `cores`: what the machine gives when it is full."""
+
+    cpu: Mapping[str, Costs]
+    wire: Mapping[str, Costs]
+    cores: float
+    turn: float
+    batch_alone: float  # a micro-batch takes so long when little arrives,
+    batch_busier: float  # and so much longer for each POST a second
+    first: float  # each is behind for so long, whatever the load,
+    cycles: float  # and for so many micro-batches
+    door: float  # of what is beyond the capacity the bff takes this share; the rest waits for it to answer
+
+    def total(self, accepted: float, decided: float, batches: float) -> float:
+        """Cores that this would take; more than there are if it is not possible."""
+        turns = shared(accepted, self.turn)
+        return sum(costs.at(accepted, decided, batches, turns) for costs in self.cpu.values())
+
+    def batches(self, rate: float) -> float:
+        """Micro-batches a second, at a rate that the stack keeps up with."""
+        return max(shared(rate, self.batch_alone + self.batch_busier * rate), rate / BATCH)
+
+    @property
+    def capacity(self) -> float:
+        """POSTs a second that are decided as they come: the machine is full, and so are the micro-batches."""
+        return _largest(lambda rate: self.total(rate, rate, rate / BATCH) <= self.cores)
+
+    def predicted(self, offered: float, seconds: float) -> Prediction:
+        """At `offered` POSTs a second; `behind` is the mean from nothing at first until so many seconds later."""
+        if offered <= self.capacity:
+            batches = self.batches(offered)
+            cores = min(self.cores, self.total(offered, offered, batches))
+            return Prediction(offered, cores, offered * (self.first + self.cycles / batches))
+        decided = _largest(lambda rate: self._beyond(offered, rate) <= self.cores)
+        return Prediction(decided, self.cores, (offered - decided) * seconds / 2)
+
+    def _beyond(self, offered: float, decided: float) -> float:
+        return self.total(decided + self.door * max(0.0, offered - decided), decided, decided / BATCH)
+
+
+def shared(rate: float, seconds: float) -> float:
+    """Times a second that something is done which takes so long, and takes all that has come meanwhile with it."""
+    return rate / (1 + rate * seconds)
+
+
+def _largest(fits: Callable[[float], bool], most: float = 1e5) -> float:
+    """The largest rate that fits."""
+    least = 0.0
+    for _ in range(HALVINGS):
+        middle = (least + most) / 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
+
+
+def fitted(observed: Sequence[Observed]) -> Model:
+    """The model of what was observed: idle, POSTs alone, a backlog alone, some loads, and one that is too much."""
+    turn = min((1e-3 * ms for ms in TURNS), key=lambda turn: _misfit(observed, turn))
+    kept_up = [one for one in observed if one.offered >= 1 and one.decided >= ENOUGH * one.offered]
+    if not kept_up:
+        raise SystemExit("the stack kept up with none of the loads: the machine is too busy to be measured")
+    full = max(observed, key=lambda one: one.offered)
+    beyond = full.offered - full.decided
+    batch = non_negative(
+        [[1.0, one.offered] for one in kept_up], [1 / one.rounds - 1 / one.decided for one in kept_up]
+    )
+    late = non_negative(
+        [[1.0, 1 / one.rounds] for one in kept_up], [one.behind / one.offered for one in kept_up]
+    )
+    return Model(
+        _costs(observed, turn, [one.cores for one in observed]),
+        _costs(observed, turn, [one.wire for one in observed]),
+        max(one.busy for one in observed),
+        turn,
+        batch[0],
+        batch[1],
+        late[0],
+        late[1],
+        min(1.0, max(0.0, (full.accepted - full.decided) / beyond)) if beyond > 0 else 0.0,
+    )
+
+
+def _costs(
+    observed: Sequence[Observed], turn: float, values: Sequence[Mapping[str, float]]
+) -> dict[str, Costs]:
+    """By what the values are of."""
+    rows = [_row(one, turn) for one in observed]
+    names = dict.fromkeys(name for found in values for name in found if not name.startswith(STRANGERS))
+    return {name: Costs(*non_negative(rows, [found.get(name, 0.0) for found in values])) for name in names}
+
+
+STRANGERS = "(everything else"  # as benchmarks.cpu.OTHERS begins
+
+
+def _row(one: Observed, turn: float) -> list[float]:
+    return [1.0, one.accepted, one.decided, one.rounds, shared(one.accepted, turn)]
+
+
+def _misfit(observed: Sequence[Observed], turn: float) -> float:
+    costs = _costs(observed, turn, [one.cores for one in observed])
+    totals = [sum(cost.at(*_row(one, turn)[1:]) for cost in costs.values()) for one in observed]
+    return sum((total - one.busy) ** 2 for total, one in zip(totals, observed, strict=True))
+
+
+def non_negative(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
+    """Least squares without a negative term, as nothing costs less than nothing: of all choices of terms the best."""
+    table, wanted = np.array(rows), np.array(values)
+    best, least = np.zeros(table.shape[1]), float(wanted @ wanted)
+    for count in range(1, table.shape[1] + 1):
+        for chosen in map(list, combinations(range(table.shape[1]), count)):
+            found = np.linalg.lstsq(table[:, chosen], wanted, rcond=None)[0]
+            misfit = float(((table[:, chosen] @ found - wanted) ** 2).sum())
+            if found.min() >= 0 and misfit < least:
+                best, least = np.zeros(table.shape[1]), misfit
+                best[chosen] = found
+    return [float(value) for value in best]
+
+
+def as_json(model: Model) -> dict[str, object]:
+    """For the report."""
+    return asdict(model) | {"capacity": model.capacity}
