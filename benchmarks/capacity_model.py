@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import inf
 
 import numpy as np
 
@@ -76,8 +77,10 @@ class Model:
         return sum(costs.at(accepted, decided, batches, turns) for costs in self.cpu.values())
 
     def batches(self, rate: float) -> float:
-        """Micro-batches a second, at a rate that the stack keeps up with."""
-        return max(shared(rate, self.batch_alone + self.batch_busier * rate), rate / BATCH)
+        """Micro-batches a second, at a rate that the stack keeps up with; no more than there are cores for."""
+        each = sum(costs.batch for costs in self.cpu.values())
+        room = (self.cores - self.total(rate, rate, 0.0)) / each if each else inf
+        return max(min(shared(rate, self.batch_alone + self.batch_busier * rate), room), rate / BATCH)
 
     @property
     def capacity(self) -> float:
@@ -88,8 +91,9 @@ class Model:
         """At `offered` POSTs a second; `behind` is the mean from nothing at first until so many seconds later."""
         if offered <= self.capacity:
             batches = self.batches(offered)
-            cores = min(self.cores, self.total(offered, offered, batches))
-            return Prediction(offered, cores, offered * (self.first + self.cycles / batches))
+            return Prediction(
+                offered, self.total(offered, offered, batches), offered * (self.first + self.cycles / batches)
+            )
         decided = _largest(lambda rate: self._beyond(offered, rate) <= self.cores)
         return Prediction(decided, self.cores, (offered - decided) * seconds / 2)
 
@@ -117,18 +121,16 @@ def fitted(observed: Sequence[Observed]) -> Model:
     kept_up = [one for one in observed if one.offered >= 1 and one.decided >= ENOUGH * one.offered]
     if not kept_up:
         raise SystemExit("the stack kept up with none of the loads: the machine is too busy to be measured")
-    full = max(observed, key=lambda one: one.offered)
+    full = max((one for one in observed if one.rounds), key=lambda one: one.offered)
     beyond = full.offered - full.decided
-    batch = non_negative(
-        [[1.0, one.offered] for one in kept_up], [1 / one.rounds - 1 / one.decided for one in kept_up]
-    )
-    late = non_negative(
-        [[1.0, 1 / one.rounds] for one in kept_up], [one.behind / one.offered for one in kept_up]
-    )
+    took = [1 / one.rounds - 1 / one.decided for one in kept_up]
+    batch = _relative([[1.0, one.offered] for one in kept_up], took)
+    waited = [one.behind / one.offered for one in kept_up]
+    late = _relative([[1.0, 1 / one.rounds] for one in kept_up], waited)
     return Model(
         _costs(observed, turn, [one.cores for one in observed]),
         _costs(observed, turn, [one.wire for one in observed]),
-        max(one.busy for one in observed),
+        full.busy,
         turn,
         batch[0],
         batch[1],
@@ -136,6 +138,12 @@ def fitted(observed: Sequence[Observed]) -> Model:
         late[1],
         min(1.0, max(0.0, (full.accepted - full.decided) / beyond)) if beyond > 0 else 0.0,
     )
+
+
+def _relative(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
+    """The terms whose errors are smallest as shares of the values, so that large ones do not count for more."""
+    table = [[term / value for term in row] for row, value in zip(rows, values, strict=True) if value > 0]
+    return non_negative(table, [1.0] * len(table)) if table else [0.0] * len(rows[0])
 
 
 def _costs(

@@ -120,11 +120,13 @@ async def _outage(scaled: Rules, world: World, outage: float) -> dict[str, Any]:
     try:
         async with progress.group() as group:
             await asyncio.to_thread(stage.stop, stage.WORKER)
-            stopped = time.monotonic()
+            poll = stopped = time.monotonic()
             # Polls of the outage: no partition moves, and what stands still asks for nobody.
-            while (now := time.monotonic()) < stopped + outage:
-                scaler.decide(now, 0.0)
-                await asyncio.sleep(min(scaled.poll, stopped + outage - now))
+            while poll <= stopped + outage:
+                await asyncio.sleep(poll - time.monotonic())
+                scaler.decide(poll, 0.0)
+                poll += scaled.poll
+            await asyncio.sleep(stopped + outage - time.monotonic())
             await _started(group)
             back, behind = time.monotonic(), await _lag(group)
             predicted = formula(behind, world, expected_steps(scaled, world, behind))
@@ -132,7 +134,7 @@ async def _outage(scaled: Rules, world: World, outage: float) -> dict[str, Any]:
             say(
                 f"{behind:,} behind; the formula says {predicted:.0f} s, the simulation {simulated.drained:.0f} s"
             )
-            lags = await _drained(group, scaler, world, back)
+            lags = await _drained(group, scaler, world, back, poll)
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
@@ -154,14 +156,13 @@ async def _outage(scaled: Rules, world: World, outage: float) -> dict[str, Any]:
 
 
 async def _drained(
-    group: progress.Group, scaler: Autoscaler, world: World, back: float
+    group: progress.Group, scaler: Autoscaler, world: World, back: float, poll: float
 ) -> list[tuple[float, int]]:
-    """Seconds and lag, until it is what a second or two bring; scale meanwhile as the autoscaler decides."""
-    lags, scaling, poll = (
-        list[tuple[float, int]](),
-        asyncio.create_task(asyncio.sleep(0)),
-        back + scaler.rules.poll,
-    )
+    """Seconds and lag, until it is what a second or two bring; scale meanwhile as the autoscaler decides.
+
+    `poll`: when it is to look next.
+    """
+    lags, scaling = list[tuple[float, int]](), asyncio.create_task(asyncio.sleep(0))
     async with asyncio.timeout(BOUND):
         while not lags or lags[-1][1] > 2 * world.load:
             await asyncio.sleep(0.5)
@@ -169,9 +170,9 @@ async def _drained(
             lags.append((now - back, lag))
             if now < poll:
                 continue
+            before, workers = scaler.workers, scaler.decide(poll, lag)
             poll += scaler.rules.poll
-            before = scaler.workers
-            if (workers := scaler.decide(now, lag)) != before:
+            if workers != before:
                 say(f"  {now - back:5.0f} s: {lag:,} behind, {before} workers become {workers}")
                 await scaling  # one after the other, as a controller does
                 scaling = asyncio.create_task(asyncio.to_thread(stage.scale, workers))
