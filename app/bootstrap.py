@@ -162,15 +162,7 @@ def create_app(
     With another class in place of one of these it is a negative control: see exercises/controls.
     """
     role, values = ROLES[name], settings()
-    try:
-        connections.check(values)
-    except WrongFile as exc:
-        sys.exit(f"Wrong setting: {exc} (see docs/security.md)")
-    tracing.set_up(name)
-    rebootstrap.install()
-    refusals.install()
-    if not values.log_customer_data:
-        private_logs.leave_out(quoting=Poison)
+    _prepare(name, values)
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)
@@ -268,6 +260,19 @@ def create_app(
     app.on_partitions_revoked.connect(_on_partitions_revoked)
     log.info("Settings: %s", described(values))
     return app
+
+
+def _prepare(name: str, values: Settings) -> None:
+    """Before anything connects; ends the process with one line when a file of a connection is of no use."""
+    try:
+        connections.check(values)
+    except WrongFile as exc:
+        sys.exit(f"Wrong setting: {exc} (see docs/security.md)")
+    tracing.set_up(name)
+    rebootstrap.install()
+    refusals.install()
+    if not values.log_customer_data:
+        private_logs.leave_out(quoting=Poison)
 
 
 def _faust_app(role: Role) -> PaymentsApp:
