@@ -20,9 +20,10 @@ from infra.native import interrupts, lockfile, orphans, processes, stack
 from infra.native.paths import BACKUPS, DATA, DATA_COPY
 from infra.native.wording import WrongWord
 
-#: In this order: no store may know what the log does not, and no record have a schema that the registry has not. The
-#: rest of the data (Redis, snapshots of histories) is made from the log.
-KEPT = ("cassandra", "registry", "kafka", "brokers")
+#: In this order: no store may know what the log does not, and no record have a schema that the registry has not. With
+#: them the number of brokers, and the passwords that the servers know. The rest (Redis, snapshots of histories) is made
+#: from the log.
+KEPT = ("cassandra", "registry", "kafka", "brokers", "secure")
 MANIFEST = "backup.json"  # written last: without it a backup is not complete
 FROZEN_WITHIN = 10.0  # seconds; a thread that waits for its disk stops after that
 

@@ -32,7 +32,8 @@ FILES = ("cassandra-1/number", "kafka/log/number")
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Data of a stack that is down."""
     found = tmp_path / "data"
-    for name in (*FILES, "cassandra-2/rows", "registry/schemas", "redis/appendonly", "history/0.snapshot"):
+    kept = (*FILES, "cassandra-2/rows", "registry/schemas", "secure/ca.key")
+    for name in (*kept, "redis/appendonly", "history/0.snapshot"):
         (found / name).parent.mkdir(parents=True, exist_ok=True)
         (found / name).write_text("000000000")
     monkeypatch.setattr(backup, "DATA", found)
@@ -127,7 +128,7 @@ def test_a_restore_brings_back_what_cannot_be_made_from_the_log_and_nothing_else
     deleted(data)
     backup.restore(str(the_backup(tmp_path)))
     found = {str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()}
-    assert found == {*FILES, "cassandra-2/rows", "registry/schemas"}
+    assert found == {*FILES, "cassandra-2/rows", "registry/schemas", "secure/ca.key"}
     assert "make up, then make verify" in capsys.readouterr().out
 
 
