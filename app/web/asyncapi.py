@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.messaging import dead_letters, topics
+from app.messaging import dead_letters, growth, topics
 from app.models.transaction import ID_HEADER
 from app.settings import Settings
 from app.web.openapi import VERSION
@@ -33,6 +33,10 @@ KEYS = {
 
 CREATED_HEADERS = {
     ID_HEADER: "the transaction_id; where it is missing (another producer, or an old record), the key is the id"
+}
+STATUS_HEADERS = {
+    growth.HEADER: "of the first status in an added partition, as JSON: `count`, how many partitions there were then; "
+    "`until`, pairs of a partition and an offset, up to which that one has the earlier statuses of its customers"
 }
 #: Texts in UTF-8, also where they are numbers.
 DEAD_LETTER_HEADERS = {
@@ -113,6 +117,8 @@ def _message(topic: str) -> dict[str, Any]:
         return message
     if topic == topics.CREATED:
         message["headers"] = _headers(CREATED_HEADERS)
+    if topic == topics.STATUS:
+        message["headers"] = _headers(STATUS_HEADERS)
     message["payload"] = {"schemaFormat": AVRO, "schema": topics.load_schema(topic)}
     return message
 

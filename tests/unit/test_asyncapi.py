@@ -14,6 +14,7 @@ import pytest
 from app.documents import documents
 from app.messaging import topics
 from app.messaging.dead_letters import PREFIX, dead_letter_of
+from app.messaging.growth import Origin
 from tests.unit.site import call
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +74,10 @@ def test_the_committed_copy_is_current() -> None:
         "write it anew: .venv/bin/python -m app.documents"
     )
     assert json.loads(text) == served()
+
+
+def test_the_header_of_an_added_partition_is_described_as_it_is_written() -> None:
+    ((name, value),) = Origin(7, 12, ((3, 40),)).headers
+    described = served()["components"]["messages"][topics.STATUS]["headers"]["properties"]
+    assert list(described) == [name]
+    assert all(f"`{key}`" in described[name]["description"] for key in json.loads(value))
