@@ -91,9 +91,8 @@ class Model:
         """At `offered` POSTs a second; `behind` is the mean from nothing at first until so many seconds later."""
         if offered <= self.capacity:
             batches = self.batches(offered)
-            return Prediction(
-                offered, self.total(offered, offered, batches), offered * (self.first + self.cycles / batches)
-            )
+            cores = min(self.total(offered, offered, batches), self.cores)
+            return Prediction(offered, cores, offered * (self.first + self.cycles / batches))
         decided = _largest(lambda rate: self._beyond(offered, rate) <= self.cores)
         return Prediction(decided, self.cores, (offered - decided) * seconds / 2)
 
