@@ -99,6 +99,7 @@ def test_topics_of_unequal_partitions_are_refused(names: tuple[str, str, str]) -
         ensure()
 
 
+@pytest.mark.long
 def test_a_partition_added_to_a_live_topic_is_written_to_within_ten_seconds(
     names: tuple[str, str, str],
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_worker_that_wakes_up_with_old_verdicts_in_its_hands_changes_none() ->
 # The bff
 
 
+@pytest.mark.long
 def test_bff_dead_and_back() -> None:
     with customers(rate=20) as load:
         time.sleep(1)

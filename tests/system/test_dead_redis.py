@@ -16,6 +16,7 @@ from tests.support.load import nothing_lost
 pytestmark = pytest.mark.usefixtures("whole_again")
 
 
+@pytest.mark.long
 def test_redis_empty_while_some_are_pending() -> None:
     stack.stop("transactions")
     waiting = {http.taken() for _ in range(5)}

@@ -114,6 +114,7 @@ def test_twenty_at_once_are_one_transaction(purchase: Purchase) -> None:
     assert len(purchase.records()) == 1
 
 
+@pytest.mark.long
 def test_the_bff_dies_after_its_answer(purchase: Purchase) -> None:
     first = purchase.taken()
     restarted()

@@ -115,6 +115,7 @@ def test_a_worker_that_starts_knows_what_was_decided_and_a_group_that_lost_its_o
     published_once(ids)
 
 
+@pytest.mark.long
 def test_two_workers_decide_it_once_wherever_its_key_does_not_belong() -> None:
     stack.scale("transactions", 2)
     log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")

@@ -57,6 +57,7 @@ async def published_not_stored(ids: set[str], since: log.Offsets) -> set[str]:
     return published - set(await readers.stored(published))
 
 
+@pytest.mark.long
 def test_redis_is_emptied_while_the_worker_is_dead() -> None:
     with Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")) as redis:
         ids, between = killed_at_work()

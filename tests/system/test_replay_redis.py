@@ -49,6 +49,7 @@ def killed_in_the_middle() -> log.Offsets:
     return log.committed(GROUP, log.STATUS)
 
 
+@pytest.mark.long
 def test_redis_is_complete_after_a_replay_that_was_killed_and_resumed() -> None:
     decided = Feed().send(400)
     log.wait_until(lambda: log.lag("transactions") == 0, 90, "decided")

@@ -112,6 +112,7 @@ def test_without_kafka_the_document_is_there_within_a_second_and_a_half() -> Non
     becomes("up", *PARTS)
 
 
+@pytest.mark.long
 def test_the_document_stays_fresh_while_kafka_dies_and_comes_back() -> None:
     ages: list[float] = []
 
