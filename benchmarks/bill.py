@@ -45,17 +45,13 @@ PARTS = (
 
 def cost(model: Mapping[str, Any], part: Part) -> float:
     """CPU seconds of one transaction of very many, over all its processes."""
-    return part.copies * sum(many(model["cpu"][process]) for process in part.processes)
+    each: Mapping[str, float] = model["each"]
+    return part.copies * sum(each[process] for process in part.processes)
 
 
 def on_disk(part: Part) -> float:
     """Bytes of a transaction, one copy of Kafka's."""
     return sum(DISK.get(process, 0.0) for process in part.processes)
-
-
-def many(costs: Mapping[str, float]) -> float:
-    """As benchmarks.capacity_model.Costs.many, from the report."""
-    return costs["post"] + costs["decision"] + costs["batch"] / 2000
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Bill:
 def bill(model: Mapping[str, Any], rate: int) -> Bill:
     """What the rate takes."""
     lines = tuple(_line(part, cost(model, part) * rate) for part in PARTS)
-    wire = many(model["wire"]["kafka"]) * rate * COPIES * 8 / 1e9
+    wire = model["wire"]["kafka"] * rate * COPIES * 8 / 1e9
     clustered = [line for line in lines if line.part in ("Kafka", "Cassandra")]
     others = sum(line.cores for line in lines if line not in clustered)
     machines = max(2, ceil(others / (CORES * BUSY))) + sum(

@@ -7,8 +7,8 @@ Kafka and Redis together. The more arrives, the more share: so few transactions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from math import inf
 
@@ -19,7 +19,6 @@ from benchmarks.loads import Observed
 BATCH = 2000  # transactions in a micro-batch at most (app/settings.py)
 ENOUGH = 0.9  # of what was offered is decided by a stack that keeps up
 TURNS = (2.0, 5.0, 10.0, 20.0, 50.0)  # milliseconds of a turn that are tried
-HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,6 @@ class Costs:
             + self.turn * turns
         )
 
-    @property
-    def many(self) -> float:
-        """For one transaction of very many: batches are full and turns are shared."""
-        return self.post + self.decision + self.batch / BATCH
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -62,14 +56,17 @@ class Model:
     """Fitted. Seconds; `cores`: what the machine gives when it is full."""
 
     cpu: Mapping[str, Costs]
-    wire: Mapping[str, Costs]
+    each: Mapping[str, float]  # CPU seconds of one transaction among very many, by process
+    wire: Mapping[str, float]  # bytes of one, by server
     cores: float
     turn: float
     batch_alone: float  # a micro-batch takes so long when little arrives,
     batch_busier: float  # and so much longer for each POST a second
-    first: float  # each is behind for so long, whatever the load,
-    cycles: float  # and for so many micro-batches
-    door: float  # of what is beyond the capacity the bff takes this share; the rest waits for it to answer
+    capacity: float  # decided a second when a little more than that arrives: seen, not computed
+    too_much: float  # POSTs a second, when that was seen;
+    less: float  # of what arrives beyond, each takes so much away from what is decided
+    late_alone: float  # each is behind for so long when little arrives,
+    late_busier: float  # and so much longer for each POST a second
 
     def total(self, accepted: float, decided: float, batches: float) -> float:
         """Cores that this would take; more than there are if it is not possible."""
@@ -82,36 +79,18 @@ class Model:
         room = (self.cores - self.total(rate, rate, 0.0)) / each if each else inf
         return max(min(shared(rate, self.batch_alone + self.batch_busier * rate), room), rate / BATCH)
 
-    @property
-    def capacity(self) -> float:
-        """POSTs a second that are decided as they come: the machine is full, and so are the micro-batches."""
-        return _largest(lambda rate: self.total(rate, rate, rate / BATCH) <= self.cores)
-
     def predicted(self, offered: float, seconds: float) -> Prediction:
         """At `offered` POSTs a second; `behind` is the mean from nothing at first until so many seconds later."""
-        if offered <= self.capacity:
-            batches = self.batches(offered)
-            cores = min(self.total(offered, offered, batches), self.cores)
-            return Prediction(offered, cores, offered * (self.first + self.cycles / batches))
-        decided = _largest(lambda rate: self._beyond(offered, rate) <= self.cores)
-        return Prediction(decided, self.cores, (offered - decided) * seconds / 2)
-
-    def _beyond(self, offered: float, decided: float) -> float:
-        return self.total(decided + self.door * max(0.0, offered - decided), decided, decided / BATCH)
+        decided = min(offered, max(0.0, self.capacity - self.less * max(0.0, offered - self.too_much)))
+        late = self.late_alone + self.late_busier * decided
+        behind = decided * late + (offered - decided) * seconds / 2
+        cores = self.total(offered, offered, self.batches(offered)) if offered < self.capacity else inf
+        return Prediction(decided, min(cores, self.cores), behind)
 
 
 def shared(rate: float, seconds: float) -> float:
     """Times a second that something is done which takes so long, and takes all that has come meanwhile with it."""
     return rate / (1 + rate * seconds)
-
-
-def _largest(fits: Callable[[float], bool], most: float = 1e5) -> float:
-    """The largest rate that fits."""
-    least = 0.0
-    for _ in range(HALVINGS):
-        middle = (least + most) / 2
-        least, most = (middle, most) if fits(middle) else (least, middle)
-    return least
 
 
 def fitted(observed: Sequence[Observed]) -> Model:
@@ -120,23 +99,40 @@ def fitted(observed: Sequence[Observed]) -> Model:
     kept_up = [one for one in observed if one.offered >= 1 and one.decided >= ENOUGH * one.offered]
     if not kept_up:
         raise SystemExit("the stack kept up with none of the loads: the machine is too busy to be measured")
-    full = max((one for one in observed if one.rounds), key=lambda one: one.offered)
-    beyond = full.offered - full.decided
+    full, beyond = sorted((one for one in observed if one.rounds), key=lambda one: one.offered)[-2:]
+    idle = min(observed, key=lambda one: one.accepted + one.decided)
     took = [1 / one.rounds - 1 / one.decided for one in kept_up]
+    late = _relative([[1.0, one.offered] for one in kept_up], [one.behind / one.offered for one in kept_up])
     batch = _relative([[1.0, one.offered] for one in kept_up], took)
-    waited = [one.behind / one.offered for one in kept_up]
-    late = _relative([[1.0, 1 / one.rounds] for one in kept_up], waited)
     return Model(
         _costs(observed, turn, [one.cores for one in observed]),
-        _costs(observed, turn, [one.wire for one in observed]),
+        _cpu_of_one(observed, idle),
+        {name: total / full.decided for name, total in full.wire.items()},
         full.busy,
         turn,
         batch[0],
         batch[1],
+        full.decided,
+        full.offered,
+        max(0.0, (full.decided - beyond.decided) / (beyond.offered - full.offered)),
         late[0],
         late[1],
-        min(1.0, max(0.0, (full.accepted - full.decided) / beyond)) if beyond > 0 else 0.0,
     )
+
+
+def _cpu_of_one(observed: Sequence[Observed], idle: Observed) -> dict[str, float]:
+    """CPU seconds of one among very many, without a fit: a POST of the most alone, and a decision of the backlog."""
+    posted = max((one for one in observed if not one.rounds), key=lambda one: one.accepted)
+    worked_off = max((one for one in observed if one.accepted < 1), key=lambda one: one.decided)
+    return {
+        name: _more(posted.cores, idle.cores, name) / posted.accepted
+        + _more(worked_off.cores, idle.cores, name) / worked_off.decided
+        for name in _names([one.cores for one in observed])
+    }
+
+
+def _more(found: Mapping[str, float], idle: Mapping[str, float], name: str) -> float:
+    return max(0.0, found.get(name, 0.0) - idle.get(name, 0.0))
 
 
 def _relative(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
@@ -150,8 +146,14 @@ def _costs(
 ) -> dict[str, Costs]:
     """By what the values are of."""
     rows = [_row(one, turn) for one in observed]
-    names = dict.fromkeys(name for found in values for name in found if not name.startswith(STRANGERS))
-    return {name: Costs(*non_negative(rows, [found.get(name, 0.0) for found in values])) for name in names}
+    return {
+        name: Costs(*non_negative(rows, [found.get(name, 0.0) for found in values]))
+        for name in _names(values)
+    }
+
+
+def _names(values: Sequence[Mapping[str, float]]) -> list[str]:
+    return list(dict.fromkeys(name for found in values for name in found if not name.startswith(STRANGERS)))
 
 
 STRANGERS = "(everything else"  # as benchmarks.cpu.OTHERS begins
@@ -179,8 +181,3 @@ def non_negative(rows: Sequence[Sequence[float]], values: Sequence[float]) -> li
                 best, least = np.zeros(table.shape[1]), misfit
                 best[chosen] = found
     return [float(value) for value in best]
-
-
-def as_json(model: Model) -> dict[str, object]:
-    """For the report."""
-    return asdict(model) | {"capacity": model.capacity}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bill import CORES, PARTS, RATES, bill, cost, limits, many, on_disk
+from benchmarks.bill import CORES, PARTS, RATES, bill, cost, limits, on_disk
 from benchmarks.page import table
 from benchmarks.report import COMMITTED, NUMBERS
 from benchmarks.result import number
@@ -32,6 +32,7 @@ def keep(found: Mapping[str, Any], folder: Path, *, committed: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = NUMBERS.sub(lambda lines: re.sub(r"\s+", " ", lines[0]), json.dumps(found, indent=1))
     (folder / "capacity.json").write_text(text + "\n")
+    found = json.loads(text)  # as whoever writes the pages again from the file
     (folder / "capacity.md").write_text(page(found))
     print(f"the report: {folder / 'capacity.md'}")
     if committed:
@@ -119,7 +120,7 @@ def _processes(found: Mapping[str, Any]) -> str:
     rows = [
         [name, number(costs["idle"])]
         + [number(1e6 * costs[term]) for term in terms]
-        + [number(1e6 * many(costs))]
+        + [number(1e6 * found["model"]["each"][name])]
         for name, costs in found["model"]["cpu"].items()
     ]
     return table(header, rows)
@@ -134,12 +135,12 @@ def _costs(found: Mapping[str, Any]) -> str:
             number(1e6 * cost(model, part) / part.copies),
             number(1e6 * sum(model["cpu"][process]["batch"] for process in part.processes)),
             number(1e6 * sum(model["cpu"][process]["turn"] for process in part.processes)),
-            number(many(model["wire"][wire])) if (wire := part.name.lower()) in model["wire"] else "",
+            number(model["wire"][wire]) if (wire := part.name.lower()) in model["wire"] else "",
             number(stored) if (stored := on_disk(part)) else "",
         ]
         for part in PARTS
     ]
-    rows.append(["the load's client", number(1e6 * many(model["cpu"]["(the benchmark)"])), "", "", "", ""])
+    rows.append(["the load's client", number(1e6 * model["each"]["(the benchmark)"]), "", "", "", ""])
     header = ["part", "CPU, µs", "a micro-batch, µs", "a turn, µs", "wire, bytes", "disk, bytes"]
     return _rehearsed(found) + table(header, rows)
 

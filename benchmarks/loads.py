@@ -90,7 +90,7 @@ async def _watched(group: Group, load: Load, before: int, name: str, seconds: fl
 
 @dataclass(frozen=True)
 class _Look:
-    """One moment: micro-batches decided so far (a worker that is stopped decides none), CPU seconds by process."""
+    """One moment: micro-batches decided so far (a worker that stands still decides none), CPU seconds by process."""
 
     at: float
     rounds: float
@@ -99,7 +99,7 @@ class _Look:
 
 async def _look() -> _Look:
     counts = dict[str, float]()
-    if processes.states()[stage.WORKER].pid:
+    if processes.states()[stage.WORKER].state == "running":
         url = f"http://{ports.endpoints(stage.WORKER)[0]}/metrics"
         async with aiohttp.ClientSession(raise_for_status=True) as session, session.get(url) as answer:
             meanwhile.read(await answer.text(), {}, counts)

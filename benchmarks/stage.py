@@ -105,6 +105,18 @@ def start(name: str, environment: dict[str, str] | None = None) -> None:
         stack.start(name, environment)
 
 
+def pause(name: str) -> None:
+    """Let a part stand still, without a word."""
+    with redirect_stdout(StringIO()):
+        stack.pause(name)
+
+
+def resume(name: str) -> None:
+    """Let it go on."""
+    with redirect_stdout(StringIO()):
+        stack.resume(name)
+
+
 def scale(workers: int) -> None:
     """So many transactions workers, all ready, without a word."""
     with redirect_stdout(StringIO()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -29,14 +29,17 @@ WORLD = Model(
         "cassandra-1": Costs(0.04, 0.0, 150e-6, 0.009, 0.0),
         "(the benchmark)": Costs(0.0, 80e-6, 0.0, 0.0, 0.0),
     },
-    {"kafka": Costs(0.0, 500.0, 900.0, 2_000.0, 300.0)},
+    {"bff": 230e-6, "transactions": 145e-6, "kafka": 40e-6, "cassandra-1": 155e-6, "(the benchmark)": 80e-6},
+    {"kafka": 1_400.0},
     cores=1.9,
     turn=0.01,
     batch_alone=0.03,
     batch_busier=3e-5,
-    first=0.15,
-    cycles=1.5,
-    door=0.8,
+    capacity=2_150.0,
+    too_much=2_800.0,
+    less=0.2,
+    late_alone=0.35,
+    late_busier=5e-5,
 )
 
 
@@ -53,7 +56,7 @@ def observed(
         decided,
         rounds,
         {name: costs.at(accepted, decided, rounds, turns) for name, costs in WORLD.cpu.items()},
-        {name: costs.at(accepted, decided, rounds, turns) for name, costs in WORLD.wire.items()},
+        {name: total * decided for name, total in WORLD.wire.items()},
         behind,
     )
 
@@ -61,12 +64,12 @@ def observed(
 def at(rate: float) -> Observed:
     """A load that WORLD keeps up with."""
     batches = WORLD.batches(rate)
-    return observed(rate, rate, batches, rate, rate * (WORLD.first + WORLD.cycles / batches))
+    return observed(rate, rate, batches, rate, rate * (WORLD.late_alone + WORLD.late_busier * rate))
 
 
 def too_much(rate: float) -> Observed:
     decided = WORLD.predicted(rate, 30).rate
-    return observed(decided + WORLD.door * (rate - decided), decided, decided / 2000, rate)
+    return observed(decided, decided, decided / 2000, rate)
 
 
 def seen() -> list[Observed]:
@@ -79,6 +82,7 @@ def seen() -> list[Observed]:
         observed(0, full, full / 2000),
         *several,
         too_much(1.3 * WORLD.capacity),
+        too_much(2 * WORLD.capacity),
     ]
 
 
@@ -142,8 +146,13 @@ def test_no_micro_batch_has_more_than_there_may_be_in_one(rate: float) -> None:
     assert rate / WORLD.batches(rate) <= capacity_model.BATCH * (1 + 1e-9)
 
 
-def test_beyond_the_capacity_posts_take_cores_from_the_worker() -> None:
-    assert WORLD.predicted(2 * WORLD.capacity, 36).rate < WORLD.predicted(1.2 * WORLD.capacity, 36).rate
+def test_one_of_very_many_costs_what_a_full_bff_and_a_full_worker_took_for_each() -> None:
+    model = fitted(seen())
+    assert model.each["transactions"] == pytest.approx(140e-6 + 0.010 / 2000, rel=0.02)
+    assert model.each["kafka"] == pytest.approx(
+        35e-6 + 0.005 / 2000 + 0.001 * shared(4000, WORLD.turn) / 4000, rel=0.02
+    )
+    assert model.wire["kafka"] == pytest.approx(1_400, rel=0.02)
 
 
 @settings(deadline=None)
@@ -193,8 +202,8 @@ def test_a_connection_that_was_made_meanwhile_counts_from_its_beginning() -> Non
 @settings(deadline=None)
 @given(st.integers(1, 2_000_000), st.integers(1, 2_000_000))
 def test_more_transactions_never_need_fewer_machines(one: int, other: int) -> None:
-    model = capacity_model.as_json(WORLD)
-    model["cpu"] |= dict.fromkeys(_missing(), vars(Costs(0, 0, 1e-6, 0, 0)))  # type: ignore[operator]
+    model = asdict(WORLD)
+    model["each"] |= dict.fromkeys(_missing(), 1e-6)
     fewer, more = (bill.bill(model, rate) for rate in sorted((one, other)))
     assert fewer.machines <= more.machines
     assert fewer.tb_a_day <= more.tb_a_day
@@ -206,8 +215,7 @@ def _missing() -> set[str]:
 
 
 def test_two_replicas_that_share_the_calls_cost_together_what_one_would() -> None:
-    half = vars(Costs(0, 0, 20e-6, 0, 0))
-    limits = bill.limits({"cpu": dict.fromkeys({*WORLD.cpu, *_missing()}, half)})
+    limits = bill.limits({"each": dict.fromkeys({*WORLD.cpu, *_missing()}, 20e-6)})
     assert limits["antifraud"] == pytest.approx(25_000)
     assert limits["bff"] == pytest.approx(50_000)
 
@@ -277,12 +285,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(capacity, "_quiet", nothing)
     monkeypatch.setattr(feeding, "settled", nothing)
-    monkeypatch.setattr(stage, "stop", lambda _: None)
-    monkeypatch.setattr(stage, "start", lambda _: None)
+    monkeypatch.setattr(stage, "pause", lambda _: None)
+    monkeypatch.setattr(stage, "resume", lambda _: None)
     monkeypatch.setattr(loads, "observed", seen_of)
     monkeypatch.setattr(loads, "worked_off", worked_off)
     found = asyncio.run(capacity.measure(capacity.FULL))
     found["model"]["cpu"] |= {name: vars(Costs(0, 0, 1e-6, 0, 0)) for name in _missing()}
+    found["model"]["each"] |= dict.fromkeys(_missing(), 1e-6)
     return found
 
 
@@ -293,5 +302,5 @@ def test_a_run_on_a_machine_that_is_as_the_model_says_predicts_all_of_its_loads(
     errors = [abs(error) for one in found["loads"] for error in one["error"].values()]
     assert len(errors) == 15
     assert max(errors) < capacity.WITHIN
-    assert len(found["observed"]) == 10
+    assert len(found["observed"]) == 11
     json.dumps(found)
