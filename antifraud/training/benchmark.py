@@ -82,8 +82,9 @@ def of_seed(seed: int, first: int = FIRST_DAY, plan: Plan = PLAN) -> dict[str, d
     """Return each judge's figures on one simulation."""
     payments, hidden = with_hidden(seed, days=first + 21)
     kept = payments.day >= KEPT_FROM
-    training, test = (chosen[kept] for chosen in split(payments, first))
-    found, fraud = {}, payments.fraud[(kept & split(payments, first)[0])]
+    of_training, of_test = split(payments, first)
+    training, test = of_training[kept], of_test[kept]
+    found, fraud = {}, payments.fraud[kept & of_training]
     judged = payments.rows(kept).rows(test)
     for days, by_day in (("", False), (", calendar days", True)):
         book = book_inputs(payments, calendar_days=by_day)[kept]
@@ -102,7 +103,7 @@ def of_seed(seed: int, first: int = FIRST_DAY, plan: Plan = PLAN) -> dict[str, d
             found["boosted trees, a replica's inputs"] = _figures(
                 judged, trees(served, fraud, x[test][:, : len(NAMES)])
             )
-    found[CEILING] = _figures(judged, suspicion(payments, hidden, split(payments, first)[1]))
+    found[CEILING] = _figures(judged, suspicion(payments, hidden, of_test))
     found["perfect ranking"] = _figures(judged, judged.fraud.astype(np.float64))
     print(seed, json.dumps(found), flush=True)
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from antifraud import tls
 from antifraud.settings import Settings, WrongSettingError, read
-from infra.native.certificates import Pair, authority, certificate
+from infra.native.certificates import Pair
 
 
 def test_without_variables_the_defaults_apply() -> None:
@@ -54,17 +54,6 @@ def test_a_wrong_setting_ends_the_process_with_one_line_and_status_2() -> None:
 # TLS
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
-    folder = tmp_path_factory.mktemp("certificates")
-    ours = authority(folder)
-    return {
-        "authority": ours,
-        "server": certificate(ours, folder),
-        "other": certificate(ours, folder, "other"),
-    }
-
-
 def files(made: dict[str, Pair], **changes: str) -> dict[str, str]:
     return {
         "ANTIFRAUD_TLS_CERTIFICATE": str(made["server"].certificate),
@@ -85,7 +74,7 @@ def test_a_file_that_a_replica_cannot_use_is_named(made: dict[str, Pair], tmp_pa
     (tmp_path / "text").write_text("no certificate")
     wrong = {
         "ANTIFRAUD_TLS_CERTIFICATE": (str(tmp_path / "none"), "cannot be read: FileNotFoundError"),
-        "ANTIFRAUD_TLS_KEY": (str(made["other"].key), "KEY_VALUES_MISMATCH"),
+        "ANTIFRAUD_TLS_KEY": (str(made["client"].key), "KEY_VALUES_MISMATCH"),
         "ANTIFRAUD_TLS_CA": (str(tmp_path / "text"), "has no certificate in PEM"),
     }
     for name, (path, why) in wrong.items():

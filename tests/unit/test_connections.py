@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from app import bootstrap, connections
 from app.errors import WrongFile
 from app.settings import PREFIX, Settings, described, settings
-from infra.native.certificates import Pair, authority, certificate
+from infra.native.certificates import Pair
 from tests.support.tls_server import showing
 
 APP = Path(connections.__file__).parent
@@ -156,20 +156,6 @@ def test_a_secrets_file_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyP
 
 
 # Files
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
-    folder = tmp_path_factory.mktemp("certificates")
-    ours = authority(folder)
-    return {
-        "authority": ours,
-        "another": authority(folder, "another"),
-        "server": certificate(ours, folder, "server"),
-        "client": certificate(ours, folder, "client"),
-        "expired": certificate(ours, folder, "expired", days=-1),
-        "elsewhere": certificate(ours, folder, "elsewhere", hosts=["127.0.0.77"]),
-    }
 
 
 def refused(**files: Path) -> str:

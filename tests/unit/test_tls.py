@@ -20,21 +20,7 @@ from app.settings import Settings
 from app.web import server
 from app.web.server import Runner, Site
 from app.web.tls import Certificate
-from infra.native.certificates import Pair, authority, certificate
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
-    """By name: an authority, another one, certificates of the first: good, renewed, expired."""
-    folder = tmp_path_factory.mktemp("certificates")
-    ours = authority(folder)
-    return {
-        "authority": ours,
-        "another": authority(folder, "another"),
-        "good": certificate(ours, folder, "good"),
-        "renewed": certificate(ours, folder, "renewed"),
-        "expired": certificate(ours, folder, "expired", days=-1),
-    }
+from infra.native.certificates import Pair
 
 
 def of(pair: Pair) -> Certificate:
@@ -42,8 +28,8 @@ def of(pair: Pair) -> Certificate:
 
 
 def test_a_pair_that_can_be_used_is_said_once(made: dict[str, Pair]) -> None:
-    found = of(made["good"])
-    assert found.load() == f"the certificate {made['good'].certificate}"
+    found = of(made["server"])
+    assert found.load() == f"the certificate {made['server'].certificate}"
     assert found.load() is None
 
 
@@ -53,7 +39,7 @@ def test_a_certificate_that_clients_would_refuse_is_refused_at_start(made: dict[
 
 
 def test_what_is_no_pair_is_named(made: dict[str, Pair], tmp_path: Path) -> None:
-    good, renewed = made["good"], made["renewed"]
+    good, renewed = made["server"], made["renewed"]
     with pytest.raises(WrongFile, match="the key is another certificate's"):
         of(Pair(good.certificate, renewed.key)).load()
     with pytest.raises(WrongFile, match="not a PEM file"):
@@ -118,7 +104,7 @@ def test_a_client_that_trusts_the_authority_is_served_and_one_that_trusts_anothe
     made: dict[str, Pair], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def situation() -> None:
-        async with serving(made["good"]) as port:
+        async with serving(made["server"]) as port:
             assert (await asked(port, made["authority"].certificate)).endswith(b"served")
             with pytest.raises(ssl.SSLCertVerificationError):
                 await asked(port, made["another"].certificate)
@@ -133,7 +119,7 @@ def test_who_speaks_plain_text_is_closed_without_an_answer_and_without_a_trace_i
     made: dict[str, Pair], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def situation() -> None:
-        async with serving(made["good"]) as port:
+        async with serving(made["server"]) as port:
             for sent in (
                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
                 b"\0" * 100,
@@ -159,7 +145,7 @@ def test_who_never_ends_the_handshake_is_cut_off(
     monkeypatch.setattr(server, "HANDSHAKE", 0.2)
 
     async def situation() -> None:
-        async with serving(made["good"]) as port:
+        async with serving(made["server"]) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             async with asyncio.timeout(30):
                 assert await reader.read() == b""
@@ -175,7 +161,7 @@ def test_who_connects_beyond_the_bound_gets_an_answer_over_tls_too(
 ) -> None:
     async def situation() -> None:
         context = ssl.create_default_context(cafile=str(made["authority"].certificate))
-        async with serving(made["good"], most=1) as port:
+        async with serving(made["server"], most=1) as port:
             first = await asyncio.open_connection("127.0.0.1", port, ssl=context)
             got = await asked(port, made["authority"].certificate)
             assert got.startswith(b"HTTP/1.1 503 ")
@@ -197,12 +183,12 @@ def test_a_renewed_pair_is_shown_to_new_connections_and_a_broken_one_is_not(
         shutil.copy(key, here.key)
 
     async def situation() -> None:
-        put(made["good"].certificate, made["good"].key)
+        put(made["server"].certificate, made["server"].key)
         found = of(here)
         found.load()
         async with listening(found) as port:
             before = await serial(port)
-            for broken in (made["expired"], Pair(made["renewed"].certificate, made["good"].key)):
+            for broken in (made["expired"], Pair(made["renewed"].certificate, made["server"].key)):
                 put(broken.certificate, broken.key)
                 with pytest.raises(WrongFile):
                     found.load()
