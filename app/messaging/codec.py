@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 
@@ -37,6 +37,7 @@ class Codec:
         """
         self._before = before
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
+        self._around = _around(self._schema)
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._schema_id, self._fetch = schema_id, fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
@@ -50,16 +51,27 @@ class Codec:
         return Codec(self._schema, self._schema_id, self._fetch, before=field)
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """One framed record; Poison when a value does not fit the schema."""
+        """One framed record; Poison when a value does not fit the schema.
+
+        A record in it may have the bytes that Avro writes for it, as its attribute `avro`: then these are taken.
+        """
         if not self._header or self._before:
             raise RuntimeError("this codec only decodes")
         out = BytesIO(self._header)
         out.seek(len(self._header))
         try:
-            fastavro.schemaless_writer(out, self._schema, record)
+            self._write(out, record)
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as exc:
             raise Poison(f"the record does not fit the schema: {exc}") from exc
         return out.getvalue()
+
+    def _write(self, out: BytesIO, record: Mapping[str, Any]) -> None:
+        if self._around and (written := getattr(record.get(self._around.field), "avro", None)) is not None:
+            fastavro.schemaless_writer(out, self._around.before, record)
+            out.write(written)
+            fastavro.schemaless_writer(out, self._around.after, record)
+        else:
+            fastavro.schemaless_writer(out, self._schema, record)
 
     async def decode(self, values: Iterable[bytes | None]) -> list[Any]:
         """A record (dict) or the Poison it is, for each value, in order; LogUnavailable without the registry."""
@@ -127,6 +139,24 @@ async def readable(codec: Codec, records: Sequence[Any]) -> list[tuple[int, Any]
         for record, one in zip(records, found, strict=True)
         if not isinstance(one, Poison)
     ]
+
+
+class _Around(NamedTuple):
+    """A schema's field that is a record, and schemas of what is before and behind it."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+def _around(schema: Any) -> _Around | None:
+    """The first such field; None: there is none."""
+    fields = schema.get("fields", []) if isinstance(schema, dict) else []
+    for at, field in enumerate(fields):
+        if isinstance(field["type"], dict) and field["type"]["type"] == "record":
+            before, after = ({**schema, "fields": some} for some in (fields[:at], fields[at + 1 :]))
+            return _Around(field["name"], before, after)
+    return None
 
 
 def _named(exc: Exception) -> str:

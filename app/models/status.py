@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
@@ -55,7 +55,7 @@ class TransactionStatus(StoredStatus, Shadow):
     """
 
     batch_size: NotRequired[int | None]  # how many were assessed in the same call
-    history: NotRequired[dict[str, int]]  # by the names of history.features
+    history: NotRequired[Mapping[str, int]]  # by the names of history.features
     merchants_as_of: NotRequired[int | None]  # the offset of merchant_totals that the merchant's are by
 
 
@@ -86,7 +86,7 @@ class Filter:
         return self.status in (None, status) and self.customer_id in (None, customer_id)
 
 
-NOTHING_RECORDED = dict.fromkeys(FEATURES, UNKNOWN)
+NOTHING_RECORDED: Mapping[str, int] = dict.fromkeys(FEATURES, UNKNOWN)
 
 #: What GET of one transaction shows beside the ten keys.
 ASSESSMENT_FIELDS = ("revision", "decided_at", "score", "reason", "model_version", "threshold", "replica")
@@ -98,12 +98,12 @@ def decided(
     partition: int,
     offset: int,
     now_ms: int,
-    features: Sequence[int] = (),
+    features: Mapping[str, int] = NOTHING_RECORDED,
     merchants_as_of: int | None = None,
 ) -> TransactionStatus:
     """The status record of a first verdict on the record at (partition, offset) of transaction_created.
 
-    `features`: what was known of its customer and merchant, in the order of history.features.
+    `features`: what was known of its customer and merchant, by the names of history.features.
     """
     return {
         **transaction,
@@ -112,7 +112,7 @@ def decided(
         "source_offset": offset,
         **_shadow(assessment),
         "batch_size": assessment.batch_size,
-        "history": dict(zip(FEATURES, features, strict=True)) if features else dict(NOTHING_RECORDED),
+        "history": features,
         "merchants_as_of": merchants_as_of,
     }
 

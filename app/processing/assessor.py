@@ -14,6 +14,7 @@ from app.models.status import TransactionStatus, decided, features_of
 from app.models.transaction import Transaction
 from app.processing.customer_state import CustomerState, Features
 from history.features import CUSTOMER_FEATURES
+from history.recorded import recorded
 
 
 class Asked(NamedTuple):
@@ -112,7 +113,7 @@ class Assessor:
             now_ms = int(time.time() * 1000)
             statuses = [
                 decided(one.transaction, said, one.partition, one.record.offset, now_ms, row, as_of)  # type: ignore[arg-type]
-                for one, said, row in zip(in_order, assessments, features.tolist(), strict=True)
+                for one, said, row in zip(in_order, assessments, recorded(features), strict=True)
             ]
         except BaseException:
             for number, state in states.items():
@@ -137,9 +138,9 @@ class Assessor:
         differing = [n for n, one in enumerate(statuses) if features_of(one) != rows[n].tolist()]
         assessments = await self._fallback.assess([statuses[n] for n in differing], rows[differing])
         now_ms, current = int(time.time() * 1000), list(statuses)
-        for n, said in zip(differing, assessments, strict=True):
+        for n, said, row in zip(differing, assessments, recorded(rows[differing]), strict=True):
             offset = statuses[n]["source_offset"]
-            current[n] = decided(statuses[n], said, partition, offset, now_ms, rows[n].tolist(), as_of)
+            current[n] = decided(statuses[n], said, partition, offset, now_ms, row, as_of)
         return current, version
 
     def dropped(self, partition: int) -> None:

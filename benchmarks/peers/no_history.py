@@ -13,6 +13,8 @@ from app.models.status import TransactionStatus
 from app.models.transaction import Transaction
 from app.processing.adapters import Adapters
 from app.processing.customer_state import CustomerState, Features
+from app.processing.merchant_totals import MerchantTotalsKeeper
+from app.resources import Resources
 
 _load_schema = topics.load_schema
 
@@ -36,8 +38,28 @@ class NothingKnown(CustomerState):
         self.folded_to = next_offset
 
 
+class NothingOfMerchants(MerchantTotalsKeeper):
+    """Neither known nor written."""
+
+    def features(self, transactions: Sequence[Transaction]) -> tuple[Features | None, int | None]:
+        """Nothing."""
+        return None, None
+
+    def published(
+        self, partition: int, offsets: Sequence[int], statuses: Sequence[TransactionStatus]
+    ) -> None:
+        """They are not counted."""
+
+    async def round(self, now: float) -> None:
+        """Nothing is read, nothing written."""
+
+
 class WithoutHistory(Adapters):
     """Reads no history at an assignment, and leaves the snapshots as they are."""
+
+    def __init__(self, resources: Resources):
+        super().__init__(resources)
+        self.merchants = NothingOfMerchants(resources)
 
     async def customer_state(self, partition: int) -> CustomerState:
         """What is known of its customers: nothing."""

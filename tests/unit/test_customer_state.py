@@ -18,6 +18,7 @@ from app.processing.customer_state import CustomerState
 from app.processing.deduplication import DecidedIds
 from app.processing.pipeline import Claimed, Pipeline
 from history.features import FEATURES
+from history.recorded import recorded
 from tests.unit.samples import BAD, GOOD, NOW, Record, transaction
 from tests.unit.test_pipeline import FakePorts, pipeline
 
@@ -118,7 +119,7 @@ async def another_worker(
     state.fold(enumerate(log), len(log))
     for offset, one in enumerate(transactions):
         if one["transaction_id"] not in there and count:
-            (row,) = state.observe([one]).tolist()
+            (row,) = recorded(state.observe([one]))
             log.append(decided(one, BAD, PARTITION, offset, NOW * 1000, row))
             count -= 1
 
@@ -245,7 +246,7 @@ def test_a_redelivered_record_keeps_its_recorded_features_and_is_counted_once() 
 
 def test_a_reassessment_is_no_other_transaction() -> None:
     one, two = asked("aa")
-    first = decided(one, BAD, PARTITION, 0, NOW * 1000, [0] * len(FEATURES))
+    first = decided(one, BAD, PARTITION, 0, NOW * 1000, dict.fromkeys(FEATURES, 0))
     ports = OneLog([first, decided_again(first, GOOD, NOW * 1000)])
     through(micro_batch([two], 1), ports=ports)
     assert features_of(ports.records[-1])[KNOWN] == 1
