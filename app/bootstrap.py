@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
@@ -88,6 +88,7 @@ class PaymentsApp(faust.App):
     processors: dict[str, BatchProcessor]  # by topic
     background: list[Any]
     on_stopping: list[Callable[[], None]]
+    hand_over: Callable[[], Awaitable[None]] | None = None  # once no work is under way on what was ours
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
@@ -139,6 +140,8 @@ class PaymentsApp(faust.App):
             let_go()
         within = self.resources.settings.drain_timeout
         await asyncio.gather(*(processor.drain(within) for processor in self.processors.values()))
+        if self.hand_over:
+            await self.hand_over()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -217,6 +220,7 @@ def create_app(
             app, resources, transaction_logger, ports, assignment
         )
         app.background.append(ports.merchants.run)
+        app.hand_over = ports.merchants.hand_over
     if "statuses" in role.agents:
         app.processors[topics.STATUS] = statuses.register(app, resources, unassessed.note)
         app.processors[topics.LABEL] = labels.register(app, resources)
@@ -352,6 +356,8 @@ async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> No
     within = app.resources.settings.drain_timeout
     await asyncio.gather(*(processor.revoke(within) for processor in app.processors.values()))
     await app.consumer.commit()
+    if app.hand_over:
+        await app.hand_over()
 
 
 def _is_consuming(app: PaymentsApp) -> bool:

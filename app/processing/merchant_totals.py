@@ -9,7 +9,9 @@ counts. A worker that loses a partition, or its memory, therefore has nothing to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,11 +39,13 @@ LABELS: Source = "transaction_label"
 #: Seconds between two looks whether a stretch has ended, and after a failure at most.
 EVERY, EVERY_MOST = 2.0, 60.0
 #: Seconds until what other workers have written is read.
-NEWS_EVERY = 30.0
+NEWS_EVERY, NEVER = 30.0, -math.inf
 #: A partition without a transaction for so long, in seconds, ends its day by the clock, this long after midnight.
 IDLE, AFTER_MIDNIGHT = 600.0, 3600
 #: Records that are decoded before transactions have their turn, and how much longer that one is.
 AT_ONCE, TURN = 100, 4
+#: Seconds for which a rebalance or a stop waits for what is handed over.
+HANDED_OVER_WITHIN = 1.0
 #: Records of transaction_label in one stretch.
 LABELS_MOST = 500
 
@@ -78,6 +82,10 @@ class OpenStretch:
             self.totals = MerchantTotals()
             self.start = offset
 
+    def written(self, stretches: Collection[Stretch]) -> None:
+        """These of `ended` are in the topic."""
+        self.ended = [one for one in self.ended if one not in stretches]
+
 
 class MerchantTotalsKeeper:
     """Of a worker: what is known of merchants, and the stretches of its own partitions."""
@@ -87,7 +95,7 @@ class MerchantTotalsKeeper:
         self._resources = resources
         self._open: dict[int, OpenStretch | None] = {}  # None: not begun yet
         self._published_to: dict[int, int] = {}
-        self._news_at = 0.0
+        self._news_at = NEVER
 
     def assigned(self, partitions: Collection[int]) -> None:
         """These are ours from now on, and no others."""
@@ -114,6 +122,25 @@ class MerchantTotalsKeeper:
     def claimed(self, partition: int) -> None:
         """Others may have written until now."""
         self._published_to.pop(partition, None)
+        self._news_at = NEVER
+
+    async def hand_over(self) -> None:
+        """Write what our stretches have until now: whoever has the partitions next need not read that again.
+
+        Best effort, and soon over: what is not written is read from the log.
+        """
+        stretches = [one for one in self._open.values() if one]
+        for one in stretches:
+            one.end(one.next)
+        ended = [stretch for one in stretches for stretch in one.ended]
+        if not ended:
+            return
+        with contextlib.suppress(TimeoutError, Transient):
+            async with asyncio.timeout(HANDED_OVER_WITHIN):
+                await self._publish(ended)
+            for one in stretches:
+                one.written(ended)
+        self._news_at = NEVER
 
     async def run(self) -> None:
         """Without end."""
@@ -133,9 +160,9 @@ class MerchantTotalsKeeper:
 
     async def round(self, now: float) -> None:
         """Read what is missing, write what has ended; Transient. `now`: seconds since 1970."""
-        if time.monotonic() - self._news_at >= NEWS_EVERY:
-            await self.refresh()
+        await self._read_news()
         for partition in sorted(self._open):
+            await self._read_news()  # if there is reason to since
             if partition not in self._open:
                 continue  # revoked since
             stretch = self._stretch(partition)
@@ -144,7 +171,11 @@ class MerchantTotalsKeeper:
                 stretch.end(stretch.next)
             if ended := stretch.ended[:]:
                 await self._write(ended)
-                del stretch.ended[: len(ended)]  # another one may have ended since
+                stretch.written(ended)  # another one may have ended since
+
+    async def _read_news(self) -> None:
+        if time.monotonic() - self._news_at >= NEWS_EVERY:
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Read what has been written since; LogUnavailable."""

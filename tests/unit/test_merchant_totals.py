@@ -191,6 +191,101 @@ def test_a_stretch_ends_with_the_day_and_where_somebody_had_to_read_the_log() ->
     assert [since for topic, _, since in log.reads if topic == topics.STATUS] == [4]
 
 
+def test_what_a_worker_that_stops_hands_over_is_not_read_again_by_the_next_one() -> None:
+    log = Topics()
+    keeper = worker(log, 0, 1)
+    rounds(keeper)
+    keeper.published(0, log.decided(0, sold(0), sold(1)), [sold(0), sold(1)])
+    keeper.published(1, log.decided(1, sold(1)), [sold(1)])
+    asyncio.run(keeper.hand_over())
+    assert sorted(bounds(log)) == [(0, 1), (0, 1), (1, 2)]
+    log.reads.clear()
+    rounds(worker(log, 0, 1))
+    assert [read for read in log.reads if read[0] == topics.STATUS] == [
+        (topics.STATUS, 0, 2),
+        (topics.STATUS, 1, 1),
+    ]
+    assert check(log) == []
+
+
+@pytest.fixture
+def _news_only_when_there_is_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merchant_totals, "NEWS_EVERY", 1e9)
+
+
+@pytest.mark.usefixtures("_news_only_when_there_is_reason")
+def test_a_worker_that_keeps_a_partition_it_has_handed_over_goes_on_behind_it() -> None:
+    log = Topics()
+    log.decided(0, sold(0))
+    keeper = worker(log, 0)
+    rounds(keeper)
+    keeper.published(0, log.decided(0, sold(0)), [sold(0)])
+    asyncio.run(keeper.hand_over())
+    log.reads.clear()
+    keeper.published(0, log.decided(0, sold(0), sold(1)), [sold(0), sold(1)])
+    rounds(keeper)
+    assert bounds(log) == [(0, 1), (1, 2), (2, 3)]
+    assert topics.STATUS not in [topic for topic, _, _ in log.reads]
+
+
+@pytest.mark.usefixtures("_news_only_when_there_is_reason")
+def test_so_it_does_when_it_hands_over_while_it_reads_another_partition() -> None:
+    log = Topics()
+    log.decided(1, sold(0))
+    keeper = worker(log, 1)
+    rounds(keeper)
+    keeper.published(1, log.decided(1, sold(0)), [sold(0)])
+    log.decided(0, sold(0))
+    keeper.assigned([0, 1])
+
+    async def meanwhile() -> None:
+        handing_over = list[asyncio.Task[None]]()
+        log.meanwhile = lambda: handing_over.append(asyncio.create_task(keeper.hand_over()))
+        log.reads.clear()
+        await keeper.round(0.0)
+        await asyncio.gather(*handing_over)
+
+    asyncio.run(meanwhile())
+    assert [read for read in log.reads if read[0] == topics.STATUS] == [(topics.STATUS, 0, 0)]
+    assert check(log) == []
+
+
+@pytest.mark.usefixtures("_news_only_when_there_is_reason")
+def test_a_new_owner_asks_at_once_what_has_been_handed_over() -> None:
+    log = Topics()
+    before, after = worker(log, 0), worker(log, 1)
+    rounds(before, after)
+    before.published(0, log.decided(0, sold(0)), [sold(0)])
+    asyncio.run(before.hand_over())
+    after.assigned([0, 1])
+    after.claimed(0)
+    log.reads.clear()
+    rounds(after)
+    assert [read for read in log.reads if read[0] == topics.STATUS] == [(topics.STATUS, 0, 1)]
+
+
+def test_a_stop_does_not_wait_for_a_log_that_is_down_or_hangs_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hangs(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(merchant_totals, "HANDED_OVER_WITHIN", 0.01)
+    log = Topics()
+    keeper = worker(log, 0)
+    rounds(keeper)
+    keeper.published(0, log.decided(0, sold(0)), [sold(0)])
+    log.is_down = True
+    asyncio.run(keeper.hand_over())
+    log.is_down = False
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "publish_batch", hangs)
+        asyncio.run(asyncio.wait_for(keeper.hand_over(), 2))
+    assert log.written == []
+    rounds(keeper)
+    assert bounds(log) == [(0, 1)]
+
+
 def test_until_the_log_is_a_week_old_no_merchant_is_new_since_all_are_unknown() -> None:
     log = Topics()
     log.decided(0, sold(0), sold(1), sold(WARM_UP))
@@ -486,6 +581,7 @@ events = st.lists(
         st.tuples(st.just("labelled"), st.integers(0, 1), st.sampled_from("abc")),
         st.tuples(st.just("round"), st.integers(0, 1)),
         st.tuples(st.just("moved"), st.integers(0, 1), st.integers(0, 1)),
+        st.tuples(st.just("handed_over"), st.integers(0, 1)),
         st.tuples(st.just("killed"), st.integers(0, 1)),
     ),
     max_size=40,
@@ -519,6 +615,9 @@ class World:
 
     def round(self, _: int, number: int) -> None:
         rounds(self.workers[number])
+
+    def handed_over(self, _: int, number: int) -> None:
+        asyncio.run(self.workers[number].hand_over())
 
     def moved(self, _: int, partition: int, number: int) -> None:
         self.owner[partition] = number
