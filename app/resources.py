@@ -40,7 +40,7 @@ class Resources:
     created: Codec
     status: Codec
     #: The same without what was known: half of the time, for whoever shows a verdict and does not explain it.
-    shown_status: Codec
+    status_without_history: Codec
     label: Codec
     merchant_totals: Codec
 
@@ -96,7 +96,7 @@ class Resources:
     async def _register(self) -> None:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
-        self.shown_status = self.status.until("history")
+        self.status_without_history = self.status.until("history")
         self.label = await topics.register(self.settings, topics.LABEL)
         self.merchant_totals = await topics.register(self.settings, topics.MERCHANT_TOTALS)
 

@@ -97,8 +97,10 @@ class CustomerHistory:
     def of(cls, customer_ids: Sequence[str], words: Words) -> CustomerHistory:
         """Return the history of which `dump` has returned this; the rows are copied, and nothing can be undone."""
         history = cls()
-        rows = history._rows_for(customer_ids)
-        history._words[rows] = words
+        history._ids = list(customer_ids)
+        history._row_of = {one: row for row, one in enumerate(customer_ids)}
+        history._make_room(len(customer_ids))
+        history._words[: len(customer_ids)] = words
         return history
 
     def _rows_for(self, customer_ids: Sequence[str]) -> Ints:

@@ -40,7 +40,7 @@ def register(
 
     async def remember(micro_batches: Sequence[MicroBatch]) -> None:
         records = [record for one in micro_batches for batch in one.batches for record in batch.records]
-        found = await resources.shown_status.decode([record.value for record in records])
+        found = await resources.status_without_history.decode([record.value for record in records])
         readable = [s for s in found if not isinstance(s, Poison)]
         await resources.recent.remember(entries_of(readable))
         note(readable)

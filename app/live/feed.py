@@ -235,7 +235,7 @@ class LiveFeed:
             if tp.topic == topics.CREATED:
                 written.created += await _logged(records, self._resources.created)
             elif tp.topic == topics.STATUS:
-                written.statuses += await _logged(records, self._resources.shown_status)
+                written.statuses += await _logged(records, self._resources.status_without_history)
             else:
                 written.dead_letters += records
         return written

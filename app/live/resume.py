@@ -93,7 +93,7 @@ class Resume:
                 seen[partition] = last
 
     async def _send(self, client: Client, seen: Vector, records: Sequence[Any]) -> None:
-        values = await self._resources.shown_status.decode([record.value for record in records])
+        values = await self._resources.status_without_history.decode([record.value for record in records])
         chunks = []
         for record, value in zip(records, values, strict=True):
             seen[record.partition] = record.offset + 1

@@ -103,7 +103,8 @@ class Adapters:
             await self._begin(partition, state)
 
         async def take(records: Sequence[Any]) -> None:
-            state.fold(await readable(self._resources.status, records), records[-1].offset + 1)
+            found = await readable(self._resources.status_without_history, records)
+            state.fold(found, records[-1].offset + 1)
             self.records_read += len(records)
 
         state.folded_to = await self._resources.tail.read_on(topics.STATUS, partition, read_from, take)
@@ -131,7 +132,7 @@ class Adapters:
 
     async def _inherit(self, state: CustomerState, origin: Origin) -> None:
         async def take(records: Sequence[Any]) -> None:
-            found = await readable(self._resources.status, records)
+            found = await readable(self._resources.status_without_history, records)
             state.inherit(
                 (offset, one) for offset, one in found if offset < end and origin.has(one["customer_id"])
             )
@@ -160,7 +161,7 @@ class Adapters:
         found: list[tuple[int, TransactionStatus]] = []
 
         async def take(records: Sequence[Any]) -> None:
-            found.extend(await readable(self._resources.status, records))
+            found.extend(await readable(self._resources.status_without_history, records))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, offset, take)
         return found, end

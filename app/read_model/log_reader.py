@@ -130,7 +130,7 @@ class LogReader:
             nonlocal first, is_enough
             for some in _from_the_end(records):
                 values = [one.value for one in some if not newest.leaves_out(_highest_key(one.key))]
-                found = await self._resources.shown_status.decode(values)
+                found = await self._resources.status_without_history.decode(values)
                 statuses = [status for status in found if not isinstance(status, Poison)]
                 await write([entry_of(one) for one in statuses if newest.keeps(key_of_row(one))])
                 await asyncio.sleep(0)  # let the bff serve, also if nothing was written

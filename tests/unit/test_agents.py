@@ -77,7 +77,7 @@ def test_what_is_no_status_is_reported_by_place_and_reason_and_counted(
     async def remember(entries: Sequence[Any]) -> None:
         remembered.extend(entries)
 
-    resources.shown_status, resources.recent = (
+    resources.status_without_history, resources.recent = (
         SimpleNamespace(decode=decode),
         SimpleNamespace(remember=remember),
     )

@@ -102,7 +102,9 @@ def refilled(log: Log, monkeypatch: pytest.MonkeyPatch, redis: Redis | None = No
 
     monkeypatch.setattr(consumer_groups, "committed_offsets", committed)
     settings = SimpleNamespace(recent_transactions=redis.keep)
-    resources: Any = SimpleNamespace(settings=settings, is_open=True, tail=log, shown_status=log, created=log)
+    resources: Any = SimpleNamespace(
+        settings=settings, is_open=True, tail=log, status_without_history=log, created=log
+    )
     newest = run(LogReader(resources).write_newest(redis.remember))
     return newest, redis.listed(newest)
 

@@ -51,7 +51,7 @@ def joined(
     stream.begin({0: ring_from})
     for offset in range(ring_from, len(log.records)):
         stream.take(Written(statuses=[status(0, offset)]))
-    resources: Any = SimpleNamespace(tail=log, shown_status=log)
+    resources: Any = SimpleNamespace(tail=log, status_without_history=log)
     feed: Any = SimpleNamespace(until_live=_live, beginnings={0: first})
     client = Client(wire, wants or Filter())
     stream._clients.add(client)
