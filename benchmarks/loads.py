@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -53,6 +53,27 @@ class Observed:
     def busy(self) -> float:
         """Cores of the stack and of the load; not those of strangers."""
         return sum(spent for part, spent in self.cores.items() if part != cpu.OTHERS)
+
+
+def mean(some: Sequence[Observed]) -> Observed:
+    """Of the same load, several times; `seconds` and `refused` are of all together."""
+
+    def of(values: Iterable[float]) -> float:
+        return sum(values) / len(some)
+
+    first = some[0]
+    return replace(
+        first,
+        seconds=sum(one.seconds for one in some),
+        offered=of(one.offered for one in some),
+        accepted=of(one.accepted for one in some),
+        decided=of(one.decided for one in some),
+        rounds=of(one.rounds for one in some),
+        cores={name: of(one.cores.get(name, 0.0) for one in some) for name in first.cores},
+        wire={name: of(one.wire.get(name, 0.0) for one in some) for name in first.wire},
+        behind=of(one.behind for one in some),
+        refused=sum(one.refused for one in some),
+    )
 
 
 async def observed(name: str, rate: float, seconds: float, seed: int, settle: float = 0.0) -> Observed:

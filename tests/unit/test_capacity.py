@@ -295,6 +295,15 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
+def test_a_load_that_is_measured_twice_counts_with_its_mean() -> None:
+    one, other = observed(100, 50, 1), observed(100, 60, 3)
+    both = loads.mean([replace(one, behind=10, refused=1), replace(other, behind=30, refused=2)])
+    assert (both.offered, both.accepted, both.behind, both.refused) == (
+        one.offered, (one.accepted + other.accepted) / 2, 20, 3,
+    )  # fmt: skip
+    assert both.busy == pytest.approx((one.busy + other.busy) / 2)
+
+
 def test_a_run_on_a_machine_that_is_as_the_model_says_predicts_all_of_its_loads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
