@@ -89,6 +89,7 @@ class PaymentsApp(faust.App):
     background: list[Any]
     on_stopping: list[Callable[[], None]]
     hand_over: Callable[[], Awaitable[None]] | None = None  # once no work is under way on what was ours
+    on_assigned: list[Callable[[], None]]
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
@@ -169,7 +170,8 @@ def create_app(
     app = _faust_app(role)
     resources = Resources(values, role.dependencies, producer)
     transaction_logger = TransactionLogger(values.log_each_transaction)
-    app.resources, app.processors, app.background, app.on_stopping = resources, {}, [], []
+    app.resources, app.processors, app.background = resources, {}, []
+    app.on_stopping, app.on_assigned = [], []
 
     if "statuses" in role.agents:
         pending, state = PendingWriter(resources.recent), ReadModelState()
@@ -214,6 +216,7 @@ def create_app(
             rounds.run,
         ]
         app.on_stopping += [events.close]
+        app.on_assigned += [state.note_rebalanced]
     if "transactions" in role.agents:
         ports = adapters(resources)
         app.processors[topics.CREATED] = transactions.register(
@@ -349,6 +352,8 @@ async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> 
         partitions = [tp.partition for tp in assigned if tp.topic == topic]
         processor.assign(app.consumer_generation_id, partitions)
     app.is_alone = app.consumer.is_whole(topics.STATUS)
+    for note in app.on_assigned:
+        note()
 
 
 async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> None:

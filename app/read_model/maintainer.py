@@ -78,6 +78,24 @@ class ReadModelMaintainer:
         self._state.redis, self._state.being_rebuilt = RedisState.MARKED, False
         if self._state.complete_since is None:
             self._state.complete_since = time.monotonic()
+        if self._state.may_lack_fields:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Write again what a bff of an earlier release has written: its entries lack what this release shows.
+
+        Both take part in one group, so each status is written by one of them; a list of its own for each release would
+        lack what the other has read. What is listed is right meanwhile, and who asks for one gets it from Cassandra.
+        """
+        self._state.may_lack_fields = (
+            False  # before it is looked for: who leaves from now on is noticed next time
+        )
+        try:
+            if await self._recent.has_lacking():
+                await self._refill()
+        except Transient as exc:
+            self._state.may_lack_fields = True
+            log.debug("Entries of an earlier release are still there: %s", exc)
 
     async def _answer(self) -> bool:
         """Whether Redis is complete by its marker; StoreUnavailable while it does not answer."""
@@ -113,7 +131,7 @@ class ReadModelMaintainer:
             raise
 
         async def write(entries: Sequence[Entry]) -> None:
-            await self._recent.remember(entries)
+            await self._recent.remember(entries, again=True)
             await self._recent.go_on_filling(filling)
 
         newest = await self._from_log(lambda _: self._log_reader.write_newest(write))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import BeingRebuilt, NotReadableYet, StoreUnavailable
-from app.models.status import assessed, key_of_row, place_of, shown, sort_key
+from app.models.status import TransactionStatus, assessed, key_of_row, place_of, shown, sort_key
 from app.models.transaction import millis_of_id
 from app.observability import metrics
 from app.read_model.log_reader import CLOCKS_APART
 from app.read_model.pending_writer import PendingWriter
 from app.read_model.state import ReadModelState
-from app.stores.recent_transactions import Reach, RecentTransactions
+from app.stores.recent_transactions import Reach, RecentTransactions, lacks_fields
 from app.stores.transactions_table import Reading, TransactionsTable
 
 T = TypeVar("T")
@@ -102,6 +102,8 @@ class ReadModel:
         """
         key = sort_key(transaction_id, 0)
         found = await self._of_redis(lambda: self._recent.find(key))
+        if found and lacks_fields(found):
+            found = await self._whole(transaction_id, found)
         if found:
             metrics.READS.labels("redis").inc()
             return found
@@ -111,7 +113,15 @@ class ReadModel:
                 return pending
             await self._check_that_none_is_hidden(transaction_id)
         metrics.READS.labels("cassandra").inc()
-        return row and json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)
+        return row and _detail(row)
+
+    async def _whole(self, transaction_id: str, found: str) -> str:
+        """What a bff of an earlier release wrote, with all fields, by the row; as it is where there is no such row."""
+        try:
+            row = await self._table.find(transaction_id)
+        except StoreUnavailable:
+            return found
+        return _detail(row) if row and row["revision"] >= json.loads(found)["revision"] else found
 
     async def _check_that_none_is_hidden(self, transaction_id: str) -> None:
         reach = await self._of_redis(lambda: self._recent.reach(OLDEST))
@@ -144,3 +154,7 @@ class ReadModel:
         except StoreUnavailable:
             self._state.note_unanswered()
             return None
+
+
+def _detail(row: TransactionStatus) -> str:
+    return json.dumps({**shown(row, row["status"]), **assessed(row)}, ensure_ascii=False)

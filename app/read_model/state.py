@@ -24,6 +24,8 @@ class ReadModelState:
     complete_since: float | None = None
     #: A replay writes both stores again: what neither has may exist.
     being_rebuilt: bool = False
+    #: Another bff may have written entries of an earlier release: one ran before this one did, or has just left.
+    may_lack_fields: bool = True
 
     @property
     def answers(self) -> bool:
@@ -38,6 +40,10 @@ class ReadModelState:
     def note_unanswered(self) -> None:
         """A GET got no answer from Redis. If Redis had missed something before, it still has."""
         self.redis = RedisState.DOWN if self.is_behind else RedisState.UNANSWERED
+
+    def note_rebalanced(self) -> None:
+        """The bffs share their work anew: one has left that may have been of an earlier release."""
+        self.may_lack_fields = True
 
     def note_answered(self) -> None:
         """The maintainer got an answer."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -26,7 +26,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app import connections
 from app.errors import BeingRebuilt, Overloaded, StoreUnavailable
-from app.models.status import PENDING, TransactionStatus, assessed, key_of_row, shown
+from app.models.status import (
+    ASSESSMENT_FIELDS,
+    PENDING,
+    Shown,
+    TransactionStatus,
+    assessed,
+    key_of_row,
+    shown,
+)
 from app.models.transaction import Transaction
 from app.observability import metrics, tracing
 from app.observability.timing import Timed
@@ -79,6 +87,13 @@ GO_ON = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEY
 
 #: How the fillings of a replay begin: of Redis alone, or of Redis and Cassandra's table.
 REPLAY, REPLAY_OF_BOTH = "replay:", "replay:both:"
+
+#: What the detail of an entry has at least: one that a bff of an earlier release wrote may lack some. The fields of the
+#: list are the contract's, the same in every release.
+OF_PENDING = {*Shown.__annotations__, "revision"}
+OF_DECIDED = {*OF_PENDING, *ASSESSMENT_FIELDS, "reasons"}
+#: Entries looked at in one go.
+SCANNED = 500
 
 #: Statuses a script call: a script holds Redis, and with it every reader, while it runs.
 SCRIPT_ENTRIES = 500
@@ -181,11 +196,16 @@ class RecentTransactions:
         errors = RedisConnectionError, InvalidResponse, *([RedisTimeoutError] if is_tls else [])
         return self._refusal.reason() if isinstance(exc, errors) else None
 
-    async def remember(self, entries: Sequence[Entry]) -> None:
-        """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound."""
+    async def remember(self, entries: Sequence[Entry], *, again: bool = False) -> None:
+        """Keep these (see `entry_of`), each unless a higher or the same revision is there, and trim to the bound.
+
+        `again`: one of the same revision is written again, as this release writes it.
+        """
         for start in range(0, len(entries), SCRIPT_ENTRIES):
             arguments = [part for entry in entries[start : start + SCRIPT_ENTRIES] for part in entry]
-            call = self._remember(keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, *arguments])
+            call = self._remember(
+                keys=[ORDER, ENTRIES, TRIMMED, COMPLETE], args=[self._keep, int(again), *arguments]
+            )
             with _span("EVALSHA"):
                 await self._asked(call, "write")
 
@@ -210,6 +230,15 @@ class RecentTransactions:
         with _span("HGET"):
             entry = await self._asked(self._redis.hget(ENTRIES, key))
         return detail_of(entry) if entry else None
+
+    async def has_lacking(self) -> bool:
+        """Whether there is an entry that lacks what this release shows; looks at all of them."""
+        cursor = None
+        while cursor != 0:
+            cursor, found = await self._asked(self._redis.hscan(ENTRIES, cursor or 0, count=SCANNED))
+            if any(lacks_fields(text.rpartition("\n")[2]) for text in found.values()):
+                return True
+        return False
 
     async def revisions_of(self, keys: Sequence[str]) -> dict[str, int]:
         """The revisions of those that are there, by sort key."""
@@ -342,6 +371,15 @@ def entry_of(status: TransactionStatus) -> Entry:
 def detail_of(text: str) -> str:
     """What GET of one transaction shows, of the text of an entry."""
     return text.split("\n")[2]
+
+
+def lacks_fields(detail: str) -> bool:
+    """Whether a bff of an earlier release wrote it, which knew less of a transaction than this one shows."""
+    try:
+        found = from_json(detail)
+        return not (OF_DECIDED if found["revision"] else OF_PENDING) <= found.keys()
+    except (ValueError, LookupError, TypeError):
+        return True  # by hand
 
 
 def pending_entry(transaction: Transaction) -> Entry:

@@ -79,6 +79,26 @@ def test_of_the_same_revision_the_first_stays() -> None:
     assert [entry["status"] for entry in kept([said, again])] == ["accepted"]
 
 
+def test_a_refill_writes_one_of_the_same_revision_again_and_none_of_a_higher_one() -> None:
+    """What a bff of an earlier release wrote lacks fields."""
+    id_ = new_id()
+
+    async def do(recent: RecentTransactions) -> Any:
+        await recent.remember([entry_of(revision(id_, 2))])
+        key, _, text = entry_of(revision(id_, 2))
+        with Redis.from_url(URL) as redis:
+            redis.hset("transactions:entries", key, text.replace(',"reasons":[]', ""))
+        before = await recent.has_lacking()
+        await recent.remember([entry_of(revision(id_, 1, "rejected"))], again=True)
+        still = await recent.has_lacking()
+        await recent.remember([entry_of(revision(id_, 2))], again=True)
+        return before, still, await recent.has_lacking(), json.loads(await recent.find(key) or "")
+
+    before, still, after, found = with_recent(do)
+    assert (before, still, after) == (True, True, False)
+    assert (found["status"], found["reasons"]) == ("accepted", [])
+
+
 def test_a_late_pending_never_covers_a_verdict() -> None:
     verdict = revision(new_id(), 1, "rejected")
     pending = pending_entry(transaction_of(verdict))

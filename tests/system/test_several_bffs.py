@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import Counter
@@ -107,3 +108,25 @@ def test_an_empty_redis_is_filled_by_one_of_them(two: None) -> None:
     written = [path.read_bytes()[size:] for path, size in zip(logs, before, strict=True)]
     assert sum(text.count(b"Redis was filled") for text in written) == 1
     assert id_ in http.listed(http.page(url=FIRST))
+
+
+def test_what_a_bff_of_an_earlier_release_wrote_is_shown_whole_and_written_again_when_it_has_left(
+    two: None,
+) -> None:
+    """It knew no reasons. While both are there it writes what it decides; then nobody has to empty Redis."""
+    id_ = http.taken()
+    http.final(id_)
+    key = f"{int(id_.replace('-', '')[:12], 16) // 60_000:010d}:{id_}"
+    with redis.Redis(decode_responses=True) as store:
+        text = str(store.hget("transactions:entries", key))
+        earlier = re.sub(r',"reasons":.*}', "}", text)
+        store.hset("transactions:entries", key, earlier)
+        for url in (FIRST, SECOND):
+            found = http.call("GET", f"{PATH}/{id_}", url=url).json
+            assert "reasons" in found, "by Cassandra's row"
+        assert store.hget("transactions:entries", key) == earlier != text
+        stack.stop("bff-2")
+        try:
+            log.wait_until(lambda: store.hget("transactions:entries", key) == text, 30, "written again")
+        finally:
+            stack.start("bff-2")

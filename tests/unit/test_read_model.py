@@ -18,7 +18,16 @@ from app.read_model.maintainer import CHECK_EVERY, REFILL_EVERY_MOST, ReadModelM
 from app.read_model.pending_writer import AT_MOST, PendingWriter
 from app.read_model.read_model import NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.read_model.state import ReadModelState
-from app.stores.recent_transactions import BeingRefilled, Entry, Page, Reach, entries_of, pending_entry
+from app.stores.recent_transactions import (
+    BeingRefilled,
+    Entry,
+    Page,
+    Reach,
+    entries_of,
+    entry_of,
+    lacks_fields,
+    pending_entry,
+)
 from tests.unit import virtual_time
 from tests.unit.samples import status, transaction
 
@@ -48,10 +57,17 @@ class Recent:
     def empty(self) -> None:
         self.entries, self.sign, self.filling, self.trimmed = {}, None, None, False
 
-    async def remember(self, entries: Sequence[Entry]) -> None:
+    async def remember(self, entries: Sequence[Entry], *, again: bool = False) -> None:
         self.ask()
         await asyncio.sleep(self.takes)
-        self.entries |= {entry[0]: entry for entry in entries}
+        for entry in entries:
+            held = self.entries.get(entry[0])
+            if held is None or held[1] < entry[1] or (again and held[1] == entry[1]):
+                self.entries[entry[0]] = entry
+
+    async def has_lacking(self) -> bool:
+        self.ask()
+        return any(lacks_fields(entry[2].rpartition("\n")[2]) for entry in self.entries.values())
 
     async def newest(self, limit: int, before: str | None) -> Page:
         self.ask()
@@ -104,6 +120,8 @@ class Table:
         self.has_a_quorum = True
 
     async def find(self, transaction_id: str) -> Any:
+        if self.dead:
+            raise StoreUnavailable("dead")
         return next((row for row in self.rows if row["transaction_id"] == transaction_id), None)
 
     async def newest(self, limit: int, before: Any, reading: Any) -> list[Any]:
@@ -145,6 +163,7 @@ class World:
         self.recent, self.table, self.log = Recent(), Table(), Log()
         self.log_length: int | None = 0
         self.pending, state = PendingWriter(self.recent), ReadModelState()  # type: ignore[arg-type]
+        self.state = state
         self.maintainer = ReadModelMaintainer(
             self.recent,  # type: ignore[arg-type]
             self.log,  # type: ignore[arg-type]
@@ -619,3 +638,93 @@ def test_an_eviction_policy_that_breaks_the_list_is_named_once(
 
     virtual_time.run(world.during(situation))
     assert sum("maxmemory-policy" in message for message in caplog.messages) == lines
+
+
+REASONS = '[{"feature":"count_1m","value":9,"words":"9 in a minute"}]'
+ID = uuid7(0)
+
+
+def rejected(**changes: Any) -> TransactionStatus:
+    """A verdict with reasons, on a transaction that has its own place in Redis."""
+    return status(transaction(transaction_id=ID), **{"status": "rejected", "reasons": REASONS, **changes})
+
+
+def of_an_earlier_release(one: TransactionStatus) -> Entry:
+    """What a bff wrote that knew no reasons."""
+    key, number, text = entry_of(one)
+    _, listed, detail = text.split("\n")
+    known = {name: value for name, value in json.loads(detail).items() if name != "reasons"}
+    return key, number, f"{number}\n{listed}\n{json.dumps(known)}"
+
+
+async def reasons_of(world: World, one: TransactionStatus) -> Any:
+    found = await world.reads.find(one["transaction_id"])
+    assert found is not None
+    return json.loads(found).get("reasons", "none known")
+
+
+def test_what_a_bff_of_an_earlier_release_wrote_is_shown_with_all_fields_while_both_are_at_work() -> None:
+    world, one = World(), rejected()
+
+    async def situation() -> None:
+        await world.recent.remember([of_an_earlier_release(one)])  # it has read this one's partition
+        assert await reasons_of(world, one) == "none known", "nobody else has it yet, or no more"
+        world.table.rows = [one]
+        assert await reasons_of(world, one) == json.loads(REASONS)
+        assert (await world.entries()) == (1, "redis")
+        world.table.dead = True
+        assert await reasons_of(world, one) == "none known"
+
+    virtual_time.run(world.during(situation))
+
+
+def test_a_row_that_is_older_than_what_a_bff_of_an_earlier_release_wrote_is_not_shown() -> None:
+    world = World()
+
+    async def situation() -> None:
+        await world.recent.remember([of_an_earlier_release(rejected(revision=2))])
+        world.table.rows = [rejected(status="accepted")]
+        found = await world.reads.find(ID)
+        assert json.loads(found or "")["status"] == "rejected"
+
+    virtual_time.run(world.during(situation))
+
+
+def test_what_bffs_of_an_earlier_release_wrote_is_written_again_at_a_start_and_when_one_has_left() -> None:
+    world, one = World(), rejected()
+    world.log.statuses = [one]
+    before = of_an_earlier_release(one)
+    world.recent.entries, world.recent.sign = {before[0]: before}, "1"
+
+    async def situation() -> None:
+        assert await reasons_of(world, one) == json.loads(REASONS)
+        reads = world.log.reads
+        world.recent.entries[before[0]] = before  # the other one is still there, and writes
+        await asyncio.sleep(60)
+        assert world.log.reads == reads
+        world.log.dead = True
+        world.state.note_rebalanced()
+        await asyncio.sleep(5)
+        assert await world.entries() == (1, "redis"), "the list is whole all the while"
+        world.log.dead = False
+        await asyncio.sleep(5)
+        assert await reasons_of(world, one) == json.loads(REASONS)
+        await asyncio.sleep(60)
+        assert world.log.reads == reads + 1
+
+    virtual_time.run(world.during(situation))
+
+
+def test_an_entry_that_was_written_by_hand_is_written_again_and_stops_nothing() -> None:
+    world, one = World(), rejected()
+    world.log.statuses = [one]
+    key = key_of_row(one)
+
+    async def situation() -> None:
+        for text in ("", "1\nnothing\nno JSON", '1\n{}\n{"revision":1}', "1\n{}\n7"):
+            world.recent.entries[key] = (key, 1, text)
+            world.state.note_rebalanced()
+            await asyncio.sleep(1)
+            assert world.recent.entries[key] == entry_of(one), text
+
+    virtual_time.run(world.during(situation))
