@@ -93,7 +93,7 @@ class PaymentsApp(faust.App):
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
-        return BoundedWeb(self, settings(), has_api=_has_api(ROLES[self.conf.id]))
+        return BoundedWeb(self, settings())
 
     def on_init_dependencies(self) -> Iterable[Any]:
         """Without Faust's own counting of each request and event: /metrics is ours, nobody reads the other."""
@@ -336,14 +336,9 @@ def _web_port(role: Role, values: Settings) -> int:
     return values.web_port or role.web_port
 
 
-def _has_api(role: Role) -> bool:
-    """Whether clients call it; the others' port is for their health and metrics."""
-    return "statuses" in role.agents
-
-
 def _asked_port(role: Role, values: Settings) -> int:
     """Where the other workers ask it for its health and metrics."""
-    return (values.management_port if _has_api(role) else None) or _web_port(role, values)
+    return values.management_port or _web_port(role, values)
 
 
 async def _on_partitions_assigned(app: PaymentsApp, assigned: Any, **_: Any) -> None:

@@ -170,19 +170,18 @@ class Site(web.TCPSite):
 
 
 class BoundedWeb(Web):
-    """Faust's web driver with our runner, and what keeps others out; `has_api`: of a role that clients call."""
+    """Faust's web driver with our runner, and what keeps others out."""
 
-    def __init__(self, app: Any, settings: Settings, *, has_api: bool):
+    def __init__(self, app: Any, settings: Settings):
         super().__init__(app)
         self._settings = settings
-        self._has_api = has_api
-        self.access = Access(settings) if has_api and settings.tokens_file else None
-        self._certificate = Certificate(settings) if has_api and settings.tls_certificate else None
+        self.access = Access(settings) if settings.tokens_file else None
+        self._certificate = Certificate(settings) if settings.tls_certificate else None
         self._files = [each for each in (self.access, self._certificate) if each is not None]
         self._jobs: list[asyncio.Task[None]] = []
         self._runner = self._made_runner(self.web_app)
         self.management_app: web.Application | None = None
-        if has_api and settings.management_port:
+        if settings.management_port:
             self.management_app = web.Application(**app.conf.web_application_options)
             self._management_runner = self._made_runner(self.management_app)
 
@@ -219,8 +218,6 @@ class BoundedWeb(Web):
         values = self._settings
         if values.allow_insecure == "1":
             return ""
-        if not self._has_api:
-            return "Its metrics and health are open to all: set ALLOW_INSECURE=1 where only those who may get there."
         missing, unless = [], "ALLOW_INSECURE=tls where a proxy in front has TLS"
         if not values.tokens_file:
             missing, unless = ["TOKENS_FILE"], "ALLOW_INSECURE=1 where nobody else gets there"

@@ -42,12 +42,16 @@ def endpoints(name: str) -> tuple[Endpoint, ...]:
 
 
 def management(name: str) -> Endpoint | None:
-    """A bff's address for metrics, readiness and documents, if they have one of their own."""
+    """A worker's address for metrics, readiness and documents, if they have one of their own.
+
+    The setting is the bff's; the transactions worker has the next one, as with their web ports.
+    """
     port = setting("MANAGEMENT_PORT")
     if not port.isdecimal():
         return None
-    first = Endpoint(setting("MANAGEMENT_HOST", "127.0.0.1"), int(port))
-    return _moved(first, found[1]) if (found := further(name)) else first
+    kind, number = further(name) or (name, 1)
+    first = Endpoint(setting("MANAGEMENT_HOST", "127.0.0.1"), int(port) + (kind == "transactions"))
+    return _moved(first, number)
 
 
 def _moved(first: Endpoint, number: int) -> Endpoint:

@@ -59,12 +59,12 @@ def command(name: str) -> str:
 
 
 def environment(name: str) -> dict[str, str]:
-    """The name and the ports that a further worker needs for itself."""
-    further = ports.further(name)
-    if not further or further[0] not in SCALABLE:
+    """The ports that a worker needs for itself, and the name where it is a further one."""
+    kind, number = ports.further(name) or (name, 1)
+    if kind not in SCALABLE:
         return {}
-    found = {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name}
-    management = ports.management(name) if further[0] == "bff" else None
+    found = {"WEB_PORT": str(ports.endpoints(name)[0].port), "WORKER_INSTANCE": name} if number > 1 else {}
+    management = ports.management(name)
     return found | ({"MANAGEMENT_PORT": str(management.port)} if management else {})
 
 

@@ -16,6 +16,7 @@ FILES = ("prometheus.yml", "alerts.yml")
 GENERATOR = ports.Endpoint("127.0.0.1", 5016)  # its metrics: it serves nothing else
 #: Which of its addresses has a part's metrics, and under which path, where that is not the first and /metrics.
 ADDRESS = {"antifraud": 1, "envoy": 1}
+WORKERS = ("bff", "transactions", "main")
 PATHS = {"envoy": "/stats/prometheus"}
 SCRAPED = ("antifraud", "envoy", "bff", "transactions", "main", "generator", "prometheus")
 KEEP = ("--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=1GB")
@@ -59,7 +60,7 @@ def targets(parts: Iterable[str]) -> list[dict[str, Any]]:
 def _metrics_of(part: str, kind: str) -> ports.Endpoint:
     if kind == "generator":
         return GENERATOR
-    if kind in ("bff", "main") and (management := ports.management(part)):
+    if kind in WORKERS and (management := ports.management(part)):
         return management
     return ports.endpoints(part)[ADDRESS.get(kind, 0)]
 

@@ -58,4 +58,9 @@ def _ask_http(kind: str, address: Endpoint) -> str | None:
     if kind == "registry" and secure.is_on():
         return probes.secured_http(address, path)
     tls = kind in ("bff", "main") and setting("BFF_URL").startswith("https:")
-    return probes.http(address, path, tls=tls)
+    try:
+        return probes.http(address, path, tls=tls)
+    except ConnectionResetError:
+        if kind != "transactions":
+            raise
+        return probes.http(address, path, tls=True)  # it has TLS_CERTIFICATE, and hangs up on plain HTTP

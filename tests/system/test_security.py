@@ -27,6 +27,8 @@ from reconciliation.readers import PATH
 from tests.support.http import EXAMPLE, Answer, call
 
 PORT, MANAGEMENT = 5061, 5062
+#: The transactions worker's, beside it.
+THEIRS, THEIR_MANAGEMENT = 5063, 5064
 CUSTOMER, DESCRIPTION = "customer-of-the-log", "description of the log"
 TOKENS = {scope: f"token-of-{scope}" for scope in ("write", "read", "label", "admin", "busy", "old")}
 #: Of a token that is let through as often as this, and then waits.
@@ -63,14 +65,14 @@ class Started:
 
 
 @contextlib.contextmanager
-def worker(**environment: str) -> Iterator[Started]:
-    """`faust -A app.bff worker` with these settings; ended afterwards."""
+def worker(app: str = "app.bff", **environment: str) -> Iterator[Started]:
+    """`faust -A app.bff worker`, or another one, with these settings; ended afterwards."""
     others = {
         name: value
         for name, value in os.environ.items()
         if not re.search("LISTEN_HOST|ALLOW_INSECURE|TOKENS_FILE|TLS_|BFF_URL", name)
     }
-    command = [str(BIN / "faust"), "-A", "app.bff", "worker", "--loglevel", "info"]
+    command = [str(BIN / "faust"), "-A", app, "worker", "--loglevel", "info"]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -95,12 +97,13 @@ def worker(**environment: str) -> Iterator[Started]:
 
 @dataclass
 class Bff:
-    """The one with everything on."""
+    """The one with everything on; and the transactions worker, which is asked in the same way."""
 
     started: Started
     folder: Path
     authority: Pair
     another: Pair
+    port: int = PORT
 
     def ask(
         self,
@@ -113,7 +116,7 @@ class Bff:
     ) -> Answer:
         """One call over TLS."""
         context = ssl.create_default_context(cafile=str((trusting or self.authority).certificate))
-        connection = HTTPSConnection("127.0.0.1", PORT, timeout=10, context=context)
+        connection = HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
         sent = {"Content-Type": "application/json"} if body is not None else {}
         sent |= {"Authorization": f"Bearer {token}"} if token else {}
         with contextlib.closing(connection):
@@ -273,14 +276,16 @@ def test_plain_text_to_the_tls_port_is_closed_at_once(bff: Bff) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_metrics_readiness_and_documents_are_on_the_management_port(bff: Bff) -> None:
-    def management(path: str) -> Answer:
-        connection = HTTPConnection("127.0.0.1", MANAGEMENT, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.headers), answer.read())
+def management(path: str, port: int = MANAGEMENT) -> Answer:
+    """What the management port answers."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return Answer(answer.status, dict(answer.headers), answer.read())
 
+
+def test_metrics_readiness_and_documents_are_on_the_management_port(bff: Bff) -> None:
     assert b"payments_http_request_seconds" in management("/metrics").body
     assert management("/health/ready").json["parts"]["kafka"] == "ok"
     assert management("/docs").status == 200
@@ -312,6 +317,46 @@ def test_its_log_has_no_trace_no_token_and_no_customers_data(bff: Bff) -> None:
         assert hashlib.sha256(token.encode()).hexdigest() not in said
 
 
+# The transactions worker
+
+
+def test_a_transactions_workers_port_has_tls_and_asks_for_a_token_and_its_management_port_does_not(
+    tmp_path: Path,
+) -> None:
+    ours = authority(tmp_path)
+    pair = certificate(ours, tmp_path, "server")
+    (tmp_path / "tokens").write_text(lines())
+    settings = {
+        "WEB_PORT": str(THEIRS),
+        "LISTEN_HOST": "0.0.0.0",
+        "TOKENS_FILE": str(tmp_path / "tokens"),
+        "TLS_CERTIFICATE": str(pair.certificate),
+        "TLS_KEY": str(pair.key),
+    }
+    with worker("app.transactions", **settings) as started:
+        one = Bff(started, tmp_path, ours, ours, THEIRS)
+
+        def answers() -> bool:
+            assert started.process.poll() is None, started.log
+            with contextlib.suppress(OSError):
+                return one.ask("GET", "/health/live").status == 200
+            return False
+
+        until(answers, 60)
+        assert one.ask("GET", "/metrics").status == 401
+        assert one.ask("GET", "/metrics", TOKENS["write"]).status == 403
+        assert b"payments_build_info" in one.ask("GET", "/metrics", TOKENS["read"]).body
+        assert "parts" not in one.ask("GET", "/health/ready").json
+        with pytest.raises(ConnectionResetError):
+            call("GET", "/health/live", url=f"http://127.0.0.1:{THEIRS}")
+    with worker("app.transactions", **settings, MANAGEMENT_PORT=str(THEIR_MANAGEMENT)) as started:
+        one = Bff(started, tmp_path, ours, ours, THEIRS)
+        until(answers, 60)
+        assert one.ask("GET", "/metrics", TOKENS["read"]).status == 404
+        assert b"payments_build_info" in management("/metrics", THEIR_MANAGEMENT).body
+        assert management("/health/live", THEIR_MANAGEMENT).status == 200
+
+
 # What does not start
 
 
@@ -321,10 +366,15 @@ def test_a_bff_that_cannot_be_safe_ends_with_one_line_that_says_what_to_set(tmp_
     with (
         worker(LISTEN_HOST="0.0.0.0") as open_to_all,
         worker(**pair) as with_expired,
+        worker("app.transactions", LISTEN_HOST="0.0.0.0") as a_transactions_worker,
     ):
-        for started in (open_to_all, with_expired):
+        for started in (open_to_all, with_expired, a_transactions_worker):
             assert started.process.wait(60) == 1
-    for started, words in ((open_to_all, "TOKENS_FILE"), (with_expired, "certificate has expired")):
+    for started, words in (
+        (open_to_all, "TOKENS_FILE"),
+        (with_expired, "certificate has expired"),
+        (a_transactions_worker, "TOKENS_FILE"),
+    ):
         (said,) = [one for one in started.said if "Cannot start" in one]
         assert words in said
         assert "Traceback" not in started.log

@@ -193,11 +193,12 @@ def test_without_a_file_of_tokens_nothing_is_looked_at() -> None:
     assert names == {"dispatch"}  # no handler in front of a view's own
 
 
-def test_a_workers_port_has_no_api_and_needs_no_token(settings: Callable[..., Settings]) -> None:
-    with patch.object(bootstrap, "settings", lambda: settings(management_port=5999)):
+def test_a_transactions_workers_metrics_need_a_token_as_a_bffs_do(settings: Callable[..., Settings]) -> None:
+    with patch.object(bootstrap, "settings", settings):
         web = create_app("transactions").web
-    assert web.access is None
-    assert web.management_app is None
+    routes = web.web_app.router.routes()
+    assert {one.resource.canonical for one in routes if one.handler.__name__ == "guarded"} == {"/metrics"}
+    assert "/api/v1/session" not in paths_of(web.web_app), "it has no page"
 
 
 # The management port
@@ -234,9 +235,9 @@ def test_without_one_everything_is_on_one_port() -> None:
 
 
 def test_other_workers_ask_the_management_port() -> None:
-    for role, port in (("bff", "5999"), ("main", "5999"), ("transactions", "5002")):
+    for role in ("bff", "main", "transactions"):
         with patch.object(bootstrap, "settings", lambda: Settings(management_port=5999)):
-            assert create_app(role).conf.broker_client_id == f"{role}:{port}"
+            assert create_app(role).conf.broker_client_id == f"{role}:5999"
 
 
 # Limits
@@ -443,8 +444,13 @@ def test_a_bff_that_other_machines_reach_does_not_start_without_tokens_and_tls(
     assert "Set TOKENS_FILE" in refused("main", Settings(), "::")
 
 
-def test_a_worker_that_other_machines_reach_says_what_is_there() -> None:
-    assert "ALLOW_INSECURE=1" in refused("transactions", Settings(), "0.0.0.0")
+def test_a_transactions_worker_that_other_machines_reach_does_not_start_without_them_either(
+    settings: Callable[..., Settings],
+) -> None:
+    without = refused("transactions", Settings(), "0.0.0.0")
+    assert "Set TOKENS_FILE and TLS_CERTIFICATE with TLS_KEY, or ALLOW_INSECURE=1" in without
+    assert "Set TLS_CERTIFICATE with TLS_KEY" in refused("transactions", settings(), "0.0.0.0")
+    assert refused("transactions", settings(allow_insecure="tls"), "0.0.0.0") == ""
     assert refused("transactions", Settings(allow_insecure="1"), "0.0.0.0") == ""
 
 

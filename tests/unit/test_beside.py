@@ -80,11 +80,11 @@ def test_in_the_other_mode_the_one_worker_is_asked() -> None:
     assert asked(*procfile.names("combined"))["main"] == "http://127.0.0.1:5001/metrics"
 
 
-def test_the_management_port_of_a_bff_is_asked_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_management_port_of_a_worker_is_asked_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MANAGEMENT_PORT", "5007")
     assert asked("bff")["bff"] == asked("main")["main"] == "http://127.0.0.1:5007/metrics"
     assert asked("bff-2")["bff-2"] == "http://127.0.0.1:5017/metrics"
-    assert asked("transactions")["transactions"] == "http://127.0.0.1:5002/metrics"
+    assert asked("transactions")["transactions"] == "http://127.0.0.1:5008/metrics"
 
 
 def test_a_port_for_metrics_is_the_one_that_the_procfile_gives() -> None:

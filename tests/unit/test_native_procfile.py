@@ -50,7 +50,13 @@ def test_a_further_worker_runs_the_same_command_with_a_name_and_a_port_of_its_ow
 def test_a_further_bff_has_a_management_port_of_its_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MANAGEMENT_PORT", "5007")
     assert procfile.environment("bff-2")["MANAGEMENT_PORT"] == "5017"
-    assert "MANAGEMENT_PORT" not in procfile.environment("transactions-2")
+    assert "MANAGEMENT_PORT" not in procfile.environment("kafka")
+
+
+def test_the_transactions_workers_have_management_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANAGEMENT_PORT", "5007")
+    assert procfile.environment("transactions") == {"MANAGEMENT_PORT": "5008"}
+    assert procfile.environment("transactions-2")["MANAGEMENT_PORT"] == "5018"
 
 
 def test_a_further_broker_is_told_which_it_is() -> None:

@@ -1,9 +1,11 @@
 """The table of ports, the checks of the machine, the verified downloads and the servers' configuration."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import socket
+import ssl
 import threading
 import zipfile
 from pathlib import Path
@@ -26,6 +28,7 @@ from infra.native import (
     startup,
     wheels,
 )
+from infra.native.certificates import authority, certificate
 from infra.native.ports import Endpoint
 
 
@@ -251,6 +254,35 @@ def test_a_worker_that_is_not_ready_names_the_dependency() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_answer_once, args=(server, answer)).start()
         assert probes.http(Endpoint(*server.getsockname()), "/health/ready") == "kafka: no broker"
+
+
+def test_a_transactions_worker_that_has_tls_is_asked_in_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make ps` does not know with which settings it was started."""
+    pair = certificate(authority(tmp_path), tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+
+    def serve(server: socket.socket) -> None:
+        server.settimeout(5)
+        for _ in range(2):
+            plain, _address = server.accept()
+            plain.settimeout(5)
+            with (
+                contextlib.suppress(OSError),
+                plain,
+                context.wrap_socket(plain, server_side=True) as connection,
+            ):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(ready, "endpoints", lambda _: (Endpoint(*server.getsockname()),))
+        serving = threading.Thread(target=serve, args=(server,))
+        serving.start()
+        assert ready.is_ready("transactions-2") is None
+        serving.join()
 
 
 def _answer_once(server: socket.socket, answer: bytes) -> None:
