@@ -320,15 +320,16 @@ def _faust_app(role: Role) -> PaymentsApp:
 
 
 def _credentials(values: Settings) -> Any:
-    """As app.connections.kafka has it, in Faust's words; None where Kafka is plain and asks nobody."""
-    context = connections.tls_context(values) if values.kafka_tls else None
-    if not values.kafka_username:
+    """What app.connections.kafka says, in Faust's words; None where Kafka is plain and asks nobody."""
+    said = connections.kafka(values)
+    context = said.get("ssl_context")
+    if "sasl_mechanism" not in said:
         return context and faust.SSLCredentials(context)
     return faust.SASLCredentials(
-        username=values.kafka_username,
-        password=values.kafka_password.get_secret_value(),
+        username=said["sasl_plain_username"],
+        password=said["sasl_plain_password"],
         ssl_context=context,
-        mechanism=connections.MECHANISM,
+        mechanism=said["sasl_mechanism"],
     )
 
 

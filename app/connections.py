@@ -22,9 +22,9 @@ from app.settings import Settings
 
 #: The one mechanism that we speak: of those that Kafka keeps passwords for itself, the stronger.
 MECHANISM = "SCRAM-SHA-512"
-#: Seconds for a look at a port that failed, and until the next one.
+#: Seconds for a look at a port that failed, and for which it counts: a client tries to connect many times a second.
 LOOK_WITHIN = 2.0
-LOOK_COUNTS = 3.0
+LOOK_COUNTS = 5.0
 #: Seconds in which a server says that it does not accept our certificate: in TLS 1.3 after its handshake has ended.
 VERDICT_WITHIN = 0.3
 
@@ -161,6 +161,21 @@ def _of_plain(host: str, port: int, setting: str) -> str | None:
         return None
 
 
+class LastLook:
+    """When a port that failed was last looked at."""
+
+    def __init__(self) -> None:
+        self._next = 0.0  # monotonic
+
+    def is_due(self) -> bool:
+        """Whether to look at it again; then the caller does."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + LOOK_COUNTS
+        return True
+
+
 class Refusal:
     """Why a part refuses us, for a client that cannot tell a refusal from an outage.
 
@@ -171,14 +186,12 @@ class Refusal:
         """`look`: as `what_is_wrong`."""
         self._look = look
         self._looking: asyncio.Task[None] | None = None
-        self._looked = -LOOK_COUNTS  # monotonic
+        self._last_look = LastLook()
         self._reason: str | None = None
 
     def reason(self) -> str | None:
         """What is known by now, after a call that failed."""
-        is_looking = self._looking is not None and not self._looking.done()
-        if not is_looking and time.monotonic() - self._looked > LOOK_COUNTS:
-            self._looked = time.monotonic()
+        if self._last_look.is_due():
             self._looking = asyncio.ensure_future(self._find_out())
         return self._reason
 

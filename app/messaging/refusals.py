@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
+from collections import defaultdict
 from typing import Any
 
 from aiokafka import client as aiokafka_client
@@ -18,16 +18,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from app.connections import MECHANISM, tls_words, what_is_wrong
+from app.connections import MECHANISM, LastLook, tls_words, what_is_wrong
 
-#: Seconds for which a look at a port counts: a client tries to connect many times a second.
-LOOK_COUNTS = 5.0
 TLS, NAME = "KAFKA_TLS", "KAFKA_USERNAME with KAFKA_PASSWORD"
 
 Address = tuple[str, int]
 _connect = aiokafka_client.create_conn
 _reasons: dict[Address, str] = {}
-_looked = dict[Address, float]()  # when at a port that failed
+_looks = defaultdict[Address, LastLook](LastLook)
 _known = set[Address]()  # answered what only a broker answers that takes us
 
 
@@ -54,7 +52,7 @@ async def _noting(host: str, port: int, **options: Any) -> Any:
         raise
     _known.add(address)
     _reasons.pop(address, None)
-    _looked.pop(address, None)
+    _looks.pop(address, None)
     return connection
 
 
@@ -72,13 +70,12 @@ async def _ask_once(connection: Any) -> None:
 
 
 async def _note(address: Address, exc: BaseException, options: dict[str, Any]) -> None:
-    if time.monotonic() - _looked.get(address, -LOOK_COUNTS) < LOOK_COUNTS:
+    if not _looks[address].is_due():
         return
     if words := await _words(address, exc, options):
         _reasons[address] = words
     else:
         _reasons.pop(address, None)
-    _looked[address] = time.monotonic()
 
 
 async def _words(address: Address, exc: BaseException, options: dict[str, Any]) -> str | None:

@@ -57,11 +57,14 @@ class Adapters:
         """Records of transaction_created, or what is wrong with them."""
         return await self._resources.created.decode(values)
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
-        """Claim the status partition, so that nobody else can add to what is then read back."""
+    async def count_partitions(self) -> None:
+        """How many transaction_created has, and the growths on record."""
         names = topics.CREATED, topics.PARTITIONS_ADDED
         self.partitions, has_grown = await self._resources.producer.partition_counts(names)
         self._growths = await growths(self._resources.tail) if has_grown else []
+
+    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+        """Claim the status partition, so that nobody else can add to what is then read back."""
         await self._resources.status_log.claim(partition)
         self._claimed_at[partition] = time.time()
         return await recover(self._resources, partition, from_offset, read_to, most)

@@ -42,11 +42,14 @@ OTHER_CONTENT = "transaction_id is decided already, for other content"
 class Ports(Log, Created, Protocol):
     """What the pipeline needs from outside; each call may raise Transient and is then retried."""
 
-    partitions: int  # of transaction_created, known from the first claim on
+    partitions: int  # of transaction_created, as of the last `count_partitions`
     records_read: int  # of the log, while customers' states are made of it
 
     async def decode(self, values: Sequence[bytes | None]) -> list[Transaction | Poison]:
         """Records of transaction_created."""
+
+    async def count_partitions(self) -> None:
+        """Learn how many there are, and which were added: once an assignment, since more of them begin another."""
 
     async def ancestors(self, partition: int) -> Sequence[int]:
         """Where the customers of an added partition were before, as long as it has no status; nothing for others."""
@@ -218,6 +221,7 @@ class Pipeline:
         """Learn what an earlier owner (or we, before a rebalance) published; nobody else publishes from now on."""
         if not self._to_claim:
             return
+        await self._ports.count_partitions()
         goes_on_at = await self._committed(self._to_claim)
         most = MOST // len(self._to_claim)
         await _all(self._claim_first(number, goes_on_at[number], most) for number in sorted(self._to_claim))

@@ -90,7 +90,7 @@ async def _pinged(ping: Callable[[], Awaitable[None]], close: Callable[[], Await
 
 def said(part: str, settings: Settings) -> str:
     """What a worker says of a part; empty where it is taken."""
-    for known in (refusals._reasons, refusals._looked, refusals._known):
+    for known in (refusals._reasons, refusals._looks, refusals._known):
         known.clear()  # each case is a process of its own
     began = time.monotonic()
     try:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import contextlib
 import socket
 import ssl
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import faust
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from app import bootstrap, connections
 from app.errors import WrongFile
+from app.messaging import refusals
 from app.settings import PREFIX, Settings, described, settings
 from infra.native.certificates import Pair
 from tests.support.tls_server import showing
@@ -283,3 +288,42 @@ def test_a_server_that_asks_for_a_certificate(made: dict[str, Pair]) -> None:
 def test_a_wrong_url_is_no_reason_to_fail(made: dict[str, Pair]) -> None:
     values: Any = Settings(redis_url="unix:///tmp/redis.sock")
     assert connections.look("unix:///tmp/redis.sock", values, "REDIS_URL") is None
+
+
+@pytest.mark.parametrize("refused", ["a part with a URL", "a broker"])
+def test_a_port_that_fails_is_looked_at_once_however_often_it_is_tried(
+    refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[int]()
+
+    def look(*_: Any) -> str:
+        looks.append(1)
+        return "it speaks TLS"
+
+    async def fails(host: str, port: int, **_: Any) -> None:
+        raise KafkaConnectionError
+
+    async def tries() -> str | None:
+        refusal, address = connections.Refusal(look), ("127.0.0.1", 7)
+        found: str | None = None
+        for _ in range(20):
+            if refused == "a broker":
+                with contextlib.suppress(KafkaConnectionError):
+                    await refusals._noting(*address)
+                found = refusals.reason()
+            else:
+                found = refusal.reason()
+            await asyncio.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(refusals, "_connect", fails)
+    monkeypatch.setattr(refusals, "what_is_wrong", look)
+    monkeypatch.setattr(refusals, "_reasons", {})
+    monkeypatch.setattr(refusals, "_looks", defaultdict(connections.LastLook))
+    assert asyncio.run(tries()) == "it speaks TLS"
+    assert looks == [1]
+    monkeypatch.setattr(connections, "LOOK_COUNTS", 0.01)
+    monkeypatch.setattr(refusals, "_looks", defaultdict(connections.LastLook))
+    looks.clear()
+    asyncio.run(tries())
+    assert len(looks) > 1, "and again, when a while has passed"

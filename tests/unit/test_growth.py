@@ -447,6 +447,7 @@ def test_what_was_made_before_a_partition_was_added_may_be_elsewhere_also_where_
     async def main() -> Adapters:
         whole.grow(6)
         ports = Ports(whole.log)
+        await ports.count_partitions()
         await ports.claim(5, 0, 0, 10)
         await ports.ancestors(partition)
         ports.partitions = 6

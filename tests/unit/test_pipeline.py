@@ -46,6 +46,7 @@ class FakePorts:
         self.placed: dict[Place, TransactionStatus | Poison] = {}
         self.tries: list[float] = []
         self.log: list[tuple[int, list[str]]] = []
+        self.counted = 0
         self.published: dict[str, TransactionStatus] = {}
         self.dead_lettered: list[DeadLetter] = []
         self.stored: list[TransactionStatus] = []
@@ -69,6 +70,9 @@ class FakePorts:
     async def committed(self, partitions: Collection[int]) -> dict[int, int]:
         self._called("committed")
         return {partition: self.goes_on_at.get(partition, 1) for partition in partitions}
+
+    async def count_partitions(self) -> None:
+        self.counted += 1
 
     async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
         self._called(f"claim {partition} from {from_offset}")
@@ -324,6 +328,12 @@ def test_all_partitions_are_claimed_before_any_record_is_there_from_where_the_gr
     ports.goes_on_at = {0: 7, 1: 0}
     run(pipeline(ports, 0, 1).claim())
     assert ports.calls == ["committed", "claim 0 from 7", "claim 1 from 0"]
+
+
+def test_kafka_is_asked_once_an_assignment_how_many_partitions_there_are() -> None:
+    ports = FakePorts()
+    run(pipeline(ports, 0, 1, 2).claim())
+    assert ports.counted == 1
 
 
 def test_a_worker_without_partitions_claims_none() -> None:
