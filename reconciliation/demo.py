@@ -35,13 +35,11 @@ def run(mode: str = "") -> int:
     with running(mode) as start_seconds, no_other_traffic(stays_up=start_seconds is None):
         count = len(processes.states())
         print(f"sending {COUNT} transactions, {RATE:.0f} a second, to {readers.bff_url()}", flush=True)
-        watched = _watched(start_seconds, count)
         try:
-            outcome = replace(asyncio.run(watched), load_before=load_before)
+            outcome = interrupts.run(lambda: _watched(start_seconds, count))
         except reconcile.UnreadableError as failure:
             raise SystemExit(str(failure)) from failure
-        finally:
-            watched.close()  # a signal that comes before it runs leaves no warning that nobody awaited it
+        outcome = replace(outcome, load_before=load_before)
         print(f"\n{summary(outcome)}\n", flush=True)
     return 0 if outcome.good else 1
 

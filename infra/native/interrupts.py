@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -60,6 +64,21 @@ def noted() -> Iterator[Hurry]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """asyncio.run; a signal between making the coroutine and running it leaves no warning that nobody awaited it."""
+    made = None
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            made = make()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # what has come meanwhile interrupts here
+        return asyncio.run(made)
+    finally:
+        if made is not None:
+            made.close()
 
 
 def mute_if_unheard() -> None:
