@@ -205,7 +205,7 @@ def create_app(
             web_session.register(app, app.web.access)
 
         async def follow_growth() -> None:
-            await resources.producer.follow_growth(topics.CREATED, topics.STATUS)
+            await resources.producer.follow_growth(topics.CREATED, topics.STATUS, topics.PARTITIONS_ADDED)
 
         app.background += [
             follow_growth,

@@ -16,8 +16,9 @@ from app import connections
 from app.errors import LogUnavailable, NotPublished, Poison
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.record_accumulator import RecordAccumulator
-from app.messaging.switch import LOOK_EVERY, LOOK_OFTEN, Switch
+from app.messaging.switch import LOOK_EVERY, LOOK_OFTEN, LOOK_WITHIN, LOOK_WITHIN_MOST, Switch
 from app.observability import metrics
+from app.retry import pauses
 from app.settings import Settings
 
 Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
@@ -92,19 +93,28 @@ class EventProducer:
             cluster = await client.fetch_all_metadata()
         return [len(cluster.partitions_for_topic(name) or ()) for name in names], cluster.brokers()
 
-    async def follow_growth(self, grows_last: str, grows_first: str) -> None:
+    async def follow_growth(self, grows_last: str, grows_first: str, record: str) -> None:
         """Until cancelled: know soon when partitions were added to a topic, as all others do (see Switch).
 
-        They are added to another one some seconds before, and then it is looked for often.
+        They are added to another one some seconds before, and then it is looked for often; `record`: the topic that is
+        there once any were added.
         """
+        switch, loop, pause = self._switches[grows_last], asyncio.get_running_loop(), LOOK_OFTEN
+        switch.wait_for_a_look()
+        within = pauses(LOOK_WITHIN, LOOK_WITHIN_MOST)
         while True:
-            is_near = False
-            with contextlib.suppress(LogUnavailable):
-                count, announced = await self.partition_counts((grows_last, grows_first))
+            asked, counts = loop.time(), [0, 0, 0]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(next(within)):
+                    with contextlib.suppress(LogUnavailable):
+                        counts = await self.partition_counts((grows_last, grows_first, record))
+                within = pauses(LOOK_WITHIN, LOOK_WITHIN_MOST)
+            count, announced, has_grown = counts
+            if count:
                 is_near = announced > count
-                if count:
-                    self._switches[grows_last].saw(count, asyncio.get_running_loop().time())
-            await asyncio.sleep(LOOK_OFTEN if is_near else LOOK_EVERY)
+                switch.looked(count, asked, loop.time(), is_near=is_near, has_grown=has_grown > 0)
+                pause = LOOK_OFTEN if is_near else LOOK_EVERY
+            await asyncio.sleep(pause)
 
     @property
     def _opened(self) -> AIOKafkaProducer:
@@ -127,6 +137,8 @@ class EventProducer:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         switch = self._switches[topic]
+        if not switch.is_sure(loop.time()):
+            raise NotPublished("Kafka has not said how many partitions there are now")
         switch.saw(len(await _partitions(producer, topic, timeout)), loop.time())
         partition, not_before = switch.place(key.encode(), loop.time())
         if not_before > loop.time():

@@ -12,8 +12,9 @@ import pytest
 from app.errors import LogUnavailable, NotPublished
 from app.messaging.partitioner import partition_of
 from app.messaging.producer import EventProducer
-from app.messaging.switch import HOLD
+from app.messaging.switch import HOLD, LOOK_OFTEN, LOOK_WITHIN_MOST
 from app.settings import Settings
+from tests.unit import virtual_time
 
 
 class Batch:
@@ -158,3 +159,54 @@ def test_a_partition_that_was_added_just_now_is_asked_about_before_it_is_written
             await log.publish_batch("transaction_created", 2, [("key", b"", [])])
 
     asyncio.run(situation())
+
+
+def test_a_bff_sends_nothing_before_kafka_has_said_how_many_partitions_there_are() -> None:
+    """It may start while they are being added. A look that hangs is not waited for: the next asks another broker."""
+
+    async def situation() -> list[str]:
+        log, producer = await opened(10)
+        producer.answer.set()
+        looks = list[float]()
+        says: dict[str, Any] = {"counts": None}
+
+        async def partition_counts(_: Any) -> list[int]:
+            looks.append(asyncio.get_running_loop().time())
+            if says["counts"] is None:
+                await asyncio.sleep(60)
+            return list(says["counts"])
+
+        log.partition_counts = partition_counts  # type: ignore[assignment]
+        producer.client.cluster.partitions_for_topic = lambda _: {*range(4)}
+        following = asyncio.create_task(
+            log.follow_growth("transaction_created", "transaction_status", "added")
+        )
+        words = list[str]()
+
+        async def post() -> None:
+            try:
+                await log.publish("transaction_created", "id", b"value", 2)
+                words.append("taken")
+            except NotPublished as exc:
+                words.append(str(exc))
+
+        await asyncio.sleep(3)
+        await post()  # it has just started
+        assert len(looks) > 1
+        says["counts"] = 4, 12, 1
+        await asyncio.sleep(LOOK_WITHIN_MOST + LOOK_OFTEN + 0.1)
+        await post()  # they are being added
+        says["counts"] = None
+        await asyncio.sleep(HOLD + LOOK_OFTEN + 0.1)
+        await post()  # and now Kafka cannot be asked
+        says["counts"] = 4, 4, 1
+        await asyncio.sleep(LOOK_WITHIN_MOST + LOOK_OFTEN + 0.1)
+        await post()
+        says["counts"] = None
+        await asyncio.sleep(60)
+        await post()  # none are being added
+        following.cancel()
+        return words
+
+    unknown = "Kafka has not said how many partitions there are now"
+    assert virtual_time.run(situation()) == [unknown, "taken", unknown, "taken", "taken"]
