@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
 from infra.native import brokers, kafka, ports, supervisor
 
 THREE = "127.0.0.1:9092,127.0.0.1:9102,127.0.0.1:9112"
@@ -94,3 +95,13 @@ def test_a_single_node_has_what_it_always_had(tmp_path: Path) -> None:
     lines = kafka.properties(1, tmp_path).splitlines()
     assert "controller.quorum.voters=1@127.0.0.1:9093" in lines
     assert not any(line.startswith("min.insync.replicas") for line in lines)
+
+
+def test_what_all_replicas_must_acknowledge_waits_for_none_that_asked_a_new_leader_too_early(
+    tmp_path: Path,
+) -> None:
+    """It asks again after a while, perhaps too early once more: a POST that waits meanwhile is answered."""
+    brokers.decide(3)
+    lines = kafka.properties(1, tmp_path).splitlines()
+    last = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert 3 * int(last["replica.fetch.backoff.ms"]) / 1000 < 0.1 * Settings().publish_timeout
