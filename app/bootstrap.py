@@ -305,7 +305,8 @@ def _faust_app(role: Role) -> PaymentsApp:
         stream_buffer_maxsize=8 * values.topic_partitions,  # events are batches here
         stream_wait_empty=False,  # a rebalance does not wait for a dead store; BatchProcessor.revoke ends what it can
         broker_session_timeout=8.0,  # a killed worker's partitions are free after this; the default is a minute
-        broker_heartbeat_interval=2.0,
+        # Who is in the group learns by it that another one came or left, and all wait for the last to learn it.
+        broker_heartbeat_interval=0.25,
         broker_commit_interval=0.25,
         broker_max_poll_records=values.batch_size,
         consumer_max_fetch_size=2 * 1024 * 1024,

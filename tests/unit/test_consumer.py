@@ -180,6 +180,11 @@ def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
     assert create_app("transactions").conf.consumer_metadata_max_age_ms <= 5_000
 
 
+def test_all_in_a_group_hear_soon_that_another_worker_came_or_left() -> None:
+    """Each hears of it in the answer to its next heartbeat, and who has heard waits for the last."""
+    assert create_app("transactions").conf.broker_heartbeat_interval <= 0.25
+
+
 def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:
     """aiokafka leaves it when nothing was fetched for broker_max_poll_interval; the other mode may start then."""
 
