@@ -42,9 +42,14 @@ def register(
         outage_timeout=settings.antifraud_retry_timeout,
     )
     limit = DeadLetterLimit(settings.max_dead_letters_in_a_row, settings.max_dead_letters_share)
-    decided_ids, customers = DecidedIds(), dict[int, CustomerState]()
+    decided_ids, customers, known = DecidedIds(), dict[int, CustomerState](), set[int]()
+    generation: int | None = None
 
     def steps_of(partitions: Collection[int]) -> Steps:
+        nonlocal generation
+        if generation is None or app.consumer_generation_id != generation + 1:
+            known.clear()  # we were not in the one between, and others had the partitions
+        generation = app.consumer_generation_id
         plain = Pipeline(
             ports,
             fallback,
@@ -54,6 +59,7 @@ def register(
             customers,
             partitions,
             lambda numbers: app.consumer.committed(topics.CREATED, numbers),
+            known,
         )
         pipeline = TracedPipeline(plain, topics.STATUS) if tracing.enabled else plain
         app.consumer.holds.not_yet[topics.CREATED] = plain.held

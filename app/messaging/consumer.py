@@ -20,6 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from app.messaging.assignor import KeepingAssignor
 from app.messaging.fetching import Fetching
 from app.messaging.holds import Holds
 from app.messaging.kafka_errors import log_unavailable
@@ -27,6 +28,8 @@ from app.messaging.offset_commits import OffsetCommits
 
 #: Seconds, far below broker_max_poll_interval (1,000).
 SHOWS_WORK_EVERY = 5.0
+#: Of a consumer that its group does not count in.
+NO_GENERATION = -1
 #: Seconds that Kafka has to say where the group goes on.
 ANSWERS_WITHIN = 10.0
 
@@ -46,6 +49,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = (
             "read_committed"  # Faust sets it for exactly_once only, aiokafka reads it at start
         )
+        assignor = KeepingAssignor(lambda: consumer._coordinator.generation != NO_GENERATION)
+        consumer._partition_assignment_strategy = [assignor]  # Faust has no setting for it
         return consumer
 
     async def _fetch_records(

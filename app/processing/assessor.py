@@ -94,6 +94,10 @@ class Assessor:
         state.rewind()
         state.fold(statuses, end)
 
+    def kept(self, partition: int) -> None:
+        """It was ours before this assignment, and all that is in the log: what was not published is made again."""
+        self._customers[partition].rewind()
+
     async def assess(self, asked: Sequence[Asked]) -> tuple[list[TransactionStatus], dict[int, int]]:
         """The statuses, partition by partition, and the versions of the states that they are by."""
         if not asked:

@@ -194,10 +194,13 @@ class Pipeline:
         customers: dict[int, CustomerState],
         partitions: Collection[int],
         committed: Committed,
+        known: set[int],
     ):
         """`partitions`: those assigned. `decided_ids` tells of the log, and serves the next assignment too; so do
-        `customers`, by partition.
+        `customers`, by partition, and `known`: the partitions that are ours, and of which both tell all that there is.
         """
+        known.intersection_update(partitions)
+        self._known = known
         self._ports = ports
         self._committed = committed
         self._assessor = Assessor(ports, fallback, customers, partitions)
@@ -209,7 +212,6 @@ class Pipeline:
         self._to_claim = set(partitions)
         self._added = AddedPartitions(ports, committed)
         self.held = self._added.held
-        self._unread: set[int] = set()  # whose claim was lost, and what the log has since is not known
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
         for verdict in KNOWN_VERDICTS:
@@ -218,12 +220,17 @@ class Pipeline:
             metrics.SHADOW_VERDICTS.labels(status, shadow)
 
     async def claim(self) -> None:
-        """Learn what an earlier owner (or we, before a rebalance) published; nobody else publishes from now on."""
+        """Learn what an earlier owner published; nobody else publishes from now on. What has stayed ours is known."""
         if not self._to_claim:
             return
         await self._ports.count_partitions()
+        for partition in filter(self._ports.is_claimed, self._known & self._to_claim):
+            self._assessor.kept(partition)
+            self._to_claim.discard(partition)
+        if not self._to_claim:
+            return
         goes_on_at = await self._committed(self._to_claim)
-        most = MOST // len(self._to_claim)
+        most = MOST // len(self._partitions)
         await _all(self._claim_first(number, goes_on_at[number], most) for number in sorted(self._to_claim))
 
     async def _claim_first(self, partition: int, from_offset: int, most: int) -> None:
@@ -231,13 +238,13 @@ class Pipeline:
         if waits_for := await self._ports.ancestors(partition):
             self._added.hold(partition, waits_for)
         else:
-            await self._assessor.claimed(partition)
+            await self._read(partition)
         self._to_claim.discard(partition)
 
     async def take_over(self) -> None:
         """Let those of `held` go on that need not wait any longer."""
         for partition in await self._added.ready():
-            await self._assessor.claimed(partition)
+            await self._read(partition)
             self._added.release(partition)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
@@ -246,10 +253,14 @@ class Pipeline:
 
     async def _claim(self, partition: int, from_offset: int, most: int) -> None:
         await self._claim_ids(partition, from_offset, most)
+        await self._read(partition)
+
+    async def _read(self, partition: int) -> None:
         await self._assessor.claimed(partition)
-        self._unread.discard(partition)
+        self._known.add(partition)
 
     async def _claim_ids(self, partition: int, from_offset: int, most: int) -> None:
+        self._known.discard(partition)
         read_to = self._decided.read_to(partition)
         claimed = await self._ports.claim(partition, from_offset, read_to, most)
         self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
@@ -346,8 +357,8 @@ class Pipeline:
     async def _publish(self, work: BatchState, partition: int) -> None:
         ours = work.to_publish[partition]
         if not self._ports.is_claimed(partition):
-            self._unread.add(partition)
-        if partition in self._unread:
+            self._known.discard(partition)
+        if partition not in self._known:
             # A try that failed may be in the log, and somebody else may have owned the partition: look first.
             await self._claim(partition, ours[0]["source_offset"], MOST)
         await self._drop_published(work, partition)

@@ -72,7 +72,7 @@ class Work:
             async def committed(_: Any) -> Mapping[int, int]:
                 return begins_at
 
-            self._pipeline = self._new_pipeline(begins_at.keys(), committed)
+            self._pipeline = self._new_pipeline(begins_at.keys(), committed, set())
         batches = [Batch(CREATED, p, some, some[-1].offset + 1) for p, some in records.items()]
         self._next |= {batch.partition: batch.next_offset for batch in batches}
         return MicroBatch(batches)

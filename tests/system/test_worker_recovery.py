@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from infra.native import procfile, stack, supervisor
+from infra.native.paths import LOGS
 from reconciliation import readers
 from reconciliation.readers import Verdict
 from reconciliation.reconcile import is_flipped
@@ -116,8 +117,14 @@ def fed_all_the_time(ids: dict[str, log.Place]) -> AbstractContextManager[None]:
     return again_and_again(lambda: ids.update(feed.send(200)), 0.3)
 
 
+def partitions_read() -> int:
+    """How often the first worker has read the histories of a partition's customers."""
+    return (LOGS / f"{WORKER}.log").read_text().count("customers are known after")
+
+
 def test_rebalanced_in_the_middle_of_a_batch() -> None:
     ids: dict[str, log.Place] = {}
+    before = partitions_read()
     with fed_all_the_time(ids):
         stack.scale("transactions", 2)
         log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
@@ -126,6 +133,7 @@ def test_rebalanced_in_the_middle_of_a_batch() -> None:
         log.wait_until(lambda: list(map(len, log.members(GROUP))) == [4], 30, "one has all again")
     assert set(spread(ids)) == {0, 1, 2, 3}
     repeats(decided(ids))
+    assert partitions_read() - before == 2, "the two that came back, and not what it had all the time"
 
 
 def test_killed_as_one_of_two() -> None:

@@ -18,6 +18,7 @@ from app.processing.adapters import Adapters
 from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
+from app.processing.pipeline import Pipeline
 from app.settings import Settings
 from tests.unit.samples import status
 from tests.unit.virtual_time import run
@@ -33,6 +34,7 @@ def fakes() -> tuple[Any, Any]:
         topic=lambda *_, **__: None,
         agent=lambda *_, **__: lambda function: function,
         consumer=SimpleNamespace(holds=Holds()),
+        consumer_generation_id=1,
     )
     resources = SimpleNamespace(settings=Settings(), antifraud=None, snapshots=None)
     return app, resources
@@ -59,6 +61,26 @@ def test_of_a_held_partition_nothing_more_is_fetched() -> None:
     held.add(1)
     all_three = {TP("transaction_created", 1), TP("transaction_created", 2), TP("transaction_status", 1)}
     assert app.consumer.holds.to_read(all_three) == all_three - {TP("transaction_created", 1)}
+
+
+@pytest.mark.parametrize(("generation", "is_claimed_again"), [(2, False), (3, True)])
+def test_a_partition_that_was_ours_is_claimed_again_if_the_group_has_had_an_assignment_without_us(
+    generation: int, is_claimed_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, resources = fakes()
+    remembered: list[set[int]] = []
+
+    def made(*given: Any) -> Pipeline:
+        remembered.append(given[-1])
+        return Pipeline(*given)
+
+    monkeypatch.setattr(transactions, "Pipeline", made)
+    processor = transactions.register(app, resources, TransactionLogger(each=False), Adapters(resources))
+    processor._steps_of([1])
+    remembered[0].add(1)
+    app.consumer_generation_id = generation
+    processor._steps_of([1])
+    assert (1 not in remembered[1]) == is_claimed_again
 
 
 def test_a_status_goes_into_the_read_model_before_it_is_finished() -> None:

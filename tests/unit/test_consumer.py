@@ -13,6 +13,7 @@ from typing import Any, cast
 import faust
 import pytest
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import NodeNotReadyError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -20,7 +21,7 @@ from faust.types import TP
 from app.bootstrap import create_app
 from app.errors import LogUnavailable
 from app.messaging import consumer
-from app.messaging.consumer import SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
+from app.messaging.consumer import NO_GENERATION, SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
 from tests.unit.virtual_time import run
 
 THE_TOPIC = "transaction_created"
@@ -183,6 +184,20 @@ def test_a_partition_added_to_a_live_topic_is_found_within_seconds() -> None:
 def test_all_in_a_group_hear_soon_that_another_worker_came_or_left() -> None:
     """Each hears of it in the answer to its next heartbeat, and who has heard waits for the last."""
     assert create_app("transactions").conf.broker_heartbeat_interval <= 0.25
+
+
+def test_a_rebalance_moves_no_more_partitions_than_it_must() -> None:
+    async def situation() -> None:
+        app = create_app("transactions")
+        made = app.consumer._thread._create_worker_consumer(app.transport)
+        (assignor,) = made._partition_assignment_strategy
+        made._coordinator = SimpleNamespace(generation=7)
+        assignor.on_assignment(ConsumerProtocolMemberAssignment(0, [("t", [2])], b""))
+        assert assignor.metadata(["t"]).user_data == b'{"t": [2]}'
+        made._coordinator.generation = NO_GENERATION
+        assert assignor.metadata(["t"]).user_data == b"{}"
+
+    in_a_loop(situation)
 
 
 def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() -> None:

@@ -179,24 +179,45 @@ class Worker:
 
     def __init__(self, log: FakeLog, partitions: Collection[int]) -> None:
         self.log, self.partitions = log, list(partitions)
-        ports, logger = Ports(log), TransactionLogger(each=False)
+        self.ports, self.memory = Ports(log), (DecidedIds(), dict[int, CustomerState](), set[int]())
+        self.assigned()
+
+    def assigned(self) -> None:
+        """The same partitions, in another assignment."""
+        ports, logger, (decided_ids, customers, known) = (
+            self.ports,
+            TransactionLogger(each=False),
+            self.memory,
+        )
 
         async def committed(numbers: Collection[int]) -> dict[int, int]:
-            return {one: log.committed.get(one, 0) for one in numbers}
+            return {one: self.log.committed.get(one, 0) for one in numbers}
 
         self.pipeline = Pipeline(
             ports,
             AssessmentFallback(ports.assess, logger, when_down="hold", outage_timeout=5),
             logger,
             DeadLetterLimit(),
-            DecidedIds(),
-            {},
+            decided_ids,
+            customers,
             self.partitions,
             committed,
+            known,
         )
 
     async def works(self, most: int) -> None:
         """Claim, if that is not done, and decide so many of each partition that may go on."""
+        if one := await self._decided(most):
+            await self.pipeline.publish(one)
+            await self.pipeline.store([one])
+            self.log.committed |= {batch.partition: batch.next_offset for batch in one.batches}
+
+    async def loses(self, most: int) -> None:
+        """Decide so many, and before they are published there is another assignment."""
+        await self._decided(most)
+        self.assigned()
+
+    async def _decided(self, most: int) -> MicroBatch | None:
         await self.pipeline.claim()
         await self.pipeline.take_over()
         batches = []
@@ -205,12 +226,11 @@ class Worker:
             records = self.log.records[topics.CREATED, partition][start : start + most]
             if records and partition not in self.pipeline.held:
                 batches.append(Batch(topics.CREATED, partition, records, start + len(records)))
-        if batches:
-            one = MicroBatch(batches)
-            await self.pipeline.decide(one)
-            await self.pipeline.publish(one)
-            await self.pipeline.store([one])
-            self.log.committed |= {batch.partition: batch.next_offset for batch in batches}
+        if not batches:
+            return None
+        one = MicroBatch(batches)
+        await self.pipeline.decide(one)
+        return one
 
 
 class Run:
@@ -239,23 +259,28 @@ class Run:
 
     def grow(self, count: int) -> None:
         self.log.grow(count)
-        self.old, self.new = Worker(self.log, range(2)), Worker(self.log, range(2, count))
+        self.old.assigned()
+        self.new = Worker(self.log, range(2, count))
 
     async def step(self, what: str, customer: str, most: int) -> None:
         if what == "send":
             self.send(customer)
         elif what == "grow" and self.log.count < 12:
             self.grow(self.log.count * (2 if most % 2 else 3))
-        elif what == "old works":
-            await self.old.works(most)
-        elif what == "new works" and self.new:
-            await self.new.works(most)
-        elif what == "old restarts":
-            self.old = Worker(self.log, self.old.partitions)
-        elif what == "new restarts" and self.new:
-            self.new = Worker(self.log, self.new.partitions)
         elif what == "time goes by":
             await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
+        else:
+            whose, _, done = what.partition(" ")
+            if worker := getattr(self, whose, None):
+                await self._worker_does(whose, worker, done, most)
+
+    async def _worker_does(self, whose: str, worker: Worker, done: str, most: int) -> None:
+        if done == "works":
+            await worker.works(most)
+        elif done == "is assigned again":
+            await worker.loses(most)
+        elif done == "restarts":
+            setattr(self, whose, Worker(self.log, worker.partitions))
 
     async def ends(self) -> None:
         for _ in range(40):
@@ -299,6 +324,8 @@ STEPS = [
     "old works",
     "new works",
     "grow",
+    "old is assigned again",
+    "new is assigned again",
     "old restarts",
     "new restarts",
     "time goes by",
@@ -448,7 +475,6 @@ def test_what_was_made_before_a_partition_was_added_may_be_elsewhere_also_where_
         whole.grow(6)
         ports = Ports(whole.log)
         await ports.count_partitions()
-        await ports.claim(5, 0, 0, 10)
         await ports.ancestors(partition)
         ports.partitions = 6
         return ports

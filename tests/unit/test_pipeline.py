@@ -38,6 +38,7 @@ class FakePorts:
         self.calls: list[str] = []
         self.asked: list[str] = []
         self.claimed: list[int] = []
+        self.counted = 0  # at the topics
         self.in_doubt: set[int] = set()
         self.partitions, self.records_read = 4, 0
         self.goes_on_at: dict[int, int] = {}  # by partition, where it is not 1
@@ -190,6 +191,7 @@ def pipeline(
     limit: DeadLetterLimit | None = None,
     decided_ids: DecidedIds | None = None,
     customers: dict[int, CustomerState] | None = None,
+    known: set[int] | None = None,
 ) -> Pipeline:
     """Of a worker that was assigned these partitions."""
     logger = TransactionLogger(each=False)
@@ -207,6 +209,7 @@ def pipeline(
         {} if customers is None else customers,
         partitions,
         ports.committed,
+        set() if known is None else known,
     )
 
 
@@ -340,6 +343,82 @@ def test_a_worker_without_partitions_claims_none() -> None:
     ports = FakePorts()
     run(pipeline(ports).claim())
     assert ports.calls == []
+
+
+class Rebalanced:
+    """What a worker remembers from one assignment to the next."""
+
+    def __init__(self, ports: FakePorts) -> None:
+        self.ports, self.known = ports, set[int]()
+        self.decided_ids, self.customers = DecidedIds(), dict[int, CustomerState]()
+
+    def assigned(self, *partitions: int) -> Pipeline:
+        return pipeline(
+            self.ports,
+            *partitions,
+            decided_ids=self.decided_ids,
+            customers=self.customers,
+            known=self.known,
+        )
+
+
+def test_of_a_rebalance_only_those_partitions_are_claimed_that_were_not_ours_before() -> None:
+    ports = FakePorts()
+    worker = Rebalanced(ports)
+
+    async def main() -> None:
+        await driven(worker.assigned(0, 1), round_of(batch(0, 1), batch(1, 1)))
+        await driven(worker.assigned(1, 2), round_of(batch(1, 1, 2), batch(2, 1)))
+        await worker.assigned(0, 1, 2).claim()
+
+    run(main())
+    claims = [call for call in ports.calls if call.startswith("claim")]
+    assert claims == ["claim 0 from 1", "claim 1 from 1", "claim 2 from 1", "claim 0 from 1"]
+    assert ports.asked == ["p0o1", "p1o1", "p1o2", "p2o1"], "what it had published it knows"
+    assert ports.counted == 3, "partitions may have been added"
+
+
+def test_what_was_decided_and_not_published_before_a_rebalance_is_decided_anew() -> None:
+    ports = FakePorts()
+    worker = Rebalanced(ports)
+
+    async def main() -> None:
+        before = worker.assigned(0)
+        await before.claim()
+        await before.decide(round_of(batch(0, 1)))
+        await driven(worker.assigned(0), round_of(batch(0, 1, 2)))
+
+    run(main())
+    assert ports.log == [(0, ["p0o1", "p0o2"])]
+    assert [one["history"]["known"] for one in ports.stored] == [0, 1]
+
+
+@pytest.mark.parametrize("is_read_at_once", [True, False])
+def test_a_partition_whose_claim_was_lost_before_a_rebalance_is_claimed_again_and_read(
+    is_read_at_once: bool,
+) -> None:
+    ports = FakePorts()
+    worker = Rebalanced(ports)
+
+    async def main() -> None:
+        before, one = worker.assigned(0), round_of(batch(0, 1))
+        await before.claim()
+        await before.decide(one)
+        ports.fails("publish 0", DOWN)
+        with pytest.raises(LogUnavailable):
+            await before.publish(one)
+        ports.recorded = {0: recorded(0, 1)}
+        after = worker.assigned(0)
+        if not is_read_at_once:
+            ports.fails("read back", DOWN)
+            with pytest.raises(LogUnavailable):
+                await after.claim()
+        await driven(after, round_of(batch(0, 1)))
+
+    run(main())
+    assert ports.asked == ["p0o1"], "once"
+    assert ports.log == []
+    assert [one["score"] for one in ports.stored] == [0.123]
 
 
 def test_a_partition_that_comes_back_is_claimed_again() -> None:
