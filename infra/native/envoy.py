@@ -1,6 +1,7 @@
 """Envoy, the proxy in front of the antifraud replicas."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +34,20 @@ def settings(text: str) -> str:
 
 
 def with_mtls(text: str, folder: Path, server: Pair, client: Pair, trusted: Path) -> str:
-    """envoy.yaml with infra/envoy/mtls.yaml: `server` to the workers, `client` to the replicas.
+    """envoy.yaml with what it has for mTLS: `server` to the workers, `client` to the replicas.
 
     The files that name the certificates are written to the folder.
     """
-    authorities = {"trusted_ca": {"filename": str(trusted)}}
     secrets = {
         "server": {"tls_certificate": _pair(server)},
         "worker": {"tls_certificate": _pair(client)},
-        "trusted": {"validation_context": authorities},
+        "trusted": {"validation_context": {"trusted_ca": {"filename": str(trusted)}}},
     }
-    mtls = (INFRA / "envoy" / "mtls.yaml").read_text()
     for name, secret in secrets.items():
         path = folder / f"envoy-{name}.yaml"
         path.write_text(yaml.safe_dump({"resources": [{"@type": SECRET, "name": name, **secret}]}))
-        mtls = mtls.replace(f"{name.upper()}.yaml", f'"{path}"')
-    sockets, config = yaml.safe_load(mtls), yaml.safe_load(text)
-    config["node"] = sockets["node"]
-    (listener,), (cluster,) = (config["static_resources"][kind] for kind in ("listeners", "clusters"))
-    listener["filter_chains"][0]["transport_socket"] = sockets["downstream"]
-    cluster["transport_socket"] = sockets["upstream"]
-    return yaml.safe_dump(config, sort_keys=False)
+        text = text.replace(f"/etc/envoy/{name}.yaml", json.dumps(str(path)))  # JSON's strings are YAML's
+    return text.replace("# mtls: ", "")
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
