@@ -22,8 +22,10 @@ from tests.support.compose import ROOT
 FOLDER = ROOT / "infra" / "kubernetes"
 SCHEMAS = Path(__file__).with_name("schemas")
 OVERLAYS = ("overlays/production", "overlays/local")
+#: Where each overlay's neighbours are.
+NEIGHBOURS = {"overlays/production": "overlays/production-data", "overlays/local": "overlays/local"}
 #: All that somebody applies; the local overlay has small neighbours of its own, and `base` is in both of them.
-APPLIED = ("neighbours", *OVERLAYS)
+APPLIED = ("neighbours", "overlays/production-data", *OVERLAYS)
 
 Manifest = dict[str, Any]
 
@@ -90,6 +92,7 @@ def check(manifest: Manifest, version: str) -> None:
     """jsonschema.ValidationError, or LookupError for a kind that nobody knows; VERSION is Kubernetes'."""
     kind = f"{manifest['apiVersion']} {manifest['kind']}"
     if kind == "keda.sh/v1alpha1 ScaledObject":
+        # The operator's own schema; the other resources of operators have what is used of them.
         jsonschema.Draft202012Validator(_keda()).validate(manifest)
     elif kind in (ours := _neighbours()):
         definitions = ours["definitions"]

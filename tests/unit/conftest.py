@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.native.certificates import Pair, authority, certificate
+from tests.support import cluster as clusters
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
         "expired": certificate(ours, folder, "expired", days=-1),
         "elsewhere": certificate(ours, folder, "elsewhere", hosts=["127.0.0.77"]),
     }
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> clusters.Cluster:
+    """The Secrets of a production cluster, and what each container of it finds in its files."""
+    return clusters.made(tmp_path_factory.mktemp("cluster"))

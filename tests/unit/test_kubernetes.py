@@ -8,13 +8,14 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from antifraud import server as antifraud_server
 from antifraud.settings import read as read_antifraud
@@ -26,6 +27,7 @@ from app.web import health as app_health
 from infra.native import procfile
 from infra.native.wheels import binary
 from tests.support import compose, image, kubernetes
+from tests.support.cluster import Cluster
 
 SERVICES = compose.services()
 OVERLAYS = kubernetes.OVERLAYS
@@ -34,7 +36,11 @@ NAMES = (*OURS, "envoy")
 #: Of neighbours.
 SERVERS = ("redis", "registry")
 #: Services that an operator makes, with their ports.
-MADE = {"payments-kafka-bootstrap": [9092], "scylla-client": [9042]}
+MADE = {
+    "payments-kafka-bootstrap.payments-data": [9092, 9093],
+    "scylla-client.payments-data": [9042],
+    "scylla-client.payments-data.svc": [9142],
+}
 ENVOY = yaml.safe_load((compose.ROOT / "infra/envoy/envoy.yaml").read_text())
 MIB = {"Mi": 1, "Gi": 1024, "m": 1, "g": 1024}
 
@@ -83,6 +89,10 @@ def test_every_version_of_kubernetes_accepts_every_manifest_with_no_field_that_i
         ("neighbours", "Kafka", ["spec", "kafka", "listener"]),
         ("neighbours", "KafkaNodePool", ["spec", "replica"]),
         ("neighbours", "ScyllaCluster", ["spec", "datacenter", "rack"]),
+        ("overlays/production-data", "KafkaUser", ["spec", "authentications"]),
+        ("overlays/production-data", "Certificate", ["spec", "dnsName"]),
+        ("overlays/production-data", "Issuer", ["spec", "selfsigned"]),
+        ("overlays/production", "TriggerAuthentication", ["spec", "secretTargetRefs"]),
     ],
 )
 def test_a_misspelt_field_is_refused(folder: str, kind: str, path: list[str]) -> None:
@@ -130,7 +140,7 @@ def test_the_others_images_are_those_of_docker_compose(folder: str, name: str) -
 
 
 def test_the_database_is_the_one_of_docker_compose() -> None:
-    for folder in ("neighbours", "overlays/local"):
+    for folder in ("neighbours", *kubernetes.NEIGHBOURS.values()):
         (scylla,) = kubernetes.of_kind(folder, "ScyllaCluster").values()
         assert f"scylladb/scylla:{scylla['spec']['version']}" == composed("scylla-1")["image"]
 
@@ -164,70 +174,74 @@ def test_a_servers_memory_and_settings_are_those_of_docker_compose(name: str) ->
 # Settings
 
 
-def accepted(folder: str, name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+@pytest.fixture
+def accepted(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Settings]:
     """The settings as the process would have them."""
-    for variable, value in kubernetes.environment(folder, name).items():
-        monkeypatch.setenv(variable, value)
-    return Settings()
+
+    def accept(folder: str, name: str) -> Settings:
+        for variable, value in cluster.environment(folder, name).items():
+            monkeypatch.setenv(variable, value)
+        return Settings()
+
+    return accept
+
+
+def field_of(variable: str) -> str:
+    """The setting that a variable is; of a secret, also the one that names its file."""
+    name = variable.lower()
+    file_of = name.removesuffix("_file")
+    is_secret = file_of in Settings.model_fields and Settings.model_fields[file_of].annotation is SecretStr
+    return file_of if is_secret else name
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
 @pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_each_variable_of_an_app_is_a_setting_that_it_accepts(
-    folder: str, name: str, monkeypatch: pytest.MonkeyPatch
+    folder: str, name: str, accepted: Callable[[str, str], Settings], cluster: Cluster
 ) -> None:
-    said = kubernetes.environment(folder, name)
-    assert {variable for variable in said if variable.lower() not in Settings.model_fields} == set()
-    values = accepted(folder, name, monkeypatch)
-    assert {variable: without_secrets(getattr(values, variable.lower())) for variable in said} == said
+    said = cluster.environment(folder, name)
+    assert {variable for variable in said if field_of(variable) not in Settings.model_fields} == set()
+    values = accepted(folder, name)
+    for variable, value in said.items():
+        setting = getattr(values, field_of(variable))
+        if field_of(variable) != variable.lower():
+            assert setting.get_secret_value() == Path(value).read_text()
+        elif value:
+            assert (str(int(setting)) if isinstance(setting, bool) else without_secrets(setting)) == value
 
 
-@pytest.mark.parametrize(
-    ("folder", "name"), [(folder, name) for folder in OVERLAYS for name in ("bff", "transactions")]
-)
+@pytest.mark.parametrize("folder", OVERLAYS)
+@pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_a_process_that_listens_on_every_interface_starts_and_a_bff_in_production_asks_for_tokens(
-    folder: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: str,
+    name: str,
+    accepted: Callable[[str, str], Settings],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    values = accepted(folder, name, monkeypatch)
-    secret = tmp_path / "tokens"
-    secret.write_text(f"shop write {'0' * 64}\n")
-    mounted = values.model_copy(update={"tokens_file": str(secret)}) if values.tokens_file else values
-    monkeypatch.setattr(bootstrap, "settings", lambda: mounted)
+    values = accepted(folder, name)
+    assert values.listen_host == "0.0.0.0"
+    monkeypatch.setattr(bootstrap, "settings", lambda: values)
     bootstrap.create_app(name).web.check()
     asks_for_tokens = (folder, name) == ("overlays/production", "bff")
-    assert bool(values.tokens_file) is asks_for_tokens
-    assert values.allow_insecure == ("tls" if asks_for_tokens else "1")
-
-
-def test_the_tokens_are_a_file_of_a_secret_that_is_made_by_hand() -> None:
-    bff = workload("bff")
-    (mount,) = (m for m in kubernetes.container(bff)["volumeMounts"] if m["name"] == "tokens")
-    (volume,) = (v for v in kubernetes.pod(bff)["volumes"] if v["name"] == "tokens")
-    assert mount["readOnly"] is True
-    # A mount of one file (subPath) would never be renewed.
-    assert "subPath" not in mount
-    key = Path(kubernetes.environment("base", "bff")["TOKENS_FILE"]).relative_to(mount["mountPath"])
-    secret = volume["secret"]["secretName"]
-    text = (compose.ROOT / "docs/kubernetes.md").read_text()
-    assert f"create secret generic {secret} --from-file={key}=" in text
+    assert bool(values.tokens_file) is bool(values.tls_certificate) is asks_for_tokens
+    assert values.allow_insecure == ("" if folder == "overlays/production" else "1")
 
 
 @pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_an_app_is_told_all_that_it_is_told_in_docker_compose(name: str) -> None:
     there, here = composed(name)["environment"], kubernetes.environment("base", name)
-    of_bff = ("TOKENS_FILE", "MANAGEMENT_HOST", "MANAGEMENT_PORT") if name == "bff" else ()
     assert here.keys() - there.keys() == {
-        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT"),
-        *of_bff,
+        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT", "MANAGEMENT_HOST"),
+        *(("MANAGEMENT_PORT",) if name == "bff" else ()),
     }
-    assert there.keys() <= here.keys()
+    assert there.keys() - here.keys() == {"ALLOW_INSECURE"}  # each overlay says how it is open
     for same in ("LISTEN_HOST", "CASSANDRA_PORT", "HISTORY_DIR"):
         assert here.get(same) == there.get(same)
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_each_variable_of_antifraud_is_a_setting_that_it_accepts(folder: str) -> None:
-    said = kubernetes.environment(folder, "antifraud")
+def test_each_variable_of_antifraud_is_a_setting_that_it_accepts(folder: str, cluster: Cluster) -> None:
+    said = cluster.environment(folder, "antifraud")
     settings = read_antifraud(said)
     assert {variable for variable in said if not hasattr(settings, variable.lower())} == set()
     for variable, value in said.items():
@@ -240,14 +254,14 @@ def test_each_variable_of_antifraud_is_a_setting_that_it_accepts(folder: str) ->
 @pytest.mark.parametrize("folder", OVERLAYS)
 @pytest.mark.parametrize("name", ["bff", "transactions"])
 def test_each_address_in_the_settings_is_a_service_with_that_port(
-    folder: str, name: str, monkeypatch: pytest.MonkeyPatch
+    folder: str, name: str, accepted: Callable[[str, str], Settings]
 ) -> None:
-    values = accepted(folder, name, monkeypatch)
-    services = {
+    values = accepted(folder, name)
+    services = MADE | {
         f"{one['metadata']['name']}.{one['metadata']['namespace']}": [p["port"] for p in one["spec"]["ports"]]
-        for part in (folder, "neighbours")
+        for part in (folder, kubernetes.NEIGHBOURS[folder])
         for one in kubernetes.of_kind(part, "Service").values()
-    } | {f"{service}.payments-data": ports for service, ports in MADE.items()}
+    }
     for address in (
         values.kafka_brokers,
         without_secrets(values.schema_registry_url),
@@ -256,7 +270,7 @@ def test_each_address_in_the_settings_is_a_service_with_that_port(
         values.antifraud_address,
         values.envoy_admin_address,
     ):
-        host, port = re.fullmatch(r"(?:\w+://)?([a-z.-]+):(\d+)(?:/.*)?", address).groups()  # type: ignore[union-attr]
+        host, port = re.fullmatch(r"(?:\w+://)?(?:\*+@)?([a-z.-]+):(\d+)(?:/.*)?", address).groups()  # type: ignore[union-attr]
         host = host if "." in host else f"{host}.payments"
         assert int(port) in services[host], address
 
@@ -264,7 +278,7 @@ def test_each_address_in_the_settings_is_a_service_with_that_port(
 def test_a_name_that_an_operator_makes_is_of_a_cluster_that_there_is() -> None:
     (kafka,) = kubernetes.of_kind("neighbours", "Kafka")
     (scylla,) = kubernetes.of_kind("neighbours", "ScyllaCluster")
-    assert MADE.keys() == {f"{kafka}-kafka-bootstrap", f"{scylla}-client"}
+    assert {name.partition(".")[0] for name in MADE} == {f"{kafka}-kafka-bootstrap", f"{scylla}-client"}
     pools = kubernetes.of_kind("neighbours", "KafkaNodePool").values()
     assert {pool["metadata"]["labels"]["strimzi.io/cluster"] for pool in pools} == {kafka}
 
@@ -383,7 +397,7 @@ def test_the_name_gives_envoy_the_address_of_each_antifraud_pod(folder: str) -> 
 def test_a_mounted_configuration_is_the_file_in_infra(folder: str, name: str, file: str) -> None:
     volumes = {one["name"]: one for one in kubernetes.pod(workload(name, folder))["volumes"]}
     data = kubernetes.of_kind(folder, "ConfigMap")[volumes["config"]["configMap"]["name"]]["data"]
-    assert data == {file.split("/")[1]: (compose.ROOT / "infra" / file).read_text()}
+    assert data[file.split("/")[1]] == (compose.ROOT / "infra" / file).read_text()
 
 
 # Probes
@@ -402,7 +416,9 @@ def test_a_probe_asks_a_port_that_is_open_and_what_the_code_answers(name: str, f
     views = Path(app_health.__file__).read_text()
     ports = ports_of(name, folder)
     for kind, probe in probes(name, folder):
-        if "grpc" in probe:
+        if name == "antifraud" and folder == "overlays/production":
+            assert probe["exec"]["command"] == ["python", "-m", "antifraud.probe", "antifraud"]
+        elif "grpc" in probe:
             assert probe["grpc"]["port"] == ports["grpc"]
             assert probe["grpc"].get("service") in (None, antifraud_server.SERVICE)
         elif name == "envoy":
@@ -420,7 +436,7 @@ def test_nothing_is_restarted_because_of_its_neighbours(name: str, folder: str) 
     liveness = dict(probes(name, folder))["liveness"]
     asked = liveness.get("httpGet", {}).get("path")
     assert asked == {"antifraud": None, "envoy": "/server_info"}.get(name, "/health/live")
-    if name == "antifraud":
+    if name == "antifraud" and folder != "overlays/production":
         assert liveness["grpc"] == {"port": 5004}  # the process as a whole; it has no neighbours
 
 
@@ -457,7 +473,8 @@ def test_a_worker_is_ready_when_it_works(folder: str) -> None:
 def test_antifraud_is_ready_when_its_model_is_warm(folder: str) -> None:
     found = dict(probes("antifraud", folder))
     for kind in ("startup", "readiness"):
-        assert found[kind]["grpc"] == {"port": 5004, "service": antifraud_server.SERVICE}
+        if folder != "overlays/production":  # where a program asks, over TLS
+            assert found[kind]["grpc"] == {"port": 5004, "service": antifraud_server.SERVICE}
 
 
 # Kafka and the database
@@ -479,13 +496,11 @@ def test_kafka_is_set_up_as_the_file_says_but_for_the_size_of_a_machine() -> Non
     assert topics.EXPIRATION_LEAST <= 86_400_000
 
 
-@pytest.mark.parametrize(
-    ("folder", "neighbours"), [("overlays/production", "neighbours"), ("overlays/local", "overlays/local")]
-)
+@pytest.mark.parametrize(("folder", "neighbours"), kubernetes.NEIGHBOURS.items())
 def test_there_are_brokers_and_nodes_for_as_many_replicas_as_the_settings_ask(
-    folder: str, neighbours: str, monkeypatch: pytest.MonkeyPatch
+    folder: str, neighbours: str, accepted: Callable[[str, str], Settings]
 ) -> None:
-    values = accepted(folder, "transactions", monkeypatch)
+    values = accepted(folder, "transactions")
     pools = kubernetes.of_kind(neighbours, "KafkaNodePool").values()
     brokers = sum(pool["spec"]["replicas"] for pool in pools if "broker" in pool["spec"]["roles"])
     (kafka,) = kubernetes.of_kind(neighbours, "Kafka").values()

@@ -18,12 +18,12 @@ from app.processing.pipeline import Pipeline
 from app.settings import Settings
 from tests.support import compose, kubernetes
 
-OVERLAYS = kubernetes.OVERLAYS
+OVERLAYS, NEIGHBOURS = kubernetes.OVERLAYS, kubernetes.NEIGHBOURS.values()
 NAMES = ("bff", "transactions", "antifraud", "envoy")
 #: With pods that we say everything of.
 EVERY = [
     *((folder, name) for folder in ("base", *OVERLAYS) for name in NAMES),
-    *((folder, name) for folder in ("neighbours", "overlays/local") for name in ("redis", "registry")),
+    *((folder, name) for folder in ("neighbours", *NEIGHBOURS) for name in ("redis", "registry")),
 ]
 PARTITIONS = 12
 DIVISORS = [1, 2, 3, 4, 6, 12]
@@ -50,8 +50,10 @@ def test_a_pod_is_not_root_writes_to_its_volumes_alone_and_has_no_rights(folder:
     assert pod["automountServiceAccountToken"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "serviceAccountName"} & pod.keys()
     for volume in pod.get("volumes", []):
-        assert volume.keys() - {"name"} in ({"emptyDir"}, {"configMap"}, {"secret"})
-        assert "secret" not in volume or (name, volume["name"]) == ("bff", "tokens")
+        assert volume.keys() - {"name"} in ({"emptyDir"}, {"configMap"}, {"secret"}, {"projected"})
+        for source in volume.get("projected", {"sources": [volume]})["sources"]:
+            assert "serviceAccountToken" not in source
+            assert "secret" not in source or folder.startswith("overlays/production")
         assert "emptyDir" not in volume or "sizeLimit" in volume["emptyDir"]
 
 
@@ -83,7 +85,10 @@ def test_nothing_is_a_secret_and_nothing_has_a_password(folder: str) -> None:
         assert one["spec"].get("type", "ClusterIP") == "ClusterIP"
     for one in kubernetes.of_kind(folder, "ConfigMap").values():
         assert not re.search(r"://[^/\s]*:[^/\s]*@", str(one["data"]))
-        assert not [key for key in one["data"] if re.search("password|secret|token", key, re.IGNORECASE)]
+        secret = [key for key in one["data"] if re.search("password|secret|token", key, re.IGNORECASE)]
+        assert not [
+            key for key in secret if not key.endswith("_FILE") or not one["data"][key].startswith("/")
+        ]
 
 
 # What may go at once, and where it is
@@ -315,8 +320,13 @@ def test_workers_come_all_at_once_after_half_a_minute() -> None:
 
 # Who may talk to whom
 
+#: With TLS in production.
+PORTS = {
+    "overlays/production": {"redis": 6379, "registry": 8081, "scylla": 9142, "kafka": 9093},
+    "overlays/local": {"redis": 6379, "registry": 8081, "scylla": 9042, "kafka": 9092},
+}
 #: From, to, port; a namespace has a slash behind it.
-OPEN = {
+OURS = {
     ("clients/", "bff", 5001),
     ("monitoring/", "bff", 5006),
     ("bff", "bff", 5006),
@@ -328,17 +338,20 @@ OPEN = {
     ("envoy", "antifraud", 5004),
     ("bff", "antifraud", 5004),
     ("monitoring/", "antifraud", 5014),
-    *(
-        (caller, server, port)
-        for caller in ("bff", "transactions")
-        for server, port in (("redis", 6379), ("registry", 8081), ("scylla", 9042), ("kafka", 9092))
-    ),
-    ("keda/", "kafka", 9092),
     # Nodes, jobs and operator, on every port.
     ("scylla-operator", "scylla", 0),
     ("scylla-operator/", "scylla", 0),
     ("scylla-manager/", "scylla", 0),
 }
+
+
+def opened(overlay: str) -> set[tuple[str, str, int]]:
+    """Who has to be let in."""
+    servers = PORTS[overlay].items()
+    return OURS | {
+        *((caller, server, port) for caller in ("bff", "transactions") for server, port in servers),
+        ("keda/", "kafka", PORTS[overlay]["kafka"]),
+    }
 
 
 def who(peer: dict[str, Any]) -> str:
@@ -349,16 +362,16 @@ def who(peer: dict[str, Any]) -> str:
     return "clients/" if label == "payments/client" else f"{value}/"
 
 
-def let_in() -> set[tuple[str, str, int]]:
+def let_in(overlay: str) -> set[tuple[str, str, int]]:
     """What policies and Kafka's listener accept."""
     found = set()
-    for folder in ("overlays/production", "neighbours"):
+    for folder in (overlay, kubernetes.NEIGHBOURS[overlay]):
         for policy in kubernetes.of_kind(folder, "NetworkPolicy").values():
             for rule in policy["spec"].get("ingress", []):
                 (target,) = policy["spec"]["podSelector"]["matchLabels"].values()
                 numbers = [port["port"] for port in rule.get("ports", [{"port": 0}])]
                 found |= {(who(peer), target, number) for peer in rule["from"] for number in numbers}
-    (kafka,) = kubernetes.of_kind("neighbours", "Kafka").values()
+    (kafka,) = kubernetes.of_kind(kubernetes.NEIGHBOURS[overlay], "Kafka").values()
     for listener in kafka["spec"]["kafka"]["listeners"]:
         found |= {(who(peer), "kafka", listener["port"]) for peer in listener["networkPolicyPeers"]}
     return found
@@ -375,16 +388,17 @@ def let_out(folder: str) -> set[tuple[str, str, int]]:
     return found
 
 
-def test_nobody_is_let_in_but_who_has_to_be() -> None:
-    assert let_in() == OPEN
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nobody_is_let_in_but_who_has_to_be(overlay: str) -> None:
+    assert let_in(overlay) == opened(overlay)
 
 
-@pytest.mark.parametrize("folder", ["base", *OVERLAYS])
+@pytest.mark.parametrize("folder", OVERLAYS)
 def test_our_pods_ask_whom_they_have_to_ask_and_nobody_else(folder: str) -> None:
     neighbours = {"redis", "registry", "scylla", "kafka"}
     assert let_out(folder) == {
         (caller, "payments-data/" if server in neighbours else server, port)
-        for caller, server, port in OPEN
+        for caller, server, port in opened(folder)
         if caller in NAMES
     } | {("everyone", "kube-dns", 53)}
 
@@ -396,7 +410,7 @@ def test_what_no_policy_names_is_closed(folder: str, types: list[str]) -> None:
 
 
 def test_a_policy_is_of_pods_that_there_are_and_of_namespaces_that_we_make_or_name() -> None:
-    for folder in (*OVERLAYS, "neighbours"):
+    for folder in kubernetes.APPLIED:
         for name, policy in kubernetes.of_kind(folder, "NetworkPolicy").items():
             selected = policy["spec"]["podSelector"].get("matchLabels")
             if selected and name != "scylla":  # its pods are the operator's
