@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -13,7 +15,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
 
+from app import connections
+from app.messaging import refusals
+from app.settings import Settings
+from infra.containers import secure
 from infra.native import probes, wheels
 from infra.native.artifacts import class_path, registry_jar
 from infra.native.java import java
@@ -23,7 +32,7 @@ from tests.support import compose
 pytestmark = pytest.mark.long
 
 INFRA = compose.ROOT / "infra"
-PATIENCE = 60.0  # seconds; a Java server on a busy machine
+PATIENCE = 120.0  # seconds; a Java server on a busy machine
 
 
 class Elsewhere:
@@ -114,6 +123,53 @@ def test_kafka_serves_both_listeners(tmp_path: Path) -> None:
     with running(broker, {}, log):
         for door in (19092, 9092):
             wait_for(lambda door=door: probes.kafka(elsewhere.endpoint(door)), log)  # type: ignore[misc]
+
+
+def test_a_secured_kafka_has_the_user_that_is_made_with_its_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docker-compose.secure.yml: its command's two programs, with the files of infra/containers/secure.py."""
+    elsewhere, made = Elsewhere(9092, 9093, 19092), tmp_path / "made"
+    secure.make(made)
+    places = {"/run/secrets": str(made), "/var/lib/kafka/data": str(tmp_path), "//kafka:": "//127.0.0.1:"}
+
+    def here(text: str) -> str:
+        for there, place in places.items():
+            text = text.replace(there, place)
+        return elsewhere.text(text)
+
+    config = tmp_path / "server.properties"
+    config.write_text(here((made / "kafka.properties").read_text()))
+    merged = compose.merged("docker-compose.yml", "docker-compose.secure.yml")["services"]
+    (*_, command) = merged["kafka"]["command"]
+    command = compose.shell_text(command).replace("/run/secrets/kafka.properties", str(config))
+    for program, main in (
+        ("kafka-storage", "kafka.tools.StorageTool"),
+        ("kafka-server-start", "kafka.Kafka"),
+    ):
+        native = shlex.join(java("-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", class_path("kafka"), main))
+        command = command.replace(f"/opt/kafka/bin/{program}.sh", native)
+    for key, value in merged["bff"]["environment"].items():
+        monkeypatch.setenv(key, value.replace("/run/secrets", str(made)))
+    monkeypatch.setenv("KAFKA_BROKERS", f"127.0.0.1:{elsewhere.port[9092]}")
+    log = tmp_path / "log.txt"
+    with running(["sh", "-c", command.replace("/run/secrets", str(made))], {}, log):
+        wait_for(lambda: asyncio.run(refused(Settings())), log)
+        assert "KAFKA_PASSWORD" in (asyncio.run(refused(Settings(kafka_password=SecretStr("another")))) or "")
+
+
+async def refused(settings: Settings) -> str | None:
+    """Why this client is not let in; None when it is."""
+    refusals.install()
+    admin = AIOKafkaAdminClient(**connections.kafka(settings), request_timeout_ms=5000)
+    try:
+        await admin.start()
+        await admin.list_topics()
+    except KafkaError as exc:
+        return refusals.reason() or str(exc)
+    finally:
+        await admin.close()
+    return None
 
 
 def test_the_registry_keeps_its_schemas_where_the_volume_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,3 +146,19 @@ def _trusted(folder: Path, objects: Objects) -> str:
 def shell_blocks(text: str) -> list[str]:
     """The commands of a page."""
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
+    """Both sides of a TLS connection, in memory; ssl.SSLError."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asks = client.wrap_bio(to_client, to_server, server_hostname=host)
+    answers = server.wrap_bio(to_server, to_client, server_side=True)
+    open_ = [asks, answers]
+    for _ in range(10):
+        for side in list(open_):
+            try:
+                side.do_handshake()
+                open_.remove(side)
+            except ssl.SSLWantReadError:
+                pass
+    assert not open_

@@ -37,6 +37,26 @@ def services() -> dict[str, Service]:
     return dict(read()["services"])
 
 
+def merged(*names: str) -> dict[str, Any]:
+    """Several files as Compose puts them over each other."""
+    found: dict[str, Any] = {}
+    for name in names:
+        found = _over(found, read(name))
+    return found
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    found = below | {key: _over(below.get(key), value) for key, value in above.items()}
+    appended = {
+        key: below[key] + above[key]
+        for key in ("volumes", "ports")
+        if isinstance(below.get(key), list) and key in above
+    }
+    return found | appended
+
+
 def environment(name: str) -> dict[str, str]:
     """A service's environment; every value is text, or Compose would format it its own way."""
     return dict(services()[name].get("environment", {}))

@@ -32,7 +32,7 @@ from infra.native.certificates import Pair
 from infra.native.wheels import binary
 from tests.support import cluster as clusters
 from tests.support import compose, kubernetes
-from tests.support.cluster import DATA, PRODUCTION, Cluster
+from tests.support.cluster import DATA, PRODUCTION, Cluster, handshake
 
 APPS = ("bff", "transactions")
 PAGE = compose.ROOT / "docs/kubernetes.md"
@@ -61,22 +61,6 @@ def certificate(overlay: str, name: str) -> dict[str, Any]:
 def only(overlay: str, kind: str) -> dict[str, Any]:
     (one,) = kubernetes.of_kind(overlay, kind).values()
     return one
-
-
-def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
-    """Both sides of a TLS connection, in memory; ssl.SSLError."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asks = client.wrap_bio(to_client, to_server, server_hostname=host)
-    answers = server.wrap_bio(to_server, to_client, server_side=True)
-    open_ = [asks, answers]
-    for _ in range(10):
-        for side in list(open_):
-            try:
-                side.do_handshake()
-                open_.remove(side)
-            except ssl.SSLWantReadError:
-                pass
-    assert not open_
 
 
 def serving(pair: Pair, clients: Path | None = None) -> ssl.SSLContext:
