@@ -224,7 +224,7 @@ def _look(settings: Settings) -> str | None:
     return connections.what_is_wrong(host, int(port), context, "ANTIFRAUD_TLS")
 
 
-def channel(settings: Settings, address: str, options: Sequence[tuple[str, int]]) -> Any:
+def channel(settings: Settings, address: str, options: Sequence[tuple[str, int | str]]) -> Any:
     """To Envoy, or to a replica: with TLS and our certificate where ANTIFRAUD_TLS says so."""
     if not settings.antifraud_tls:
         return grpc.aio.insecure_channel(address, options=options)

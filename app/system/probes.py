@@ -18,6 +18,7 @@ from app import connections
 from app.assessment.client import SERVICE, channel
 from app.settings import Settings
 from app.system.deadline import DEADLINE, OURS, get
+from app.system.envoy import CLUSTER
 
 #: OPTIONS of CQL, protocol version 4: answered by a node itself, before any session.
 _FRAME = struct.Struct(">BBhBi")
@@ -91,7 +92,8 @@ class ReplicaProbe:
     """The gRPC health of one antifraud replica, asked directly: Envoy takes four seconds to notice one that hangs."""
 
     def __init__(self, settings: Settings, address: str):
-        self._channel = channel(settings, address, _CHANNEL)
+        # Envoy knows it by its address, and its certificate may be for the name of all replicas alone.
+        self._channel = channel(settings, address, (*_CHANNEL, ("grpc.ssl_target_name_override", CLUSTER)))
         self._check = health_pb2_grpc.HealthStub(self._channel).Check
         #: Whether it has ever answered: not every network lets a bff reach the replicas.
         self.has_answered = False

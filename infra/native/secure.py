@@ -21,6 +21,8 @@ from infra.native.wheels import binary
 #: Who the workers are to Kafka, Cassandra, Redis and the registry, and the brokers to each other.
 USER, BROKER = "payments", "broker"
 DAYS = 365
+#: The name of all replicas, for which the bff asks each (app/system/probes.py).
+REPLICAS = "antifraud"
 SETTINGS = SECURE / "environment"
 
 
@@ -113,7 +115,7 @@ def write_private(path: Path, text: str) -> None:
 def _make_certificates() -> None:
     ours = authority(SECURE, days=DAYS)
     hosts = {endpoint.host: None for found in ports.table().values() for endpoint in found}
-    certificate(ours, SECURE, "server", DAYS, dict.fromkeys([*LOOPBACK, *hosts]))
+    certificate(ours, SECURE, "server", DAYS, dict.fromkeys([*LOOPBACK, *hosts, REPLICAS]))
     certificate(ours, SECURE, "worker", DAYS)
     write_private(both(), server().key.read_text() + server().certificate.read_text())
 
