@@ -219,7 +219,8 @@ def test_a_process_that_listens_on_every_interface_starts_and_a_bff_in_productio
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = accepted(folder, name)
-    assert values.listen_host == "0.0.0.0"
+    api_listens, management_listens = values.listen_host, values.management_port and values.management_host
+    assert (api_listens, management_listens) == ("0.0.0.0" if name == "bff" else "127.0.0.1", "0.0.0.0")
     monkeypatch.setattr(bootstrap, "settings", lambda: values)
     bootstrap.create_app(name).web.check()
     asks_for_tokens = (folder, name) == ("overlays/production", "bff")
@@ -231,11 +232,11 @@ def test_a_process_that_listens_on_every_interface_starts_and_a_bff_in_productio
 def test_an_app_is_told_all_that_it_is_told_in_docker_compose(name: str) -> None:
     there, here = composed(name)["environment"], kubernetes.environment("base", name)
     assert here.keys() - there.keys() == {
-        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT", "MANAGEMENT_HOST"),
-        *(("MANAGEMENT_PORT",) if name == "bff" else ()),
+        *("TOPIC_PARTITIONS", "TOPIC_REPLICATION", "CASSANDRA_REPLICATION", "LOG_FORMAT"),
+        *("MANAGEMENT_HOST", "MANAGEMENT_PORT"),
     }
     assert there.keys() - here.keys() == {"ALLOW_INSECURE"}  # each overlay says how it is open
-    for same in ("LISTEN_HOST", "CASSANDRA_PORT", "HISTORY_DIR"):
+    for same in (*(("LISTEN_HOST",) if name == "bff" else ()), "CASSANDRA_PORT", "HISTORY_DIR"):
         assert here.get(same) == there.get(same)
 
 
@@ -290,7 +291,8 @@ def test_each_process_listens_where_its_code_says() -> None:
     settings = read_antifraud(kubernetes.environment("base", "antifraud"))
     management = int(kubernetes.environment("base", "bff")["MANAGEMENT_PORT"])
     assert ports_of("bff") == {"http": ROLES["bff"].web_port, "management": management}
-    assert ports_of("transactions") == {"http": ROLES["transactions"].web_port}
+    management = int(kubernetes.environment("base", "transactions")["MANAGEMENT_PORT"])
+    assert ports_of("transactions") == {"management": management}
     assert ports_of("antifraud") == {
         "grpc": settings.antifraud_port,
         "metrics": settings.antifraud_metrics_port,
@@ -322,7 +324,7 @@ def test_prometheus_is_told_where_the_metrics_are(name: str) -> None:
     targets = json.loads((compose.ROOT / "infra/prometheus/targets.json").read_text())
     (labels,) = (one["labels"] for one in targets if composed(name)["container_name"] in str(one["targets"]))
     assert annotations["prometheus.io/path"] == labels.get("__metrics_path__", "/metrics")
-    port = {"antifraud": "metrics", "envoy": "admin", "bff": "management"}.get(name, "http")
+    port = {"antifraud": "metrics", "envoy": "admin"}.get(name, "management")
     assert int(annotations["prometheus.io/port"]) == ports_of(name)[port]
 
 

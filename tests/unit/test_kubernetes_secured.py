@@ -120,7 +120,7 @@ def test_it_starts_without_being_allowed_to(
     values = settings_of(name, cluster, monkeypatch)
     monkeypatch.setattr(bootstrap, "settings", lambda: values)
     bootstrap.create_app(name).web.check()
-    assert values.listen_host == "0.0.0.0"
+    assert "0.0.0.0" in (values.listen_host, values.management_host)
     assert values.allow_insecure == ""
 
 
