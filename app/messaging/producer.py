@@ -23,6 +23,8 @@ from app.settings import Settings
 
 Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
 Record = tuple[str | bytes | None, bytes | None, Headers]
+#: And when its sender had it, in milliseconds since 1970: a record may wait here for the answer to those before it.
+TimedRecord = tuple[int, Record]
 
 #: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
 MAX_BATCH_BYTES = 900_000
@@ -38,7 +40,7 @@ class EventProducer:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._accumulator = RecordAccumulator(self.publish_batch)
+        self._accumulator = RecordAccumulator(self._publish_batch)
         self._switches: defaultdict[str, Switch] = defaultdict(Switch)
         metrics.IN_FLIGHT.set_function(lambda: self._accumulator.held)
 
@@ -145,7 +147,7 @@ class EventProducer:
             if not_before > until:
                 raise NotPublished("its customer moves to another partition just now")
             await asyncio.sleep(not_before - loop.time())
-        answer = self._accumulator.put(topic, partition, (key, value, headers or []))
+        answer = self._accumulator.put(topic, partition, (_millis(), (key, value, headers or [])))
         # A timer costs a tenth of what wait_for and its task do.
         timer = loop.call_at(until, _give_up, answer, timeout)
         try:
@@ -168,12 +170,16 @@ class EventProducer:
 
     async def publish_batch(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Records (key, value, headers) to one partition, in order; returns when all are acknowledged."""
+        now = _millis()
+        await self._publish_batch(topic, partition, ((now, one) for one in records))
+
+    async def _publish_batch(self, topic: str, partition: int, records: Iterable[TimedRecord]) -> None:
         producer = self._producer
         if producer is None:
             raise LogUnavailable("Kafka has not been reached since the start")
         try:
             await _know(producer, topic, partition)
-            for batch in batches(producer, records):
+            for batch in timed_batches(producer, records):
                 await (await producer.send_batch(batch, topic, partition=partition))
         except KafkaError as exc:
             self._refused(producer, exc)
@@ -206,15 +212,25 @@ def _give_up(answer: asyncio.Future[None], timeout: float) -> None:
         answer.set_exception(LogUnavailable(f"no answer of Kafka within {timeout:.1f} s"))
 
 
+def _millis() -> int:
+    return int(time.time() * 1000)
+
+
 def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[Any]:
     """The records as aiokafka's batches: a future a batch, not a future a record."""
-    batch, now = producer.create_batch(), int(time.time() * 1000)
-    for key, value, headers in records:
+    now = _millis()
+    return timed_batches(producer, ((now, one) for one in records))
+
+
+def timed_batches(producer: AIOKafkaProducer, records: Iterable[TimedRecord]) -> Iterable[Any]:
+    """As `batches`."""
+    batch = producer.create_batch()
+    for at, (key, value, headers) in records:
         raw = key.encode() if isinstance(key, str) else key
-        if batch.append(timestamp=now, key=raw, value=value, headers=headers) is None:
+        if batch.append(timestamp=at, key=raw, value=value, headers=headers) is None:
             batch.close()
             yield batch
             batch = producer.create_batch()
-            batch.append(timestamp=now, key=raw, value=value, headers=headers)
+            batch.append(timestamp=at, key=raw, value=value, headers=headers)
     batch.close()
     yield batch

@@ -88,6 +88,32 @@ def test_what_waits_is_bounded_also_after_its_caller_is_gone_and_is_freed_by_kaf
     asyncio.run(situation())
 
 
+def test_a_record_that_waits_for_the_answer_to_others_was_sent_when_its_sender_had_it() -> None:
+    """One that was sent long after its id was made may be a repetition, and is looked up by whoever decides it."""
+    sent: list[int] = []
+
+    class Timed(Batch):
+        def append(self, **what: Any) -> object:
+            sent.append(what["timestamp"])
+            return super().append(**what)
+
+    async def situation() -> int:
+        log, producer = await opened(10)
+        producer.create_batch = Timed  # type: ignore[method-assign]
+        for _ in range(2):
+            with pytest.raises(LogUnavailable):
+                await published(log)
+        had = int(time.time() * 1000)
+        await asyncio.sleep(0.1)
+        producer.answer.set()
+        await asyncio.sleep(0.01)
+        return had
+
+    had = asyncio.run(situation())
+    assert len(sent) == 2
+    assert sent[1] <= had
+
+
 def test_before_kafka_has_been_reached_nothing_is_accepted() -> None:
     async def situation() -> None:
         with pytest.raises(NotPublished):
