@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import ssl
 import stat
 import subprocess
@@ -529,6 +530,24 @@ def test_while_passwords_are_changed_redis_and_the_registry_know_both_users(
         of_redis = urlsplit((tmp_path / folder / "payments/redis-url").read_text())
         assert answers(tmp_path, str(of_redis.username), str(of_redis.password))
     assert not answers(tmp_path, "payments", "another password")
+
+
+def test_the_files_that_the_page_names_are_all_that_say_which_passwords_are_used(tmp_path: Path) -> None:
+    """Its second step: another Secret and another name, in one apply."""
+    step = re.search(
+        r"becomes\s+`passwords-2` \((.+?)\) and the names `payments-2` \((.+?)\)", PAGE.read_text()
+    )
+    assert step
+    shutil.copytree(compose.ROOT / "infra", tmp_path / "infra")
+    overlay = tmp_path / "infra/kubernetes" / PRODUCTION
+    for file in (*step[1].split(", "), step[2]):
+        text = (overlay / file).read_text().replace("name: passwords", "name: passwords-2")
+        (overlay / file).write_text(re.sub(r"(_USERNAME=payments)$", r"\1-2", text, flags=re.MULTILINE))
+    command = [kubernetes.kubectl(), "kustomize", str(overlay)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "name: passwords-2\n" in made
+    assert "name: passwords\n" not in made
+    assert not re.search(r"_USERNAME: payments$", made, re.MULTILINE)
 
 
 def answers(folder: Path, name: str, password: str) -> bool:
