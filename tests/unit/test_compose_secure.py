@@ -105,7 +105,8 @@ def test_a_name_has_the_same_password_on_both_sides(settings: Settings, folder: 
     redis, registry = (
         urlsplit(url.get_secret_value()) for url in (settings.redis_url, settings.schema_registry_url)
     )
-    assert f"user {redis.username} on >{redis.password} ~*" in (folder / "redis.acl").read_text()
+    users_of_redis = f"user default off\nuser {redis.username} on >{redis.password} ~* &* +@all\n"
+    assert (folder / "redis.acl").read_text() == users_of_redis
     assert f"users.{registry.username}={registry.password}\n" in (folder / "users.properties").read_text()
     for url, plain in ((redis, "REDIS_URL"), (registry, "SCHEMA_REGISTRY_URL")):
         there = urlsplit(PLAIN["bff"]["environment"][plain])
@@ -187,6 +188,7 @@ def test_scylladb_has_on_its_one_port_what_it_has_on_kubernetes() -> None:
 def test_envoy_is_as_before_with_mtls_as_on_kubernetes() -> None:
     (here,), (plain,) = SERVICES["envoy"]["command"], PLAIN["envoy"]["command"]
     mtls = "-e 's/# mtls: //' "
+    assert mtls in here
     assert here.replace(mtls, "") == plain
     assert mtls in kubernetes.container(kubernetes.workloads(PRODUCTION)["envoy"])["args"][0]
     mounted = [volume.split(":")[1] for volume in SERVICES["envoy"]["volumes"]]

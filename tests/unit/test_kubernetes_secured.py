@@ -387,6 +387,23 @@ def test_a_replica_can_use_its_certificate(cluster: Cluster) -> None:
     assert antifraud_tls.credentials(settings) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "certificate_file", "key_file", "names"),
+    [
+        ("antifraud", "ANTIFRAUD_TLS_CERTIFICATE", "ANTIFRAUD_TLS_KEY", ["antifraud"]),
+        ("bff", "TLS_CERTIFICATE", "TLS_KEY", ["bff.payments", "bff.payments.svc", "payments.example.com"]),
+    ],
+)
+def test_a_server_of_ours_shows_the_certificate_that_is_for_its_names(
+    name: str, certificate_file: str, key_file: str, names: list[str], cluster: Cluster
+) -> None:
+    said = cluster.environment(PRODUCTION, name)
+    server = serving(Pair(Path(said[certificate_file]), Path(said[key_file])))
+    client = ssl.create_default_context(cadata=cluster.objects["configMap", "payments", "trusted"]["ca.pem"])
+    for one in names:
+        handshake(client, server, one)
+
+
 def test_the_probe_names_what_the_replicas_certificate_is_for() -> None:
     for kind in ("startup", "readiness", "liveness"):
         probe = container(PRODUCTION, "antifraud")[f"{kind}Probe"]
@@ -578,8 +595,8 @@ def answers(folder: Path, name: str, password: str) -> bool:
             server.terminate()
 
 
-def test_trusted_sh_fails_when_a_part_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "kubectl").write_text("#!/bin/sh\nexit 1\n")
+def test_trusted_sh_fails_when_one_of_them_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text('#!/bin/sh\n[ "$5" != payments-cluster-ca-cert ]\n')
     (tmp_path / "kubectl").chmod(0o700)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
