@@ -9,12 +9,18 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from antifraud import tls
+from antifraud.server import SERVICE
+from antifraud.settings import read as read_antifraud
 from infra.native.artifacts import registry_jar
 from infra.native.certificates import certificate
 from infra.native.java import java
@@ -96,9 +102,13 @@ def test_the_registry_takes_its_variables_and_lets_in_who_has_the_password_alone
             assert b" 200 " not in plain.recv(100)
 
 
-def test_envoy_shows_a_certificate_that_kubernetes_has_renewed(cluster: Cluster, tmp_path: Path) -> None:
-    """A volume is a folder of links through `..data`, which is moved when a Secret changes."""
-    volume, port, admin = tmp_path / "etc-envoy", free_port(), free_port()
+@contextmanager
+def envoy(cluster: Cluster, folder: Path, replica: int = 1) -> Iterator[tuple[int, Path, dict[str, str]]]:
+    """As the container starts it, before a replica at this port: its own port, its volume, and what is on it.
+
+    A volume is a folder of links through `..data`, which is moved when a Secret changes.
+    """
+    volume, port, admin = folder / "etc-envoy", free_port(), free_port()
     volume.mkdir()
     texts = {Path(path).name: text for path, text in cluster.files(PRODUCTION, "envoy").items()}
     texts = {name: text.replace("/etc/envoy", str(volume)) for name, text in texts.items()}
@@ -107,21 +117,23 @@ def test_envoy_shows_a_certificate_that_kubernetes_has_renewed(cluster: Cluster,
         (volume / name).symlink_to(Path("..data") / name)
     (command,) = kubernetes.container(kubernetes.workloads(PRODUCTION)["envoy"])["args"]
     sed = command.split("&&")[0].replace("/etc/envoy", str(volume))
-    made = tmp_path / "envoy.yaml"
+    made = folder / "envoy.yaml"
     subprocess.run(["sh", "-c", sed.replace("/tmp/envoy.yaml", str(made))], check=True)  # noqa: S108
-    text = (
-        made.read_text()
-        .replace("5005", str(port))
-        .replace("9901", str(admin))
-        .replace("address: antifraud", "address: localhost")
-    )
+    text = made.read_text().replace("address: antifraud", "address: localhost")
+    for there, here in ((5005, port), (9901, admin), (5004, replica)):
+        text = text.replace(f"port_value: {there} ", f"port_value: {here} ")
     made.write_text(text)
-    context = ssl.create_default_context(cadata=texts["ca.crt"])
-    client = cluster.pairs["payments", "client-tls"]
-    context.load_cert_chain(client.certificate, client.key)
-    context.set_alpn_protocols(["h2"])
     options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
-    with running([str(binary("envoy")), "-c", str(made), *options], {}, tmp_path / "log.txt"):
+    with running([str(binary("envoy")), "-c", str(made), *options], {}, folder / "log.txt"):
+        yield port, volume, texts
+
+
+def test_envoy_shows_a_certificate_that_kubernetes_has_renewed(cluster: Cluster, tmp_path: Path) -> None:
+    with envoy(cluster, tmp_path) as (port, volume, texts):
+        context = ssl.create_default_context(cadata=texts["ca.crt"])
+        client = cluster.pairs["payments", "client-tls"]
+        context.load_cert_chain(client.certificate, client.key)
+        context.set_alpn_protocols(["h2"])
         before = shown(port, context)
         renewed = certificate(cluster.pairs["payments", "authority"], tmp_path, "renewed", hosts=["envoy"])
         texts |= {"tls.crt": renewed.certificate.read_text(), "tls.key": renewed.key.read_text()}
@@ -131,6 +143,57 @@ def test_envoy_shows_a_certificate_that_kubernetes_has_renewed(cluster: Cluster,
             assert time.monotonic() < until, "it shows the old one"
             time.sleep(0.1)
         assert now == ssl.PEM_cert_to_DER_cert(renewed.certificate.read_text())
+
+
+@pytest.mark.parametrize(
+    ("replicas", "clients", "answered"),
+    [("antifraud-tls", "client-tls", True), ("bff-tls", "client-tls", False), ("antifraud-tls", "", False)],
+    ids=["both as they should be", "a replica of another name", "a client without a certificate"],
+)
+def test_a_call_goes_through_envoy_where_both_show_their_certificates(
+    replicas: str, clients: str, answered: bool, cluster: Cluster, tmp_path: Path
+) -> None:
+    pair, ca = cluster.pairs["payments", replicas], cluster.pairs["payments", "authority"].certificate
+    settings = read_antifraud(
+        {
+            "ANTIFRAUD_TLS_CERTIFICATE": str(pair.certificate),
+            "ANTIFRAUD_TLS_KEY": str(pair.key),
+            "ANTIFRAUD_TLS_CA": str(ca),
+        }
+    )
+    server, state = grpc.server(ThreadPoolExecutor(2)), health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    state.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    replica = server.add_secure_port("127.0.0.1:0", tls.credentials(settings))
+    server.start()
+    ours = cluster.pairs.get(("payments", clients))
+    files = [ours.key.read_bytes(), ours.certificate.read_bytes()] if ours else []
+    options = [("grpc.ssl_target_name_override", "envoy"), ("grpc.enable_http_proxy", 0)]
+    try:
+        with (
+            envoy(cluster, tmp_path, replica) as (port, _, _),
+            grpc.secure_channel(
+                f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca.read_bytes(), *files), options
+            ) as channel,
+        ):
+            assert is_answered(channel, 30 if answered else 8) is answered
+    finally:
+        server.stop(0)
+
+
+def is_answered(channel: grpc.Channel, seconds: float) -> bool:
+    """Whether a replica says through Envoy that it serves, within this time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=SERVICE), timeout=2
+            )
+        except grpc.RpcError:
+            time.sleep(0.2)
+        else:
+            return True
+    return False
 
 
 def moved_in(volume: Path, name: str, texts: Mapping[str, str]) -> None:
