@@ -1,7 +1,11 @@
-"""`make up SECURE=1`: every part with TLS and a password, a worker killed under load, everything counted."""
+"""`make up SECURE=1 KAFKA=3`: every part with TLS and a password, a worker and a broker killed, everything counted.
+
+One broker with passwords is in tests/integration/test_secured.py, three without in the soak.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +28,8 @@ SENT = 150
 #: Each part's probe without TLS and without a name, as it works on a stack that is not secured.
 PLAIN: dict[str, Callable[[Endpoint], str | None]] = {
     "kafka": probes.kafka,
+    "kafka-3": probes.kafka,
+    "kafka-2's controller": probes.kafka,
     "cassandra-2": probes.cassandra,
     "redis": probes.redis,
     "antifraud-1": probes.grpc,
@@ -44,7 +50,8 @@ class Other:
 
     def command(self, *words: str) -> str:
         """One of the app's, with the stack's settings, as the Makefile calls it."""
-        script = f'. "{self.folder}/.stack/data/secure/environment"; exec "$@"'
+        data = f"{self.folder}/.stack/data"
+        script = f'. "{data}/secure/environment"; export KAFKA_BROKERS=$(cat "{data}/brokers"); exec "$@"'
         return self._done(["sh", "-c", script, "-", sys.executable, "-m", "faust", "-A", "app.main", *words])
 
     def _done(self, command: list[str]) -> str:
@@ -60,25 +67,32 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Other]:
     shutil.copy(ROOT / "Procfile", secured.folder)
     stack.down()
     try:
-        secured.native("up", "--secure", "--only", ",".join(without_generator()))
+        secured.native("up", "--secure", "--kafka", "3", "--only", ",".join(without_generator(3)))
         yield secured
     finally:
         secured.native("down")
         stack.up(only=without_generator())
 
 
-def without_generator() -> list[str]:
-    return [name for name in procfile.names() if name != "generator"]
+def without_generator(brokers: int = 1) -> list[str]:
+    return [name for name in procfile.names(counts={"kafka": brokers}) if name != "generator"]
 
 
-def test_a_secured_stack_decides_once_and_stores_all_while_a_worker_dies(other: Other) -> None:
+def all_is_there(other: Other, ids: list[str]) -> None:
+    for one in ids:
+        http.final(one, 60)
+    assert f"{len(ids):,}" in other.command("verify")
+
+
+def test_a_secured_stack_decides_once_and_stores_all_while_a_worker_and_a_broker_die(other: Other) -> None:
     ids = [http.taken() for _ in range(SENT)]
     other.native("kill", "transactions")
     ids += [http.taken() for _ in range(SENT)]
     other.native("start", "transactions")
-    for one in ids:
-        http.final(one, 60)
-    assert f"{len(ids):,}" in other.command("verify")
+    other.native("kill", "kafka-2")
+    ids += [http.taken() for _ in range(SENT)]
+    other.native("start", "kafka-2")
+    all_is_there(other, ids)
     assert "transaction_created" in other.command("lag")
     assert str(len(ids)) in other.native(
         "cqlsh", "cassandra-1", "--execute", "SELECT count(*) FROM transactions.transactions"
@@ -88,7 +102,8 @@ def test_a_secured_stack_decides_once_and_stores_all_while_a_worker_dies(other: 
 @pytest.mark.parametrize("part", PLAIN)
 def test_a_plain_question_gets_no_answer(other: Other, part: str) -> None:
     try:
-        answer = PLAIN[part](ports.endpoints(part)[0])
+        name, _, controller = part.partition("'s ")
+        answer = PLAIN[part](ports.endpoints(name)[bool(controller)])
     except OSError as exc:
         answer = str(exc)
     assert answer is not None
@@ -105,3 +120,25 @@ def test_no_password_is_in_a_log_or_in_a_process_words(other: Other) -> None:
     assert {
         name for name, text in (logs | words).items() if any(secret in text for secret in secrets)
     } == set()
+
+
+def sent(other: Other) -> int:
+    """How many transactions there are, all of which agree."""
+    said = other.command("verify", "--json")
+    return int(json.loads(said[said.index("{") :])["counts"]["sent"])
+
+
+def test_a_backup_of_three_secured_brokers_is_restored_whole(other: Other, tmp_path: Path) -> None:
+    """With their passwords, their number and what each of them holds."""
+    ids = [http.taken() for _ in range(SENT)]
+    before = sent(other)
+    other.native("backup", str(tmp_path / "backup"))
+    http.taken()
+    other.native("down")
+    shutil.rmtree(other.folder / ".stack/data")
+    other.native("restore", str(tmp_path / "backup"))
+    other.native("up", "--only", ",".join(without_generator(3)))
+    for one in ids:
+        http.final(one, 60)
+    assert sent(other) == before
+    http.final(http.taken(), 60)

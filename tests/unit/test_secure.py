@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from app.settings import Settings
-from infra.native import cassandra, envoy, kafka, paths, redis, registry, secure, supervisor
+from infra.native import brokers, cassandra, envoy, kafka, paths, redis, registry, secure, supervisor
 from infra.native.brokers import FORMATTED
 from reconciliation import demo
 
@@ -89,14 +89,34 @@ def test_no_password_is_among_a_servers_words(secured: Path) -> None:
         assert path.read_text() not in " ".join(words)
 
 
+def properties(node: int, secured: Path) -> dict[str, str]:
+    lines = kafka.properties(node, secured).splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
 def test_kafka_listens_to_those_with_a_password_alone(secured: Path) -> None:
-    lines = kafka.properties(1, secured).splitlines()
-    last = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    last = properties(1, secured)
     assert last["listeners"] == "SASL_SSL://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
     assert last["advertised.listeners"] == "SASL_SSL://127.0.0.1:9092"
     assert "PLAINTEXT" not in last["listener.security.protocol.map"]
     assert last["sasl.enabled.mechanisms"] == "SCRAM-SHA-512"
     assert last["inter.broker.listener.name"] == "SASL_SSL"
+
+
+@pytest.mark.parametrize("node", [1, 2, 3])
+def test_so_do_three_brokers_and_they_know_each_other_by_a_password_and_a_certificate(
+    node: int, secured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokers, "count", lambda: 3)
+    said = properties(node, secured)
+    client, controller = 9082 + 10 * node, 9083 + 10 * node
+    assert said["listeners"] == f"SASL_SSL://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"
+    assert said["listener.security.protocol.map"] == "SASL_SSL:SASL_SSL,CONTROLLER:SSL"
+    assert said["listener.name.controller.ssl.client.auth"] == "required"
+    assert said["sasl.mechanism.inter.broker.protocol"] == "SCRAM-SHA-512"
+    assert secure.password("broker") in said["listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config"]
+    assert said["controller.quorum.voters"] == "1@127.0.0.1:9093,2@127.0.0.1:9103,3@127.0.0.1:9113"
+    assert said["default.replication.factor"] == "3"
 
 
 def test_cassandra_asks_for_a_password_and_is_encrypted_on_both_sides(secured: Path) -> None:
