@@ -10,6 +10,7 @@ import json
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -188,6 +189,17 @@ def members(group: str, topic: str = CREATED) -> list[list[int]]:
             ConsumerProtocolMemberAssignment.decode(raw).assignment if raw else [] for raw in given
         ]
         return [[p for name, ps in assignment if name == topic for p in ps] for assignment in assignments]
+
+    return _KAFKA.with_admin(ask)
+
+
+def leader_of_most(topic: str) -> int:
+    """The node that leads most of its partitions."""
+
+    async def ask(admin: Any) -> int:
+        (described,) = await admin.describe_topics([topic])
+        ((node, _),) = Counter(one["leader"] for one in described["partitions"]).most_common(1)
+        return int(node)
 
     return _KAFKA.with_admin(ask)
 
