@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,10 @@ def up() -> None:
     stack.stop("generator")
 
 
+#: Of a subject that no worker registers at its start.
+OTHERS = "/subjects/of-another-team-value/versions"
+
+
 def answers(ids: list[str]) -> set[int]:
     return {http.call("GET", f"{PATH}/{id_}").status for id_ in ids}
 
@@ -63,6 +68,9 @@ def native(*arguments: str) -> str:
 
 def test_a_restore_has_all_up_to_the_backups_moment_once_and_goes_on(kept: Path, tmp_path: Path) -> None:
     before = posted(300)
+    schema = {"schema": json.dumps({"type": "fixed", "name": "theirs", "size": 7})}
+    status, registered = log.registry(OTHERS, schema)
+    assert status == 200, registered
     backup = tmp_path / "backup"
     with customers(RATE) as calls:
         time.sleep(4)
@@ -82,6 +90,8 @@ def test_a_restore_has_all_up_to_the_backups_moment_once_and_goes_on(kept: Path,
     up()
 
     nothing_lost(before)
+    status, found = log.registry(f"{OTHERS}/latest")
+    assert (status, found.get("id")) == (200, registered["id"]), "what no worker registers anew"
     # A 503 says that a node which may have it has not joined yet.
     log.wait_until(lambda: answers(after) == {404}, 60, "none of those from after it is there")
     code, said = commands.run("verify", within=300)
