@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import ssl
 import subprocess
 import sys
@@ -23,13 +24,17 @@ PRODUCTION, DATA = kubernetes.OVERLAYS[0], kubernetes.NEIGHBOURS[kubernetes.OVER
 #: By kind, namespace and name; then by key.
 Objects = dict[tuple[str, str, str], dict[str, str]]
 
-#: What trusted.sh calls: it answers from a file, as kubectl does from the cluster.
-KUBECTL = f"""#!{sys.executable}
+#: What trusted.sh calls: it answers from a file, as kubectl does from the cluster. (A path with a space can be in no
+#: first line that names an interpreter.)
+KUBECTL = f"""#!/bin/sh
+exec {shlex.quote(sys.executable)} "$0.py" "$@"
+"""
+KUBECTL_PY = """
 import json, re, sys
 _, _, namespace, _, kind, name, _, template = sys.argv
 key = re.search(r'index .data "(.+?)"', template)[1]
 assert ("base64decode" in template) == (kind == "secret"), template
-sys.stdout.write(json.load(open(__file__ + ".json"))[f"{{kind}} {{namespace}} {{name}}"][key])
+sys.stdout.write(json.load(open(__file__ + ".json"))[f"{kind} {namespace} {name}"][key])
 """
 
 
@@ -132,7 +137,8 @@ def _trusted(folder: Path, objects: Objects) -> str:
     (bin_ / "kubectl").write_text(KUBECTL)
     (bin_ / "kubectl").chmod(0o700)
     said = {f"{kind.lower()} {namespace} {name}": data for (kind, namespace, name), data in objects.items()}
-    (bin_ / "kubectl.json").write_text(json.dumps(said))
+    (bin_ / "kubectl.py").write_text(KUBECTL_PY)
+    (bin_ / "kubectl.py.json").write_text(json.dumps(said))
     done = subprocess.run(
         ["sh", str(kubernetes.FOLDER / "trusted.sh")],
         env=os.environ | {"PATH": f"{bin_}:{os.environ['PATH']}"},

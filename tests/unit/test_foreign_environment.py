@@ -117,7 +117,7 @@ def test_the_launcher_finds_the_same_nodes_as_the_workers(monkeypatch: pytest.Mo
 def test_without_a_home_the_downloads_stay_in_the_checkout() -> None:
     said = subprocess.run(
         ["make", "-f", "-", "show"],
-        input=f"include {ROOT / 'Makefile'}\nshow:\n\t@env\n",
+        input="include Makefile\nshow:\n\t@env\n",
         env={name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")},
         cwd=ROOT,
         text=True,
@@ -149,8 +149,9 @@ def test_make_asks_this_machine_itself_and_python_finds_this_folder() -> None:
     }
     said = subprocess.run(
         ["make", "-f", "-", "show"],
-        input=f"include {ROOT / 'Makefile'}\nshow:\n\t@env\n",
+        input="include Makefile\nshow:\n\t@env\n",
         env=os.environ | proxies | {"PIP_USER": "1"},
+        cwd=ROOT,
         text=True,
         capture_output=True,
         check=True,

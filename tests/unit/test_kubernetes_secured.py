@@ -533,7 +533,7 @@ def test_while_passwords_are_changed_redis_and_the_registry_know_both_users(
     (tmp_path / "passwords").symlink_to(cluster.folder / "new")
     (tmp_path / "kubectl").write_text("#!/bin/sh\ncat >/dev/null\n")
     (tmp_path / "kubectl").chmod(0o700)
-    script = f"set -e; sh {kubernetes.FOLDER}/passwords.sh next payments-2\n{block}"
+    script = f"set -e; sh '{kubernetes.FOLDER}/passwords.sh' next payments-2\n{block}"
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, check=True)
     users = dict(
