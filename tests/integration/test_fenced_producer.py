@@ -157,6 +157,7 @@ def test_what_was_half_published_when_the_partition_was_claimed_is_undone(topic:
     assert published(topic, situation) == [b"the other's"]
 
 
+@pytest.mark.long
 def test_of_a_publish_that_is_cut_in_the_middle_a_beginning_is_there_to_go_on_from(topic: str) -> None:
     """It is several requests when it is large; the broker dies after the second."""
     records: list[Record] = [("k", b"%03d" % number + b"x" * 100_000, []) for number in range(30)]

@@ -53,6 +53,7 @@ def is_shown(state: str, *names: str, since: float) -> list[dict[str, Any]]:
     return becomes(state, *names, since=since, within=WITHIN + MARGIN)
 
 
+@pytest.mark.long
 def test_each_part_that_dies_or_hangs_is_shown_within_two_seconds_and_when_it_is_back() -> None:
     http.final(http.taken(), within=30)
     becomes("up", *PARTS)
