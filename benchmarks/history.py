@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import arrivals, backlog, comparison, progress, report, stage
+from benchmarks import arrivals, backlog, comparison, feeding, progress, report, stage
 from benchmarks.arrivals import Arrived
 from benchmarks.backlog import DEFAULT_BATCH
 from benchmarks.comparison import pairs
@@ -44,8 +44,9 @@ async def measure(quick: bool) -> Result:
             await went(one, one.batch, "to warm up")
         for turn in range(rounds):
             for one in (known, unknown)[:: -1 if turn % 2 else 1]:
-                one.runs.append(await went(one, one.batch, f"round {turn + 1} of {rounds}"))
+                # Alone first: so it has read what the other one has decided, and its backlog is all that it has to do.
                 one.alone.append(await _alone(one.side, alone, turn))
+                one.runs.append(await went(one, one.batch, f"round {turn + 1} of {rounds}"))
     finally:
         await asyncio.to_thread(stage.start, stage.WORKER)
     return _result(known, unknown, {"rounds": rounds, "backlog": count, "alone": alone})
@@ -57,6 +58,7 @@ async def _alone(side: Side, count: int, turn: int) -> Arrived:
     try:
         async with progress.group(side.group) as group, asyncio.timeout(backlog.BOUND):
             await backlog.until_assigned(group, side)
+        await feeding.settled()
         await arrivals.alone(WARM_UP, turn)
         return await arrivals.alone(count, 1_000 + turn)
     finally:
