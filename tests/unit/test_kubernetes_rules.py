@@ -262,10 +262,10 @@ def test_a_partition_that_does_not_move_is_no_reason_for_more_workers() -> None:
 def test_a_worker_more_is_for_what_one_does_in_the_seconds_that_are_tolerated() -> None:
     report = (compose.ROOT / "benchmarks/report.md").read_text()
     section = report.split("## What the customers' history costs")[1].split("\n## ")[0]
-    (rate,) = re.findall(r"^\| this worker \| ([\d,]+) \|", section, re.MULTILINE)
+    rate, *_ = re.findall(r"^\| this worker \| ([\d,]+) \|", section, re.MULTILINE)  # the first table's
     threshold = trigger("lag")["metadata"]["lagThreshold"]
     assert threshold == modifiers()["target"]
-    assert 4 <= float(threshold) / float(rate.replace(",", "")) <= 6
+    assert 3 <= float(threshold) / float(rate.replace(",", "")) <= 5
 
 
 def test_workers_follow_the_lag_while_the_store_works() -> None:
