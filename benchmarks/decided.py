@@ -1,5 +1,7 @@
 """Decided transactions written straight into both topics, as if a bff and a worker had done it long ago."""
 
+from collections.abc import Callable
+
 from benchmarks import progress, stage, traffic
 from benchmarks.traffic import CREATED, STATUS, Record, Schema
 
@@ -15,18 +17,23 @@ async def in_the_log(count: int) -> None:
     """So many more in both topics, read by the workers' groups as far as these know; the stores have none of them."""
     for part in READERS:
         stage.stop(part)
-    await _write(count)
+    await write(count)
     for part in READERS:
         stage.start(part)
 
 
-async def _write(count: int) -> None:
-    """Each created and decided, as if workers had done it."""
+async def write(count: int, customer_of: Callable[[int], str] | None = None) -> None:
+    """Each created and decided, as if workers had done it; these may not run meanwhile.
+
+    `customer_of`: whose each is, by its number; without it they are the generator's hundred customers'.
+    """
     created, status = Schema(CREATED), Schema(STATUS)
     asked, published = list[Record](), list[Record]()
     async with progress.group() as group:
         offsets = {tp.partition: end for tp, end in (await group.ends(CREATED)).items()}
-    for one in traffic.arrived(count, DENSITY, SEED):
+    for at, one in enumerate(traffic.arrived(count, DENSITY, SEED)):
+        if customer_of:
+            one["customer_id"] = customer_of(at)
         record = traffic.created(one, created)
         partition = record.partition
         source = {"source_partition": partition, "source_offset": offsets[partition]}
