@@ -170,8 +170,7 @@ class EventProducer:
 
     async def publish_batch(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Records (key, value, headers) to one partition, in order; returns when all are acknowledged."""
-        now = _millis()
-        await self._publish_batch(topic, partition, ((now, one) for one in records))
+        await self._publish_batch(topic, partition, _had_now(records))
 
     async def _publish_batch(self, topic: str, partition: int, records: Iterable[TimedRecord]) -> None:
         producer = self._producer
@@ -216,10 +215,14 @@ def _millis() -> int:
     return int(time.time() * 1000)
 
 
+def _had_now(records: Iterable[Record]) -> Iterable[TimedRecord]:
+    now = _millis()
+    return ((now, one) for one in records)
+
+
 def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterable[Any]:
     """The records as aiokafka's batches: a future a batch, not a future a record."""
-    now = _millis()
-    return timed_batches(producer, ((now, one) for one in records))
+    return timed_batches(producer, _had_now(records))
 
 
 def timed_batches(producer: AIOKafkaProducer, records: Iterable[TimedRecord]) -> Iterable[Any]:

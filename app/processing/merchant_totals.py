@@ -3,7 +3,8 @@
 A merchant's customers are in all partitions, and a worker has some of them. So each worker writes down what merchants
 did in its partitions, a stretch of the log at a time, and all read what all have written. A stretch's record is a
 function of the stretch: it matters neither who writes it nor how often, since only one that follows on what is counted
-counts. A worker that loses a partition, or its memory, therefore has nothing to hand over.
+counts. A worker that loses a partition, or its memory, therefore has nothing that it must hand over; what it does hand
+over saves the next one the reading.
 """
 
 from __future__ import annotations

@@ -6,11 +6,9 @@ import asyncio
 import os
 import re
 import shlex
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +25,8 @@ from infra.native import probes, wheels
 from infra.native.artifacts import class_path, registry_jar
 from infra.native.java import java
 from infra.native.ports import Endpoint
+from tests.integration.processes import running
+from tests.integration.replicas import free_ports
 from tests.support import compose
 
 pytestmark = pytest.mark.long
@@ -39,7 +39,7 @@ class Elsewhere:
     """The stack occupies the file's ports, so each is mapped to another one, consistently."""
 
     def __init__(self, *numbers: int) -> None:
-        self.port = {number: _free_port() for number in numbers}
+        self.port = dict(zip(numbers, free_ports(len(numbers)), strict=True))
 
     def text(self, text: str) -> str:
         for number, other in self.port.items():
@@ -48,23 +48,6 @@ class Elsewhere:
 
     def endpoint(self, number: int) -> Endpoint:
         return Endpoint("127.0.0.1", self.port[number])
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    with log.open("w") as out:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=out)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def wait_for(why_not: Callable[[], str | None], log: Path) -> None:

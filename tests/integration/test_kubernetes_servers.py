@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ from infra.native.artifacts import registry_jar
 from infra.native.certificates import certificate
 from infra.native.java import java
 from infra.native.wheels import binary
+from tests.integration.processes import running
+from tests.integration.replicas import free_ports
 from tests.support import cluster as clusters
 from tests.support import kubernetes
 from tests.support.cluster import DATA, PRODUCTION, Cluster
@@ -37,23 +38,6 @@ WITHIN = 60.0  # seconds; a Java server on a busy machine
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     return clusters.made(tmp_path_factory.mktemp("cluster"))
-
-
-@contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    with log.open("w") as out:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=out)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @contextmanager
@@ -81,7 +65,7 @@ def status(port: int, context: ssl.SSLContext, host: str, path: str, *headers: s
 def test_the_registry_takes_its_variables_and_lets_in_who_has_the_password_alone(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    port, said = free_port(), kubernetes.environment(DATA, "registry")
+    (port,), said = free_ports(1), kubernetes.environment(DATA, "registry")
     for path in cluster.files(DATA, "registry"):
         place = str(cluster.on_disk(DATA, "registry", path))
         said = {name: value.replace(path, place) for name, value in said.items()}
@@ -108,7 +92,7 @@ def envoy(cluster: Cluster, folder: Path, replica: int = 1) -> Iterator[tuple[in
 
     A volume is a folder of links through `..data`, which is moved when a Secret changes.
     """
-    volume, port, admin = folder / "etc-envoy", free_port(), free_port()
+    volume, (port, admin) = folder / "etc-envoy", free_ports(2)
     volume.mkdir()
     texts = {Path(path).name: text for path, text in cluster.files(PRODUCTION, "envoy").items()}
     texts = {name: text.replace("/etc/envoy", str(volume)) for name, text in texts.items()}
