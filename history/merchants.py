@@ -24,6 +24,7 @@ DELAY = (
     7  # days until a label counts as late: frauds found later are in merchant_frauds and the days since only
 )
 WINDOWS = {"1d": 1, "7d": 7, "30d": 30}  # days
+_DAYS = np.array(list(WINDOWS.values()))[:, None]
 KEPT = 64  # days up to the newest one
 FRAUDS_MOST = 1_000_000
 _CHUNK = 4_096  # merchants; room is made for so many at a time
@@ -134,33 +135,37 @@ class MerchantHistory:
         """
         rows = np.array([self._row_of.get(one, _NOBODY) for one in merchant_ids], np.int64)
         days = np.broadcast_to(np.asarray(day, np.int64), rows.shape)
-        if len(days) and int(days.min()) < self.oldest_day:
-            raise ValueError(f"day {days.min()} is no longer kept: the newest one is {self._newest}")
-        columns = np.arange(KEPT)
-        ages = days[:, None] - (self._newest - (self._newest - columns) % KEPT)
-        found = self._totals(rows, ages) | self._known_frauds(rows, days)
-        return np.stack([found[name] for name in MERCHANT_FEATURES], axis=1)
-
-    def _totals(self, rows: Ints, ages: Ints) -> dict[str, Ints]:
-        counts, frauds = self._counts[rows], self._frauds[rows]
-        found = {}
-        for name, days in WINDOWS.items():
-            count = _total(counts, (ages >= 1) & (ages <= days))
-            found[f"merchant_count_{name}"] = count
-            labelled = (ages > self._delay) & (ages <= self._delay + days)
-            there, fraud = _total(counts, labelled), _total(frauds, labelled)
-            share = np.minimum(fraud * 1_000 // np.maximum(there, 1), 1_000)
-            found[f"merchant_fraud_permille_{name}"] = np.where(there > 0, share, UNKNOWN)
-        total = _total(self._sums[rows], (ages >= 1) & (ages <= WINDOWS["30d"]))
-        count = found["merchant_count_30d"]
-        found["merchant_mean"] = np.where(count > 0, total // np.maximum(count, 1), UNKNOWN)
-        found["merchant_customers"] = self._all_visits[rows] - _total(self._visits[rows], ages < 1)
+        found = np.empty((len(rows), len(MERCHANT_FEATURES)), np.int64)
+        for one in sorted(set(days.tolist())):  # nearly always one
+            if one < self.oldest_day:
+                raise ValueError(f"day {one} is no longer kept: the newest one is {self._newest}")
+            chosen = np.flatnonzero(days == one)
+            of_day = self._totals(rows[chosen], one) | self._known_frauds(rows[chosen], one)
+            for at, name in enumerate(MERCHANT_FEATURES):
+                found[chosen, at] = of_day[name]
         return found
 
-    def _known_frauds(self, rows: Ints, days: Ints) -> dict[str, Ints]:
+    def _totals(self, rows: Ints, day: int) -> dict[str, Ints]:
+        """Return what the rings tell of the rows on that day."""
+        ages = day - (self._newest - (self._newest - np.arange(KEPT)) % KEPT)
+        inside = (ages >= 1) & (ages <= _DAYS)
+        labelled = (ages > self._delay) & (ages <= self._delay + _DAYS)
+        counts = _totals(self._counts[rows], np.concatenate([inside, labelled]))
+        frauds, found = _totals(self._frauds[rows], labelled), {}
+        for name, count, there, fraud in zip(WINDOWS, counts, counts[len(WINDOWS) :], frauds, strict=False):
+            found[f"merchant_count_{name}"] = count
+            share = np.minimum(fraud * 1_000 // np.maximum(there, 1), 1_000)
+            found[f"merchant_fraud_permille_{name}"] = np.where(there > 0, share, UNKNOWN)
+        (total,), count = _totals(self._sums[rows], inside[-1:]), found["merchant_count_30d"]
+        found["merchant_mean"] = np.where(count > 0, total // np.maximum(count, 1), UNKNOWN)
+        (later,) = _totals(self._visits[rows], ages[None] < 1)
+        found["merchant_customers"] = self._all_visits[rows] - later
+        return found
+
+    def _known_frauds(self, rows: Ints, day: int) -> dict[str, Ints]:
         frauds = np.zeros(len(rows), np.int64)
         first, last = np.full(len(rows), UNKNOWN, np.int64), np.full(len(rows), UNKNOWN, np.int64)
-        for at, (row, day) in enumerate(zip(rows.tolist(), days.tolist(), strict=True)):
+        for at, row in enumerate(rows.tolist()):
             known = self._labels[row].known_before(day) if row in self._labels else None
             if known is not None:
                 frauds[at], first[at], last[at] = min(known[0], FRAUDS_MOST), day - known[1], day - known[2]
@@ -191,6 +196,7 @@ class MerchantHistory:
         return np.array(rows, np.int64)
 
 
-def _total(values: NDArray[np.integer], inside: NDArray[np.bool_]) -> Ints:
-    total: Ints = (values * inside).sum(axis=1, dtype=np.int64)
-    return total
+def _totals(values: NDArray[np.integer], inside: NDArray[np.bool_]) -> Ints:
+    """Return windows x rows: of each row of a ring the sum of the days that are inside a window."""
+    totals: Ints = inside.astype(np.int64) @ values.T.astype(np.int64)
+    return totals
