@@ -35,6 +35,7 @@ LEFT_ALONE = ("registry", "redis", "generator")
 KINDS = ("kafka", "cassandra", "transactions", "bff", "antifraud", "envoy")
 READY_WITHIN, CALM = 120.0, 3.0  # seconds for a part to be ready and whole; seconds between two parts
 DRAINED_AFTER = 1.0  # seconds until what a bff has in flight is answered
+WARM_UP = 30.0  # seconds of load before the first part: what was never called is compiled while it is called
 PATIENCE, LAST = 10.0, 5.0  # seconds a client waits for an answer, and for the last statuses
 TOPICS = ["transaction_created", "transaction_status", "__consumer_offsets"]
 
@@ -150,7 +151,7 @@ def perform(rate: float) -> Outcome:
     """Load, restart everything, count."""
     began = time.monotonic()
     with Client(rate).at_work() as client:
-        time.sleep(3 * CALM)
+        time.sleep(WARM_UP)
         restarts = []
         for name in order():
             restarts.append(restart(name, client))
