@@ -16,6 +16,7 @@ PLAYERS, PLAYED = (
     1 / 4,
 )  # share of customers who pay for games in tiny amounts; chance of a session a day
 ROAMERS = 0.06  # share of customers whose network makes them appear in another city when they buy online
+WEEKDAYS = (1.0, 0.92, 0.92, 0.96, 1.02, 1.18, 1.12)  # how much is bought, from Monday, the world's first day
 REPORTED = 7 * DAY  # seconds after which an unreported purchase counts as genuine
 
 
@@ -105,8 +106,8 @@ class Habits:
 
 
 def season(day: int) -> float:
-    """Return how much is bought on a day: more on Fridays and Saturdays, on pay day, before the year's end."""
-    weekday = (1.0, 0.92, 0.92, 0.96, 1.02, 1.18, 1.12)[day % 7]
+    """Return how much is bought on a day: more at the weekend, on pay day, before the year's end."""
+    weekday = WEEKDAYS[day % 7]
     pay_day = 1.15 if day % 30 < 4 else 0.98
     return float(weekday * pay_day * (1 + 0.12 * np.cos(2 * np.pi * (day - 350) / 365)))
 

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 DAY = 86_400
-EPOCH = 1_735_689_600  # 2025-01-01, UTC: the world's first second
+EPOCH = 1_609_718_400  # 2021-01-04, UTC: the world's first second, on a Monday (habits.WEEKDAYS)
 KINDS = (
     "genuine",
     "card testing",

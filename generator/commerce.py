@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-from commerce.purchases import DAY, Purchases
+from commerce.purchases import DAY, EPOCH, Purchases
 from commerce.stream import days
 from commerce.world import TRADES, World
 from generator.traffic import Transaction
 
-FIRST_SECOND = 1_609_718_400  # 2021-01-04, a Monday, UTC: when the simulated world begins
 PURCHASES_A_DAY = 1.4  # of a customer, on average
 CUSTOMERS = (100, 100_000)  # at least and at most: a world of so many takes 6 s to make, and 150 MB
 MERCHANTS_PER_CUSTOMER = 0.3
@@ -77,7 +76,7 @@ def _bodies(world: World, today: Purchases) -> Iterator[Purchase]:
             description=trades[world.trade[merchant]],
             customer_id=customers[customer],
             merchant_id=merchants[merchant],
-            transaction_timestamp=FIRST_SECOND + second,
+            transaction_timestamp=EPOCH + second,
             latitude=round(latitude, 6),
             longitude=round(longitude, 6),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from antifraud.features import calendar
 from antifraud.training.commerce import Weeks, as_transactions, commerce, generator_rows
 from commerce.attacks import Attackers
 from commerce.purchases import (
@@ -78,6 +79,19 @@ def test_purchases_come_in_order_of_time_each_on_its_day(world: World) -> None:
     for number, today in zip(range(4), days(world), strict=False):
         assert (today.day == number).all()
         assert (np.diff(today.second) >= 0).all()
+
+
+def test_the_days_on_which_most_is_bought_are_the_weekend_of_the_models_calendar(
+    world: World, bought: Purchases
+) -> None:
+    """A habit of days that the model sees as other days would be one that it cannot learn."""
+    weeks = bought.rows(bought.day < DAYS // 7 * 7)
+    _, _, _, time, *_ = world.columns_of(weeks)
+    weekday = (time // DAY + 3) % 7  # 1 January 1970 was a Thursday
+    busiest = np.argsort(np.bincount(weekday, minlength=7))[-2:]
+    assert set(busiest.tolist()) == {5, 6}
+    weekend = calendar(time, np.zeros(len(time)))[2].numpy()
+    assert (weekend == np.isin(weekday, busiest)).all()
 
 
 def test_customers_have_homes_and_most_of_what_they_buy_is_at_merchants_they_know(

@@ -12,9 +12,12 @@ from random import Random
 import pytest
 from aiohttp import web
 
+from commerce.purchases import EPOCH
+from commerce.stream import first_days
+from commerce.world import World
 from generator import labels
 from generator.__main__ import options, run, traffic
-from generator.commerce import FIRST_SECOND, Scale, purchases
+from generator.commerce import Scale, purchases
 from generator.labels import Labels
 from generator.traffic import transaction
 from tests.unit.http_server import served
@@ -76,10 +79,17 @@ def test_a_seed_gives_the_same_purchases_again_and_another_seed_others() -> None
 
 def test_the_simulated_clock_never_goes_back_within_a_day_and_customers_come_again() -> None:
     some = list(purchases(SMALL, 2_000, seed=1))
-    seconds = [int(one["transaction_timestamp"]) - FIRST_SECOND for one in some]
+    seconds = [int(one["transaction_timestamp"]) - EPOCH for one in some]
     assert min(seconds) >= 0
     assert seconds == sorted(seconds)
     assert len({one["customer_id"] for one in some}) <= 200
+
+
+def test_the_world_begins_on_the_day_on_which_it_begins_in_training() -> None:
+    world = World.made(1, SMALL.customers, merchants=90)
+    _, _, _, time, *_ = world.columns_of(first_days(world, 1))
+    sent = purchases(SMALL, len(time), seed=1)
+    assert [one["transaction_timestamp"] for one in sent] == time.tolist()
 
 
 def test_some_are_frauds_that_are_reported_one_to_seven_days_later() -> None:
@@ -110,7 +120,7 @@ def test_beyond_its_bounds_the_day_gives_way(rate: float, customers: int) -> Non
 
 def test_a_customer_buys_as_often_as_the_scale_says() -> None:
     some = list(purchases(SMALL, 5_000, seed=1))
-    days = (int(some[-1]["transaction_timestamp"]) - FIRST_SECOND) / DAY
+    days = (int(some[-1]["transaction_timestamp"]) - EPOCH) / DAY
     assert 1.1 < 5_000 / days / 200 < 1.7
 
 
