@@ -3,9 +3,9 @@
 import json
 from string import Template
 
-from infra.native import secure
+from infra.native import brokers, secure
 from infra.native.artifacts import class_path, locked
-from infra.native.java import java
+from infra.native.java import QUICK_COMPILER, java
 from infra.native.paths import INFRA, data, run
 from infra.native.ports import endpoints, setting
 
@@ -21,8 +21,11 @@ def command(number: int) -> list[str]:
     config = run() / f"{name}.yaml"
     config.write_text(settings(number))
     secured = [SUPERUSER_AT_ONCE, f"-Dcassandra.system_auth.default_rf={replication()}"]
+    # With three brokers there are six of Java, to be killed and restarted, and two cores may be all there are.
+    quick = [QUICK_COMPILER] if brokers.count() > 1 else []
     agent = next(artifact.path for artifact in locked("cassandra") if artifact.name == "jamm")
     return java(
+        *quick,
         f"@{INFRA / 'cassandra' / 'jvm.options'}",
         f"-javaagent:{agent}",
         f"-Dlogback.configurationFile={(INFRA / 'cassandra' / 'logback.xml').as_uri()}",

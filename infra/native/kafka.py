@@ -9,16 +9,13 @@ from pathlib import Path
 
 from infra.native import brokers, secure
 from infra.native.artifacts import class_path
-from infra.native.java import java
+from infra.native.java import QUICK_COMPILER, java
 from infra.native.paths import INFRA, ROOT, data, run
 from infra.native.ports import endpoints
 from infra.native.secure import write_private
 
 LOGGING = f"-Dlog4j2.configurationFile={(INFRA / 'kafka' / 'log4j2.properties').as_uri()}"
 HEAP = ("-Xms256m", "-Xmx512m")
-#: Only the first of Java's two compilers. The second makes a broker a quarter quicker after 400,000 transactions; until
-#: then it takes more time than it saves, and with three brokers on two cores everything waits for it.
-QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 
 
 def command(node: int) -> list[str]:
@@ -27,6 +24,7 @@ def command(node: int) -> list[str]:
     config = run() / f"{name}.properties"
     write_private(config, properties(node, data(name)))
     _format_once(config, data(name))
+    # The second compiler makes a broker a quarter quicker, but not before 400,000 transactions.
     return java(*HEAP, QUICK_COMPILER, LOGGING, "-cp", class_path("kafka"), "kafka.Kafka", str(config))
 
 

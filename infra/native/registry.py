@@ -4,7 +4,7 @@ from pathlib import Path
 
 from infra.native import secure
 from infra.native.artifacts import registry_jar
-from infra.native.java import java
+from infra.native.java import QUICK_COMPILER, java
 from infra.native.paths import INFRA, data, run
 from infra.native.ports import endpoints
 
@@ -25,7 +25,7 @@ def command() -> list[str]:
     if secure.is_on():
         settings |= _secured(endpoint.port)
     options = [f"-D{key}={value}" for key, value in settings.items()]
-    return java("-Xmx256m", "-XX:TieredStopAtLevel=1", *options, "-jar", str(registry_jar()))
+    return java("-Xmx256m", QUICK_COMPILER, *options, "-jar", str(registry_jar()))
 
 
 def _secured(port: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from infra.native import artifacts
-from infra.native.java import java
+from infra.native.java import QUICK_COMPILER, java
 from infra.native.ports import Endpoint
 
 NAME = "zipkin"
@@ -23,7 +23,7 @@ def command(endpoint: Endpoint) -> list[str]:
         "zipkin.storage.mem.max-spans": str(MAX_SPANS),
     }
     options = [f"-D{key}={value}" for key, value in settings.items()]
-    return java("-Xmx192m", "-XX:TieredStopAtLevel=1", *options, "-jar", artifacts.class_path(NAME))
+    return java("-Xmx192m", QUICK_COMPILER, *options, "-jar", artifacts.class_path(NAME))
 
 
 def fetch() -> None:
