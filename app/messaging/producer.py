@@ -28,7 +28,7 @@ TimedRecord = tuple[int, Record]
 
 #: A batch message for one partition; the broker's own bound is message.max.bytes, 1 MiB by default.
 MAX_BATCH_BYTES = 900_000
-#: Seconds until a request to a broker that hangs is sent to another one; what its partitions get meanwhile waits behind.
+#: Seconds until a request to a broker that hangs is sent to another one; what its partitions get meanwhile waits.
 REQUEST_TIMEOUT = 5.0
 #: Milliseconds until a partition that was added to a topic is written to and read; clients' default is five minutes.
 METADATA_MAX_AGE = 5_000
