@@ -33,11 +33,11 @@ class Created(Protocol):
 class AddedPartitions:
     """Of one assignment: those that wait."""
 
-    def __init__(self, created: Created, committed: Committed):
+    def __init__(self, created: Created, committed: Committed, held: set[int]):
+        """`held`: the partitions of which nothing is taken, while the others go on; those that wait are among them."""
         self._created = created
         self._committed = committed
-        #: The partitions that wait; nothing of them is taken meanwhile, the others go on.
-        self.held: set[int] = set()
+        self._held = held
         self._waits_for: dict[
             int, tuple[float, Sequence[int]]
         ] = {}  # of these: since when, for which partitions
@@ -46,7 +46,7 @@ class AddedPartitions:
     def hold(self, partition: int, waits_for: Sequence[int]) -> None:
         """Until these are decided."""
         self._waits_for[partition] = asyncio.get_running_loop().time(), waits_for
-        self.held.add(partition)
+        self._held.add(partition)
         log.info("Partition %d was added: it waits until %s is decided", partition, list(waits_for))
 
     async def ready(self) -> list[int]:
@@ -70,5 +70,5 @@ class AddedPartitions:
     def release(self, partition: int) -> None:
         """It goes on."""
         _, waited_for = self._waits_for.pop(partition)
-        self.held.discard(partition)
+        self._held.discard(partition)
         log.info("Partition %d goes on: %s is decided", partition, list(waited_for))

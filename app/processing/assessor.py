@@ -167,7 +167,7 @@ class Assessor:
 
     async def keep(self) -> None:
         """Snapshots of what is in the log."""
-        for number, state in self._customers.items():
+        for number, state in list(self._customers.items()):  # one may be claimed meanwhile
             await self._log.keep(number, state)
 
 

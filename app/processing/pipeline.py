@@ -210,8 +210,9 @@ class Pipeline:
         self._partitions = partitions
         # All that are ours, not only those with records: what one of them has decided may be in another one too.
         self._to_claim = set(partitions)
-        self._added = AddedPartitions(ports, committed)
-        self.held = self._added.held
+        #: Those that wait while the others go on: until they are claimed, or have their turn after they were added.
+        self.held = set[int]()
+        self._added = AddedPartitions(ports, committed, self.held)
         self._under_way: dict[str, TransactionStatus] = {}  # decided and not yet published
         self._alone = RecordByRecord(self._decide)
         for verdict in KNOWN_VERDICTS:
@@ -220,13 +221,23 @@ class Pipeline:
             metrics.SHADOW_VERDICTS.labels(status, shadow)
 
     async def claim(self) -> None:
-        """Learn what an earlier owner published; nobody else publishes from now on. What has stayed ours is known."""
+        """Learn what an earlier owner published; nobody else publishes from now on.
+
+        What has stayed ours is known, and need not wait for the others: these are left for `take_over`.
+        """
         if not self._to_claim:
             return
         await self._ports.count_partitions()
-        for partition in filter(self._ports.is_claimed, self._known & self._to_claim):
+        kept = list(filter(self._ports.is_claimed, self._known & self._to_claim))
+        for partition in kept:
             self._assessor.kept(partition)
-            self._to_claim.discard(partition)
+        self._to_claim.difference_update(kept)
+        if kept:
+            self.held |= self._to_claim
+        else:
+            await self._claim_rest()
+
+    async def _claim_rest(self) -> None:
         if not self._to_claim:
             return
         goes_on_at = await self._committed(self._to_claim)
@@ -239,10 +250,12 @@ class Pipeline:
             self._added.hold(partition, waits_for)
         else:
             await self._read(partition)
+            self.held.discard(partition)
         self._to_claim.discard(partition)
 
     async def take_over(self) -> None:
         """Let those of `held` go on that need not wait any longer."""
+        await self._claim_rest()
         for partition in await self._added.ready():
             await self._read(partition)
             self._added.release(partition)
@@ -295,8 +308,8 @@ class Pipeline:
         }
         places = self._decided.places_of(ids)
         found |= await self._in_log({id_: place for id_, place in places.items() if id_ not in found})
-        # A worker that does not have all partitions cannot know what another has decided.
-        alone = len(self._partitions) == self._ports.partitions
+        # A worker that does not have all partitions, each claimed, cannot know what another has decided.
+        alone = len(self._partitions) == self._ports.partitions and not self._to_claim
         if places or self._decided.has_forgotten or not alone:
             now_ms = time.time() * 1000
             in_doubt = [

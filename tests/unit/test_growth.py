@@ -543,7 +543,8 @@ def test_marks_of_transactions_behind_the_last_record_are_not_waited_for() -> No
 
     async def main() -> None:
         created = Created()
-        added = added_partitions.AddedPartitions(created, committed)
+        held = set[int]()
+        added = added_partitions.AddedPartitions(created, committed, held)
         added.hold(5, [1])
         assert await added.ready() == []
         await asyncio.sleep(added_partitions.SWITCHED_WITHIN)
@@ -551,7 +552,7 @@ def test_marks_of_transactions_behind_the_last_record_are_not_waited_for() -> No
         created.undecided = False
         assert await added.ready() == [5]
         added.release(5)
-        assert not added.held
+        assert not held
 
     async def committed(partitions: Collection[int]) -> dict[int, int]:
         return dict.fromkeys(partitions, 10)

@@ -219,6 +219,7 @@ def partitions_of(micro_batches: Sequence[MicroBatch]) -> set[int]:
 
 async def driven(one: Pipeline, micro_batch: MicroBatch) -> None:
     await one.claim()  # nothing, if that is done
+    await one.take_over()
     await one.decide(micro_batch)
     await one.publish(micro_batch)
     await one.store([micro_batch])
@@ -369,13 +370,62 @@ def test_of_a_rebalance_only_those_partitions_are_claimed_that_were_not_ours_bef
     async def main() -> None:
         await driven(worker.assigned(0, 1), round_of(batch(0, 1), batch(1, 1)))
         await driven(worker.assigned(1, 2), round_of(batch(1, 1, 2), batch(2, 1)))
-        await worker.assigned(0, 1, 2).claim()
+        last = worker.assigned(0, 1, 2)
+        await last.claim()
+        await last.take_over()
 
     run(main())
     claims = [call for call in ports.calls if call.startswith("claim")]
     assert claims == ["claim 0 from 1", "claim 1 from 1", "claim 2 from 1", "claim 0 from 1"]
     assert ports.asked == ["p0o1", "p1o1", "p1o2", "p2o1"], "what it had published it knows"
     assert ports.counted == 3, "partitions may have been added"
+
+
+def test_what_stays_with_a_worker_goes_on_while_what_comes_to_it_is_claimed() -> None:
+    ports = FakePorts()
+    worker = Rebalanced(ports)
+
+    async def main() -> None:
+        await driven(worker.assigned(1), round_of(batch(1, 1)))
+        ports.calls.clear()
+        ports.fails("claim 2 from 1", LogUnavailable("slow"))
+        after = worker.assigned(1, 2)
+        await after.claim()
+        assert set(after.held) == {2}
+        stays = round_of(batch(1, 2))
+        await after.decide(stays)
+        await after.publish(stays)
+        assert ports.log[-1] == (1, ["p1o2"])
+        assert not [call for call in ports.calls if call.startswith("claim")], "it has waited for nothing"
+        with pytest.raises(LogUnavailable):
+            await after.take_over()
+        assert set(after.held) == {2}, "nothing is taken of what is not claimed"
+        await after.take_over()
+        assert not after.held
+        comes = round_of(batch(2, 1))
+        await after.decide(comes)
+        await after.publish(comes)
+
+    run(main())
+    assert ports.log[-1] == (2, ["p2o1"])
+
+
+def test_until_all_is_claimed_an_id_may_have_a_verdict_of_another_partition() -> None:
+    """A worker that has all partitions knows all ids, but not yet those of the partition that came last."""
+    ports = FakePorts()
+    ports.partitions = 2
+    worker = Rebalanced(ports)
+
+    async def main() -> None:
+        await driven(worker.assigned(0), round_of(batch(0, 1)))
+        ports.elsewhere = {"p0o2"}
+        after = worker.assigned(0, 1)
+        await after.claim()
+        ports.calls.clear()
+        await after.decide(round_of(batch(0, 2)))
+        assert "look up" in " ".join(ports.calls)
+
+    run(main())
 
 
 def test_what_was_decided_and_not_published_before_a_rebalance_is_decided_anew() -> None:
