@@ -164,9 +164,8 @@ def _sigmoid_table() -> NDArray[np.float64]:
 
 def _check_exact(layers: list[Layer], form: str) -> None:
     """Refuse weights with which a sum of products might need more bits than a double has."""
-    largest = LARGEST[form]
+    largest = np.full(len(layers[0].weights), LARGEST[form])  # of each input, then of each unit
     for layer in layers:
-        sums = (np.abs(layer.weights) * STEP).sum(axis=0) * largest + np.abs(layer.biases) * STEP
-        largest = float(sums.max())
-        if largest >= _LARGEST_EXACT:
-            raise ValueError(f"weights too large for exact sums: up to {largest:.3g}")
+        largest = largest @ np.abs(layer.weights * STEP) + np.abs(layer.biases) * STEP
+        if largest.max() >= _LARGEST_EXACT:
+            raise ValueError(f"weights too large for exact sums: up to {largest.max():.3g}")

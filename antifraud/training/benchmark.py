@@ -10,7 +10,7 @@ import numpy as np
 
 from antifraud.evaluation import average_precision, roc_auc
 from antifraud.inputs import NAMES
-from antifraud.model import Layer, Model, score_inputs
+from antifraud.model import Model, score_inputs
 from antifraud.training.benchmark_report import (
     CEILING,
     FIRST_DAY,
@@ -24,7 +24,6 @@ from antifraud.training.benchmark_report import (
     shortcomings,
 )
 from antifraud.training.ceiling import suspicion
-from antifraud.training.either import Side, either
 from antifraud.training.figures import card_precision
 from antifraud.training.handbook import (
     DELAY,
@@ -42,22 +41,11 @@ from antifraud.training.judges import forest, trees
 from antifraud.training.network import Plan, fit
 from antifraud.training.rows import Rows
 from antifraud.training.series import series_inputs
+from antifraud.training.sides import PLAN, sides
 from antifraud.training.versions import versions
 from history.fold import fold
 
 KEPT_FROM = 100  # days before are history alone
-#: Chosen on other seeds than those that are judged: 10, 11 and 20, with training from the days 66 and 94 on too.
-PLAN = Plan(members=10, hidden=(48, 32), epochs=6, rate=2e-3, steps=16, steepness=40, height=20)
-#: What is known of a terminal is little and simple. Chosen on the seeds 10 and 11.
-TERMINAL_PLAN = Plan(
-    members=10, hidden=(16, 8), epochs=8, rate=3e-3, steps=4, steepness=8, height=4, decay=0.1
-)
-#: Few: of several that say nearly the same, a network learns what is chance. Chosen on the seeds 10, 11 and 20.
-CUSTOMER_INPUTS = (
-    "amount", "known", "count_30d", "count_7d", "amount_by_mean", "amount_by_median", "median", "spread_by_median",
-    "deviation", "largest_7d_by_median", "largest_30d_by_median",
-)  # fmt: skip
-TERMINAL_INPUTS = ("merchant_fraud_permille_30d",)  # and the series
 
 
 def run(seeds: list[int], out: Path) -> int:
@@ -95,7 +83,8 @@ def of_seed(seed: int, first: int = FIRST_DAY, plan: Plan = PLAN) -> dict[str, d
         history = fold(transactions, labels, int((~kept).sum()), delay)
         rows = _rows(payments.rows(kept), history)
         x = np.hstack([rows.inputs(), series_inputs(payments, kept, delay + 1)])
-        found[name] = _figures(judged, 1 - score_inputs(sides(x[training], fraud, seed, plan), x[test]))
+        layers = sides(x[training], fraud, payments.customer[kept & of_training], seed, plan)
+        found[name] = _figures(judged, 1 - score_inputs(layers, x[test]))
         if name == NETWORK:
             served = x[training][:, : len(NAMES)]
             model = Model(fit(served, fraud, np.ones(len(fraud)), seed, plan), "v2")
@@ -107,17 +96,6 @@ def of_seed(seed: int, first: int = FIRST_DAY, plan: Plan = PLAN) -> dict[str, d
     found["perfect ranking"] = _figures(judged, judged.fraud.astype(np.float64))
     print(seed, json.dumps(found), flush=True)
     return found
-
-
-def sides(x: Floats, fraud: Flags, seed: int, plan: Plan = PLAN) -> list[Layer]:
-    """Return one network of two: what the customer does, and what is known of the terminal."""
-    of_customer = [NAMES.index(name) for name in CUSTOMER_INPUTS]
-    of_terminal = [*(NAMES.index(name) for name in TERMINAL_INPUTS), *range(len(NAMES), x.shape[1])]
-    terminal, customer = (
-        Side(fit(x[:, inputs], fraud, np.ones(len(fraud)), seed, plan_), inputs)
-        for inputs, plan_ in ((of_terminal, TERMINAL_PLAN), (of_customer, plan))
-    )
-    return either(terminal, customer, x.shape[1])
 
 
 def _rows(payments: Payments, history: Any) -> Rows:

@@ -16,10 +16,14 @@ NETWORK, STRICT = "network", "network, labels a day later"
 SERVED = "network, a replica's inputs alone"
 CEILING = "who knows the simulator"
 NOTES = (
-    "The rows `network` are two small networks that are one (`antifraud/training/either.py`): one for what the",
-    "customer does, one for what is known of the terminal. The second one's inputs say how long a present series of",
-    "frauds has lasted and whether it has ended (`series.py`); a history does not have these, so no replica could",
-    "serve it yet. It is a network of the served form all the same, with the same exact arithmetic. The row",
+    "The rows `network` are four sides that are one network (`antifraud/training/sides.py`). Each alone can say",
+    "fraud: for an amount above a limit; for what the customer does; for what is known of the terminal; and for how",
+    "long nothing has been known of it, as a compromised terminal's frauds are known only later. The second and the",
+    "third are fitted, each on its share of the frauds (`causes.py`). Half of what the customer's side is fitted on",
+    "are labels, half what boosted trees say of the same payments, fitted on other customers of the same week. The",
+    "terminal's inputs say how long a present series of frauds has lasted and whether it has ended (`series.py`); a",
+    "history does not have these, so no replica could serve it yet. It is of the served form all the same, with the",
+    "same exact arithmetic. The row",
     f"`{SERVED}` has the inputs that there are, and is one network.",
     "",
     "When a label counts: the book's inputs wait 7 times 24 hours, to the second. A merchant's labels count by closed",

@@ -1,7 +1,7 @@
 """Two networks as one: a payment is fraud for what its customer does, or for what is known of its merchant.
 
-Fitted together on few frauds, a network mixes the two up. Here each side is fitted on its own inputs, and one more
-layer says "either": log odds of fraud are the other side's, and log(1 + e^d) more where the one side's are d higher.
+Fitted together on few frauds, a network mixes the two up. Here each side has its own inputs, and one more layer says
+"either": log odds of fraud are the other side's, and log(1 + e^d) more where the one side's are d higher.
 """
 
 from __future__ import annotations
@@ -21,31 +21,36 @@ KNOTS = np.array([-6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0])
 
 
 class Side(NamedTuple):
-    """A network of three layers, and its inputs: the numbers of their columns."""
+    """A network, and its inputs: the numbers of their columns."""
 
     layers: list[Layer]
     inputs: list[int]
 
 
-def either(one: Side, other: Side, width: int) -> list[Layer]:
-    """Return the layers of one network over `width` inputs, whose output is the logit of *good*."""
-    first = [_spread(side, width) for side in (one, other)]
-    second = [side.layers[1] for side in (one, other)]
-    return [
-        Layer(np.concatenate([layer.weights for layer in first], axis=1), _biases(first)),
-        Layer(_blocks(*(layer.weights for layer in second)), _biases(second)),
-        _compared(one.layers[2], other.layers[2]),
+def either(one: Side, other: Side, width: int) -> Side:
+    """Return one network over `width` inputs, a layer deeper than its two sides, whose output is the logit of *good*.
+
+    Both have as many layers; what is returned may be a side in its turn.
+    """
+    pairs = list(zip(one.layers, other.layers, strict=True))
+    first, *between = pairs[:-1]
+    spread = [_spread(layer, side, width) for layer, side in zip(first, (one, other), strict=True)]
+    layers = [
+        Layer(np.hstack([layer.weights for layer in spread]), _biases(*spread)),
+        *(Layer(_blocks(a.weights, b.weights), _biases(a, b)) for a, b in between),
+        _compared(*pairs[-1]),
         _output(),
     ]
+    return Side(layers, list(range(width)))
 
 
-def _spread(side: Side, width: int) -> Layer:
-    weights = np.zeros((width, side.layers[0].weights.shape[1]), np.int64)
-    weights[side.inputs] = side.layers[0].weights
-    return Layer(weights, side.layers[0].biases)
+def _spread(layer: Layer, side: Side, width: int) -> Layer:
+    weights = np.zeros((width, layer.weights.shape[1]), np.int64)
+    weights[side.inputs] = layer.weights
+    return Layer(weights, layer.biases)
 
 
-def _biases(layers: list[Layer]) -> Ints:
+def _biases(*layers: Layer) -> Ints:
     return np.concatenate([layer.biases for layer in layers])
 
 

@@ -13,6 +13,7 @@ from antifraud.model import Layer
 from antifraud.training.steps import steps
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,19 @@ class Plan:
     height: float = 4.0
 
 
-def fit(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, seed: int, plan: Plan) -> list[Layer]:
+def fit(inputs: Floats, fraud: Flags | Floats, weights: Floats, seed: int, plan: Plan) -> list[Layer]:
     """Return layers whose output is the logit of *good*; the members differ in their beginnings and their order.
 
-    `inputs` are rows x inputs; `weights` say how much a row counts. The same seed on the same machine gives
-    the same layers.
+    `inputs` are rows x inputs; `fraud` may be shares between 0 and 1; `weights` say how much a row counts. The same
+    seed on the same machine gives the same layers.
     """
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 2**-6)
     standard = (inputs - mean) / spread
-    parts = _members(inputs.shape[1], plan, share=float(np.average(~fraud, weights=weights)))
+    parts = _members(inputs.shape[1], plan, share=float(np.average(1 - fraud, weights=weights)))
     _begin_with_steps(parts, steps(standard, fraud, weights, plan.steps), plan)
-    rows = np.column_stack([~fraud, weights])
+    rows = np.column_stack([1 - fraud, weights])
     _descend(tf.constant(standard, tf.float32), tf.constant(rows, tf.float32), parts, plan)
     return _one_network([part.numpy().astype(np.float64) for part in parts], mean, spread)
 

@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 LEAST = 10  # rows on each side of a threshold
 
 
-def steps(inputs: Floats, fraud: NDArray[np.bool_], weights: Floats, count: int) -> list[tuple[int, float]]:
+def steps(
+    inputs: Floats, fraud: NDArray[np.bool_] | Floats, weights: Floats, count: int
+) -> list[tuple[int, float]]:
     """Return (input, threshold) of the `count` splits that lower the entropy most, at most three an input."""
     found = []
     for number, column in enumerate(inputs.T):

@@ -99,6 +99,17 @@ def test_weights_too_large_for_exact_sums_are_refused() -> None:
         Model([huge])
 
 
+def test_the_bound_of_exact_sums_is_each_units_own() -> None:
+    wide = Layer(np.array([[2**25, 1]] + [[0, 0]] * 5), np.zeros(2, dtype=np.int64))
+    small, large = (
+        Layer(np.array([[one], [other]]), np.zeros(1, dtype=np.int64))
+        for one, other in ((1, 2**38), (2**38, 1))
+    )
+    Model([wide, small])  # 2**38 meets the unit that stays small
+    with pytest.raises(ValueError, match="too large for exact sums"):
+        Model([wide, large])
+
+
 def test_a_model_that_does_not_match_its_version_is_refused(tmp_path: Any) -> None:
     saved = json.loads((TRAINED / "model.json").read_text())
     saved["layers"][0]["weights"][0][0] += 1

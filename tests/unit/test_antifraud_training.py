@@ -71,6 +71,13 @@ def test_fitting_ranks_and_the_same_seed_gives_the_same_weights(
     assert suspicion[fraud].mean() > suspicion[~fraud].mean() + 2
 
 
+def test_a_row_may_be_a_share_of_a_fraud(problem: tuple[Any, Any]) -> None:
+    x, fraud = problem
+    suspicion = -logits(fit(x, fraud / 4, np.ones(len(x)), 1, SMALL), x)
+    assert (1 / (1 + np.exp(-suspicion))).mean() < fraud.mean() / 2
+    assert suspicion[fraud].mean() > suspicion[~fraud].mean() + 1
+
+
 def test_members_are_one_network_side_by_side(fitted: list[Layer]) -> None:
     units = SMALL.hidden[1]
     assert [layer.weights.shape for layer in fitted] == [(5, 24), (24, 12), (12, 1)]
