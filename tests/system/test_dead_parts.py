@@ -49,7 +49,7 @@ def another_threshold(value: str) -> Iterator[None]:
 def test_a_worker_that_wakes_up_with_old_verdicts_in_its_hands_changes_none() -> None:
     stack.scale("transactions", 2)
     log.wait_until(lambda: sorted(map(len, log.members(GROUP))) == [2, 2], 30, "each has two partitions")
-    backlog = Backlog(24_000)
+    backlog = Backlog(30_000)
     backlog.caught_in_the_middle()
     stack.pause("kafka")  # nothing can be published, so that what is decided waits in the worker
     time.sleep(1)
