@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
 
 STEP = 2.0**-12
 NAMES = ("amount", "hour_sin", "hour_cos", "weekend", "latitude", "longitude")
@@ -21,6 +22,11 @@ _POWERS = 2 ** np.arange(63, dtype=np.int64)
 def rounded(x: tf.Tensor) -> tf.Tensor:
     """Return x rounded to the nearest multiple of STEP."""
     return tf.round(x / STEP) * STEP
+
+
+def in_steps(numbers: ArrayLike) -> NDArray[np.int64]:
+    """Return the nearest multiples of STEP, as how many STEPs they are."""
+    return np.round(np.asarray(numbers, np.float64) / STEP).astype(np.int64)
 
 
 def features(

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from antifraud.evaluation import Labels, average_precision, best_rule, roc_auc
-from antifraud.features import STEP, features
+from antifraud.features import features, in_steps
 from antifraud.model import TRAINED, Layer, Model, save
 from antifraud.simulate import Columns, generator_traffic, simulate
 
@@ -55,11 +55,7 @@ def train(columns: Columns, good: Labels, seed: int) -> Model:
         tf.keras.losses.BinaryCrossentropy(from_logits=True),
     )
     network.fit(inputs.numpy().astype(np.float32), good, batch_size=BATCH, epochs=EPOCHS, verbose=2)
-    return Model([Layer(*(_in_steps(part) for part in layer.get_weights())) for layer in network.layers])
-
-
-def _in_steps(weights: Any) -> Any:
-    return np.round(np.asarray(weights, dtype=np.float64) / STEP).astype(np.int64)
+    return Model([Layer(*(in_steps(part) for part in layer.get_weights())) for layer in network.layers])
 
 
 def evaluate(model: Model, columns: Columns, good: Labels, kept: int) -> dict[str, Any]:

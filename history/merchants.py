@@ -150,15 +150,15 @@ class MerchantHistory:
         ages = day - (self._newest - (self._newest - np.arange(KEPT)) % KEPT)
         inside = (ages >= 1) & (ages <= _DAYS)
         labelled = (ages > self._delay) & (ages <= self._delay + _DAYS)
-        counts = _totals(self._counts[rows], np.concatenate([inside, labelled]))
-        frauds, found = _totals(self._frauds[rows], labelled), {}
+        counts = _by_window(self._counts[rows], np.concatenate([inside, labelled]))
+        frauds, found = _by_window(self._frauds[rows], labelled), {}
         for name, count, there, fraud in zip(WINDOWS, counts, counts[len(WINDOWS) :], frauds, strict=False):
             found[f"merchant_count_{name}"] = count
             share = np.minimum(fraud * 1_000 // np.maximum(there, 1), 1_000)
             found[f"merchant_fraud_permille_{name}"] = np.where(there > 0, share, UNKNOWN)
-        (total,), count = _totals(self._sums[rows], inside[-1:]), found["merchant_count_30d"]
+        (total,), count = _by_window(self._sums[rows], inside[-1:]), found["merchant_count_30d"]
         found["merchant_mean"] = np.where(count > 0, total // np.maximum(count, 1), UNKNOWN)
-        (later,) = _totals(self._visits[rows], ages[None] < 1)
+        (later,) = _by_window(self._visits[rows], ages[None] < 1)
         found["merchant_customers"] = self._all_visits[rows] - later
         return found
 
@@ -196,7 +196,7 @@ class MerchantHistory:
         return np.array(rows, np.int64)
 
 
-def _totals(values: NDArray[np.integer], inside: NDArray[np.bool_]) -> Ints:
+def _by_window(values: NDArray[np.integer], inside: NDArray[np.bool_]) -> Ints:
     """Return windows x rows: of each row of a ring the sum of the days that are inside a window."""
     totals: Ints = inside.astype(np.int64) @ values.T.astype(np.int64)
     return totals

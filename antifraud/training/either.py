@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from antifraud.features import STEP
+from antifraud.features import in_steps
 from antifraud.model import Layer
 
 Ints = NDArray[np.int64]
@@ -71,15 +71,11 @@ def _compared(one: Layer, other: Layer) -> Layer:
     ahead = np.concatenate([-one.weights, other.weights])
     more, odds = int(other.biases[0] - one.biases[0]), -int(other.biases[0])
     weights = np.hstack([own, -own, *[ahead for _ in KNOTS]])
-    return Layer(weights, np.array([odds, -odds, *(more - _in_steps(KNOTS))], np.int64))
+    return Layer(weights, np.array([odds, -odds, *(more - in_steps(KNOTS))], np.int64))
 
 
 def _output() -> Layer:
     values = np.logaddexp(0, KNOTS)
     slopes = np.concatenate([[0], np.diff(values) / np.diff(KNOTS), [1]])
     weights = np.concatenate([[1], [-1], np.diff(slopes)])
-    return Layer(-_in_steps(weights[:, None]), -_in_steps(values[:1]))
-
-
-def _in_steps(numbers: NDArray[np.float64]) -> Ints:
-    return np.round(numbers / STEP).astype(np.int64)
+    return Layer(-in_steps(weights[:, None]), -in_steps(values[:1]))

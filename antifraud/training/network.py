@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from antifraud.features import STEP
+from antifraud.features import STEP, in_steps
 from antifraud.model import Layer
 from antifraud.training.steps import steps
 
@@ -126,7 +126,7 @@ def _one_network(parts: list[Floats], mean: Floats, spread: Floats) -> list[Laye
 
 
 def _layer(weights: Floats, biases: Floats) -> Layer:
-    return Layer(*(np.round(part / STEP).astype(np.int64) for part in (weights, biases)))
+    return Layer(in_steps(weights), in_steps(biases))
 
 
 def logits(layers: list[Layer], inputs: Floats) -> Floats:

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from infra.native.artifacts import class_path
-from infra.native.java import java
+from infra.native.java import QUICK_COMPILER, java
 
 MOUNTED, MADE = "/mnt/shared/config", "/tmp/kafka"  # noqa: S108 - the container's, which nobody else has
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"  # the image's default; storage that was formatted with it stays as it is
@@ -25,7 +25,7 @@ def main() -> None:
         "--final-configs-dir",
         MADE,
     )
-    wrapper = java("-XX:TieredStopAtLevel=1", *classes, "kafka.docker.KafkaDockerWrapper", "setup", *folders)
+    wrapper = java(QUICK_COMPILER, *classes, "kafka.docker.KafkaDockerWrapper", "setup", *folders)
     done = subprocess.run(
         wrapper, env={"CLUSTER_ID": CLUSTER, **os.environ}, capture_output=True, text=True, check=False
     )

@@ -70,7 +70,7 @@ def _format_once(config: Path, directory: Path) -> None:
     # The same for all brokers of this stack, another one than any other stack's: they refuse each other.
     identity = uuid.uuid5(uuid.NAMESPACE_URL, ROOT.as_uri()).bytes
     cluster = base64.urlsafe_b64encode(b"\0" + identity[1:]).decode().rstrip("=")
-    tool = ("-XX:TieredStopAtLevel=1", LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")
+    tool = (QUICK_COMPILER, LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")
     program, *words = java(*tool, "format", "-t", cluster, "-c", str(config), *_first_users())
     # The words in a file, which Java reads: among them may be passwords, and anybody sees a process's words.
     arguments = config.with_suffix(".format")

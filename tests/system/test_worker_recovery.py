@@ -24,7 +24,7 @@ from tests.support.meanwhile import again_and_again
 
 WORKER, GROUP = "transactions", "transactions"
 BACKLOG = 10_000  # several seconds of work, so that a kill can hit its middle
-MARKS = 100
+MARKS = 100  # more than claims leave in the log of statuses
 DECIDED_WITHIN = 90.0  # seconds; for a small, busy machine
 
 Published = Mapping[str, list[Verdict]]
