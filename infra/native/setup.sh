@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 export HOME="${HOME:-$PWD/.stack}"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/faust-payments"
-wanted=$(cat requirements.lock infra/native/servers.lock infra/*/jgo.lock.toml infra/native/setup.sh | cksum)
+wanted=$(cat requirements.lock infra/native/servers.lock infra/*/jgo.lock.toml infra/native/setup.sh \
+    infra/native/class_data.py | cksum)
 wanted="$wanted ${PYTHON:-}"
 
 # The stamp lies in both places, so that losing either (.venv or the cache) is noticed.
