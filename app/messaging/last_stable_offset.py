@@ -31,6 +31,7 @@ class LastStableOffset:
     async def wait_for(self, topic: str, partition: int, offset: int) -> None:
         """Return once all before `offset` is readable as committed, or has been aborted; KafkaError. No time-out."""
         consumer, tp, waits = await self._opened(), TopicPartition(topic, partition), pauses(*LOOK_EVERY)
+        await consumer.know(topic)
         for pause in waits:
             if (await consumer.end_offsets([tp]))[tp] >= offset:
                 return

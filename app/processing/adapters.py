@@ -24,7 +24,7 @@ from app.observability import tracing
 from app.processing.customer_state import CustomerState, Features
 from app.processing.deduplication import CLOCKS_APART, Place
 from app.processing.merchant_totals import MerchantTotalsKeeper
-from app.processing.pipeline import Claimed, DeadLetter
+from app.processing.pipeline import DeadLetter, ReadBack
 from app.processing.recovery import recover
 from app.processing.snapshot_keeper import SnapshotKeeper
 
@@ -63,10 +63,13 @@ class Adapters:
         self.partitions, has_grown = await self._resources.producer.partition_counts(names)
         self._growths = await growths(self._resources.tail) if has_grown else []
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int) -> None:
         """Claim the status partition, so that nobody else can add to what is then read back."""
         await self._resources.status_log.claim(partition)
         self._claimed_at[partition] = time.time()
+
+    async def read_back(self, partition: int, from_offset: int, read_to: int, most: int) -> ReadBack:
+        """Which ids have a status there (see app.processing.recovery)."""
         return await recover(self._resources, partition, from_offset, read_to, most)
 
     def is_claimed(self, partition: int) -> bool:

@@ -81,6 +81,11 @@ class Assessor:
             del customers[number]  # who has them now goes on with them
         log.merchants.assigned(partitions)
 
+    async def read_ahead(self, partition: int) -> None:
+        """What the log says until now, of a partition that is not ours yet."""
+        if partition not in self._customers:
+            self._customers[partition] = await self._log.customer_state(partition)
+
     async def claimed(self, partition: int) -> None:
         """Nobody else publishes there now; others may have until then."""
         self._log.merchants.claimed(partition)

@@ -54,8 +54,11 @@ class Ports(Log, Created, Protocol):
     async def ancestors(self, partition: int) -> Sequence[int]:
         """Where the customers of an added partition were before, as long as it has no status; nothing for others."""
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
-        """Own the status partition from now on, then read back which ids have a status in it.
+    async def claim(self, partition: int) -> None:
+        """Own the status partition from now on: nobody else adds to it."""
+
+    async def read_back(self, partition: int, from_offset: int, read_to: int, most: int) -> ReadBack:
+        """Which ids have a status in the partition, read back from its end.
 
         As far as a status of a record before `from_offset`, or to `read_to`, but `most` ids.
         """
@@ -95,7 +98,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ReadBack:
     """What was read of a status partition: offsets by id, the newest first, up to `end`.
 
     `older_than_ms`: what is not among them was published before that time; None: there is nothing else.
@@ -245,11 +248,21 @@ class Pipeline:
         await _all(self._claim_first(number, goes_on_at[number], most) for number in sorted(self._to_claim))
 
     async def _claim_first(self, partition: int, from_offset: int, most: int) -> None:
-        await self._claim_ids(partition, from_offset, most)
+        self._known.discard(partition)
         if waits_for := await self._ports.ancestors(partition):
+            await self._ports.claim(partition)
+            await self._read_ids(partition, from_offset, most)
             self._added.hold(partition, waits_for)
         else:
-            await self._read(partition)
+            # What is there is read while Kafka makes the partition ours: so there is little to read after that.
+            await _all(
+                [
+                    self._ports.claim(partition),
+                    self._read_ids(partition, from_offset, most),
+                    self._assessor.read_ahead(partition),
+                ]
+            )
+            await self._read(partition, from_offset, most)
             self.held.discard(partition)
         self._to_claim.discard(partition)
 
@@ -257,26 +270,28 @@ class Pipeline:
         """Let those of `held` go on that need not wait any longer."""
         await self._claim_rest()
         for partition in await self._added.ready():
-            await self._read(partition)
+            await self._assessor.claimed(partition)
+            self._known.add(partition)
             self._added.release(partition)
 
     async def decide(self, micro_batch: MicroBatch) -> None:
         """Every transaction gets its verdict: the one that is in the log if there is one, else antifraud's."""
         await self._alone.decide(micro_batch)
 
-    async def _claim(self, partition: int, from_offset: int, most: int) -> None:
-        await self._claim_ids(partition, from_offset, most)
-        await self._read(partition)
+    async def _claim_again(self, partition: int, from_offset: int) -> None:
+        self._known.discard(partition)
+        await self._ports.claim(partition)
+        await self._read(partition, from_offset, MOST)
 
-    async def _read(self, partition: int) -> None:
-        await self._assessor.claimed(partition)
+    async def _read(self, partition: int, from_offset: int, most: int) -> None:
+        """Of a partition that is ours: all that others, or a try that failed, have published there."""
+        await _all([self._read_ids(partition, from_offset, most), self._assessor.claimed(partition)])
         self._known.add(partition)
 
-    async def _claim_ids(self, partition: int, from_offset: int, most: int) -> None:
-        self._known.discard(partition)
+    async def _read_ids(self, partition: int, from_offset: int, most: int) -> None:
         read_to = self._decided.read_to(partition)
-        claimed = await self._ports.claim(partition, from_offset, read_to, most)
-        self._decided.read(partition, claimed.offsets, claimed.end, claimed.older_than_ms)
+        found = await self._ports.read_back(partition, from_offset, read_to, most)
+        self._decided.read(partition, found.offsets, found.end, found.older_than_ms)
 
     async def _decide(self, micro_batch: MicroBatch) -> None:
         work = BatchState()
@@ -369,11 +384,9 @@ class Pipeline:
 
     async def _publish(self, work: BatchState, partition: int) -> None:
         ours = work.to_publish[partition]
-        if not self._ports.is_claimed(partition):
-            self._known.discard(partition)
-        if partition not in self._known:
+        if partition not in self._known or not self._ports.is_claimed(partition):
             # A try that failed may be in the log, and somebody else may have owned the partition: look first.
-            await self._claim(partition, ours[0]["source_offset"], MOST)
+            await self._claim_again(partition, ours[0]["source_offset"])
         await self._drop_published(work, partition)
         if len(work.to_publish[partition]) != len(ours):
             self._assessor.dropped(partition)

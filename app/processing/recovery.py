@@ -12,7 +12,7 @@ from app.messaging import topics
 from app.models.status import FIRST_VERDICT
 from app.models.transaction import id_in_key
 from app.processing.deduplication import OF_A_PARTITION
-from app.processing.pipeline import Claimed
+from app.processing.pipeline import ReadBack
 
 if TYPE_CHECKING:
     from app.resources import Resources
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def recover(resources: Resources, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
+async def recover(
+    resources: Resources, partition: int, from_offset: int, read_to: int, most: int
+) -> ReadBack:
     """Which ids have a status, back to a status of a record before `from_offset`, or to `read_to`; `most` ids.
 
     First verdicts are published in source offset order, so behind one on a record before `from_offset` there is older
@@ -48,7 +50,7 @@ async def recover(resources: Resources, partition: int, from_offset: int, read_t
             "offsets? Each one that is older is looked up in Cassandra, and none is decided twice",
             partition, from_offset, len(offsets),
         )  # fmt: skip
-    return Claimed(offsets, back.end, None if all_known else oldest_ms)
+    return ReadBack(offsets, back.end, None if all_known else oldest_ms)
 
 
 async def _has_older_work(

@@ -14,7 +14,7 @@ from app.messaging.tail_reader import Back, Take
 from app.models.status import TransactionStatus
 from app.models.transaction import uuid7
 from app.processing.adapters import Adapters
-from app.processing.pipeline import Claimed
+from app.processing.pipeline import ReadBack
 from tests.unit.samples import NOW, Record, status, transaction
 
 
@@ -52,10 +52,7 @@ async def decode(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) -> Claimed:
-    async def take(partition: int) -> None:
-        tail.happened.append(f"take {partition}")
-
+def read_back(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) -> ReadBack:
     async def partition_counts(_: Any) -> list[int]:
         return [4, 0]
 
@@ -63,10 +60,9 @@ def claimed(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) ->
         snapshots=None,
         status=SimpleNamespace(decode=decode),
         tail=tail,
-        status_log=SimpleNamespace(claim=take),
         producer=SimpleNamespace(partition_counts=partition_counts),
     )
-    return asyncio.run(Adapters(resources).claim(0, from_offset, read_to, most))
+    return asyncio.run(Adapters(resources).read_back(0, from_offset, read_to, most))
 
 
 def verdict(offset: int, **changes: Any) -> TransactionStatus:
@@ -75,20 +71,14 @@ def verdict(offset: int, **changes: Any) -> TransactionStatus:
 
 
 def test_decided_ids_are_known_with_their_positions() -> None:
-    assert claimed(Tail(*map(verdict, range(5))), 3) == Claimed(
+    assert read_back(Tail(*map(verdict, range(5))), 3) == ReadBack(
         {"t4": 4, "t3": 3, "t2": 2, "t1": 1, "t0": 0}, 5
     )
 
 
-def test_the_partition_is_claimed_before_it_is_read() -> None:
-    tail = Tail(verdict(5))
-    claimed(tail, 5)
-    assert tail.happened == ["take 0", "read"]
-
-
 def test_of_two_statuses_of_one_id_the_first_in_the_log_is_the_verdict() -> None:
     again = verdict(1, revision=2, status="rejected")
-    assert claimed(Tail(verdict(0), verdict(1), verdict(2), again, again, again), 2).offsets["t1"] == 1
+    assert read_back(Tail(verdict(0), verdict(1), verdict(2), again, again, again), 2).offsets["t1"] == 1
 
 
 def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
@@ -97,7 +87,7 @@ def test_no_more_is_read_than_is_remembered_and_the_rest_is_known_to_be_older(
     monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
     tail = Tail(*map(verdict, range(100)))
     tail.records = [replace(one, timestamp=5000 + one.offset) for one in tail.records]
-    found = claimed(tail, 97)
+    found = read_back(tail, 97)
     assert (len(found.offsets), tail.read, found.older_than_ms) == (10, 10, 5090)
 
 
@@ -107,7 +97,7 @@ def test_it_is_read_back_at_least_to_a_verdict_on_a_record_before_the_first_one_
     monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
     again = [verdict(n, revision=2) for n in range(3, 20)]  # no first verdicts, and of old records
     tail = Tail(*map(verdict, range(80)), *again, Poison("no Avro"), verdict(3, source_partition=1))
-    claimed(tail, 30)
+    read_back(tail, 30)
     assert tail.read == 19 + 51
 
 
@@ -115,7 +105,7 @@ def test_a_partition_without_new_records_is_read_back_as_far_as_is_remembered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.processing.recovery.OF_A_PARTITION", 10)
-    assert list(claimed(Tail(*map(verdict, range(100))), 100).offsets.values()) == [*range(99, 89, -1)]
+    assert list(read_back(Tail(*map(verdict, range(100))), 100).offsets.values()) == [*range(99, 89, -1)]
     assert not caplog.records
 
 
@@ -123,7 +113,7 @@ def test_a_group_that_lost_its_offsets_is_read_back_to_a_bound_and_that_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tail = Tail(*map(verdict, range(100)))
-    found = claimed(tail, 0, most=20)
+    found = read_back(tail, 0, most=20)
     assert (len(found.offsets), tail.read) == (20, 20)
     assert found.older_than_ms is not None
     (line,) = [record.getMessage() for record in caplog.records]
@@ -133,22 +123,22 @@ def test_a_group_that_lost_its_offsets_is_read_back_to_a_bound_and_that_is_said(
 def test_a_partition_that_comes_back_is_read_from_where_it_was_read_to(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert claimed(Tail(*map(verdict, range(100))), 0, read_to=97) == Claimed(
+    assert read_back(Tail(*map(verdict, range(100))), 0, read_to=97) == ReadBack(
         {"t99": 99, "t98": 98, "t97": 97}, 100
     )
     assert not caplog.records
 
 
 def test_what_retention_has_deleted_is_older_than_what_is_left() -> None:
-    assert claimed(Tail(verdict(7), begins_at=70), 8).older_than_ms == 0
+    assert read_back(Tail(verdict(7), begins_at=70), 8).older_than_ms == 0
     now_ms = asyncio.run(asyncio.sleep(0, NOW * 1000))
     assert (
-        claimed(Tail(begins_at=70), 8).older_than_ms or 0
+        read_back(Tail(begins_at=70), 8).older_than_ms or 0
     ) > now_ms  # nothing is left: anything may be gone
 
 
 def test_an_empty_log_has_no_decided_ids() -> None:
-    assert claimed(Tail(), 0) == Claimed({}, 0)
+    assert read_back(Tail(), 0) == ReadBack({}, 0)
 
 
 # Whether an id that is not remembered has a status

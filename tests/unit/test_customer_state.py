@@ -1,7 +1,7 @@
 """What is known of a customer is what the log had before, whatever the batches, failures and owners of a partition."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
 from app.processing.customer_state import CustomerState
 from app.processing.deduplication import DecidedIds
-from app.processing.pipeline import Claimed, Pipeline
+from app.processing.pipeline import Pipeline, ReadBack
 from history.features import FEATURES
 from history.recorded import recorded
 from tests.unit.samples import BAD, GOOD, NOW, Record, transaction
@@ -35,13 +35,20 @@ class OneLog(FakePorts):
         self.fenced = False
         self.written_and_failed = False
         self.elsewhere_at: dict[tuple[int, int], TransactionStatus] = {}
+        self.until_claimed: Callable[[], Awaitable[None]] | None = None  # what its owner still does
 
-    async def claim(self, partition: int, from_offset: int | None, read_to: int, most: int) -> Claimed:
+    async def claim(self, partition: int) -> None:
+        await asyncio.sleep(0)
+        if self.until_claimed:
+            await self.until_claimed()
+            self.until_claimed = None
         self.claimed.append(partition)
         self.fenced = False
         self.in_doubt.discard(partition)
+
+    async def read_back(self, partition: int, from_offset: int, read_to: int, most: int) -> ReadBack:
         there = {one["transaction_id"]: offset for offset, one in enumerate(self.records)}
-        return Claimed(there, len(self.records))
+        return ReadBack(there, len(self.records))
 
     async def statuses_since(
         self, partition: int, offset: int
@@ -133,6 +140,7 @@ TROUBLE = (
     "taken over, no antifraud",
     "antifraud",
     "reassigned",
+    "moved",
 )
 
 
@@ -160,6 +168,10 @@ class Run:
             self.ports.fails("assess", AntifraudUnavailable("no replica"))
         elif trouble == "reassigned":  # what was decided and not published is forgotten
             self.worker, self.ahead = self.new_worker(), n
+        elif trouble == "moved":  # here, and its owner goes on until it is claimed
+            self.states.clear()
+            self.worker, self.ahead = self.new_worker(), n
+            self.ports.until_claimed = lambda: another_worker(self.log, self.transactions, self.taken)
         elif trouble:
             self.ports.fenced = True
             await another_worker(self.log, self.transactions, self.taken)

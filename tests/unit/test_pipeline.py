@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from app.processing.customer_state import CustomerState, Features
 from app.processing.dead_letter_limit import DeadLetterLimit
 from app.processing.deduplication import DecidedIds, Place
 from app.processing.merchant_totals import MerchantTotalsKeeper
-from app.processing.pipeline import Claimed, DeadLetter, Pipeline
+from app.processing.pipeline import DeadLetter, Pipeline, ReadBack
 from tests.unit.samples import BAD, GOOD, Record, status, transaction
 from tests.unit.virtual_time import now, run
 
@@ -38,6 +38,7 @@ class FakePorts:
         self.calls: list[str] = []
         self.asked: list[str] = []
         self.claimed: list[int] = []
+        self.read_from: list[tuple[int, int]] = []  # partition and offset
         self.counted = 0  # at the topics
         self.in_doubt: set[int] = set()
         self.partitions, self.records_read = 4, 0
@@ -75,11 +76,14 @@ class FakePorts:
     async def count_partitions(self) -> None:
         self.counted += 1
 
-    async def claim(self, partition: int, from_offset: int, read_to: int, most: int) -> Claimed:
-        self._called(f"claim {partition} from {from_offset}")
+    async def claim(self, partition: int) -> None:
+        self._called(f"claim {partition}")
         await asyncio.sleep(partition)
         self.claimed.append(partition)
         self.in_doubt.discard(partition)
+
+    async def read_back(self, partition: int, from_offset: int, read_to: int, most: int) -> ReadBack:
+        self.read_from.append((partition, from_offset))
         if failure := self.failing.get("read back"):
             raise failure.pop()  # type: ignore[misc]
         for offset, verdict in self.recorded.get(partition, {}).items():
@@ -89,7 +93,7 @@ class FakePorts:
             for (number, offset), one in self.placed.items()
             if number == partition and not isinstance(one, Poison)
         )
-        return Claimed({id_: offset for offset, id_ in reversed(there)}, 10_000, self.older_than_ms)
+        return ReadBack({id_: offset for offset, id_ in reversed(there)}, 10_000, self.older_than_ms)
 
     def is_claimed(self, partition: int) -> bool:
         return partition in self.claimed and partition not in self.in_doubt
@@ -323,7 +327,7 @@ def test_a_partitions_verdicts_are_read_for_its_first_batch_and_serve_later_ones
         round_of(batch(0, 2, 3)),
         round_of(batch(0, 5, 6)),
     )
-    assert [call for call in ports.calls if call.startswith("claim")] == ["claim 0 from 1"]
+    assert [call for call in ports.calls if call.startswith("claim")] == ["claim 0"]
     assert ports.asked == ["p0o3", "p0o6"]
 
 
@@ -331,7 +335,28 @@ def test_all_partitions_are_claimed_before_any_record_is_there_from_where_the_gr
     ports = FakePorts()
     ports.goes_on_at = {0: 7, 1: 0}
     run(pipeline(ports, 0, 1).claim())
-    assert ports.calls == ["committed", "claim 0 from 7", "claim 1 from 0"]
+    assert ports.calls == ["committed", "claim 0", "claim 1"]
+    assert set(ports.read_from) == {(0, 7), (1, 0)}
+
+
+class SlowClaim(FakePorts):
+    """A partition's owner goes on until it is claimed."""
+
+    read_ahead: Sequence[Place] = ()
+    until_claimed: Mapping[int, dict[int, TransactionStatus]] = {}
+
+    async def claim(self, partition: int) -> None:
+        await asyncio.sleep(1)
+        self.read_ahead, self.recorded = list(self.placed), dict(self.until_claimed)
+        await super().claim(partition)
+
+
+def test_what_is_in_the_log_is_read_while_a_partition_is_claimed_and_the_rest_of_it_afterwards() -> None:
+    ports = SlowClaim(recorded={0: recorded(0, 1)})
+    ports.until_claimed = {0: recorded(0, 2)}
+    through(ports, round_of(batch(0, 1, 2, 3)))
+    assert ports.read_ahead == [(0, 1)]
+    assert ports.asked == ["p0o3"], "what its owner has decided meanwhile stands"
 
 
 def test_kafka_is_asked_once_an_assignment_how_many_partitions_there_are() -> None:
@@ -376,7 +401,7 @@ def test_of_a_rebalance_only_those_partitions_are_claimed_that_were_not_ours_bef
 
     run(main())
     claims = [call for call in ports.calls if call.startswith("claim")]
-    assert claims == ["claim 0 from 1", "claim 1 from 1", "claim 2 from 1", "claim 0 from 1"]
+    assert claims == ["claim 0", "claim 1", "claim 2", "claim 0"]
     assert ports.asked == ["p0o1", "p1o1", "p1o2", "p2o1"], "what it had published it knows"
     assert ports.counted == 3, "partitions may have been added"
 
@@ -388,7 +413,7 @@ def test_what_stays_with_a_worker_goes_on_while_what_comes_to_it_is_claimed() ->
     async def main() -> None:
         await driven(worker.assigned(1), round_of(batch(1, 1)))
         ports.calls.clear()
-        ports.fails("claim 2 from 1", LogUnavailable("slow"))
+        ports.fails("claim 2", LogUnavailable("slow"))
         after = worker.assigned(1, 2)
         await after.claim()
         assert set(after.held) == {2}
@@ -483,7 +508,7 @@ def test_a_partition_that_comes_back_is_claimed_again() -> None:
 
 def test_without_the_claim_nobody_is_asked() -> None:
     ports = FakePorts()
-    ports.fails("claim 0 from 1", LogUnavailable("Kafka is down"))
+    ports.fails("claim 0", LogUnavailable("Kafka is down"))
     with pytest.raises(LogUnavailable):
         through(ports, round_of(batch(0, 1)))
     assert ports.tries == []
@@ -491,7 +516,7 @@ def test_without_the_claim_nobody_is_asked() -> None:
 
 def test_a_claim_that_failed_is_not_begun_again_beside_the_others() -> None:
     ports = FakePorts()
-    ports.fails("claim 0 from 1", LogUnavailable("slow"))
+    ports.fails("claim 0", LogUnavailable("slow"))
 
     async def main() -> None:
         one = pipeline(ports, 0, 3)
@@ -544,7 +569,7 @@ def test_a_micro_batch_of_poison_alone_asks_publishes_and_stores_nothing() -> No
     ports = FakePorts()
     through(ports, round_of(batch(0, 1, 2, o1=POISON, o2=POISON)))
     assert len(ports.dead_lettered) == 2
-    assert ports.calls == ["committed", "claim 0 from 1", "decode", "dead_letter"]
+    assert ports.calls == ["committed", "claim 0", "decode", "dead_letter"]
 
 
 def publish_until_done(ports: FakePorts, *batches: Batch) -> int:
