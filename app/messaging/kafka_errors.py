@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError, ProducerFenced
 
 from app.errors import LogUnavailable, WaitCancelled, own_cancellation_only
 from app.messaging import refusals
@@ -18,4 +18,10 @@ def log_unavailable(what: str, error: type[LogUnavailable] = LogUnavailable) -> 
         with own_cancellation_only():
             yield
     except (KafkaError, OSError, TimeoutError, WaitCancelled) as exc:
-        raise error(f"{what}: {refusals.reason() or repr(exc)}") from exc
+        raise error(f"{what}: {_why(exc)}") from exc
+
+
+def _why(exc: BaseException) -> str:
+    # The answer of a broker that takes us is not the fault of another one that does not.
+    is_answer = isinstance(exc, BrokerResponseError | ProducerFenced) and not exc.retriable
+    return repr(exc) if is_answer else refusals.reason() or repr(exc)

@@ -151,6 +151,7 @@ async def refused(settings: Settings) -> str | None:
     except KafkaError as exc:
         return refusals.reason() or str(exc)
     finally:
+        refusals._reasons.clear()  # of this process, in which other tests follow
         await admin.close()
     return None
 
