@@ -33,7 +33,7 @@ def main() -> None:
     if done.returncode and "already formatted" not in done.stderr:
         raise SystemExit(done.stdout + done.stderr)
     options = [*os.environ["KAFKA_HEAP_OPTS"].split(), *os.environ["KAFKA_LOG4J_OPTS"].split()]
-    broker = java(*options, *classes, "kafka.Kafka", f"{MADE}/server.properties")
+    broker = java(QUICK_COMPILER, *options, *classes, "kafka.Kafka", f"{MADE}/server.properties")
     os.execv(broker[0], broker)  # noqa: S606 - a signal to the container reaches the broker
 
 
