@@ -41,6 +41,7 @@ class Resources:
     status: Codec
     #: The same without what was known: half of the time, for whoever shows a verdict and does not explain it.
     status_without_history: Codec
+    status_for_history: Codec
     label: Codec
     merchant_totals: Codec
 
@@ -97,6 +98,8 @@ class Resources:
         self.created = await topics.register(self.settings, topics.CREATED)
         self.status = await topics.register(self.settings, topics.STATUS)
         self.status_without_history = self.status.until("history")
+        # The transaction, and whether it is the first verdict on it: what histories are made of.
+        self.status_for_history = self.status.until("decided_at")
         self.label = await topics.register(self.settings, topics.LABEL)
         self.merchant_totals = await topics.register(self.settings, topics.MERCHANT_TOTALS)
 

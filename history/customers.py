@@ -55,6 +55,13 @@ class CustomerHistory:
                 self._journal.append(rows[part], before)
         return found
 
+    def add(self, batch: Transactions) -> None:
+        """Remember the batch, without its features, for good; ValueError as `observe`."""
+        given, rows = bounded(batch), self._rows_for(batch.customer_ids)
+        for start in range(0, len(batch), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            self._add(rows[part], given[part])
+
     def _add(self, rows: Ints, given: Bounded) -> Words:
         """Add transactions to their customers' rows; return each one's row before it."""
         before = np.empty((len(rows), layout.WORDS), np.uint64)

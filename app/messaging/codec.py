@@ -33,10 +33,13 @@ class Codec:
     ):
         """`schema_id`: our schema's in the registry; without it this one only decodes.
 
-        `before`: a field at which reading ends, of ours and of any schema that has it: what is behind it costs nothing.
+        `before`: a field at which reading ends, of ours and of any schema that has ours before it: what is behind it
+        costs nothing.
         """
         self._before = before
+        self._wanted: set[str] = set()
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
+        self._wanted = {field["name"] for field in self._schema["fields"]}
         self._around = _around(self._schema)
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._schema_id, self._fetch = schema_id, fetch
@@ -122,7 +125,10 @@ class Codec:
     def _cut(self, schema: Any) -> Any:
         fields = schema.get("fields", []) if isinstance(schema, dict) else []
         names = [field["name"] for field in fields]
-        return {**schema, "fields": fields[: names.index(self._before)]} if self._before in names else schema
+        if self._before not in names:
+            return schema
+        kept = names.index(self._before)
+        return {**schema, "fields": fields[:kept]} if self._wanted <= {*names[:kept]} else schema
 
     def _remember_no(self, schema_id: int, why: str) -> None:
         self._noes.pop(schema_id, None)

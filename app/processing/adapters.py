@@ -109,7 +109,7 @@ class Adapters:
             await self._begin(partition, state)
 
         async def take(records: Sequence[Any]) -> None:
-            found = await readable(self._resources.status_without_history, records)
+            found = await readable(self._resources.status_for_history, records)
             state.fold(found, records[-1].offset + 1)
             self.records_read += len(records)
 
@@ -138,7 +138,7 @@ class Adapters:
 
     async def _inherit(self, state: CustomerState, origin: Origin) -> None:
         async def take(records: Sequence[Any]) -> None:
-            found = await readable(self._resources.status_without_history, records)
+            found = await readable(self._resources.status_for_history, records)
             state.inherit(
                 (offset, one) for offset, one in found if offset < end and origin.has(one["customer_id"])
             )
@@ -167,7 +167,7 @@ class Adapters:
         found: list[tuple[int, TransactionStatus]] = []
 
         async def take(records: Sequence[Any]) -> None:
-            found.extend(await readable(self._resources.status_without_history, records))
+            found.extend(await readable(self._resources.status_for_history, records))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, offset, take)
         return found, end

@@ -61,8 +61,7 @@ class CustomerState:
 
     def inherit(self, found: Iterable[tuple[int, TransactionStatus]]) -> None:
         """These (offset, status) were in another partition before this one was added; nothing is folded in yet."""
-        for _ in self.recomputed(found):
-            pass
+        self._add(found)
         self.last = -1, ""  # none of its own log
 
     def rewind(self) -> None:
@@ -72,20 +71,29 @@ class CustomerState:
 
     def fold(self, found: Iterable[tuple[int, TransactionStatus]], next_offset: int) -> None:
         """These (offset, status) follow in the log, up to `next_offset`; nothing may be under way."""
-        for _ in self.recomputed(found):
-            pass
+        self._add(found)
         self.folded_to = next_offset
+
+    def _add(self, found: Iterable[tuple[int, TransactionStatus]]) -> None:
+        for some in self._first_verdicts(found):
+            self.history.add(Transactions.of([one for _, one in some]))
 
     def recomputed(
         self, found: Iterable[tuple[int, TransactionStatus]]
     ) -> Iterator[tuple[int, TransactionStatus, list[int]]]:
         """The first verdicts among these, which follow in the log, each with its features; nothing may be under way."""
-        firsts = ((offset, one) for offset, one in found if one["revision"] == FIRST_VERDICT)
-        while some := list(islice(firsts, AT_ONCE)):
+        for some in self._first_verdicts(found):
             rows = _features(self.history, [one for _, one in some])
-            self.last = some[-1][0], some[-1][1]["transaction_id"]
             for (offset, one), row in zip(some, rows.tolist(), strict=True):
                 yield offset, one, row
+
+    def _first_verdicts(
+        self, found: Iterable[tuple[int, TransactionStatus]]
+    ) -> Iterator[list[tuple[int, TransactionStatus]]]:
+        firsts = ((offset, one) for offset, one in found if one["revision"] == FIRST_VERDICT)
+        while some := list(islice(firsts, AT_ONCE)):
+            yield some
+            self.last = some[-1][0], some[-1][1]["transaction_id"]
 
 
 def _features(

@@ -321,3 +321,12 @@ def test_the_number_of_remembered_unknown_ids_is_bounded(monkeypatch: pytest.Mon
     codec = Codec(CREATED, 1, Registry().fetch)
     decoded(codec, *(struct.pack(">bI", 0, number) + b"x" for number in range(2, 100)))
     assert len(codec._noes) == 10
+
+
+def test_a_schema_that_has_what_is_wanted_behind_the_end_is_read_whole() -> None:
+    """Its records would lack something, and be poison."""
+    fields = {field["name"]: field for field in STATUS["fields"]}
+    late = {**STATUS, "fields": [*(f for n, f in fields.items() if n != "revision"), fields["revision"]]}
+    written = codec_of(late, 2).encode(status(revision=3))
+    (found,) = decoded(codec_of(STATUS, 1, "decided_at", n2=late), written)
+    assert (found["revision"], "decided_at" in found) == (3, False)

@@ -158,7 +158,7 @@ class Ports(Adapters):
                 snapshots=None,
                 created=codec,
                 status=codec,
-                status_without_history=codec,
+                status_for_history=codec,
                 tail=log,
                 status_log=log,
                 producer=log,
