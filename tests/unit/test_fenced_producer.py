@@ -84,8 +84,11 @@ def played(
     async def end_offsets(tps: list[Any]) -> dict[Any, int]:
         return dict.fromkeys(tps, partition.readable)
 
+    async def know(topic: str) -> None:
+        pass
+
     async def opened(_: LastStableOffset) -> Any:
-        return SimpleNamespace(end_offsets=end_offsets)
+        return SimpleNamespace(end_offsets=end_offsets, know=know)
 
     monkeypatch.setattr(fenced_producer, "AIOKafkaProducer", lambda **_: Producer(partition))
     monkeypatch.setattr(last_stable_offset.LastStableOffset, "_opened", opened)
