@@ -88,7 +88,7 @@ class PaymentsApp(faust.App):
     processors: dict[str, BatchProcessor]  # by topic
     background: list[Any]
     on_stopping: list[Callable[[], None]]
-    hand_over: Callable[[], Awaitable[None]] | None = None  # once no work is under way on what was ours
+    hand_over: Callable[[], Awaitable[None]] | None = None  # at a stop, once no work is under way
     on_assigned: list[Callable[[], None]]
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
@@ -358,8 +358,6 @@ async def _on_partitions_revoked(app: PaymentsApp, revoked: Any, **_: Any) -> No
     within = app.resources.settings.drain_timeout
     await asyncio.gather(*(processor.revoke(within) for processor in app.processors.values()))
     await app.consumer.commit()
-    if app.hand_over:
-        await app.hand_over()
 
 
 def _is_consuming(app: PaymentsApp) -> bool:

@@ -45,7 +45,7 @@ NEWS_EVERY, NEVER = 30.0, -math.inf
 IDLE, AFTER_MIDNIGHT = 600.0, 3600
 #: Records that are decoded before transactions have their turn, and how much longer that one is.
 AT_ONCE, TURN = 100, 4
-#: Seconds for which a rebalance or a stop waits for what is handed over.
+#: Seconds for which a stop, or the next look, waits for what is handed over.
 HANDED_OVER_WITHIN = 1.0
 #: Records of transaction_label in one stretch.
 LABELS_MOST = 500
@@ -95,11 +95,16 @@ class MerchantTotalsKeeper:
         self.known = KnownMerchants()
         self._resources = resources
         self._open: dict[int, OpenStretch | None] = {}  # None: not begun yet
+        self._left: list[OpenStretch] = []  # of partitions that others have now
+        self._has_left = asyncio.Event()
         self._published_to: dict[int, int] = {}
         self._news_at = NEVER
 
     def assigned(self, partitions: Collection[int]) -> None:
         """These are ours from now on, and no others."""
+        if left := [one for number, one in self._open.items() if one and number not in partitions]:
+            self._left += left
+            self._has_left.set()
         self._open = {number: self._open.get(number) for number in partitions}
 
     def features(self, transactions: Sequence[Transaction]) -> tuple[Ints | None, int | None]:
@@ -126,11 +131,15 @@ class MerchantTotalsKeeper:
         self._news_at = NEVER
 
     async def hand_over(self) -> None:
-        """Write what our stretches have until now: whoever has the partitions next need not read that again.
+        """At a stop: write what our stretches have until now, so that whoever is next need not read that again."""
+        await self._hand_over([*self._take_left(), *filter(None, self._open.values())])
 
-        Best effort, and soon over: what is not written is read from the log.
-        """
-        stretches = [one for one in self._open.values() if one]
+    def _take_left(self) -> list[OpenStretch]:
+        left, self._left = self._left, []
+        return left
+
+    async def _hand_over(self, stretches: Sequence[OpenStretch]) -> None:
+        """Best effort, and soon over: what is not written is read from the log."""
         for one in stretches:
             one.end(one.next)
         ended = [stretch for one in stretches for stretch in one.ended]
@@ -157,10 +166,13 @@ class MerchantTotalsKeeper:
                 await asyncio.sleep(next(tries))
             else:
                 tries, is_down = pauses(EVERY, EVERY_MOST), False
-                await asyncio.sleep(EVERY)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._has_left.wait(), EVERY)
+                self._has_left.clear()
 
     async def round(self, now: float) -> None:
         """Read what is missing, write what has ended; Transient. `now`: seconds since 1970."""
+        await self._hand_over(self._take_left())
         await self._read_news()
         for partition in sorted(self._open):
             await self._read_news()  # if there is reason to since

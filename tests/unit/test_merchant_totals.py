@@ -208,6 +208,38 @@ def test_what_a_worker_that_stops_hands_over_is_not_read_again_by_the_next_one()
     assert check(log) == []
 
 
+def test_what_goes_to_another_worker_is_handed_over_after_the_rebalance_and_what_stays_goes_on() -> None:
+    log = Topics()
+    keeper = worker(log, 0, 1)
+    rounds(keeper)
+    keeper.published(0, log.decided(0, sold(0)), [sold(0)])
+    keeper.published(1, log.decided(1, sold(0)), [sold(0)])
+    keeper.assigned([1])
+    assert log.written == [], "no rebalance waits for Kafka"
+    rounds(keeper)
+    assert [(one["partition"], one["to_offset"]) for one in log.written] == [(0, 1)]
+    rounds(keeper)
+    assert len(log.written) == 1
+
+
+def test_it_is_handed_over_at_once_and_not_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merchant_totals, "EVERY", 60.0)
+    log = Topics()
+    keeper = worker(log, 0)
+
+    async def main() -> None:
+        running = asyncio.create_task(keeper.run())
+        await asyncio.sleep(0.01)
+        keeper.published(0, log.decided(0, sold(0)), [sold(0)])
+        keeper.assigned([])
+        async with asyncio.timeout(5):
+            while not log.written:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        running.cancel()
+
+    asyncio.run(main())
+
+
 @pytest.fixture
 def _news_only_when_there_is_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merchant_totals, "NEWS_EVERY", 1e9)
