@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infra.native import secure
 from infra.native.certificates import Pair
 from infra.native.paths import INFRA, ROOT, run
@@ -45,8 +43,10 @@ def with_mtls(text: str, folder: Path, server: Pair, client: Pair, trusted: Path
     }
     for name, secret in secrets.items():
         path = folder / f"envoy-{name}.yaml"
-        path.write_text(yaml.safe_dump({"resources": [{"@type": SECRET, "name": name, **secret}]}))
-        text = text.replace(f"/etc/envoy/{name}.yaml", json.dumps(str(path)))  # JSON's strings are YAML's
+        path.write_text(
+            json.dumps({"resources": [{"@type": SECRET, "name": name, **secret}]})
+        )  # JSON is YAML
+        text = text.replace(f"/etc/envoy/{name}.yaml", json.dumps(str(path)))
     return text.replace("# mtls: ", "")
 
 

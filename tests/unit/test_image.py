@@ -120,7 +120,17 @@ def test_an_image_has_everything_that_its_commands_import(
     tmp_path: Path, packages: str, modules: list[str]
 ) -> None:
     image.copy_into(tmp_path, packages)
-    names = " ".join(one.split("==")[0] for one in pinned(f"infra/image/{packages}.lock"))
+    imported(tmp_path, f"infra/image/{packages}.lock", modules)
+
+
+def test_so_has_the_servers_image(tmp_path: Path) -> None:
+    image.copy_into(tmp_path, dockerfile=image.SERVERS)
+    modules = ["infra.native.fetch", "infra.native.serve", "infra.containers.kafka"]
+    imported(tmp_path, "infra/containers/packages.lock", modules)
+
+
+def imported(folder: Path, lock: str, modules: list[str]) -> None:
+    names = " ".join(one.split("==")[0] for one in pinned(lock))
     command = [sys.executable, "-c", WITH_ITS_PACKAGES_ALONE, names, *modules]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
