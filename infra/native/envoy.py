@@ -43,9 +43,8 @@ def with_mtls(text: str, folder: Path, server: Pair, client: Pair, trusted: Path
     }
     for name, secret in secrets.items():
         path = folder / f"envoy-{name}.yaml"
-        path.write_text(
-            json.dumps({"resources": [{"@type": SECRET, "name": name, **secret}]})
-        )  # JSON is YAML
+        # JSON is YAML too.
+        path.write_text(json.dumps({"resources": [{"@type": SECRET, "name": name, **secret}]}))
         text = text.replace(f"/etc/envoy/{name}.yaml", json.dumps(str(path)))
     return text.replace("# mtls: ", "")
 
