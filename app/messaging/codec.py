@@ -37,9 +37,7 @@ class Codec:
         costs nothing.
         """
         self._before = before
-        self._wanted: set[str] = set()
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
-        self._wanted = {field["name"] for field in self._schema["fields"]}
         self._around = _around(self._schema)
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._schema_id, self._fetch = schema_id, fetch
@@ -105,7 +103,10 @@ class Codec:
         if time.monotonic() < until:
             raise Poison(why)
         try:
-            reader = self._readers[schema_id] = (self._cut(await self._writer(schema_id)), self._schema)
+            reader = self._readers[schema_id] = (
+                self._cut(await self._writer(schema_id), _fields(self._schema)),
+                self._schema,
+            )
         except Poison as poison:
             self._remember_no(schema_id, str(poison))
             raise
@@ -122,13 +123,12 @@ class Codec:
             raise Poison(f"schema {schema_id} is no Avro schema we can read: {_named(exc)}") from exc
         raise Poison(f"schema {schema_id} is not in the registry")
 
-    def _cut(self, schema: Any) -> Any:
-        fields = schema.get("fields", []) if isinstance(schema, dict) else []
-        names = [field["name"] for field in fields]
+    def _cut(self, schema: Any, wanted: Sequence[str] = ()) -> Any:
+        names = _fields(schema)
         if self._before not in names:
             return schema
         kept = names.index(self._before)
-        return {**schema, "fields": fields[:kept]} if self._wanted <= {*names[:kept]} else schema
+        return {**schema, "fields": schema["fields"][:kept]} if {*wanted} <= {*names[:kept]} else schema
 
     def _remember_no(self, schema_id: int, why: str) -> None:
         self._noes.pop(schema_id, None)
@@ -163,6 +163,11 @@ def _around(schema: Any) -> _Around | None:
             before, after = ({**schema, "fields": some} for some in (fields[:at], fields[at + 1 :]))
             return _Around(field["name"], before, after)
     return None
+
+
+def _fields(schema: Any) -> list[str]:
+    """The names of a record's fields; none where the schema is of no record."""
+    return [field["name"] for field in schema.get("fields", [])] if isinstance(schema, dict) else []
 
 
 def _named(exc: Exception) -> str:

@@ -92,8 +92,8 @@ class CustomerState:
     ) -> Iterator[list[tuple[int, TransactionStatus]]]:
         firsts = ((offset, one) for offset, one in found if one["revision"] == FIRST_VERDICT)
         while some := list(islice(firsts, AT_ONCE)):
-            yield some
             self.last = some[-1][0], some[-1][1]["transaction_id"]
+            yield some
 
 
 def _features(
