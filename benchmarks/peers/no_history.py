@@ -62,8 +62,9 @@ class WithoutHistory(Adapters):
         self.merchants = NothingOfMerchants(resources)
 
     async def customer_state(self, partition: int) -> CustomerState:
-        """What is known of its customers: nothing."""
-        return NothingKnown()
+        """What is known of its customers: nothing, of whatever the log has until now."""
+        ends = await self._ends(topics.STATUS, [partition])
+        return NothingKnown(folded_to=ends[partition])
 
     async def keep(self, partition: int, state: CustomerState) -> None:
         """No snapshot."""
