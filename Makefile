@@ -177,7 +177,7 @@ train-handbook: setup ## the network on the Fraud Detection Handbook's simulator
 dashboards: ## write the files of infra/grafana/dashboards anew from their descriptions
 	@$(ready) && exec $(PY) -m infra.grafana
 
-bench: setup ## measure all within 133 minutes, write benchmarks/report.md [QUICK=1: within 24, for a look]
+bench: setup ## measure all within 140 minutes, write benchmarks/report.md [QUICK=1: within 24, for a look]
 	@$(PY) -m benchmarks.environment
 	@exec $(PY) -m benchmarks $(if $(call on,$(QUICK)),--quick)
 

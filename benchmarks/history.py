@@ -36,7 +36,7 @@ class Measured(comparison.Measured):
 
 async def measure(quick: bool) -> Result:
     """The whole benchmark, on a stack that is up and has nothing stored."""
-    rounds, count, alone = (1, 10_000, 40) if quick else (5, 60_000, 100)
+    rounds, count, alone = (1, 10_000, 40) if quick else (7, 60_000, 150)
     known, unknown = Measured(OURS, count), Measured(WITHOUT_HISTORY, count)
     await asyncio.to_thread(stage.stop, stage.WORKER)
     try:

@@ -32,7 +32,7 @@ MINUTES = {
     "live": (3.0, 0.5),
     "growth": (18.0, 3.5),
     "cpu_time": (3.5, 1.5),
-    "history": (10.0, 3.0),
+    "history": (17.0, 3.0),
     "assignment": (8.0, 2.0),
     "tracing": (25.0, 4.0),
     "rebuild": (11.5, 3.0),

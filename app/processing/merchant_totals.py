@@ -43,8 +43,13 @@ EVERY, EVERY_MOST = 2.0, 60.0
 NEWS_EVERY, NEVER = 30.0, -math.inf
 #: A partition without a transaction for so long, in seconds, ends its day by the clock, this long after midnight.
 IDLE, AFTER_MIDNIGHT = 600.0, 3600
-#: Records that are decoded before transactions have their turn, and how much longer that one is.
-AT_ONCE, TURN = 100, 4
+#: Records of the log that are decoded at once. A transaction waits for such a piece each time it meets one: with 100,
+#: what came alone took 2 ms longer until all was read.
+AT_ONCE = 10
+#: How much longer than the piece transactions have their turn then: while some are decided, and while there are none.
+TURN_BUSY, TURN_IDLE = 9, 1
+#: Seconds without a transaction after which there are none.
+IDLE_AFTER = 1.0
 #: Seconds for which a stop, or the next look, waits for what is handed over.
 HANDED_OVER_WITHIN = 1.0
 #: Records of transaction_label in one stretch.
@@ -99,6 +104,7 @@ class MerchantTotalsKeeper:
         self._has_left = asyncio.Event()
         self._published_to: dict[int, int] = {}
         self._news_at = NEVER
+        self._asked_at = NEVER
 
     def assigned(self, partitions: Collection[int]) -> None:
         """These are ours from now on, and no others."""
@@ -109,6 +115,7 @@ class MerchantTotalsKeeper:
 
     def features(self, transactions: Sequence[Transaction]) -> tuple[Ints | None, int | None]:
         """What is known of their merchants, and as of which offset of merchant_totals; None: nothing."""
+        self._asked_at = time.monotonic()
         rows = self.known.features(
             [one["merchant_id"] for one in transactions], [one["event_timestamp"] for one in transactions]
         )
@@ -218,7 +225,9 @@ class MerchantTotalsKeeper:
             for first in range(0, len(records), AT_ONCE):
                 began, some = time.monotonic(), records[first : first + AT_ONCE]
                 stretch.add(await readable(self._resources.status, some), some[-1].offset + 1)
-                await asyncio.sleep(TURN * (time.monotonic() - began))
+                ended = time.monotonic()
+                turn = TURN_BUSY if ended - self._asked_at < IDLE_AFTER else TURN_IDLE
+                await asyncio.sleep(turn * (ended - began))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, stretch.next, take)
         stretch.add([], end)

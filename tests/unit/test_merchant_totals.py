@@ -115,7 +115,8 @@ class Topics:
 
 @pytest.fixture(autouse=True)
 def _at_full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merchant_totals, "TURN", 0)
+    monkeypatch.setattr(merchant_totals, "TURN_BUSY", 0)
+    monkeypatch.setattr(merchant_totals, "TURN_IDLE", 0)
     monkeypatch.setattr(merchant_totals, "NEWS_EVERY", 0)
 
 
@@ -755,3 +756,33 @@ def test_verify_names_a_verdict_by_merchants_that_were_otherwise() -> None:
     second = merchants.add(one, [*row[:-1], 5], (0, 4))
     assert second is not None
     assert second.features == {"merchant_frauds": (5, 0)}
+
+
+def test_a_log_is_caught_up_with_in_small_pieces_and_more_slowly_while_transactions_are_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, waited = iter(range(10**6)), list[float]()
+    monkeypatch.setattr("time.monotonic", lambda: next(clock) / 100)
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    monkeypatch.setattr(merchant_totals, "TURN_BUSY", 9)
+    monkeypatch.setattr(merchant_totals, "TURN_IDLE", 1)
+
+    def turn(*, is_busy: bool) -> float:
+        """How much longer than a piece the others have their turn."""
+        log = Topics()
+        log.decided(0, *(sold(0) for _ in range(2 * merchant_totals.AT_ONCE)))
+        keeper = worker(log, 0)
+        if is_busy:
+            keeper.features([sold(0)])
+        waited.clear()
+        rounds(keeper)
+        pauses = [round(seconds / 0.02) for seconds in waited if seconds]  # a piece asks for the time twice
+        assert len(pauses) == 2
+        return max(pauses)
+
+    assert turn(is_busy=False) == 1
+    assert turn(is_busy=True) == 9

@@ -124,9 +124,9 @@ def test_one_that_is_not_done_within_its_bound_says_so(
     assert "not done within its 0.0002 minutes" in report.kept(tmp_path)["slow"]["failed"]
 
 
-def test_all_benchmarks_together_have_133_minutes_and_the_quick_ones_24() -> None:
+def test_all_benchmarks_together_have_140_minutes_and_the_quick_ones_24() -> None:
     full, quick = zip(*report.MINUTES.values(), strict=True)
-    assert sum(full) + 2 * report.FOR_A_WARM_UP <= 133
+    assert sum(full) + 2 * report.FOR_A_WARM_UP <= 140
     assert sum(quick) <= 24
 
 
