@@ -62,9 +62,9 @@ def avro_longs(rows: Ints) -> list[bytes]:
     return [written[start:end] for start, end in zip([0, *row_ends], row_ends, strict=False)]
 
 
-def _lengths(numbers: NDArray[np.uint64]) -> Ints:
-    """Return how many bytes each has."""
-    lengths = np.ones(numbers.shape, np.int64)
+def _lengths(numbers: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Return how many bytes each has: up to ten."""
+    lengths = np.ones(numbers.shape, np.uint8)
     for bits in range(_BITS, int(numbers.max(initial=0)).bit_length(), _BITS):
         lengths += numbers >= np.uint64(1 << bits)
     return lengths

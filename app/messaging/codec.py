@@ -39,6 +39,7 @@ class Codec:
         self._before = before
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
         self._around = _around(self._schema)
+        self._last_behind: tuple[list[tuple[type, Any]] | None, bytes] = None, b""
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._schema_id, self._fetch = schema_id, fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.
@@ -70,9 +71,18 @@ class Codec:
         if self._around and (written := getattr(record.get(self._around.field), "avro", None)) is not None:
             fastavro.schemaless_writer(out, self._around.before, record)
             out.write(written)
-            fastavro.schemaless_writer(out, self._around.after, record)
+            out.write(self._behind(self._around, record))
         else:
             fastavro.schemaless_writer(out, self._schema, record)
+
+    def _behind(self, around: _Around, record: Mapping[str, Any]) -> bytes:
+        """What is behind its record in it, written; the last one's bytes, where it is the same as in the last one."""
+        values = [(type(value), value) for value in map(record.get, around.names_after)]
+        if values != self._last_behind[0]:
+            out = BytesIO()
+            fastavro.schemaless_writer(out, around.after, record)
+            self._last_behind = values, out.getvalue()
+        return self._last_behind[1]
 
     async def decode(self, values: Iterable[bytes | None]) -> list[Any]:
         """A record (dict) or the Poison it is, for each value, in order; LogUnavailable without the registry."""
@@ -153,6 +163,7 @@ class _Around(NamedTuple):
     field: str
     before: Any
     after: Any
+    names_after: Sequence[str]
 
 
 def _around(schema: Any) -> _Around | None:
@@ -161,7 +172,7 @@ def _around(schema: Any) -> _Around | None:
     for at, field in enumerate(fields):
         if isinstance(field["type"], dict) and field["type"]["type"] == "record":
             before, after = ({**schema, "fields": some} for some in (fields[:at], fields[at + 1 :]))
-            return _Around(field["name"], before, after)
+            return _Around(field["name"], before, after, _fields(after))
     return None
 
 

@@ -85,3 +85,18 @@ def test_what_else_does_not_fit_is_refused_as_ever() -> None:
     for field in ("value_in_cents", "merchants_as_of"):
         with pytest.raises(Poison, match="does not fit the schema"):
             codec().encode({**status(history=history), field: "much"})
+
+
+@pytest.mark.parametrize("order", [(5, 5, None, 6), (None, None, 5, 5)])
+def test_what_is_behind_them_is_each_records_own(order: tuple[int | None, ...]) -> None:
+    one_codec, (history,) = codec(), recorded(rows(1))
+    values = [one_codec.encode(status(history=history, merchants_as_of=offset)) for offset in order]
+    found = asyncio.run(one_codec.decode(values))
+    assert tuple(one["merchants_as_of"] for one in found) == order
+
+
+def test_what_does_not_fit_behind_them_is_refused_even_if_it_equals_what_did() -> None:
+    one_codec, (history,) = codec(), recorded(rows(1))
+    one_codec.encode(status(history=history, merchants_as_of=1))
+    with pytest.raises(Poison, match="does not fit the schema"):
+        one_codec.encode(status(history=history, merchants_as_of=1.0))
