@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from statistics import median
 
 import aiohttp
 
@@ -55,11 +56,11 @@ class Observed:
         return sum(spent for part, spent in self.cores.items() if part != cpu.OTHERS)
 
 
-def mean(some: Sequence[Observed]) -> Observed:
-    """Of the same load, several times; `seconds` and `refused` are of all together."""
+def middle(some: Sequence[Observed]) -> Observed:
+    """Of the same load, several times: each figure's median; `seconds` and `refused` are of all together."""
 
     def of(values: Iterable[float]) -> float:
-        return sum(values) / len(some)
+        return median(values)
 
     first = some[0]
     return replace(

@@ -295,13 +295,17 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
-def test_a_load_that_is_measured_twice_counts_with_its_mean() -> None:
-    one, other = observed(100, 50, 1), observed(100, 60, 3)
-    both = loads.mean([replace(one, behind=10, refused=1), replace(other, behind=30, refused=2)])
-    assert (both.offered, both.accepted, both.behind, both.refused) == (
-        one.offered, (one.accepted + other.accepted) / 2, 20, 3,
-    )  # fmt: skip
-    assert both.busy == pytest.approx((one.busy + other.busy) / 2)
+def test_of_a_load_that_is_measured_three_times_a_hiccup_does_not_count() -> None:
+    one, other, hiccup = observed(100, 50, 1), observed(100, 60, 3), observed(100, 20, 9)
+    found = loads.middle(
+        [
+            replace(one, behind=10, refused=1),
+            replace(hiccup, behind=300, refused=2),
+            replace(other, behind=30, refused=2),
+        ]
+    )
+    assert (found.offered, found.accepted, found.behind, found.refused) == (one.offered, one.accepted, 30, 5)
+    assert found.busy == pytest.approx(other.busy)
 
 
 def test_a_run_on_a_machine_that_is_as_the_model_says_predicts_all_of_its_loads(
@@ -311,5 +315,5 @@ def test_a_run_on_a_machine_that_is_as_the_model_says_predicts_all_of_its_loads(
     errors = [abs(error) for one in found["loads"] for error in one["error"].values()]
     assert len(errors) == 15
     assert max(errors) < capacity.WITHIN
-    assert len(found["observed"]) == 11
+    assert len(found["observed"]) == 12
     json.dumps(found)
