@@ -44,6 +44,11 @@ def between(before: Seconds, after: Seconds) -> dict[str, float]:
     return dict(sorted(spent.items(), key=lambda item: -item[1]))
 
 
+def of_the_stack(spent: Seconds) -> Seconds:
+    """Those of all that does the work: neither the benchmark's nor strangers'."""
+    return {name: seconds for name, seconds in spent.items() if name not in (OURSELVES, OTHERS)}
+
+
 class Threads(NamedTuple):
     """CPU time of a process by kind of thread: Python's main one, Python's others, those of its libraries."""
 

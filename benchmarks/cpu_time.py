@@ -45,7 +45,7 @@ def _result(settings: dict[str, int], runs: Sequence[Run], stages: dict[str, flo
     """`stages`: microseconds a transaction of the worker."""
     names = sorted(runs[0].spent, key=lambda name: -runs[0].spent[name])
     each = {name: median(run.each(name) for run in runs) for name in names}
-    ours = {name: value for name, value in each.items() if name not in (cpu.OURSELVES, cpu.OTHERS)}
+    ours = cpu.of_the_stack(each)
     figures = [
         Figure("CPU of the whole stack a transaction", [run.stack for run in runs], "µs", at_most=250),
         Figure("of that the transactions worker", [run.each(stage.WORKER) for run in runs], "µs"),

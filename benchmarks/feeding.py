@@ -17,8 +17,8 @@ BOUND = 300.0  # seconds for one backlog, or for one chunk of a filling
 #: no lower.
 WARM_UP = 400_000
 SEED = 9
-#: Cores of all (idle it uses 0.2), of any one process (a worker that catches up with the log in the background uses
-#: 0.2), seconds of a look, seconds.
+#: Cores of all (idle it uses 0.2), of any one process (idle 0.06; a worker that catches up with the log uses more),
+#: seconds of a look, seconds.
 QUIET, QUIET_EACH, LOOK, QUIET_WITHIN = 0.4, 0.12, 2.0, 60.0
 
 
@@ -42,7 +42,7 @@ class Run:
     @property
     def stack(self) -> float:
         """CPU microseconds a transaction of all that does the work: neither the benchmark nor strangers."""
-        return self.each(*(part for part in self.spent if part not in (cpu.OURSELVES, cpu.OTHERS)))
+        return self.each(*cpu.of_the_stack(self.spent))
 
 
 async def through(count: int, seed: int) -> Run:
@@ -120,7 +120,6 @@ async def settled() -> None:
     while time.monotonic() < deadline:
         before = cpu.used()
         await asyncio.sleep(LOOK)
-        spent = cpu.between(before, cpu.used())
-        of_the_stack = [one for name, one in spent.items() if name not in (cpu.OURSELVES, cpu.OTHERS)]
-        if sum(of_the_stack) < QUIET * LOOK and max(of_the_stack) < QUIET_EACH * LOOK:
+        spent = cpu.of_the_stack(cpu.between(before, cpu.used())).values()
+        if sum(spent) < QUIET * LOOK and max(spent) < QUIET_EACH * LOOK:
             return

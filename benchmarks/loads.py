@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -58,21 +58,17 @@ class Observed:
 
 def middle(some: Sequence[Observed]) -> Observed:
     """Of the same load, several times: each figure's median; `seconds` and `refused` are of all together."""
-
-    def of(values: Iterable[float]) -> float:
-        return median(values)
-
     first = some[0]
     return replace(
         first,
         seconds=sum(one.seconds for one in some),
-        offered=of(one.offered for one in some),
-        accepted=of(one.accepted for one in some),
-        decided=of(one.decided for one in some),
-        rounds=of(one.rounds for one in some),
-        cores={name: of(one.cores.get(name, 0.0) for one in some) for name in first.cores},
-        wire={name: of(one.wire.get(name, 0.0) for one in some) for name in first.wire},
-        behind=of(one.behind for one in some),
+        offered=median(one.offered for one in some),
+        accepted=median(one.accepted for one in some),
+        decided=median(one.decided for one in some),
+        rounds=median(one.rounds for one in some),
+        cores={name: median(one.cores.get(name, 0.0) for one in some) for name in first.cores},
+        wire={name: median(one.wire.get(name, 0.0) for one in some) for name in first.wire},
+        behind=median(one.behind for one in some),
         refused=sum(one.refused for one in some),
     )
 

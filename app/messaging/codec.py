@@ -39,7 +39,7 @@ class Codec:
         self._before = before
         self._schema = self._cut(fastavro.parse_schema(dict(schema), named_schemas={}))
         self._around = _around(self._schema)
-        self._last_behind: tuple[list[tuple[type, Any]] | None, bytes] = None, b""
+        self._last_behind: tuple[list[tuple[type, Any]], bytes] = [], b""
         self._header = b"" if schema_id is None else _HEADER.pack(0, schema_id)
         self._schema_id, self._fetch = schema_id, fetch
         # Reading with our own schema needs no resolution: fastavro then skips a compare at every record.

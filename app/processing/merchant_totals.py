@@ -48,8 +48,8 @@ IDLE, AFTER_MIDNIGHT = 600.0, 3600
 AT_ONCE = 10
 #: How much longer than the piece transactions have their turn then: while some are decided, and while there are none.
 TURN_BUSY, TURN_IDLE = 9, 1
-#: Seconds without a transaction after which there are none.
-IDLE_AFTER = 1.0
+#: Seconds after a transaction in which some are decided.
+BUSY_FOR = 1.0
 #: Seconds for which a stop, or the next look, waits for what is handed over.
 HANDED_OVER_WITHIN = 1.0
 #: Records of transaction_label in one stretch.
@@ -226,7 +226,7 @@ class MerchantTotalsKeeper:
                 began, some = time.monotonic(), records[first : first + AT_ONCE]
                 stretch.add(await readable(self._resources.status, some), some[-1].offset + 1)
                 ended = time.monotonic()
-                turn = TURN_BUSY if ended - self._asked_at < IDLE_AFTER else TURN_IDLE
+                turn = TURN_BUSY if ended - self._asked_at < BUSY_FOR else TURN_IDLE
                 await asyncio.sleep(turn * (ended - began))
 
         end = await self._resources.tail.read_on(topics.STATUS, partition, stretch.next, take)
