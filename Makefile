@@ -51,7 +51,7 @@ test-browser: setup ## the live page in a real browser; needs chromium and playw
 	@$(PY) -m tests.browser.needs && exec $(PY) -m pytest -m browser tests/browser $(ARGS)
 
 test-containers: setup ## the system in containers: contract, kills, data, memory; needs Docker and Compose v2 [BASE=image]
-	@$(PY) -m tests.containers.needs && exec $(PY) -m pytest -m containers tests/containers $(ARGS)
+	@$(PY) -m tests.containers.needs && exec $(PY) -m pytest -m containers tests/containers tests/secured_containers $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@$(PY) -m ruff check && $(PY) -m ruff format --check && $(PY) -m mypy && $(PY) -c "from importlinter.cli import lint_imports_command as run; run()"

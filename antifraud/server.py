@@ -173,7 +173,7 @@ async def serve(models: Models, settings: Settings, watched: Watch, credentials:
     state = health.aio.HealthServicer()
     pb_grpc.add_AntifraudAPIServicer_to_server(Assessor(models, settings, watched), server)
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    address = f"{settings.listen_host}:{settings.antifraud_port}"
+    address = f"{settings.antifraud_listen_host}:{settings.antifraud_port}"
     if credentials is None:
         server.add_insecure_port(address)
     else:
@@ -184,7 +184,7 @@ async def serve(models: Models, settings: Settings, watched: Watch, credentials:
     await server.start()
     if settings.antifraud_metrics_port:
         metrics.serve(
-            settings.listen_host,
+            settings.antifraud_listen_host,
             settings.antifraud_metrics_port,
             models.served.version,
             settings.approved_threshold,
@@ -220,7 +220,9 @@ def main() -> int:
     try:
         asyncio.run(serve(models, settings, watched, credentials))
     except RuntimeError:  # what gRPC raises when it cannot bind
-        log.error("cannot listen on %s:%d: is it in use?", settings.listen_host, settings.antifraud_port)
+        log.error(
+            "cannot listen on %s:%d: is it in use?", settings.antifraud_listen_host, settings.antifraud_port
+        )
         return 1
     finally:
         tracing.shut_down()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -16,7 +17,7 @@ class WrongSettingError(ValueError):
 class Settings:
     """Each field is read from the environment variable with its name in capitals."""
 
-    listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
+    antifraud_listen_host: str = "127.0.0.1"  # 0.0.0.0 in containers
     antifraud_port: int = 5004
     antifraud_replica: str = "antifraud-1"  # named in every answer: who decided
     # A transaction is rejected when its probability of being good is below this. The same for both replicas,
@@ -31,6 +32,7 @@ class Settings:
     antifraud_tls_certificate: str = ""
     antifraud_tls_key: str = ""
     antifraud_tls_ca: str = ""
+    allow_insecure: str = ""  # 1: other machines may reach a port without TLS
     antifraud_models: str = ""  # the folder of models; by default antifraud/trained
 
 
@@ -47,7 +49,20 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise WrongSettingError(
             f"{', '.join(missing).upper()} is not set; TLS needs all of {', '.join(files).upper()}"
         )
-    return Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})
+    settings = Settings(**{name: parsers.get(name, str)(text) for name, text in given.items() if text})
+    if not (settings.antifraud_tls_ca or settings.allow_insecure == "1" or _is_loopback(settings)):
+        raise WrongSettingError(
+            f"other machines reach {settings.antifraud_listen_host} (ANTIFRAUD_LISTEN_HOST). Set "
+            f"{', '.join(files).upper()}, or ALLOW_INSECURE=1 where nobody else gets there. See docs/security.md"
+        )
+    return settings
+
+
+def _is_loopback(settings: Settings) -> bool:
+    try:
+        return ipaddress.ip_address(settings.antifraud_listen_host).is_loopback
+    except ValueError:
+        return settings.antifraud_listen_host == "localhost"
 
 
 def _port(text: str, name: str = "ANTIFRAUD_PORT") -> int:

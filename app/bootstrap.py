@@ -233,7 +233,6 @@ def create_app(
         app.processors,
         lambda topic: monitor.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
         values.liveness_timeout,
-        app.consumer.holds.describe,
     )
     passed_over = PassedOver(resources.tail, app.consumer)
     if "statuses" in role.agents:

@@ -111,6 +111,7 @@ class Resources:
         if make_bff_tables:
             await retry_until_ready("the table of Idempotency-Keys", self.idempotency.make)
             await retry_until_ready("the table of labels", self.labels.make)
+        await retry_until_ready("the table of transactions", self.table.prepare)
 
         async def keep_tables() -> None:
             while True:

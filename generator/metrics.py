@@ -35,7 +35,7 @@ POST_SECONDS = Histogram(
 
 def serve(port: int) -> None:
     """Serve /metrics in a thread; SystemExit with one line when the port is taken."""
-    host = os.environ.get("LISTEN_HOST") or "127.0.0.1"
+    host = os.environ.get("GENERATOR_LISTEN_HOST") or "127.0.0.1"
     BUILD_INFO.labels(__version__, platform.python_version()).set(1)
     try:
         start_http_server(port, host, REGISTRY)

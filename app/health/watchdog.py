@@ -21,13 +21,11 @@ class Watchdog:
         processors: Mapping[str, BatchProcessor],
         is_behind: Callable[[str], bool],
         after: float,
-        held: Callable[[float], str | None] = lambda _: None,
     ):
         """`processors` by topic; `is_behind`: a topic has records that a fetch should bring; `after`: seconds.
 
-        `held`: given seconds, which partitions have waited longer before an unreadable batch, in words.
+        A partition that is held at an unreadable batch is none of this: a restart would find the same batch.
         """
-        self._held = held
         self._deliveries = processors
         self._is_behind = is_behind
         self._after = after
@@ -63,4 +61,4 @@ class Watchdog:
                 return (
                     f"{topic} has records to handle and no step has begun, ended or failed for {still:.0f} s"
                 )
-        return self._held(self._after)
+        return None

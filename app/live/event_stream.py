@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -21,9 +21,9 @@ from app.models.transaction import Transaction
 from app.observability import metrics
 from app.stores.recent_transactions import detail_of, entry_of, pending_entry
 
-#: Events kept: some 7 MB.
-RING = 10_000
-#: Events written to a client at a time.
+#: Events kept: some 7 MB. Fewer, where they are so large that they would be more bytes.
+RING, RING_BYTES = 10_000, 16_000_000
+#: Events written to a client at a time, of no more bytes than may wait.
 CHUNK = 1000
 #: Bytes that may wait in a client's connection; beyond, it is served again when it has taken them.
 BUFFER = 256 * 1024
@@ -34,7 +34,7 @@ HEARTBEAT = 10.0
 PACE, PACE_MOST = 0.0001, 0.05
 
 Vector = dict[int, int]
-_VECTOR = re.compile(r"[0-9]{1,6}:[0-9]{1,19}(,[0-9]{1,6}:[0-9]{1,19})*")
+_VECTOR = re.compile(r"[0-9]{1,4}:[0-9]{1,19}(,[0-9]{1,4}:[0-9]{1,19})*")
 
 
 class Connection(Protocol):
@@ -87,6 +87,7 @@ class EventStream:
         """`most`: clients at once."""
         self._most = most
         self._ring: list[Event] = []
+        self._bytes = 0
         self._first = 0  # number of the first event in the ring
         self._oldest: Vector = {}  # where the ring begins
         self._now: Vector = {}  # where it ends
@@ -123,29 +124,37 @@ class EventStream:
     def begin(self, offsets: Mapping[int, int]) -> None:
         """The feed begins here: what is in the ring is not followed by what comes."""
         self._first += len(self._ring)
-        self._ring, self._oldest, self._now = [], dict(offsets), dict(offsets)
+        self._ring, self._bytes, self._oldest, self._now = [], 0, dict(offsets), dict(offsets)
         self._news.set()
 
     def take(self, written: Written) -> None:
         """More was written."""
+        had = len(self._ring)
         self._ring += [_pending(one) for one in written.created]
         for one in written.statuses:
             self._now[one.partition] = one.offset + 1
             self._ring.append(_status(one, text_of(self._now)))
-        self._trim(2 * RING)
+        self._bytes += _size(self._ring[had:])
+        self._trim(2 * RING, 2 * RING_BYTES)
         if self._clients:
             self._news.set()
 
     def went_live(self) -> None:
         """Clients join now. What was read at a start is in no order of time: what they lack may be anywhere in it."""
-        self._trim(RING)  # so nothing is cut off before RING more have come
+        self._trim(RING, RING_BYTES)  # so nothing is cut off before RING more have come
 
-    def _trim(self, most: int) -> None:
+    def _trim(self, most: int, most_bytes: int) -> None:
         """Not one by one: to cut the front of a list costs its length."""
-        if len(self._ring) > most:
-            gone, self._ring = self._ring[:-RING], self._ring[-RING:]
-            self._first += len(gone)
-            self._oldest |= {e.place[0]: e.place[1] + 1 for e in gone if e.place}
+        if len(self._ring) <= most and self._bytes <= most_bytes:
+            return
+        count = max(0, len(self._ring) - RING)
+        left = self._bytes - _size(self._ring[:count])
+        while left > RING_BYTES:
+            left -= len(self._ring[count].data)
+            count += 1
+        gone, self._ring, self._bytes = self._ring[:count], self._ring[count:], left
+        self._first += len(gone)
+        self._oldest |= {e.place[0]: e.place[1] + 1 for e in gone if e.place}
 
     def join(self, client: Client, seen: Vector | None = None) -> None:
         """From now on it gets what comes; if it has `seen` all before these offsets, also what the ring has since."""
@@ -189,9 +198,10 @@ class EventStream:
 
     def _serve(self) -> None:
         shared: dict[tuple[int, Filter], bytes] = {}
+        ends: dict[int, int] = {}
         for client in self._clients:
             if self._is_able(client):
-                self._serve_one(client, shared)
+                self._serve_one(client, shared, ends)
 
     def _is_able(self, client: Client) -> bool:
         """Whether more may be written to it; one that takes nothing for too long is cut off."""
@@ -207,14 +217,16 @@ class EventStream:
             client.gone.set()
         return False
 
-    def _serve_one(self, client: Client, shared: dict[tuple[int, Filter], bytes]) -> None:
+    def _serve_one(
+        self, client: Client, shared: dict[tuple[int, Filter], bytes], ends: dict[int, int]
+    ) -> None:
         assert client.position is not None
         if client.position < self._first:
             client.position = self._first
             if self._has_missed(client):
                 self.gap(client, client.vector, text_of(self._oldest), "this client was too slow")
         start = client.position - self._first
-        events = self._ring[start : start + CHUNK]
+        events = self._chunk(start, ends)
         if not events:
             return
         if client.seen:
@@ -232,6 +244,20 @@ class EventStream:
         elif all(self._now.get(partition, 0) >= offset for partition, offset in client.seen.items()):
             client.seen = {}  # it has what all have
 
+    def _chunk(self, start: int, ends: dict[int, int]) -> list[Event]:
+        if start not in ends:
+            ends[start] = self._end_of_chunk(start)
+        return self._ring[start : ends[start]]
+
+    def _end_of_chunk(self, start: int) -> int:
+        """One event at least; the next ones as long as they are not too many, or too large together."""
+        size = 0
+        for end in range(start, min(start + CHUNK, len(self._ring))):
+            size += len(self._ring[end].data)
+            if size > BUFFER and end > start:
+                return end
+        return min(start + CHUNK, len(self._ring))
+
     def _has_missed(self, client: Client) -> bool:
         """Whether a status that has left the ring is not among those that it has got."""
         got = client.seen or (vector_of(client.vector) if client.vector else {})
@@ -244,6 +270,10 @@ class EventStream:
                 client.gone.set()
             elif client.connection.waiting() < BUFFER:
                 client.connection.write(b": heartbeat\n" + _position(client.vector))
+
+
+def _size(events: Iterable[Event]) -> int:
+    return sum(len(event.data) for event in events)
 
 
 def _unseen(client: Client, events: Sequence[Event]) -> bytes:

@@ -186,6 +186,8 @@ class LiveFeed:
             first = lately[tp].offset if lately.get(tp) else ends[tp]
             self._next[tp] = max(self._start(tp, first, ends[tp]), self._beginnings[tp])
             consumer.seek(tp, self._next[tp])
+        # An id may name partitions that there are not: of another log, or made up.
+        self._next = {tp: self._next[tp] for tp in partitions}
         if not self._ends_at_start:
             for listener in self._listeners:
                 listener.begin(_of_status(self._next))

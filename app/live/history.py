@@ -9,7 +9,7 @@ from typing import Any
 
 from cassandra import ConsistencyLevel
 
-from app.errors import Overloaded, Poison, StoreUnavailable
+from app.errors import LogUnavailable, Overloaded, Poison, StoreUnavailable
 from app.messaging import topics
 from app.messaging.codec import schema_id_of
 from app.models.status import FIRST_VERDICT, TransactionStatus, assessed, sort_key
@@ -22,6 +22,8 @@ from app.stores.consistency import EVERY_REPLICA, STRONGEST, WEAKEST
 EARLIER = 2000
 #: Histories read at once: each starts consumers.
 AT_ONCE = 4
+#: Seconds for one, and for its turn to come.
+WITHIN = 30.0
 LEVELS = (EVERY_REPLICA, STRONGEST, WEAKEST)
 
 Step = dict[str, Any]
@@ -36,11 +38,14 @@ class History:
 
     async def of(self, transaction_id: str) -> dict[str, Any] | None:
         """The steps and the records; None for an id that neither the stores nor the log have. LogUnavailable."""
-        async with self._turns:
-            row, stored = await self._stored(transaction_id)
-            shown = await self._shown(transaction_id)
-            created = await self._created(transaction_id, row)
-            published = await self._published(transaction_id, created, row) if created else []
+        try:
+            async with asyncio.timeout(WITHIN), self._turns:
+                row, stored = await self._stored(transaction_id)
+                shown = await self._shown(transaction_id)
+                created = await self._created(transaction_id, row)
+                published = await self._published(transaction_id, created, row) if created else []
+        except TimeoutError as exc:
+            raise LogUnavailable(f"it took longer than {WITHIN:g} s") from exc
         if created is None and row is None:
             return None
         values = await self._resources.status.decode([record.value for record in published])

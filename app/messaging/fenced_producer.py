@@ -6,23 +6,20 @@ refuses it: the claim has raised the producer's epoch, and has shown the new one
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerClosed
 
 from app import connections
 from app.messaging.last_stable_offset import LastStableOffset
 from app.messaging.producer import MAX_BATCH_BYTES, Record, batches
+from app.messaging.stopping import stop
 from app.settings import Settings
 
 #: Kafka ends a transaction whose producer is gone after this; readers of the partition wait as long.
 TRANSACTION_TIMEOUT = 10.0
-STOP_WITHIN = 1.0
-CANCELLED_WITHIN = 0.1
 #: Seconds without a write after which a claim is to be renewed: a leader forgets a producer, and with it whom it has
 #: fenced, after producer.id.expiration.ms, a day by default.
 CLAIM_LASTS = 3600.0
@@ -118,20 +115,4 @@ class FencedProducer:
 
     async def close(self) -> None:
         """Disconnect; what it might still send is refused once its id is claimed again."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), STOP_WITHIN)
-        except (KafkaError, OSError, TimeoutError):
-            await _cut(self._producer)
-
-
-async def _cut(producer: AIOKafkaProducer) -> None:
-    """End what `stop` has not: it waits for Kafka's answers, and given up it leaves its tasks and connection behind."""
-    producer._message_accumulator.fail_all(ProducerClosed())
-    await producer.client.close()
-    sender = producer._sender.sender_task
-    while sender is not None and not sender.done():
-        sender.cancel()  # more than once: at the first it waits for its requests
-        await asyncio.wait([sender], timeout=CANCELLED_WITHIN)
-    waiter = producer._txn_manager._transaction_waiter
-    if waiter is not None and waiter.done() and not waiter.cancelled():
-        waiter.exception()  # nobody else asks, and asyncio would log it with its trace
+        await stop(self._producer)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from app.errors import LogUnavailable
 from app.messaging.fenced_producer import FencedProducer
@@ -16,6 +18,7 @@ from app.settings import Settings
 
 #: Milliseconds that Kafka has for an answer, or for one address of KAFKA_BROKERS to be reached: a person waits.
 ANSWERS_WITHIN_MS = 10_000
+ABORT_WITHIN = 1.0
 
 
 class Outgoing(NamedTuple):
@@ -71,7 +74,10 @@ class FencedWriter:
         try:
             return await self._producer.publish(by_partition)
         except BaseException:  # Ctrl-C too: readers would wait for the transaction's time-out
-            await self._producer.abort()
+            # Where Kafka hangs they do; in the middle of a commit aiokafka fails an assertion.
+            with contextlib.suppress(KafkaError, OSError, TimeoutError, AssertionError):
+                async with asyncio.timeout(ABORT_WITHIN):
+                    await self._producer.abort()
             raise
 
     async def publish(self, records: Iterable[Outgoing]) -> None:

@@ -82,9 +82,3 @@ class Holds:
 
     def __iter__(self) -> Iterator[tuple[TP, Hold]]:
         return iter(list(self._held.items()))
-
-    def describe(self, after: float) -> str | None:
-        """Which partitions have been held for `after` seconds, in words, or None."""
-        now = time.monotonic()
-        places = [place_of((*tp, hold.offset)) for tp, hold in self if now - hold.since >= after]
-        return f"{', '.join(places)} cannot be read; see make lag and make pass-over" if places else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -16,10 +17,13 @@ from app import connections
 from app.errors import LogUnavailable, NotPublished, Poison
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.record_accumulator import RecordAccumulator
+from app.messaging.stopping import stop
 from app.messaging.switch import LOOK_EVERY, LOOK_OFTEN, LOOK_WITHIN, LOOK_WITHIN_MOST, Switch
 from app.observability import metrics
 from app.retry import pauses
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, bytes]]  # aiokafka takes no other sequence
 Record = tuple[str | bytes | None, bytes | None, Headers]
@@ -67,12 +71,19 @@ class EventProducer:
         return producer
 
     async def close(self) -> None:
-        """Flush and disconnect."""
-        await self._accumulator.empty()
-        if self._renewal is not None:
-            await asyncio.wait([self._renewal])
+        """Flush and disconnect, without what Kafka does not take in time: nobody was told that it has."""
+        try:
+            async with asyncio.timeout(self._settings.publish_timeout):
+                await self._accumulator.empty()
+                if self._renewal is not None:
+                    await asyncio.wait([self._renewal])
+        except TimeoutError:
+            log.warning(
+                "Stopping without Kafka's answer to %d records; their POSTs were a 503",
+                self._accumulator.held,
+            )
         if self._producer is not None:
-            await self._producer.stop()
+            await stop(self._producer)
 
     @property
     def is_open(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection, Sequence
@@ -260,9 +261,12 @@ class Adapters:
         for dead_letter in dead_letters:
             content = dead_letter_of(dead_letter.record, dead_letter.reason, self._dead_letter_bytes)
             try:
-                await self._resources.producer.publish_batch(
-                    topics.DEAD_LETTER, dead_letter.partition, [content]
-                )
+                # A batch has no end of its own in aiokafka. Written twice, it counts once (DeadLetterSources).
+                with log_unavailable("Kafka did not take a dead letter in time"):
+                    async with asyncio.timeout(self._resources.settings.status_publish_timeout):
+                        await self._resources.producer.publish_batch(
+                            topics.DEAD_LETTER, dead_letter.partition, [content]
+                        )
             except Poison as exc:
                 # What Kafka has refused puts all behind it out of order: the next try writes smaller ones.
                 self._dead_letter_bytes = max(LEAST, self._dead_letter_bytes // 2)

@@ -87,9 +87,9 @@ class ReadModel:
         rows = await self._table.newest(limit, place_of(before) if before else None, reading)
         metrics.READS.labels("cassandra").inc()
         entries = [json.dumps(shown(row, row["status"]), ensure_ascii=False) for row in rows]
-        last = rows[-1] if len(rows) == limit else None
+        last = rows[-1] if len(rows) == limit or reading.is_cut else None
         key = key_of_row(last) if last else None
-        is_all = before is None and len(rows) < limit
+        is_all = before is None and last is None
         # The table was thrown away: the log says how much was in it.
         is_short = is_all and len(rows) * OFFSETS_A_ROW < (self._log_length() or 0)
         being_rebuilt = is_short or self._state.being_rebuilt
@@ -102,7 +102,7 @@ class ReadModel:
         """
         key = sort_key(transaction_id, 0)
         found = await self._of_redis(lambda: self._recent.find(key))
-        if found and lacks_fields(found):
+        if found and (self._state.is_behind or lacks_fields(found)):
             found = await self._whole(transaction_id, found)
         if found:
             metrics.READS.labels("redis").inc()
@@ -116,7 +116,10 @@ class ReadModel:
         return row and _detail(row)
 
     async def _whole(self, transaction_id: str, found: str) -> str:
-        """What a bff of an earlier release wrote, with all fields, by the row; as it is where there is no such row."""
+        """What a bff of an earlier release wrote, or what Redis had before it was away, by the row.
+
+        As it is where there is no row, or an older one.
+        """
         try:
             row = await self._table.find(transaction_id)
         except StoreUnavailable:

@@ -32,6 +32,8 @@ from app.stores.consistency import STRONGEST, ConsistencyStepDown, Rows, TooFewR
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "transactions.cql"
 
 CONNECT_TIMEOUT = 5.0
+#: Seconds for a statement to be prepared where nobody waits with a shorter patience; the driver's own bound is less.
+PREPARED_WITHIN = 15.0
 
 #: The transactions worker's tables, and the bff's.
 TABLES = {"transactions", "transaction_buckets"}
@@ -67,6 +69,7 @@ class Cassandra(ConsistencyStepDown):
         self._settings = settings
         self._session: Session | None = None
         self._prepared: dict[str, Any] = {}
+        self._preparing: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Connect to whichever node answers; StoreUnavailable when none does."""
@@ -87,6 +90,7 @@ class Cassandra(ConsistencyStepDown):
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
             reconnection_policy=ConstantReconnectionPolicy(1.0, max_attempts=None),
             connect_timeout=CONNECT_TIMEOUT,
+            prepare_on_all_hosts=False,  # it would wait 10 s for one that hangs; the others are told at the first use
             control_connection_timeout=CONNECT_TIMEOUT,
             protocol_version=4,  # the newest that Cassandra and Scylla share
             **_security(self._settings),
@@ -146,18 +150,36 @@ class Cassandra(ConsistencyStepDown):
         )
         return {row["table_name"] for row in rows}
 
-    async def prepare(self, cql: str) -> Any:
-        """The prepared statement, made once; safe to repeat, as all of ours are; StoreUnavailable."""
+    async def prepare(self, cql: str, timeout: float = PREPARED_WITHIN) -> Any:
+        """The prepared statement, made once; safe to repeat, as all of ours are; StoreUnavailable.
+
+        The driver itself waits ten seconds for a node that hangs: who comes meanwhile waits for the same try.
+        """
         if cql not in self._prepared:
+            if cql not in self._preparing:
+                self._preparing[cql] = task = asyncio.create_task(self._prepare(cql))
+                # All who wait may have given up: then nobody else asks, and asyncio would log it with its trace.
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            try:
+                async with asyncio.timeout(timeout):
+                    await asyncio.shield(self._preparing[cql])
+            except TimeoutError as exc:
+                raise StoreUnavailable(
+                    f"Cassandra has not prepared a statement within {timeout:g} s"
+                ) from exc
+        return self._prepared[cql]
+
+    async def _prepare(self, cql: str) -> None:
+        try:
             if self._session is None:
                 raise StoreUnavailable("no Cassandra node has answered since the start")
-            try:
-                statement = await asyncio.to_thread(self._session.prepare, cql)
-            except FAILURES as exc:
-                raise StoreUnavailable(f"Cassandra cannot prepare: {exc}") from exc
-            statement.is_idempotent = True
-            self._prepared[cql] = statement
-        return self._prepared[cql]
+            statement = await asyncio.to_thread(self._session.prepare, cql)
+        except FAILURES as exc:
+            raise StoreUnavailable(f"Cassandra cannot prepare: {exc}") from exc
+        finally:
+            del self._preparing[cql]
+        statement.is_idempotent = True
+        self._prepared[cql] = statement
 
     def living_hosts(self) -> list[Any]:
         """The nodes that the driver holds for alive, in a fixed order; one that hangs may be among them."""

@@ -41,8 +41,8 @@ class ConsistencyStepDown(ABC):
         self.stepped_down_at = 0.0  # seconds since 1970: until then a quorum may miss what was written
 
     @abstractmethod
-    async def prepare(self, cql: str) -> Any:
-        """The prepared statement; StoreUnavailable."""
+    async def prepare(self, cql: str, timeout: float) -> Any:
+        """The prepared statement; StoreUnavailable after `timeout` seconds."""
 
     @abstractmethod
     async def run(self, statement: Any, timeout: float, host: Any = None) -> Rows:
@@ -59,7 +59,7 @@ class ConsistencyStepDown(ABC):
 
     async def read_as_can_be(self, cql: str, values: Sequence[Any], timeout: float) -> tuple[Rows, int]:
         """The same, and the level reached."""
-        statement = await self.prepare(cql)
+        statement = await self.prepare(cql, timeout)
         if not self._too_few_live(STRONGEST):
             with contextlib.suppress(StoreUnavailable):
                 rows = await self._timed("read", bound_at(statement, values, STRONGEST), timeout / 2)
@@ -71,7 +71,7 @@ class ConsistencyStepDown(ABC):
 
     async def read_at(self, level: int, cql: str, values: Sequence[Any], timeout: float) -> Rows:
         """The rows of a query at this consistency level and no other, or StoreUnavailable."""
-        return await self._timed("read", bound_at(await self.prepare(cql), values, level), timeout)
+        return await self._timed("read", bound_at(await self.prepare(cql, timeout), values, level), timeout)
 
     async def write(
         self, statement_at: Callable[[int], Any], timeout: float, levels: Sequence[int] = LEVELS

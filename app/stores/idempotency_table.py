@@ -103,7 +103,7 @@ class IdempotencyTable:
     async def _on_host(self, turn: int, cql: str, values: Sequence[Any]) -> Rows:
         hosts = self._cassandra.living_hosts()
         host = hosts[turn % len(hosts)] if hosts else None
-        statement = (await self._cassandra.prepare(cql)).bind(values)
+        statement = (await self._cassandra.prepare(cql, self._timeout)).bind(values)
         statement.consistency_level = ConsistencyLevel.LOCAL_QUORUM
         statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
         with Timed(metrics.STORE_SECONDS, "cassandra", "compare_and_set"):

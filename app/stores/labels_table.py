@@ -57,7 +57,7 @@ class LabelsTable:
 
     async def _write(self, label: StoredLabel) -> None:
         values = (*(label[column] for column in COLUMNS), write_time(label))  # type: ignore[literal-required]
-        statement = await self._cassandra.prepare(INSERT)
+        statement = await self._cassandra.prepare(INSERT, self._write_timeout)
         level = await self._cassandra.write(
             partial(bound_at, statement, values), self._write_timeout, self._levels
         )

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
+from app.errors import StoreUnavailable
 from app.models.status import FIRST_VERDICT, StoredStatus, TransactionStatus
 from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 from app.stores.cassandra import Cassandra
@@ -57,6 +58,9 @@ INDEX_READS_AT_ONCE = 32
 #: whole page; just after it has begun the one before does; at one transaction every 3 s a page of 100 takes five.
 BUCKETS_AT_ONCE = 8
 
+#: Times READ_TIMEOUT until a list is answered with what was found so far.
+LIST_WITHIN = 2.0
+
 Partition = tuple[int, int]
 _id = itemgetter("transaction_id")
 Read = Callable[[str, Sequence[Any]], Awaitable[Rows]]
@@ -65,9 +69,14 @@ T = TypeVar("T", Transaction, TransactionStatus)
 
 @dataclass(slots=True)
 class Reading:
-    """How a list was read: `one_replica`, some of it by the word of one alone, which may lack what others have."""
+    """How a list was read.
+
+    `one_replica`: some of it by the word of one alone, which may lack what others have. `is_cut`: more would have taken
+    too long, so there may be more before the last row.
+    """
 
     one_replica: bool = False
+    is_cut: bool = False
 
 
 class TransactionsTable:
@@ -88,11 +97,16 @@ class TransactionsTable:
         self._read_timeout = read_timeout
         self._filed: set[int] = set()
 
+    async def prepare(self) -> None:
+        """All statements, so that no GET waits for one; StoreUnavailable until the tables are there."""
+        for cql in (INSERT, FILE_BUCKET, BUCKETS, NEWEST, OLDER, ONE, WHICH, REVISIONS, SOME, BY_ID):
+            await self._cassandra.prepare(cql)
+
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:
         """Write the rows, all or (on StoreUnavailable) some: writing them again changes nothing."""
         partitions = by_partition(statuses)
         await self._file({bucket for bucket, _ in partitions})
-        insert = await self._cassandra.prepare(INSERT)
+        insert = await self._cassandra.prepare(INSERT, self._write_timeout)
         batches = [
             (partition, rows[start : start + BATCH_ROWS])
             for partition, rows in partitions.items()
@@ -122,7 +136,7 @@ class TransactionsTable:
             return
         entries = [(month_of(bucket), bucket) for bucket in new]
         entries += [("all", first_minute(span)) for span in {span for span, _ in entries}]
-        statement = await self._cassandra.prepare(FILE_BUCKET)
+        statement = await self._cassandra.prepare(FILE_BUCKET, self._write_timeout)
         for entry in entries:
             await self._cassandra.write(
                 partial(bound_at, statement, entry), self._write_timeout, self._levels
@@ -202,11 +216,11 @@ class TransactionsTable:
     ) -> list[TransactionStatus]:
         """The newest `limit` rows, or those before (bucket, transaction_id) of a cursor, newest first.
 
-        Each shard may have them all: ask for pages, not for the table.
-        What one replica knows is better than nothing: `reading` says so.
+        Each shard may have them all: ask for pages, not for the table. Fewer, if more would take too long; if none was
+        found by then, StoreUnavailable. What one replica knows is better than nothing. `reading` says both.
         """
-        read = partial(self._read, reading or Reading())
-        found: Rows = []
+        reading, until = reading or Reading(), time.monotonic() + LIST_WITHIN * self._read_timeout
+        read, found = partial(self._read, reading), Rows()
         top, at_once = before[0] if before else int(time.time() + AHEAD_AT_MOST) // 60, 1
         while len(found) < limit:
             buckets = await self._buckets_from(read, top, at_once)
@@ -216,6 +230,11 @@ class TransactionsTable:
             for rows in await asyncio.gather(*(self._bucket(read, b, missing, before) for b in buckets)):
                 found += rows
             top, at_once = buckets[-1] - 1, min(2 * at_once, BUCKETS_AT_ONCE)
+            if len(found) < limit and time.monotonic() > until:
+                reading.is_cut = True
+                if not found:
+                    raise StoreUnavailable("Cassandra is too slow for a list: no row was found in time")
+                break
         return found[:limit]  # type: ignore[return-value]
 
     async def _bucket(self, read: Read, bucket: int, limit: int, before: tuple[int, str] | None) -> Rows:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.system.parts import Finding
+from app.system.parts import HOLDING, Finding
 
 #: How the finding of a Kafka ends that has lost some brokers.
 OF_BROKERS = " brokers"
@@ -71,6 +71,10 @@ COSTS = {
     "bff stuck": Row(
         "a bff that is stuck", "POST answers 201; verdicts reach GET late, until the bff is restarted."
     ),
+    "bff holding": Row(
+        "a bff that holds a partition",
+        "POST answers 201; verdicts of one partition reach GET late, until its batch can be read or is passed over.",
+    ),
     "transactions": Row(
         "transactions workers, another one left",
         "POST answers 201; transactions of its partitions stay pending for about 10 s, until another worker has them.",
@@ -82,6 +86,10 @@ COSTS = {
     "transactions stuck": Row(
         "a transactions worker that is stuck",
         "POST answers 201; transactions of its partitions stay pending until it is restarted.",
+    ),
+    "transactions holding": Row(
+        "a transactions worker that holds a partition",
+        "POST answers 201; transactions of one partition stay pending until its batch can be read or is passed over.",
     ),
 }
 
@@ -113,7 +121,7 @@ def _key(name: str, found: Mapping[str, Finding], quorum: int, when_antifraud_is
             return _of_antifraud(found, state, kind, when_antifraud_is_down)
         case "bff" | "transactions" as kind:
             if state == "degraded":
-                return f"{kind} stuck"
+                return f"{kind} {'holding' if found[name] == HOLDING else 'stuck'}"
             return f"{kind}, all" if kind == "transactions" and not _living(found, kind) else kind
         case "kafka" | "registry" as kind:
             return kind if state == "down" else _of_degraded_kafka(found[name])

@@ -22,6 +22,8 @@ class Finding:
 
 
 UP = Finding("up")
+STUCK = Finding("degraded", "stuck")
+HOLDING = Finding("degraded", "holds a partition")
 
 
 @dataclass(frozen=True, slots=True)

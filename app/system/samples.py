@@ -30,6 +30,7 @@ WANTED = (
     "payments_assessments_total",
     "payments_cassandra_requests_total",
     "payments_oldest_record_seconds",
+    "payments_partition_held_seconds",
 )
 _BUCKET = f"{POSTS}_bucket"
 _POSTED = 'method="POST"'

@@ -14,13 +14,13 @@ from app.observability import metrics
 from app.system import samples
 from app.system.deadline import Fault, get, probed
 from app.system.groups import Address, Groups
-from app.system.parts import UP, Finding, Numbers
+from app.system.parts import HOLDING, STUCK, UP, Finding, Numbers
 from app.system.samples import Counts, Key
 
 #: Bytes of a worker's /metrics, at most.
 METRICS_MOST = 2_000_000
 NOT_REACHED = Finding("unknown", "in its consumer group; does not answer here")
-OLDEST = "payments_oldest_record_seconds"
+OLDEST, HELD = "payments_oldest_record_seconds", "payments_partition_held_seconds"
 #: What there should be of each, so that none of it is a part that is down.
 KINDS = ("bff", "transactions")
 
@@ -87,16 +87,15 @@ class Workers:
         worker = self._all[address]
         if address == self._ours:
             self._measure()
-            reason = self._stuck()
-            worker.finding = Finding("degraded", "stuck") if reason else UP
             _note(worker, samples.of_registry(metrics.REGISTRY))
+            worker.finding = STUCK if self._stuck() else _working(worker)
             return
 
         async def live() -> None:
             try:
                 await get(session, f"{address.url}/health/live", METRICS_MOST)
             except Fault as exc:
-                raise Fault("stuck") from exc
+                raise Fault(STUCK.word) from exc
 
         async def counts() -> None:
             text = (await get(session, f"{address.url}/metrics", METRICS_MOST)).decode()
@@ -105,6 +104,7 @@ class Workers:
         worker.risen = {}
         finding, _ = await asyncio.gather(probed(live), probed(counts))
         worker.has_answered |= finding is not None and finding.state != "down"
+        finding = _working(worker) if finding == UP else finding
         worker.finding = finding if worker.has_answered else NOT_REACHED
 
     def findings(self) -> dict[str, Finding | None]:
@@ -150,6 +150,11 @@ class Workers:
             for kind in KINDS
             for name, address in self._named(kind).items()
         }
+
+
+def _working(worker: Worker) -> Finding:
+    """What one is that is alive: it may stand before a batch that nobody can read."""
+    return HOLDING if next(samples.chosen(worker.counts, HELD), None) else UP
 
 
 def _note(worker: Worker, counts: Counts) -> None:

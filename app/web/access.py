@@ -24,6 +24,8 @@ from app.web.tokens import ANY, Tokens, WrongTokens, find, key_of, parse
 COOKIE = SECURITY["session"]["name"]
 #: Seconds after which the page asks for a token again.
 SESSION_LASTS = 12 * 3600
+#: Under which a request has the name that its token has in the file.
+CLIENT = web.RequestKey("client", str)
 #: Bytes of the file.
 FILE_MOST = 1_000_000
 
@@ -62,7 +64,7 @@ class Access:
         return f"the tokens of {self._path}: {len(self._tokens)}"
 
     def refusal(self, request: web.Request, scope: str) -> web.Response | None:
-        """The answer to who may not call this; None for who may."""
+        """The answer to who may not call this; None for who may, whose name the request has from then on."""
         presented, by_cookie = self._presented(request)
         token = find(self._tokens, presented) if presented else None
         if token is None:
@@ -83,6 +85,7 @@ class Access:
             )
         if by_cookie and request.method not in ("GET", "HEAD") and cors.is_foreign(request):
             return problem(403, "Foreign origin", "only pages of this server may act with its cookie")
+        request[CLIENT] = token.name
         return None
 
     def may_read(self, request: web.Request) -> bool:

@@ -44,4 +44,9 @@ def allowing(origins: Sequence[str]) -> OnPrepare:
 def is_foreign(request: web.Request) -> bool:
     """Whether a page of another origin has its reader's browser ask: no browser leaves the header out then."""
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != request.host.lower()
+    except ValueError:  # no URL
+        return True

@@ -24,6 +24,7 @@ from aiohttp import web
 from app.errors import StoreUnavailable
 from app.models.transaction import Transaction, with_id
 from app.stores.idempotency_table import Entry
+from app.web.access import CLIENT
 from app.web.problems import problem, unavailable
 from app.web.validation import InvalidRequest
 
@@ -70,7 +71,7 @@ class Keys:
         self, request: web.Request, body: bytes, transaction: Transaction, publish: Publish
     ) -> str:
         """The key's transaction_id, its record in the log; InvalidRequest, Refused, and what `publish` raises."""
-        key, body_hash = key_of(request), hashlib.sha256(body).hexdigest()
+        key, body_hash = _row_of(request), hashlib.sha256(body).hexdigest()
         if key in self._at_work:
             raise _in_progress(1) if self._at_work[key] == body_hash else _another_body()
         self._at_work[key] = body_hash
@@ -126,6 +127,15 @@ def key_of(request: web.Request) -> str:
         reason = "must be given once, with 1 to 255 printable ASCII characters and no space"
         raise InvalidRequest([{"field": HEADER, "reason": reason}])
     return key
+
+
+def _row_of(request: web.Request) -> str:
+    """The key in the table; each client with a token has keys of its own.
+
+    By the name that the token has, which outlives its rotation. A key has no space, so no two are the same row.
+    """
+    key = key_of(request)
+    return f"{request[CLIENT]} {key}" if CLIENT in request else key
 
 
 def _another_body() -> Refused:

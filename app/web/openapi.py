@@ -44,6 +44,7 @@ SECURITY = {
         "description": "For pages in a browser: the cookie of POST /api/v1/session.",
     },
 }
+OF_POSTS = ("foreign-origin",)
 OF_TOKENS = ("unauthorized", "scope-missing", "too-many-requests")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -135,7 +136,8 @@ def document(views: Mapping[str, Any], *, with_tokens: bool = False) -> dict[str
     found = list(operations(views))
     paths: dict[str, dict[str, Any]] = {}
     for path, method, said in found:
-        paths.setdefault(path, {})[method] = _described(said, with_tokens and bool(said.scope))
+        described = _described(said, method, with_tokens and bool(said.scope))
+        paths.setdefault(path, {})[method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -193,7 +195,7 @@ def _example(row: ProblemType) -> dict[str, Any]:
     return {"summary": f"{row.status} {row.title}", "value": {**problem, **error}}
 
 
-def _described(said: Operation, needs_token: bool) -> dict[str, Any]:
+def _described(said: Operation, method: str, needs_token: bool) -> dict[str, Any]:
     own_id = Parameter(request_id.HEADER, str, "An id for the log; the answer repeats it.", "header")
     found: dict[str, Any] = {
         "operationId": said.id,
@@ -205,7 +207,7 @@ def _described(said: Operation, needs_token: bool) -> dict[str, Any]:
     if said.body is not None:
         found["requestBody"] = {"required": True, "content": _content(said.body)}
     answers = {str(status): _answer(answer) for status, answer in said.answers.items()}
-    problems = (*OF_TOKENS, *said.problems) if needs_token else said.problems
+    problems = [*(OF_TOKENS if needs_token else ()), *(OF_POSTS if method == "post" else ()), *said.problems]
     found["responses"] = dict(sorted((answers | _problems(problems)).items()))
     if needs_token:
         scopes = [] if said.scope == ANY else [said.scope]

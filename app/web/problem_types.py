@@ -95,7 +95,7 @@ OF_VIEWS = (
         "Foreign origin",
         403,
         "A page of another site had the browser make a call that changes something. Nothing was done.",
-        "Make the call from a page of the bff itself, or from a program.",
+        "Make the call from a page of the bff itself, or from a program; or name the page's origin in CORS_ORIGINS.",
     ),
     ProblemType(
         "dead-letter-not-found",

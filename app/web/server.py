@@ -266,10 +266,23 @@ class BoundedWeb(Web):
 
         methods = handler.get_methods()  # type: ignore[attr-defined]  # of a view
         for method in sorted(methods if "GET" in methods else methods - {"HEAD"}):
+            handle = self._of_known_pages(dispatch) if method == "POST" else dispatch
             if self.management_app is not None and pattern in (*OF_MANAGEMENT, *ON_BOTH):
-                self.management_app.router.add_route(method, pattern, dispatch)
+                self.management_app.router.add_route(method, pattern, handle)
             if self.management_app is None or pattern not in OF_MANAGEMENT:
-                self.web_app.router.add_route(method, pattern, self._guarded(dispatch, handler, method))
+                self.web_app.router.add_route(method, pattern, self._guarded(handle, handler, method))
+
+    def _of_known_pages(self, dispatch: Dispatch) -> Dispatch:
+        """Not for other sites' pages: without a content type a browser sends a POST before it asks whether it may."""
+        origins = {*self._settings.cors_origins.split(",")}
+
+        async def asked(request: web.Request) -> web.StreamResponse:
+            if cors.is_foreign(request) and not origins & {cors.ANY, request.headers["Origin"]}:
+                detail = "a browser may make this call for pages of this server and of CORS_ORIGINS alone"
+                return problem(403, "Foreign origin", detail)
+            return await dispatch(request)
+
+        return asked
 
     def _guarded(self, dispatch: Dispatch, view: object, method: str) -> Dispatch:
         """With a look at the request's token; without tokens as it was, at no cost."""

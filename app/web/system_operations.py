@@ -45,7 +45,6 @@ SEND_BACK = Operation(
     {202: Answer("They are in transaction_created once more.", SentBack)},
     (
         "invalid-request",
-        "foreign-origin",
         "dead-letter-not-found",
         "dead-letter-not-whole",
         "send-back-in-progress",

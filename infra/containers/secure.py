@@ -1,6 +1,6 @@
 """What docker-compose.secure.yml mounts, in .stack/compose: an authority, certificates for a year, and passwords.
 
-`python3 -m infra.containers.secure` makes it, once; it needs the program openssl.
+`python3 -m infra.containers.secure` makes it; where it is, new certificates alone. It needs the program openssl.
 """
 
 from __future__ import annotations
@@ -54,14 +54,15 @@ validate = true
 
 
 def make(folder: Path = FOLDER) -> None:
-    """All of it; FileExistsError where it is."""
+    """All of it. Passwords that there are stay: the servers have them in their data."""
+    texts = {} if folder.exists() else _passwords()
     # The containers' users are others than this one, so each file is readable; the folder, on this machine, is not.
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = authority(folder, days=DAYS)
     server = certificate(ours, folder, "server", DAYS, NAMES)
     certificate(ours, folder, "client", DAYS, [USER])
-    texts = {"server-with-key.pem": server.key.read_text() + server.certificate.read_text()}
-    for name, text in (texts | _passwords()).items():
+    texts["server-with-key.pem"] = server.key.read_text() + server.certificate.read_text()
+    for name, text in texts.items():
         (folder / name).write_text(text)
     for file in folder.iterdir():
         file.chmod(0o644)

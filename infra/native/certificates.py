@@ -46,6 +46,13 @@ def certificate(
     return _private(pair)
 
 
+def lasts(certificate: Path, days: int) -> bool:
+    """Whether it is still valid in so many days."""
+    seconds = str(days * 24 * 3600)
+    asked = ["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", seconds]
+    return subprocess.run(asked, check=False, capture_output=True, timeout=20).returncode == 0
+
+
 def _kind(host: str) -> str:
     try:
         ipaddress.ip_address(host)

@@ -77,18 +77,18 @@ def table() -> dict[str, tuple[Endpoint, ...]]:
     """Process name -> its addresses, from the environment where it names them."""
     kafka = _host_port(setting("KAFKA_BROKERS").split(",")[0], 9092)
     envoy = _host_port(setting("ANTIFRAUD_ADDRESS"), 5005)
-    bff = _url("BFF_URL", 5001)
+    bff, antifraud = _url("BFF_URL", 5001), _listen_host("ANTIFRAUD_LISTEN_HOST")
     return {
         "kafka": (kafka, Endpoint(kafka.host, 9093)),
         "registry": (_url("SCHEMA_REGISTRY_URL", 8081),),
         **{f"cassandra-{n}": _cassandra(n) for n in (1, 2, 3)},
         "redis": (_url("REDIS_URL", 6379),),
         # The second one of a replica is for its metrics.
-        "antifraud-1": (Endpoint(_listen_host(), 5004), Endpoint(_listen_host(), 5014)),
-        "antifraud-2": (Endpoint(_listen_host(), 5003), Endpoint(_listen_host(), 5013)),
+        "antifraud-1": (Endpoint(antifraud, 5004), Endpoint(antifraud, 5014)),
+        "antifraud-2": (Endpoint(antifraud, 5003), Endpoint(antifraud, 5013)),
         "envoy": (envoy, Endpoint(envoy.host, 9901)),
         "bff": (bff,),
-        "transactions": (Endpoint(_listen_host(), 5002),),
+        "transactions": (Endpoint(_listen_host("LISTEN_HOST"), 5002),),
         "main": (bff,),
         "generator": (),
         "prometheus": (Endpoint("127.0.0.1", int(setting("PROMETHEUS_PORT", "9090"))),),
@@ -116,8 +116,8 @@ def _cassandra(number: int) -> tuple[Endpoint, ...]:
     return Endpoint(host, cassandra_port()), Endpoint(host, 7000)
 
 
-def _listen_host() -> str:
-    host = setting("LISTEN_HOST", "127.0.0.1")
+def _listen_host(name: str) -> str:
+    host = setting(name, "127.0.0.1")
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 

@@ -61,6 +61,6 @@ def _ask_http(kind: str, address: Endpoint) -> str | None:
     try:
         return probes.http(address, path, tls=tls)
     except ConnectionResetError:
-        if kind != "transactions":
+        if tls or kind not in ("bff", "main", "transactions"):
             raise
         return probes.http(address, path, tls=True)  # it has TLS_CERTIFICATE, and hangs up on plain HTTP

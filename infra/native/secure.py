@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 from infra.native import ports
 from infra.native.brokers import FORMATTED
-from infra.native.certificates import LOOPBACK, Pair, authority, certificate
+from infra.native.certificates import LOOPBACK, Pair, authority, certificate, lasts
 from infra.native.paths import DATA, SECURE
 from infra.native.wheels import binary
 
 #: Who the workers are to Kafka, Cassandra, Redis and the registry, and the brokers to each other.
 USER, BROKER = "payments", "broker"
 DAYS = 365
+RENEWED_BEFORE = 30  # days
 #: The name of all replicas, for which the bff asks each (app/system/probes.py).
 REPLICAS = "antifraud"
 SETTINGS = SECURE / "environment"
@@ -31,8 +32,14 @@ def is_on() -> bool:
     return SETTINGS.exists()
 
 
-def decide(wanted: bool) -> None:
-    """Make what is missing, before the first start; SystemExit when the data are of a stack without it."""
+def decide(wanted: bool, *, is_up: bool = False) -> None:
+    """Make what is missing, before the first start; SystemExit when the data are of a stack without it.
+
+    Certificates that soon expire are made anew, unless parts that know the old ones are up.
+    """
+    if is_on() and not is_up and not lasts(server().certificate, RENEWED_BEFORE):
+        _make_certificates()
+        print(f"the stack's certificates had less than {RENEWED_BEFORE} days left: there are new ones")
     if not wanted or is_on():
         return
     if (DATA / "kafka" / FORMATTED).exists():

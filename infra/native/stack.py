@@ -52,7 +52,7 @@ def up(
     `secured`: whether those have passwords and TLS.
     """
     brokers.decide(kafka)
-    secure.decide(secured)
+    secure.decide(secured, is_up=is_up())
     if not is_up():
         if left := orphans.ours():
             print(f"a crashed supervisor left {len(left)} processes; ending them first")
@@ -177,6 +177,7 @@ def stop(name: str) -> None:
 def restart(name: str) -> None:
     """Stop one part and start it again."""
     find(name)
+    supervisor.check_access(name, os.environ)  # before it is down
     if is_up():
         supervisor.stop(name)
     start(name)

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from string import Template
@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from supervisor.childutils import getRPCInterface
 
-from infra.native import beside, brokers, lockfile, orphans, procfile, prometheus, secure
+from infra.native import beside, brokers, lockfile, orphans, ports, procfile, prometheus, secure
 from infra.native.paths import BIN, DATA, INFRA, LOGS, ROOT, SUPERVISOR, make_private, socket_dir
 
 CONFIG = SUPERVISOR / "supervisord.conf"
@@ -30,6 +30,9 @@ NOT_PASSED_ON = re.compile(
     f"(?i:.*_proxy)|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS|NAME|N|KAFKA|SECURE|ONLY|WITH|MODE|FORM|CQL|{lockfile.MARK}|"
     "JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|PYTHON(HOME|SAFEPATH|STARTUP|WARNINGS|OPTIMIZE)"
 )
+
+#: What a worker must not lose because somebody starts it with fewer words than before.
+ACCESS = ("TOKENS_FILE", "TLS_CERTIFICATE")
 
 
 def socket() -> Path:
@@ -97,8 +100,24 @@ def is_passed_on(variable: str) -> bool:
     return not NOT_PASSED_ON.fullmatch(variable)
 
 
+def check_access(name: str, environment: Mapping[str, str]) -> None:
+    """SystemExit where the part, or the first of its kind, had tokens or TLS and this start would be without a word."""
+    kind, _ = ports.further(name) or (name, 1)
+    last = next((file for one in (name, kind) if (file := SUPERVISOR / f"{one}.json").exists()), None)
+    before = json.loads(last.read_text())["environment"] if last else {}
+    for setting in ACCESS:
+        spellings = {setting, f"PAYMENTS_{setting}"}
+        for had in spellings & {variable for variable, value in before.items() if value}:
+            if not spellings & environment.keys():
+                raise SystemExit(
+                    f"{name} would start without {had}, which its last start had: say {had}={before[had]} again, "
+                    f"or {had}= if it is to start without"
+                )
+
+
 def start(name: str, extra: dict[str, str] | None = None, command: str | None = None) -> None:
     """Start one part with the environment of this command; `command` replaces the Procfile's."""
+    check_access(name, os.environ | (extra or {}))
     kept = {key: value for key, value in os.environ.items() if is_passed_on(key)}
     environment = (
         brokers.environment()

@@ -6,33 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.native import ports
-from tests.containers import needs
-from tests.containers.engine import SERVICES, compose, start, up
-from tests.support import compose as files
+from tests.containers.engine import LOCAL, SERVICES, project, start, up
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _containers() -> Iterator[None]:
-    if lines := needs.missing() or _taken():
-        pytest.exit("\n".join(lines), returncode=1)
-    try:
-        compose("build", within=3600)
+    with project(*LOCAL):
         up()
         yield
-    finally:
-        compose("down", "--volumes", "--remove-orphans")
-
-
-def _taken() -> list[str]:
-    found = []
-    for name, service in files.services().items():
-        for host, port, _ in (published.split(":") for published in service.get("ports", [])):
-            if "profiles" not in service and ports.in_use(ports.Endpoint(host, int(port))):
-                found.append(
-                    f"{host}:{port}, on which {name} is published, is in use: end what listens there"
-                )
-    return found
 
 
 @pytest.fixture

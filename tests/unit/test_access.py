@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from openapi_spec_validator import validate
 
 from app import bootstrap
@@ -20,7 +21,7 @@ from app.errors import WrongFile
 from app.models.health import Health
 from app.settings import Settings
 from app.web import files, recent_answers
-from app.web.access import COOKIE, Access
+from app.web.access import CLIENT, COOKIE, Access
 from app.web.openapi import operations
 from app.web.server import CannotStart, is_loopback
 from app.web.tokens import find
@@ -124,6 +125,15 @@ def test_without_a_token_that_is_known_nothing_is_done(
     assert "token-of" not in answer.body.decode()
 
 
+def test_a_request_has_the_name_of_its_token_once_it_is_let_in(settings: Callable[..., Settings]) -> None:
+    access = Access(settings())
+    access.load()
+    for token, name in ((ALL["write"], "write"), (ALL["read"], None), ("token-of-nobody", None)):
+        call = make_mocked_request("POST", PATH, headers={"Authorization": f"Bearer {token}"})
+        access.refusal(call, "write")
+        assert call.get(CLIENT) == name
+
+
 def test_the_scheme_is_read_in_any_case(settings: Callable[..., Settings]) -> None:
     (answer,) = answers(settings(), with_token(OF_SCOPE["read"], f"authorization: bearer  {ALL['read']}"))
     assert answer.status == 200
@@ -189,7 +199,7 @@ def test_without_a_file_of_tokens_nothing_is_looked_at() -> None:
     web = create_app("bff").web
     assert web.access is None
     assert "/api/v1/session" not in web.views
-    names = {route.handler.__name__ for route in web.web_app.router.routes()}
+    names = {one.handler.__name__ for one in web.web_app.router.routes() if one.method != "POST"}
     assert names == {"dispatch"}  # no handler in front of a view's own
 
 
@@ -302,6 +312,30 @@ def test_the_cookie_is_kept_from_plain_connections_where_there_are_others(
 ) -> None:
     assert Access(settings(**values))._is_secure is is_secure
     assert ("secure" in begun(settings()).lower()) is False
+
+
+@pytest.mark.parametrize("scope", ["write", "label", "admin"])
+def test_a_page_of_another_origin_can_have_no_browser_send_or_label_where_there_are_no_tokens_either(
+    scope: str,
+) -> None:
+    """A browser sends a POST without a content type before it asks whether it may."""
+    method, path, body = (
+        "POST",
+        *{
+            "write": (PATH, POSTED),
+            "label": (f"{PATH}/{ID}/label", b'{"label": "fraud"}'),
+            "admin": ("/api/v1/dead-letters/all/send-back", b"{}"),
+        }[scope],
+    )
+    for origin in ("http://elsewhere", "null", "http://["):
+        (answer,) = calls(request(method, path, [f"Origin: {origin}"], body))
+        assert (answer.status, answer.json["type"]) == (403, "/problems/foreign-origin")
+
+
+def test_pages_of_ours_and_of_named_origins_can_send() -> None:
+    for values, origin in ((Settings(), "http://x"), (Settings(cors_origins="http://shop"), "http://shop")):
+        (answer,) = calls(request("POST", PATH, [JSON, f"Origin: {origin}"], POSTED), settings=values)
+        assert answer.status == 201
 
 
 @pytest.mark.parametrize(("origin", "status"), [("http://x", 201), ("http://x:3000", 403), ("null", 403)])

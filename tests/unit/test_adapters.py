@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.errors import Poison, StoreUnavailable
+from app.errors import LogUnavailable, Poison, StoreUnavailable
 from app.messaging.partitioner import partition_of
 from app.messaging.tail_reader import Back, Take
 from app.models.status import TransactionStatus
 from app.models.transaction import uuid7
 from app.processing.adapters import Adapters
-from app.processing.pipeline import ReadBack
+from app.processing.pipeline import DeadLetter, ReadBack
+from app.settings import Settings
+from tests.unit import virtual_time
 from tests.unit.samples import NOW, Record, status, transaction
 
 
@@ -254,3 +256,24 @@ def test_an_id_of_another_form_does_not_tell_when_it_was_made() -> None:
     adapters.partitions = 4
     foreign = next(f"order-{n}" for n in range(99) if partition_of(f"order-{n}".encode(), 4) != 2)
     assert adapters.may_be_elsewhere(2, transaction(transaction_id=foreign, customer_id=CUSTOMER), 0)
+
+
+def test_a_dead_letter_that_kafka_does_not_take_in_time_is_a_log_that_is_unavailable() -> None:
+    """Which is tried again, and said; aiokafka itself would wait as long as Kafka hangs."""
+
+    async def never(*_: Any) -> None:
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        settings = Settings(status_publish_timeout=2)
+        producer = SimpleNamespace(publish_batch=never)
+        garbage = SimpleNamespace(
+            topic="transaction_created", partition=0, offset=1, key=None, value=b"x", headers=[]
+        )
+        resources: Any = SimpleNamespace(settings=settings, producer=producer, snapshots=None)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(LogUnavailable, match="a dead letter"):
+            await Adapters(resources).dead_letter([DeadLetter(garbage, 0, "why")])
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2)
+
+    virtual_time.run(main())

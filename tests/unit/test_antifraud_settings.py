@@ -21,8 +21,25 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 
 def test_everything_can_be_set() -> None:
-    environment = {"LISTEN_HOST": "0.0.0.0", "ANTIFRAUD_PORT": "5003", "ANTIFRAUD_REPLICA": "antifraud-2"}
-    assert read(environment | {"APPROVED_THRESHOLD": "0.4"}) == Settings("0.0.0.0", 5003, "antifraud-2", 0.4)
+    environment = {
+        "ANTIFRAUD_LISTEN_HOST": "::1",
+        "ANTIFRAUD_PORT": "5003",
+        "ANTIFRAUD_REPLICA": "antifraud-2",
+    }
+    assert read(environment | {"APPROVED_THRESHOLD": "0.4"}) == Settings("::1", 5003, "antifraud-2", 0.4)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "antifraud"])
+def test_a_port_without_tls_is_refused_where_other_machines_reach_it(host: str) -> None:
+    with pytest.raises(
+        WrongSettingError, match=f"^other machines reach {host} .*ANTIFRAUD_TLS_CA.*ALLOW_INSECURE=1"
+    ):
+        read({"ANTIFRAUD_LISTEN_HOST": host})
+    assert read({"ANTIFRAUD_LISTEN_HOST": host, "ALLOW_INSECURE": "1"}).antifraud_listen_host == host
+    names = [f"ANTIFRAUD_TLS_{kind}" for kind in ("CERTIFICATE", "KEY", "CA")]
+    assert (
+        read({"ANTIFRAUD_LISTEN_HOST": host} | dict.fromkeys(names, "/a.pem")).antifraud_listen_host == host
+    )
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1.01", "nan", "inf", "half", "0,5"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,6 +59,34 @@ def test_a_node_that_dies_with_our_request_is_an_unavailable_store() -> None:
     store._session = Session()
     with pytest.raises(StoreUnavailable, match="reset by peer"):
         asyncio.run(store.run("SELECT", 1.0))
+
+
+class Hanging:
+    """A session whose node has the statement after a while."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.goes_on = threading.Event()
+
+    def prepare(self, cql: str) -> Any:
+        self.asked += 1
+        self.goes_on.wait(5)
+        return SimpleNamespace(query_string=cql)
+
+
+def test_a_node_that_hangs_while_a_statement_is_prepared_is_waited_for_once_and_by_nobody_for_long() -> None:
+    async def main() -> None:
+        store, session = Cassandra(Settings()), Hanging()
+        store._session = session
+        waits = [store.prepare("SELECT 1", 0.05) for _ in range(5)]
+        found = await asyncio.gather(*waits, return_exceptions=True)
+        assert {type(one) for one in found} == {StoreUnavailable}
+        assert session.asked == 1
+        session.goes_on.set()
+        assert (await store.prepare("SELECT 1", 1.0)).query_string == "SELECT 1"
+        assert session.asked == 1
+
+    asyncio.run(main())
 
 
 def test_a_bug_in_a_background_job_ends_no_worker(

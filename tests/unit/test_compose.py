@@ -21,7 +21,7 @@ BESIDE = {"grafana": [("127.0.0.1", 3000)], "generator": [("127.0.0.1", 5016)]}
 OURS = ("antifraud-1", "antifraud-2", "bff", "transactions", "generator")
 
 #: Read by the launcher's probes and the generator, not by an app.
-ELSEWHERE = {"BFF_URL", "GENERATOR_METRICS_PORT", "GENERATOR_PROFILE"}
+ELSEWHERE = {"BFF_URL", "GENERATOR_LISTEN_HOST", "GENERATOR_METRICS_PORT", "GENERATOR_PROFILE"}
 
 
 def native_name(service: str) -> str:

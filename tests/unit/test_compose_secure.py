@@ -204,16 +204,28 @@ def test_a_replica_can_use_its_certificate_and_is_asked_over_tls(name: str, fold
     assert "antifraud" in secure.NAMES
 
 
-def test_nobody_else_on_this_machine_can_read_what_is_made_and_nothing_is_written_over(folder: Path) -> None:
+def test_nobody_else_on_this_machine_can_read_what_is_made(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "authority.key").stat().st_mode) == 0o600
     # The containers' users are others.
     readable = {stat.S_IMODE((folder / Path(one["file"]).name).stat().st_mode) for one in SECRETS.values()}
     assert readable == {0o644}
-    before = (folder / "kafka").read_text()
-    with pytest.raises(FileExistsError):
-        secure.make(folder)
-    assert (folder / "kafka").read_text() == before
+
+
+def test_made_once_more_there_are_new_certificates_and_the_passwords_that_the_servers_have(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "made"
+    secure.make(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    secure.make(folder)
+    changed = {path.name for path in folder.iterdir() if before.get(path.name) != path.read_bytes()}
+    of_certificates = {name for name in before if Path(name).suffix in (".pem", ".key", ".csr", ".srl")}
+    assert changed == of_certificates
+    trusting = ssl.create_default_context(cafile=folder / "authority.pem")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "server.pem", folder / "server.key")
+    handshake(trusting, server, "kafka")
 
 
 def test_no_password_is_in_the_file() -> None:

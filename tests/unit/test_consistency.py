@@ -31,7 +31,7 @@ class Stepping(Cassandra):
     def living_hosts(self) -> list[Any]:
         return list(range(self._living))
 
-    async def prepare(self, cql: str) -> Any:
+    async def prepare(self, cql: str, timeout: float = 1.0) -> Any:
         return Statement()
 
     async def run(self, statement: Any, timeout: float, host: Any = None) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from app.messaging.dead_letter_topic import StoredDeadLetter, sent_back, shown
 from app.messaging.dead_letters import MOST, dead_letter_of
 from app.processing.adapters import Adapters
 from app.processing.pipeline import DeadLetter
+from app.settings import Settings
 from tests.unit import samples
 
 NOISE = random.Random(1).randbytes(2_000_000)
@@ -87,7 +88,7 @@ def test_a_dead_letter_that_its_topic_refuses_is_retried_smaller_until_it_is_acc
             raise Poison("larger than it takes")
 
     producer = SimpleNamespace(publish_batch=publish_batch)
-    ports = Adapters(SimpleNamespace(producer=producer, snapshots=None))  # type: ignore[arg-type]
+    ports = Adapters(SimpleNamespace(producer=producer, snapshots=None, settings=Settings()))  # type: ignore[arg-type]
     for _ in range(10):
         try:
             asyncio.run(ports.dead_letter([DeadLetter(record(NOISE[:900_000]), 2, "why")]))

@@ -166,7 +166,8 @@ def test_a_client_that_was_too_slow_is_told_which_statuses_it_has_missed(monkeyp
         stream.take(Written(statuses=[status(0, offset)]))
         stream._serve()
     wire.takes = True
-    stream._serve()
+    for _ in range(10):  # each time as much as may wait
+        stream._serve()
     gap = next(event for event in wire.events() if event["event"] == "gap")
     assert gap["from"] == "0:1,1:0,2:0"
     there = [offset for _, offset in places(wire)]
@@ -198,8 +199,41 @@ def test_a_client_that_is_slow_for_a_while_misses_nothing(monkeypatch: Any) -> N
         stream.take(Written(statuses=[status(1, offset)]))
         stream._serve()
     wire.takes = True
-    stream._serve()
+    for _ in range(50):  # each time as much as may wait
+        stream._serve()
     assert places(wire) == [(1, offset) for offset in range(50)]
+
+
+def test_of_large_events_no_more_is_written_at_once_than_may_wait(monkeypatch: Any) -> None:
+    monkeypatch.setattr(event_stream, "BUFFER", 50_000)
+    stream, wire = begun(), Wire()
+    joined(stream, wire, seen="1:0")
+    stream.take(Written(statuses=[status(1, offset, description="x" * 1000) for offset in range(200)]))
+    sizes = []
+    for _ in range(50):
+        before = len(wire.data)
+        stream._serve()
+        sizes.append(len(wire.data) - before)
+    assert max(sizes) < 55_000
+    assert len([size for size in sizes if size]) > 3
+    assert places(wire) == [(1, offset) for offset in range(200)]
+
+
+def test_what_is_kept_is_bounded_in_bytes_and_who_misses_something_is_told(monkeypatch: Any) -> None:
+    monkeypatch.setattr(event_stream, "RING_BYTES", 20_000)
+    stream, wire = begun({1: 0}), Wire(takes=False)
+    joined(stream, wire)
+    monkeypatch.setattr(event_stream, "BUFFER", 1)
+    for offset in range(100):
+        stream.take(Written(statuses=[status(1, offset, description="x" * 1000)]))
+        assert sum(len(event.data) for event in stream._ring) == stream._bytes <= 40_000
+    wire.takes = True
+    for _ in range(100):
+        stream._serve()
+    (gap,) = [event for event in wire.events() if event["event"] == "gap"]
+    first, last = places(wire)[0], places(wire)[-1]
+    assert gap["to"] == f"1:{first[1]}"
+    assert last == (1, 99)
 
 
 def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: Any) -> None:
@@ -259,7 +293,7 @@ def test_clients_at_the_same_place_share_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "0", "0:", "0:1,", "0:-1", "1:1,0:1", "0:1,0:2", "0:01", "\u0660:1", "0:1\n"]
+    "text", ["", "x", "0", "0:", "0:1,", "0:-1", "10000:1", "1:1,0:1", "0:1,0:2", "0:01", "\u0660:1", "0:1\n"]
 )
 def test_what_is_no_id_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an id of ours"):

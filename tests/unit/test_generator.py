@@ -218,7 +218,7 @@ def test_metrics_are_served_only_when_a_port_is_given(monkeypatch: pytest.Monkey
 
 
 def test_a_port_for_metrics_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LISTEN_HOST", raising=False)
+    monkeypatch.delenv("GENERATOR_LISTEN_HOST", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
         metrics.serve(taken.getsockname()[1])
     assert str(ended.value).startswith("generator: cannot serve metrics on 127.0.0.1:")

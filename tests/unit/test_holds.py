@@ -47,17 +47,6 @@ def test_one_alarm_however_often_it_is_tried_and_a_line_once_it_can_be_read(
     assert list(holds) == []
 
 
-def test_liveness_reports_it_after_a_while() -> None:
-    async def main() -> None:
-        holds = Holds()
-        holds.note([], WRONG)
-        assert holds.describe(60) is None
-        await asyncio.sleep(60)
-        assert "transaction_created[2]@17" in (holds.describe(60) or "")
-
-    run(main())
-
-
 def dead_letter(offset: int, source: int, next_offset: int | None = 18) -> Record:
     said = {"topic": "transaction_created", "partition": "2", "offset": str(source)}
     if next_offset:

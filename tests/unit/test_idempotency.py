@@ -14,6 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 from app.errors import LogUnavailable, StoreUnavailable
 from app.models.transaction import Transaction, with_id
 from app.stores.idempotency_table import Entry, IdempotencyTable
+from app.web.access import CLIENT
 from app.web.idempotency import HEADER, Keys, Refused, key_of
 from app.web.validation import InvalidRequest
 from tests.unit.samples import NOW, transaction
@@ -85,8 +86,12 @@ class World:
     def another_process(self) -> Keys:
         return Keys(self.table, LEASE)
 
-    async def post(self, id_: str = FIRST, body: bytes = b"{}", keys: Keys | None = None) -> str:
+    async def post(
+        self, id_: str = FIRST, body: bytes = b"{}", keys: Keys | None = None, client: str = ""
+    ) -> str:
         request = make_mocked_request("POST", "/", headers={HEADER: "k"})
+        if client:
+            request[CLIENT] = client
         one = transaction(transaction_id=id_, event_timestamp=0)
         return await (keys or self.keys).once(request, body, one, self.kafka.publish)
 
@@ -113,6 +118,15 @@ def test_a_free_key_is_reserved_then_produced_then_acknowledged(world: World) ->
     assert world.table.calls == ["take", "acknowledge"]
     assert world.table.rows["k"].acknowledged
     assert [one["transaction_id"] for one in world.kafka.records] == [FIRST]
+
+
+def test_each_client_with_a_token_has_keys_of_its_own(world: World) -> None:
+    async def main() -> None:
+        assert await world.post(client="shop") == FIRST
+        assert await world.post(SECOND, body=b"another", client="another") == SECOND
+        assert await world.post(SECOND, client="shop") == FIRST
+
+    run(main())
 
 
 async def _is(call: Coroutine[Any, Any, str], id_: str) -> None:
@@ -307,7 +321,7 @@ class FakeCassandra:
         self.bounds: list[float] = []
         self.hosts: list[str] = []
 
-    async def prepare(self, cql: str) -> Any:
+    async def prepare(self, cql: str, timeout: float = 1.0) -> Any:
         return type("Statement", (), {"bind": lambda self, values: self})()
 
     def living_hosts(self) -> list[str]:

@@ -22,6 +22,7 @@ from antifraud.settings import read as read_antifraud
 from app import bootstrap
 from app.messaging import topics
 from app.models.role import ROLES
+from app.observability import private_logs
 from app.settings import Settings, without_secrets
 from app.web import health as app_health
 from infra.native import procfile
@@ -222,6 +223,8 @@ def test_a_process_that_listens_on_every_interface_starts_and_a_bff_in_productio
     api_listens, management_listens = values.listen_host, values.management_port and values.management_host
     assert (api_listens, management_listens) == ("0.0.0.0" if name == "bff" else "127.0.0.1", "0.0.0.0")
     monkeypatch.setattr(bootstrap, "settings", lambda: values)
+    # It is of the whole process, in which other tests follow.
+    monkeypatch.setattr(private_logs, "leave_out", lambda **_: None)
     bootstrap.create_app(name).web.check()
     asks_for_tokens = (folder, name) == ("overlays/production", "bff")
     assert bool(values.tokens_file) is bool(values.tls_certificate) is asks_for_tokens
@@ -288,7 +291,7 @@ def test_a_name_that_an_operator_makes_is_of_a_cluster_that_there_is() -> None:
 
 
 def test_each_process_listens_where_its_code_says() -> None:
-    settings = read_antifraud(kubernetes.environment("base", "antifraud"))
+    settings = read_antifraud(kubernetes.environment("overlays/local", "antifraud"))
     management = int(kubernetes.environment("base", "bff")["MANAGEMENT_PORT"])
     assert ports_of("bff") == {"http": ROLES["bff"].web_port, "management": management}
     management = int(kubernetes.environment("base", "transactions")["MANAGEMENT_PORT"])

@@ -24,6 +24,7 @@ import yaml
 from antifraud import tls as antifraud_tls
 from antifraud.settings import read as read_antifraud
 from app import bootstrap, connections
+from app.observability import private_logs
 from app.settings import Settings
 from infra.native import certificates, secure
 from infra.native import envoy as native_envoy
@@ -120,6 +121,8 @@ def test_it_starts_without_being_allowed_to(
 ) -> None:
     values = settings_of(name, cluster, monkeypatch)
     monkeypatch.setattr(bootstrap, "settings", lambda: values)
+    # It is of the whole process, in which other tests follow.
+    monkeypatch.setattr(private_logs, "leave_out", lambda **_: None)
     bootstrap.create_app(name).web.check()
     assert "0.0.0.0" in (values.listen_host, values.management_host)
     assert values.allow_insecure == ""

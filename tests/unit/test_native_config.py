@@ -1,5 +1,6 @@
 """The supervisor's configuration."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -72,3 +73,16 @@ def test_a_socket_folder_that_others_can_enter_is_refused(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to(tmp_path / "ours")
     with pytest.raises(SystemExit, match="not a private folder"):
         paths.make_private(tmp_path / "link")
+
+
+@pytest.mark.parametrize("had", ["TOKENS_FILE", "PAYMENTS_TLS_CERTIFICATE"])
+def test_a_start_that_says_nothing_of_the_tokens_it_had_is_refused(
+    had: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SUPERVISOR", tmp_path)
+    (tmp_path / "bff.json").write_text(json.dumps({"environment": {had: "/file", "LOG_FORMAT": "json"}}))
+    for name in ("bff", "bff-2"):
+        with pytest.raises(SystemExit, match=f"^{name} would start without {had}, .*say {had}=/file again"):
+            supervisor.check_access(name, {})
+        supervisor.check_access(name, {had.removeprefix("PAYMENTS_"): ""})
+    supervisor.check_access("transactions", {})

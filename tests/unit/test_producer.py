@@ -236,3 +236,23 @@ def test_a_bff_sends_nothing_before_kafka_has_said_how_many_partitions_there_are
 
     unknown = "Kafka has not said how many partitions there are now"
     assert virtual_time.run(situation()) == [unknown, "taken", unknown, "taken", "taken"]
+
+
+def test_a_stop_does_not_wait_for_a_kafka_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def situation() -> None:
+        log, producer = await opened(10)
+        with pytest.raises(LogUnavailable):
+            await published(log)
+        stopped = asyncio.Event()
+
+        async def stop() -> None:
+            stopped.set()
+
+        producer.stop = stop  # type: ignore[attr-defined]
+        began = asyncio.get_running_loop().time()
+        await log.close()
+        assert asyncio.get_running_loop().time() - began < 3
+        assert stopped.is_set()
+
+    virtual_time.run(situation())
+    assert "without Kafka's answer to 1 records" in caplog.text

@@ -213,6 +213,31 @@ def test_a_redis_that_is_back_is_trusted_once_it_has_what_it_missed() -> None:
     virtual_time.run(world.during(situation))
 
 
+def test_what_was_seen_decided_is_not_pending_again_in_a_redis_that_is_back_with_its_old_data() -> None:
+    world = World()
+    id_ = "017a22b2-6ae0-7000-8000-000000000001"  # its time is NOW
+    one = status(transaction(transaction_id=id_))
+
+    async def shown() -> str:
+        return str(json.loads(await world.reads.find(id_) or "{}").get("status"))
+
+    async def situation() -> None:
+        await world.recent.remember([pending_entry(transaction(transaction_id=id_))])
+        assert await shown() == "pending"
+        world.recent.dead = True
+        world.table.rows, world.log.dead = [one], True  # no refill without Kafka
+        await asyncio.sleep(5)
+        assert await shown() == one["status"]
+        world.recent.dead = False
+        for _ in range(50):
+            assert await shown() == one["status"]
+            await asyncio.sleep(CHECK_EVERY / 10)
+        world.table.dead = True
+        assert await shown() == "pending"  # the only word that there is
+
+    virtual_time.run(world.during(situation))
+
+
 def test_a_redis_that_did_not_answer_is_not_waited_for_again() -> None:
     world = World()
 

@@ -12,6 +12,7 @@ import yaml
 from app.settings import Settings
 from infra.native import brokers, cassandra, envoy, kafka, paths, redis, registry, secure, supervisor
 from infra.native.brokers import FORMATTED
+from infra.native.certificates import authority, certificate, lasts
 from reconciliation import demo
 
 ODD = "50% of a #1 repository; it's $HOME"
@@ -50,6 +51,22 @@ def test_nobody_else_can_read_a_password_or_a_key(secured: Path) -> None:
     held.append(secure.both())
     assert len(held) > 10
     assert {stat.S_IMODE(path.stat().st_mode) for path in held} == {0o600}
+
+
+def test_certificates_are_made_anew_in_their_last_month_while_the_stack_is_down(secured: Path) -> None:
+    first = secure.server().certificate.read_text()
+    secure.decide(False)
+    assert secure.server().certificate.read_text() == first
+    old = authority(secured, days=20)
+    soon = certificate(old, secured, "server", 20).certificate.read_text()
+    secure.decide(False, is_up=True)
+    assert secure.server().certificate.read_text() == soon
+    passwords = secure.password("kafka")
+    secure.decide(False)
+    assert secure.server().certificate.read_text() not in (first, soon)
+    assert secure.both().read_text().endswith(secure.server().certificate.read_text())
+    assert lasts(secure.server().certificate, 300)
+    assert secure.password("kafka") == passwords
 
 
 def test_each_stack_has_passwords_of_its_own_and_keeps_them(secured: Path) -> None:

@@ -14,7 +14,7 @@ from app.system import cassandra_nodes, envoy
 from app.system.costs import COSTS, costs_of
 from app.system.deadline import Fault, OngoingLook, probed
 from app.system.look import judged_brokers
-from app.system.parts import MARKS_MOST, UP, Finding, Numbers, Parts
+from app.system.parts import HOLDING, MARKS_MOST, UP, Finding, Numbers, Parts
 from tests.unit.virtual_time import run
 
 OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text()
@@ -94,6 +94,7 @@ def test_one_worker_of_two_the_only_one_and_a_stuck_one_cost_different_things() 
     assert costs(transactions=DOWN) == {"transactions": "transactions, all"}
     assert costs(transactions=DOWN, transactions_2=UP) == {"transactions": "transactions"}
     assert costs(transactions=DEGRADED) == {"transactions": "transactions stuck"}
+    assert costs(transactions=HOLDING) == {"transactions": "transactions holding"}
     assert costs(bff_2=DOWN) == {"bff-2": "bff"}
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from app.system.groups import Address, Groups, client_id, members_of
-from app.system.parts import UP, Finding
+from app.system.parts import HOLDING, STUCK, UP, Finding
 from app.system.workers import NOT_REACHED, Workers
 from tests.unit.http_server import serving
 
@@ -142,7 +142,16 @@ def test_a_worker_that_answers_is_up_and_says_how_old_its_oldest_record_is() -> 
 
 def test_a_worker_that_is_stuck_is_degraded() -> None:
     found = asyncio.run(asked({"/health/live": stuck, "/metrics": metrics}))
-    assert names(found)["transactions"] == Finding("degraded", "stuck")
+    assert names(found)["transactions"] == STUCK
+
+
+async def holding(_: web.Request) -> web.Response:
+    return web.Response(text='payments_partition_held_seconds{partition="2",topic="transaction_created"} 3.5')
+
+
+def test_a_worker_that_stands_before_a_batch_nobody_can_read_is_degraded_and_not_stuck() -> None:
+    found = asyncio.run(asked({"/health/live": alive, "/metrics": holding}))
+    assert names(found)["transactions"] == HOLDING
 
 
 class Switch:

@@ -9,7 +9,11 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.settings import Settings
+from app.stores import transactions_table
 from app.stores.cassandra import ADDED, COLUMNS_THERE, IS_SCYLLA, Cassandra, ddl
+from app.stores.consistency import STRONGEST
+from app.stores.transactions_table import Reading, TransactionsTable
+from tests.unit import virtual_time
 
 
 def test_scylla_gets_a_keyspace_without_tablets() -> None:
@@ -78,3 +82,42 @@ def test_a_column_that_another_worker_has_added_meanwhile_is_there(monkeypatch: 
     made(monkeypatch, [], [[], [*ADDED]], fails="ALTER")
     with pytest.raises(StoreUnavailable):
         made(monkeypatch, [], [[], []], fails="ALTER")
+
+
+class SlowCassandra:
+    """Each read takes its time; minutes have one row each, or none."""
+
+    def __init__(self, takes: float, rows: int) -> None:
+        self.takes, self.rows = takes, rows
+
+    async def read_as_can_be(self, cql: str, values: Any, timeout: float) -> tuple[list[Any], int]:
+        await asyncio.sleep(self.takes)
+        if cql == transactions_table.BUCKETS:
+            return [{"bucket": values[1] - number} for number in range(values[2])], STRONGEST
+        return [{"transaction_id": f"{values[0]:010d}"}] * self.rows, STRONGEST
+
+
+def listed(takes: float, rows: int = 1) -> tuple[list[Any], Reading]:
+    async def main() -> tuple[list[Any], Reading]:
+        cassandra, reading = SlowCassandra(takes, rows), Reading()
+        table = TransactionsTable(cassandra, 5.0, 1.0)  # type: ignore[arg-type]
+        began = asyncio.get_running_loop().time()
+        try:
+            return await table.newest(1000, None, reading), reading
+        finally:
+            assert asyncio.get_running_loop().time() - began < 4.5
+
+    return virtual_time.run(main())
+
+
+def test_a_list_from_a_slow_cassandra_is_what_was_found_in_time_and_says_that_there_may_be_more() -> None:
+    rows, reading = listed(takes=0.9)
+    assert 1 <= len(rows) < 1000
+    assert reading.is_cut
+    rows, reading = listed(takes=0.001)
+    assert (len(rows), reading.is_cut) == (1000, False)
+
+
+def test_a_list_from_a_slow_cassandra_that_has_found_nothing_is_no_empty_list() -> None:
+    with pytest.raises(StoreUnavailable, match="too slow"):
+        listed(takes=0.9, rows=0)
