@@ -183,7 +183,12 @@ def main() -> int:
     parser.add_argument("--moves", type=int, default=MOVES, help="%(default)s")
     given = parser.parse_args()
     with demo.undisturbed():
-        outcome = perform(given.seed, given.count, given.kills, given.moves, given.customers)
+        count = stack.current_scale("transactions")
+        try:
+            outcome = perform(given.seed, given.count, given.kills, given.moves, given.customers)
+        finally:
+            if stack.is_up() and stack.current_scale("transactions") != count:
+                stack.scale("transactions", count)
     report = text(outcome)
     say(f"\n{report}")
     if given.count == COUNT:

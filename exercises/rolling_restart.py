@@ -24,7 +24,7 @@ from exercises.load_client import in_background
 from exercises.rolling_restart_report import Outcome, Restart
 from generator.client import Answer, send
 from generator.traffic import Transaction, transactions
-from infra.native import brokers, ports, supervisor
+from infra.native import beside, brokers, ports, supervisor
 from infra.native.wording import Parser, run
 from reconciliation import demo
 
@@ -103,7 +103,8 @@ class Client:
 
 def order() -> list[str]:
     """Servers first, as an upgrade goes."""
-    names = [name for name in supervisor.names() if name not in LEFT_ALONE]
+    left_alone = {*LEFT_ALONE, *beside.COMMANDS}
+    names = [name for name in supervisor.names() if name not in left_alone]
     return sorted(names, key=lambda name: KINDS.index(name.partition("-")[0]))
 
 

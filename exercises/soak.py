@@ -17,14 +17,15 @@ from exercises.context import say, verified
 from exercises.faults import Faults
 from exercises.load_client import LoadClient, for_seconds, post_each
 from exercises.soak_report import FINAL_WITHIN, SAMPLE, Death, Outcome
-from infra.native import processes, stack, supervisor
+from infra.native import beside, processes, stack, supervisor
 from infra.native.wording import Parser, run
 from reconciliation import demo, readers
 
 EVERY = 20.0
 DEAD_FOR = (5.0, 15.0)
 CALM_AFTER_LAST = 20.0
-NOT_KILLED = ("generator",)
+CAPACITY_WITHIN = 120.0
+NOT_KILLED = ("generator", *beside.COMMANDS)
 
 
 def schedule(seed: int, seconds: float, parts: Iterable[str]) -> list[Death]:
@@ -80,7 +81,11 @@ def capacity() -> tuple[float, list[str]]:
     """Transactions a second, from the first POST of ten seconds until the last is decided and stored."""
     began = time.monotonic()
     ids = asyncio.run(post_each(readers.bff_url(), for_seconds(10))).ids
-    while len(asyncio.run(readers.stored(ids[-100:]))) < len(ids[-100:]):
+    while not ids or len(asyncio.run(readers.stored(ids[-100:]))) < len(ids[-100:]):
+        if time.monotonic() - began > CAPACITY_WITHIN:
+            raise SystemExit(
+                f"what was sent first is not decided within {CAPACITY_WITHIN:.0f} s: make ps, make lag"
+            )
         time.sleep(0.1)
     return len(ids) / (time.monotonic() - began), ids
 
@@ -92,8 +97,10 @@ def perform(seed: int, minutes: float) -> Outcome:
     deaths, soak = schedule(seed, minutes * 60, supervisor.names()), Soak()
     say(f"{able:.0f} a second; the load is half of that; {len(deaths)} parts are going to die (seed {seed})")
     with LoadClient(lambda _: None, able / 2).at_work() as clients:
-        soak.run(deaths, clients, minutes * 60)
-        soak.faults.restore()
+        try:
+            soak.run(deaths, clients, minutes * 60)
+        finally:
+            soak.faults.restore()
         back = time.monotonic()
         final = _final_after(clients, back)
     ids += clients.ids

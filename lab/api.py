@@ -137,7 +137,9 @@ class Api:
         return answer
 
     async def end(self) -> None:
-        """What the lab has begun is ended: load, exercise, relays."""
+        """What the lab has begun is ended: what somebody has asked for, load, exercise, relays."""
+        if self._going_on:
+            await asyncio.wait(self._going_on)
         if self._runs.running and self._runs.command:
             print("the exercise is being stopped; it restores every part first …", flush=True)
             self._runs.command.stop()

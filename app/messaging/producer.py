@@ -82,8 +82,9 @@ class EventProducer:
                 "Stopping without Kafka's answer to %d records; their POSTs were a 503",
                 self._accumulator.held,
             )
-        if self._producer is not None:
-            await stop(self._producer)
+        producer, self._producer = self._producer, None  # whatever it refuses from now on begins nothing anew
+        if producer is not None:
+            await stop(producer)
 
     @property
     def is_open(self) -> bool:

@@ -13,6 +13,7 @@ from infra.native.certificates import authority, certificate
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".stack" / "compose"
 DAYS = 365
+LAST = "users.properties"  # of what has passwords: an earlier try may have ended before
 #: Who the workers are to Kafka, ScyllaDB, Redis and the registry, and the broker to itself.
 USER, BROKER = "payments", "broker"
 #: ScyllaDB's nodes are reached by these addresses too, which docker-compose.secure.yml gives them.
@@ -55,7 +56,7 @@ validate = true
 
 def make(folder: Path = FOLDER) -> None:
     """All of it. Passwords that there are stay: the servers have them in their data."""
-    texts = {} if folder.exists() else _passwords()
+    texts = {} if (folder / LAST).exists() else _passwords()
     # The containers' users are others than this one, so each file is readable; the folder, on this machine, is not.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = authority(folder, days=DAYS)
@@ -88,7 +89,7 @@ def _passwords() -> dict[str, str]:
         "redis-url": f"rediss://{USER}:{redis}@redis:6379/0",
         "redis.acl": f"user default off\nuser {USER} on >{redis} ~* &* +@all\n",
         "registry-url": f"https://{USER}:{registry}@registry:8081/apis/ccompat/v7",
-        "users.properties": REGISTRY.format(user=USER, password=registry),
+        LAST: REGISTRY.format(user=USER, password=registry),
     }
 
 

@@ -64,5 +64,6 @@ def registry_jar() -> Path:
 
 def _fetched(server: str, path: Path) -> Path:
     if not path.exists():
+        (cache() / "complete").unlink(missing_ok=True)  # else setup would find nothing to do
         raise SystemExit(f"{server}: {path.name} is not in the cache: run `make setup`")
     return path

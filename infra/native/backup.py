@@ -100,7 +100,7 @@ def _copied(to: Path) -> float:
     """Copy each folder of KEPT; returns for how many seconds the parts stood still, 0 if none runs."""
     names = [path.name for kind in KEPT for path in sorted(DATA.glob(f"{kind}*"))]
     known = processes.states()
-    running = [name for name in names if name in known and known[name].state == "running"]
+    running = [name for name in names if name in known and known[name].state in ("running", "left over")]
     began = time.monotonic()
     with _frozen(running):
         for name in names:
@@ -118,10 +118,11 @@ def _frozen(names: Iterable[str]) -> Iterator[None]:
             orphans.until_frozen(stack.signal(name, signal.SIGSTOP), FROZEN_WITHIN)
         yield
     finally:
-        for name in stopped:
-            # One that was killed meanwhile does not keep the others from going on.
-            with contextlib.suppress(SystemExit, ProcessLookupError):
-                stack.signal(name, signal.SIGCONT)
+        with interrupts.noted():  # a second Ctrl-C keeps none of them from going on
+            for name in stopped:
+                # Nor does one that was killed meanwhile.
+                with contextlib.suppress(SystemExit, ProcessLookupError):
+                    stack.signal(name, signal.SIGCONT)
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -25,7 +25,7 @@ from infra.native import (
     supervisor,
 )
 from infra.native.interrupts import Hurry
-from infra.native.paths import BIN, DATA, LOGS
+from infra.native.paths import BIN, DATA, DATA_COPY, LOGS
 from infra.native.processes import Part
 
 DOWN_BOUND = 30.0  # seconds for all parts to end by themselves before they are killed
@@ -109,8 +109,13 @@ def _end_all(living: dict[psutil.Process, str], hurry: Hurry) -> list[str]:
 def clean() -> None:
     """Take the stack down and delete its data and logs; downloads are kept."""
     down()
-    for folder in (DATA, LOGS):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in (DATA, DATA_COPY, LOGS):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise SystemExit(f"{folder} could not be deleted: {exc}") from exc
     print("data and logs are gone; the downloads are kept")
 
 

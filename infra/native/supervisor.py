@@ -46,7 +46,9 @@ def server() -> Any:
 
 
 def answers() -> bool:
-    """True if supervisord runs."""
+    """True if supervisord runs; SystemExit where its socket's folder is not ours alone."""
+    if socket_dir().is_symlink() or socket_dir().exists():
+        make_private(socket_dir())
     try:
         return bool(server().getState())
     except (OSError, HTTPException):

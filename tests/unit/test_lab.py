@@ -335,6 +335,27 @@ def test_an_exercise_that_never_came_to_its_promises_has_none_and_says_why() -> 
     assert (found["promises"], found["said"]) == ([], "bff is not ready (killed); see make ps")
 
 
+def test_the_lab_does_not_end_before_what_was_asked_for_is_done() -> None:
+    async def test(served: Lab) -> None:
+        goes_on, done = asyncio.Event(), []
+
+        async def slow() -> None:
+            await goes_on.wait()
+            done.append(True)
+
+        asked = asyncio.create_task(served.api._to_the_end(slow()))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(served.api.end())
+        await asyncio.sleep(0.05)
+        assert not ending.done()
+        goes_on.set()
+        await ending
+        await asked
+        assert done
+
+    on_a_lab(test)
+
+
 def test_a_dead_bff_is_a_502_and_the_page_and_its_hands_are_there() -> None:
     async def test(served: Lab) -> None:
         for path in ("/api/v1/system", "/docs", "/api/v1/transactions/events"):

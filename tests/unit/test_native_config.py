@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from infra.native import paths, prometheus, supervisor
+from infra.native import lockfile, paths, prometheus, stack, supervisor
 
 
 @pytest.fixture
@@ -73,6 +73,24 @@ def test_a_socket_folder_that_others_can_enter_is_refused(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to(tmp_path / "ours")
     with pytest.raises(SystemExit, match="not a private folder"):
         paths.make_private(tmp_path / "link")
+
+
+def test_clean_says_that_data_are_gone_when_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, data = tmp_path / "larger disk", tmp_path / "data"
+    for name in ("DATA", "DATA_COPY", "LOGS"):
+        monkeypatch.setattr(stack, name, tmp_path / name)
+    monkeypatch.setattr(stack, "DATA", data)
+    monkeypatch.setattr(stack, "down", lambda: None)
+    monkeypatch.setattr(lockfile, "LOCK", tmp_path / "run" / "lock")
+    data.mkdir()
+    (tmp_path / "DATA_COPY").mkdir()
+    stack.clean()
+    assert not data.exists()
+    assert not (tmp_path / "DATA_COPY").exists()
+    disk.mkdir()
+    data.symlink_to(disk)
+    with pytest.raises(SystemExit, match="data could not be deleted"):
+        stack.clean()
 
 
 @pytest.mark.parametrize("had", ["TOKENS_FILE", "PAYMENTS_TLS_CERTIFICATE"])

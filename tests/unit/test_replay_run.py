@@ -37,15 +37,19 @@ class CheckpointStore:
 
 
 class Sink:
-    """A store that takes `most` writes."""
+    """A store that takes `most` writes, the first `whole` of them on every replica."""
 
-    def __init__(self, most: int = 1000):
-        self.most = most
+    def __init__(self, most: int = 1000, whole: int = 1000):
+        self.most, self.whole = most, whole
         self.written: list[str] = []
 
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    @property
+    def has_all(self) -> bool:
+        return len(self.written) <= self.whole
 
     async def write(self, statuses: Sequence[TransactionStatus]) -> None:
         await asyncio.sleep(0)
@@ -104,6 +108,14 @@ def test_all_chunks_are_written_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_checkpoint_never_passes_what_is_not_written(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     those, moves = written(monkeypatch, Sink(most))
     assert all(offset <= len(those) for move in moves for offset in move.values())
+
+
+def test_whoever_resumes_begins_before_what_did_not_reach_every_replica(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    those, moves = written(monkeypatch, Sink(whole=1))
+    assert len(those) == 3
+    assert moves == [{0: 1}]
 
 
 def test_when_reading_fails_no_write_is_left_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:

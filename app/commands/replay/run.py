@@ -63,10 +63,10 @@ async def run(settings: Settings, plan: Plan) -> None:
             pending = await _write_pending(settings, rebuilds, undecided)
             await rebuilds.finish()
             words += f"; {pending:,} pending"
-        if (
-            cassandra and plan.read_range.partitions is None
-        ):  # offsets that are named are those of the statuses
+        if cassandra and plan.read_range.partitions is None:
             words += f"; {await _write_labels(settings, cassandra, plan.read_range, unreadable):,} labels"
+        elif cassandra:  # offsets that are named are those of the statuses
+            words += "; no labels, which a run without offsets writes"
         await checkpoints.finish()
     if cassandra and not cassandra.short:
         words += "; all rows are on all their replicas"
@@ -125,7 +125,9 @@ async def _write(
         async for chunk in chunks(settings, reader, plan.rate):
             if writing:
                 await writing
-                if time.monotonic() - moved > CHECKPOINT_EVERY:
+                # Whoever resumes a killed run must come by what is not right yet.
+                is_right = not unreadable.count and all(sink.has_all for sink in sinks)
+                if is_right and time.monotonic() - moved > CHECKPOINT_EVERY:
                     await checkpoints.move(offsets, metadata)
                     moved = time.monotonic()
             writing = asyncio.create_task(with_retries(partial(write_all, sinks, chunk.rows), TRIES))

@@ -38,6 +38,10 @@ class Sink(Protocol):
     async def close(self) -> None:
         """Disconnect."""
 
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing of what was written so far must be written once more."""
+
 
 class CassandraSink:
     """At ALL, so that each replica has the row, hints or not; at what the living replicas allow when one is dead.
@@ -76,6 +80,11 @@ class CassandraSink:
         await self._cassandra.close()
 
     @property
+    def has_all(self) -> bool:
+        """On all replicas, and to be seen."""
+        return not self.short and not self.hidden.count
+
+    @property
     def short(self) -> int:
         """Rows that did not reach all of their replicas, at one try or other."""
         reached = self._table.reached + self._labels.reached
@@ -103,6 +112,11 @@ class RedisSink:
     async def write_pending(self, transactions: Sequence[Transaction]) -> None:
         """Those that nobody has decided yet; StoreUnavailable."""
         await self._recent.remember([pending_entry(one) for one in transactions])
+
+    @property
+    def has_all(self) -> bool:
+        """There is one of it."""
+        return True
 
     async def begin(self, *, with_the_table: bool) -> str:
         """From now on nobody takes Redis for complete; gives the note that `go_on` needs."""
