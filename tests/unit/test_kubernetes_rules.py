@@ -339,7 +339,7 @@ OURS = {
     ("bff", "antifraud", 5004),
     ("monitoring/", "antifraud", 5014),
     # Nodes, jobs and operator, on every port.
-    ("scylla-operator", "scylla", 0),
+    ("scylla", "scylla", 0),  # the operator's jobs too
     ("scylla-operator/", "scylla", 0),
     ("scylla-manager/", "scylla", 0),
 }
@@ -354,7 +354,13 @@ def opened(overlay: str) -> set[tuple[str, str, int]]:
     }
 
 
+#: Who answers for names: the cluster's DNS, or NodeLocal DNSCache, whose address is its own page's.
+DNS = ("kube-dns", "node-local-dns", "169.254.20.10/32")
+
+
 def who(peer: dict[str, Any]) -> str:
+    if "ipBlock" in peer:
+        return str(peer["ipBlock"]["cidr"])
     pods = list(peer.get("podSelector", {}).get("matchLabels", {}).values())
     if pods:
         return str(pods[0])
@@ -400,7 +406,20 @@ def test_our_pods_ask_whom_they_have_to_ask_and_nobody_else(folder: str) -> None
         (caller, "payments-data/" if server in neighbours else server, port)
         for caller, server, port in opened(folder)
         if caller in NAMES
-    } | {("everyone", "kube-dns", 53)}
+    } | {("everyone", name, 53) for name in DNS}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_scylladbs_cleanup_jobs_may_run_beside_a_node_and_reach_it(overlay: str) -> None:
+    """The operator gives them the racks' podAntiAffinity and the label scylla/cluster (its MakeJobs)."""
+    folder = kubernetes.NEIGHBOURS[overlay]
+    (cluster,) = kubernetes.of_kind(folder, "ScyllaCluster").values()
+    for rack in cluster["spec"]["datacenter"]["racks"]:
+        assert rack["placement"]["podAntiAffinity"].keys() == {
+            "preferredDuringSchedulingIgnoredDuringExecution"
+        }
+    of_nodes = kubernetes.of_kind(folder, "NetworkPolicy")["scylla"]["spec"]
+    assert {"podSelector": of_nodes["podSelector"]} in of_nodes["ingress"][-1]["from"]
 
 
 @pytest.mark.parametrize(("folder", "types"), [("base", ["Ingress", "Egress"]), ("neighbours", ["Ingress"])])

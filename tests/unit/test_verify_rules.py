@@ -109,6 +109,21 @@ def test_every_column_counts(column: str) -> None:
         assert found(created(), published(), stored(), entry(changed), LISTED) == [("different", "redis")]
 
 
+@pytest.mark.parametrize("column", ["source_partition", "source_offset"])
+def test_a_status_that_names_another_record_than_the_one_that_asked_is_different(column: str) -> None:
+    """The log and the row say the same; but a worker that takes the partition goes by it."""
+    wrong: Any = {**VERDICT, column: 99}
+    those = (created(), observations.published(At(3), wrong), stored(wrong), entry(), LISTED)
+    assert found(*those) == [("different", "transaction_status")]
+
+
+def test_of_a_record_that_is_there_twice_a_status_may_name_either() -> None:
+    for offset in (7, 9):
+        verdict: Any = {**VERDICT, "source_offset": offset}
+        those = (observations.published(At(3), verdict), stored(verdict), entry(), LISTED)
+        assert found(created(7), created(9), *those) == []
+
+
 @pytest.mark.parametrize(("one", "other"), [(-1.0, -2.0), (1.0, True), (1, 1.0), (0.0, -0.0), (None, 0)])
 def test_a_digest_distinguishes_what_python_takes_for_equal_or_hashes_alike(
     one: object, other: object

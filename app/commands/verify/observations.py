@@ -148,6 +148,10 @@ def _alike(column: str, first: int, last: int) -> str:
     return f"min{these} = max{these}"
 
 
+def _only(column: str, place: int) -> str:
+    return f'max("{column}") FILTER (WHERE place = {place})'
+
+
 #: What one row a transaction says, for the many in which nothing is to be seen: each place has it once, all alike, and
 #: Redis whole or not at all. It says less than `problems` of app.commands.verify.rules: the rest is asked there.
 _PLAIN = f"""
@@ -162,7 +166,9 @@ SELECT id,
     AND {_alike("transaction", CREATED, ENTRY)}
     AND {_alike("decision", PUBLISHED, ENTRY)}
     AND {_alike("source_partition", PUBLISHED, STORED)}
-    AND {_alike("source_offset", PUBLISHED, STORED)},
+    AND {_alike("source_offset", PUBLISHED, STORED)}
+    AND {_only("partition", CREATED)} = {_only("source_partition", PUBLISHED)}
+    AND {_only("offset", CREATED)} = {_only("source_offset", PUBLISHED)},
     {_number_of(ENTRY)}
 FROM facts GROUP BY id
 """  # noqa: S608  # our own numbers

@@ -76,8 +76,14 @@ def _in_log(
         if count > 1:
             these = tuple(one for one in published if one.revision == revision)
             found.append(Problem("two verdicts", "transaction_status", these))
-    contents = {one.transaction for one in created}
-    if wrong := [one for one in published if one.transaction not in contents]:
+    contents, places = {one.transaction for one in created}, {(one.partition, one.offset) for one in created}
+    # A worker that takes the partition goes by the record that a status says it is of.
+    wrong = [
+        one
+        for one in published
+        if one.transaction not in contents or (one.source_partition, one.source_offset) not in places
+    ]
+    if wrong:
         found.append(Problem("different", "transaction_status", tuple(created[:1]), wrong[0]))
     return found
 
