@@ -202,7 +202,10 @@ class Settings(BaseSettings):
     )
 
     # What is bounded
-    batch_size: int = Field(2000, ge=1, le=5000, description="maximum transactions decided at a time")
+    # Twice as many may come together, and antifraud takes 5,000 in a call.
+    batch_size: int = Field(
+        2000, ge=1, le=2500, description="maximum transactions of a batch that is decided"
+    )
     max_in_flight_posts: int = Field(
         2000, ge=1, le=100_000, description="records waiting for Kafka's ack; beyond: 503"
     )

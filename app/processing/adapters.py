@@ -198,7 +198,7 @@ class Adapters:
             found = await table.rows_of(transactions, everywhere=False)
             ids = {row["transaction_id"] for row in found}
             missing = [one for one in transactions if one["transaction_id"] not in ids]
-            if older := [one for one in missing if one["event_timestamp"] < older_than]:
+            if older := [one for one in missing if _asked_first_at(one) < older_than]:
                 found += await table.rows_of(older, everywhere=True)
         except StoreUnavailable:
             return await self._published_before(partition, transactions)
@@ -208,7 +208,7 @@ class Adapters:
         self, partition: int, transactions: Sequence[Transaction]
     ) -> list[TransactionStatus]:
         """Reads the status partition back to before the oldest of the transactions was asked."""
-        oldest = min(one["event_timestamp"] for one in transactions) * 1000 - CLOCKS_APART
+        oldest = min(map(_asked_first_at, transactions)) * 1000 - CLOCKS_APART
         ids = {one["transaction_id"] for one in transactions}
         found: list[TransactionStatus] = []
 
@@ -275,3 +275,13 @@ class Adapters:
     async def store(self, statuses: Sequence[TransactionStatus]) -> None:
         """Into Cassandra."""
         await self._resources.table.store(statuses)
+
+
+def _asked_first_at(transaction: Transaction) -> float:
+    """Seconds since 1970 before which nobody decided it: its id may be older than what says its record of now.
+
+    Of an id without a time there is the record's alone, which may lie ahead.
+    """
+    made = millis_of_id(transaction["transaction_id"])
+    said = min(transaction["event_timestamp"], time.time())
+    return said if made is None else min(said, made / 1000)

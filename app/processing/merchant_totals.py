@@ -14,6 +14,7 @@ import contextlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class MerchantTotalsKeeper:
         self._left: list[OpenStretch] = []  # of partitions that others have now
         self._has_left = asyncio.Event()
         self._published_to: dict[int, int] = {}
+        self._claims: Counter[int] = Counter()  # by partition, how often it was claimed
         self._news_at = NEVER
         self._asked_at = NEVER
 
@@ -135,6 +137,7 @@ class MerchantTotalsKeeper:
     def claimed(self, partition: int) -> None:
         """Others may have written until now."""
         self._published_to.pop(partition, None)
+        self._claims[partition] += 1
         self._news_at = NEVER
 
     async def hand_over(self) -> None:
@@ -220,6 +223,7 @@ class MerchantTotalsKeeper:
         """Read what it lacks of the log, slowly: what transactions need comes first."""
         if stretch.next == self._published_to.get(partition):
             return
+        claims = self._claims[partition]
 
         async def take(records: Sequence[Any]) -> None:
             for first in range(0, len(records), AT_ONCE):
@@ -232,7 +236,8 @@ class MerchantTotalsKeeper:
         end = await self._resources.tail.read_on(topics.STATUS, partition, stretch.next, take)
         stretch.add([], end)
         stretch.end(stretch.next)  # so that nobody has to read it again
-        self._published_to.setdefault(partition, end)
+        if self._claims[partition] == claims:  # else others may have written behind that end
+            self._published_to.setdefault(partition, end)
 
     async def _write(self, ended: Sequence[Stretch]) -> None:
         """These, and what has been said of transactions since labels were last counted."""

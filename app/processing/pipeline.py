@@ -421,6 +421,8 @@ class Pipeline:
         if not found:
             return
         work.to_publish[partition] = [one for one in ours if one["transaction_id"] not in found]
+        for id_ in found:  # also where the next lines fail: a later try does not have them any more
+            self._under_way.pop(id_, None)
         metrics.REPEATED.inc(len(found))
         to_store = [found.get(one["transaction_id"], one) for one in work.to_store]
         work.to_store = [one for one in to_store if not isinstance(one, Poison)]

@@ -220,6 +220,20 @@ def test_what_was_requested_after_both_is_looked_up_at_a_quorum() -> None:
     assert looked_up(Tail(), rows, "a", taken_at=NOW - 100, stepped_down_at=NOW - 100) == set()
 
 
+def test_an_id_that_is_older_than_its_record_says_is_looked_for_back_to_its_own_time() -> None:
+    """A tool writes an id of ours once more, hours later and with the time of then."""
+    old = uuid7(NOW - 3 * 3600)
+    rows = Rows(only_everywhere={old})
+    assert looked_up(Tail(), rows, old, taken_at=NOW - 3600, stepped_down_at=NOW - 3600) == {old}
+    tail = Tail(
+        status(transaction(transaction_id=old)),
+        *(status(transaction(transaction_id=f"t{n}")) for n in range(9)),
+    )
+    since = (NOW - 3 * 3600) * 1000
+    tail.records = [replace(record, timestamp=since + n * 900_000) for n, record in enumerate(tail.records)]
+    assert looked_up(tail, Rows(fails=True), old) == {old}
+
+
 CUSTOMER = next(f"customer {n}" for n in range(99) if partition_of(f"customer {n}".encode(), 4) == 2)
 
 

@@ -64,6 +64,7 @@ class Topics:
         self.is_open = True
         self.reads: list[tuple[str, int, int]] = []
         self.meanwhile: Callable[[], None] = lambda: None
+        self.once_its_end_is_known: Callable[[], None] = lambda: None
         self.while_it_is_written: Callable[[], None] = lambda: None
         self.producer = self.tail = self
         self.status = self.label = self.merchant_totals = self
@@ -89,6 +90,8 @@ class Topics:
         if topic == topics.STATUS:
             self.meanwhile()
         end = len(found) if most is None else min(len(found), since + most)
+        if topic == topics.STATUS:
+            self.once_its_end_is_known()
         records = [SimpleNamespace(offset=n, value=found[n]) for n in range(since, end)]
         if records:
             await take(records)
@@ -410,6 +413,25 @@ def test_what_another_owner_has_published_meanwhile_is_read() -> None:
     keeper.published(0, log.decided(0, sold(1)), [sold(1)])
     rounds(keeper)
     assert [[total["count"] for total in one["totals"]] for one in log.written] == [[2], [1]]
+
+
+def test_what_the_last_owner_publishes_while_the_partition_is_read_before_the_claim_is_counted() -> None:
+    log = Topics()
+    keeper = worker(log, 0)
+    log.decided(0, sold(0))
+
+    def woken() -> None:
+        log.once_its_end_is_known = lambda: None
+        log.decided(0, sold(0))
+        keeper.claimed(0)
+
+    log.once_its_end_is_known = woken
+    rounds(keeper)
+    for day in (1, 2):
+        keeper.published(0, log.decided(0, sold(day)), [sold(day)])
+    rounds(keeper)
+    assert sum(total["count"] for one in log.written for total in one["totals"]) == 4
+    assert check(log) == []
 
 
 def test_what_is_published_while_the_log_cannot_be_read_is_read_later_with_what_was_before_it(
