@@ -195,8 +195,15 @@ class BatchConsumer(driver.Consumer):
         return self._commits.processed_to(tp, self._committed_offset[tp])
 
     def is_behind(self, topic: str) -> bool:
-        """Whether a fetch should bring records of the topic; what an open transaction hides, none can."""
-        return any(self._done(tp, state) < state.lso for tp, state in self._fetched() if tp.topic == topic)
+        """Whether a fetch should bring records of the topic.
+
+        None can bring what an open transaction hides, or what is behind a batch that nobody can read.
+        """
+        return any(
+            self._done(tp, state) < state.lso
+            for tp, state in self._fetched()
+            if tp.topic == topic and tp not in self.holds
+        )
 
     def waiting(self) -> Iterator[tuple[TP, int]]:
         """The partitions that are read up to an open transaction, and the offset where it begins."""

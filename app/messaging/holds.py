@@ -80,5 +80,8 @@ class Holds:
         """It was passed over, or the partition went."""
         self._held.pop(tp, None)
 
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._held
+
     def __iter__(self) -> Iterator[tuple[TP, Hold]]:
         return iter(list(self._held.items()))

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from app.messaging.consumer import BatchTransport
+from app.messaging.fetching import Unreadable
 from app.messaging.open_transactions import OpenTransactions
 from tests.unit.test_consumer import PARTITION, consumer_of
 from tests.unit.virtual_time import run
@@ -67,5 +69,23 @@ def test_a_partition_that_waits_is_not_behind(
         consumer._states = lambda: iter([(PARTITION, state)])
         assert consumer.is_behind(PARTITION.topic) is behind
         assert list(consumer.waiting()) == [(PARTITION, offset) for offset in waiting]
+
+    asyncio.run(main())
+
+
+def test_a_partition_that_is_held_at_an_unreadable_batch_is_not_behind() -> None:
+    """Else the watchdog would take the worker for stuck; the other partitions of the topic still count."""
+
+    async def main() -> None:
+        consumer: Any = consumer_of(BatchTransport, committed=0)
+        state = SimpleNamespace(position=12, lso=30, highwater=30, has_valid_position=True)
+        others = [(TP(PARTITION.topic, PARTITION.partition + 1), state)]
+        here = (TopicPartition(*PARTITION), state)
+        consumer._states = lambda: iter([here])
+        assert consumer.is_behind(PARTITION.topic)
+        consumer.holds.note([], {PARTITION: Unreadable(12, "damaged")})
+        assert not consumer.is_behind(PARTITION.topic)
+        consumer._states = lambda: iter([here, *others])
+        assert consumer.is_behind(PARTITION.topic)
 
     asyncio.run(main())
