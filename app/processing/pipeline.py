@@ -397,8 +397,8 @@ class Pipeline:
             self._decided.published(partition, [one["transaction_id"] for one in to_publish], offsets)
             self._assessor.published(partition, offsets, to_publish)
             _count(to_publish)
-        for one in ours:
-            self._under_way.pop(one["transaction_id"], None)
+            for one in to_publish:
+                self._under_way.pop(one["transaction_id"], None)
         del work.to_publish[partition]
 
     async def _keep_current(self, work: BatchState, partition: int) -> None:
@@ -421,7 +421,7 @@ class Pipeline:
         if not found:
             return
         work.to_publish[partition] = [one for one in ours if one["transaction_id"] not in found]
-        for id_ in found:  # also where the next lines fail: a later try does not have them any more
+        for id_ in found:  # here, since a later try does not have them any more
             self._under_way.pop(id_, None)
         metrics.REPEATED.inc(len(found))
         to_store = [found.get(one["transaction_id"], one) for one in work.to_store]

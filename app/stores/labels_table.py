@@ -70,7 +70,7 @@ class LabelsTable:
         return rows[0] if rows else None  # type: ignore[return-value]
 
     def _check_made(self) -> None:
-        # Without it, to prepare a statement would wait as long as the driver likes.
+        # At once: to prepare a statement of a table that may not be there would wait for its time-out.
         if not self.is_made:
             raise StoreUnavailable("the table of labels has not been reached since the start")
 

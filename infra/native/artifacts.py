@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.native.paths import INFRA, cache
+from infra.native.paths import INFRA, cache, forget_setup
 
 JAVA_SERVERS = ("kafka", "cassandra", "registry")
 
@@ -64,6 +64,6 @@ def registry_jar() -> Path:
 
 def _fetched(server: str, path: Path) -> Path:
     if not path.exists():
-        (cache() / "complete").unlink(missing_ok=True)  # else setup would find nothing to do
+        forget_setup()
         raise SystemExit(f"{server}: {path.name} is not in the cache: run `make setup`")
     return path

