@@ -86,6 +86,23 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         offset: int | None = await self.call_thread(self._ensure_consumer().committed, asked)
         return offset
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """To where the group goes on, which is the beginning of a partition of which nothing was committed.
+
+        aiokafka leaves such a one where it is: what a rebalance has dropped of it would be passed over, and the next
+        commit would be behind it.
+        """
+        offsets: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return offsets
+
+    async def _seek_to_committed(self) -> Mapping[Any, int | None]:
+        consumer = self._ensure_consumer()
+        offsets: Mapping[Any, int | None] = await consumer.seek_to_committed()
+        for tp, offset in offsets.items():
+            if not offset:
+                consumer.seek(tp, 0)  # where that is not kept any more: to the oldest that is
+        return offsets
+
     async def go_on_at(self, tp: TP, offset: int) -> None:
         """Seek in the thread that fetches; KafkaError when the partition has gone."""
         await self.call_thread(self._seek_to, tp, offset)
@@ -132,7 +149,10 @@ class BatchConsumer(driver.Consumer):
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance has begun; it seeks to the committed offsets
-            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+            if active is not None and tp not in active and tp not in self._buffered_partitions:
+                await self._seek_again()  # paused meanwhile
+                return
+            if batch:
                 self._commits.handed_out(tp, batch)
                 yield tp, _message(tp, batch, generation)
 

@@ -7,15 +7,17 @@ import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
+import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import BrokerMetadata
 
 from app.errors import LogUnavailable, Poison
 from app.messaging import rebootstrap, topics
+from app.messaging.consumer import BatchConsumerThread, BatchTransport
 from app.messaging.producer import EventProducer
 from app.messaging.tail_reader import STEP_MOST, Back, TailReader
 from app.messaging.topics import WrongTopic
@@ -151,6 +153,56 @@ def after_publishing(topic: str, count: int, read: Callable[[TailReader], Awaita
 
 def numbers(records: Sequence[Any]) -> list[int]:
     return [int(dict(record.headers)["number"]) for record in records]
+
+
+@pytest.mark.parametrize("deleted", [0, 4])
+def test_what_a_rebalance_dropped_before_the_first_commit_is_fetched_again(
+    names: tuple[str, str, str], deleted: int
+) -> None:
+    """It would not be decided, and the first commit of what came later would be behind it."""
+    ensure()
+    partition = TopicPartition(names[0], 1)
+
+    async def fetched_twice(_: TailReader) -> list[list[int]]:
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=Settings().kafka_brokers,
+            group_id=names[0],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await reader.start()
+        try:
+            reader.assign([partition])
+            first = await reader.getmany(timeout_ms=10_000)
+            await thread_of(reader).seek_to_committed()
+            again = await reader.getmany(timeout_ms=10_000)
+        finally:
+            await reader.stop()
+        return [[record.offset for record in found[partition]] for found in (first, again)]
+
+    async def delete(admin: AIOKafkaAdminClient) -> None:
+        if deleted:
+            await admin.delete_records({partition: RecordsToDelete(before_offset=deleted)})
+
+    after_publishing(names[0], 10, lambda _: asyncio.sleep(0))
+    with_admin(delete)
+    assert after_publishing(names[0], 0, fetched_twice) == [list(range(deleted, 10))] * 2
+
+
+def thread_of(reader: AIOKafkaConsumer) -> BatchConsumerThread:
+    """Faust's thread for a consumer, without a thread."""
+    app = faust.App("consumer-test", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
+    consumer: Any = BatchTransport(app.conf.broker_consumer, app).create_consumer(
+        callback=_nobody, on_partitions_revoked=_nobody, on_partitions_assigned=_nobody
+    )
+    thread: Any = consumer._thread
+    thread._consumer = reader
+    thread.call_thread = lambda call: call()
+    return cast(BatchConsumerThread, thread)
+
+
+async def _nobody(_: Any) -> None:
+    """No message comes here."""
 
 
 def test_a_batch_is_published_in_order_and_whole(names: tuple[str, str, str]) -> None:
