@@ -109,17 +109,28 @@ class Adapters:
         if not read_from:
             await self._begin(partition, state)
 
-        async def take(records: Sequence[Any]) -> None:
-            found = await readable(self._resources.status_for_history, records)
-            state.fold(found, records[-1].offset + 1)
-            self.records_read += len(records)
-
-        state.folded_to = await self._resources.tail.read_on(topics.STATUS, partition, read_from, take)
+        await self.catch_up(partition, state)
         log.info(
             "Partition %d: the histories of %d customers are known after %.1f s, offsets %d to %d read from the log",
             partition, len(state.history), time.monotonic() - began, read_from, state.folded_to,
         )  # fmt: skip
         return state
+
+    async def catch_up(self, partition: int, state: CustomerState) -> None:
+        """Fold in what its status partition has got since; what is under way is taken off, and is to be made again.
+
+        Step by step: a worker that slept for long has missed much. What is observed between two steps is off again.
+        """
+
+        async def take(records: Sequence[Any]) -> None:
+            found = await readable(self._resources.status_for_history, records)
+            state.rewind()
+            state.fold(found, records[-1].offset + 1)
+            self.records_read += len(records)
+
+        end = await self._resources.tail.read_on(topics.STATUS, partition, state.folded_to, take)
+        state.rewind()
+        state.fold([], end)
 
     async def _first_status(self, partition: int) -> Any:
         return await self._resources.tail.first_since(topics.STATUS, partition, 0, lambda _: True)
@@ -160,18 +171,6 @@ class Adapters:
     async def keep(self, partition: int, state: CustomerState) -> None:
         """A snapshot, if it is time for one."""
         self._snapshots.keep(partition, state)
-
-    async def statuses_since(
-        self, partition: int, offset: int
-    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
-        """What its status partition has from an offset on, each with its offset, and where it ends."""
-        found: list[tuple[int, TransactionStatus]] = []
-
-        async def take(records: Sequence[Any]) -> None:
-            found.extend(await readable(self._resources.status_for_history, records))
-
-        end = await self._resources.tail.read_on(topics.STATUS, partition, offset, take)
-        return found, end
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         """The statuses at these places in the log, as far as they are there."""

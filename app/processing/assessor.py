@@ -54,10 +54,8 @@ class Log(Protocol):
     async def customer_state(self, partition: int) -> CustomerState:
         """What is known of the partition's customers, up to where its status partition ends."""
 
-    async def statuses_since(
-        self, partition: int, offset: int
-    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
-        """What its status partition has from an offset on, each with its offset, and where it ends."""
+    async def catch_up(self, partition: int, state: CustomerState) -> None:
+        """Fold in what its status partition has got since; what is under way is taken off."""
 
     async def keep(self, partition: int, state: CustomerState) -> None:
         """A snapshot, if it is time for one."""
@@ -95,9 +93,7 @@ class Assessor:
             if state is not None:
                 self._customers[partition].version = state.version + 1
             return
-        statuses, end = await self._log.statuses_since(partition, state.folded_to)
-        state.rewind()
-        state.fold(statuses, end)
+        await self._log.catch_up(partition, state)
 
     def kept(self, partition: int) -> None:
         """It was ours before this assignment, and all that is in the log: what was not published is made again."""

@@ -1,7 +1,7 @@
 """What a worker learns of a status partition it takes, and of ids that it does not remember."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from app.messaging.tail_reader import Back, Take
 from app.models.status import TransactionStatus
 from app.models.transaction import uuid7
 from app.processing.adapters import Adapters
+from app.processing.customer_state import CustomerState
 from app.processing.pipeline import DeadLetter, ReadBack
 from app.settings import Settings
 from tests.unit import virtual_time
@@ -50,6 +51,22 @@ class Tail:
         return Back(start, end, whole=start == 0)
 
 
+class Missed(Tail):
+    """What is read on of it comes in chunks; `meanwhile` happens before each; the read at offset `fails_at` fails."""
+
+    def __init__(self, *values: Any, meanwhile: Callable[[], Any], fails_at: int = -1) -> None:
+        super().__init__(*values)
+        self.meanwhile, self.fails_at = meanwhile, fails_at
+
+    async def read_on(self, topic: str, partition: int, since: int, take: Take) -> int:
+        for first in range(since, len(self.records), self.chunk):
+            if first == self.fails_at:
+                raise LogUnavailable("Kafka is down")
+            self.meanwhile()
+            await take(self.records[first : first + self.chunk])
+        return len(self.records)
+
+
 async def decode(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
@@ -70,6 +87,33 @@ def read_back(tail: Tail, from_offset: int, read_to: int = 0, most: int = 1000) 
 def verdict(offset: int, **changes: Any) -> TransactionStatus:
     """On the record at this offset, whose id is its number."""
     return status(transaction(transaction_id=f"t{offset}"), offset, **changes)
+
+
+def test_what_a_worker_missed_is_folded_in_as_it_comes_and_what_it_observed_meanwhile_is_made_again() -> None:
+    async def catching_up() -> None:
+        state, others = CustomerState(), [verdict(n, customer_id="one of all") for n in range(7)]
+
+        def meanwhile() -> None:
+            state.observe([transaction(transaction_id="ours", customer_id="one of all")])
+
+        tail = Missed(*others, meanwhile=meanwhile, fails_at=4)
+        resources: Any = SimpleNamespace(
+            snapshots=None, status_for_history=SimpleNamespace(decode=decode), tail=tail
+        )
+        adapters, version = Adapters(resources), state.version
+        with pytest.raises(LogUnavailable):
+            await adapters.catch_up(0, state)
+        assert (state.folded_to, adapters.records_read) == (4, 4)
+        tail.fails_at = -1
+        await adapters.catch_up(0, state)
+        assert (state.folded_to, adapters.records_read) == (7, 7)
+        assert state.version > version
+        whole = CustomerState()
+        whole.fold(enumerate(others), 7)
+        asked = [transaction(transaction_id="the next", customer_id="one of all")]
+        assert state.observe(asked).tolist() == whole.observe(asked).tolist()
+
+    asyncio.run(catching_up())
 
 
 def test_decided_ids_are_known_with_their_positions() -> None:

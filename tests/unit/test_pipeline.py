@@ -109,21 +109,20 @@ class FakePorts:
 
     async def customer_state(self, partition: int) -> CustomerState:
         state = CustomerState()
-        state.fold(*await self.statuses_since(partition, 0))
+        await self.catch_up(partition, state)
         return state
 
     async def keep(self, partition: int, state: CustomerState) -> None:
         self.kept[partition] = state.folded_to
 
-    async def statuses_since(
-        self, partition: int, offset: int
-    ) -> tuple[list[tuple[int, TransactionStatus]], int]:
+    async def catch_up(self, partition: int, state: CustomerState) -> None:
         found = sorted(
             (at, one)
             for (number, at), one in self.placed.items()
-            if number == partition and at >= offset and not isinstance(one, Poison)
+            if number == partition and at >= state.folded_to and not isinstance(one, Poison)
         )
-        return found, max((at + 1 for at, _ in found), default=offset)
+        state.rewind()
+        state.fold(found, max((at + 1 for at, _ in found), default=state.folded_to))
 
     async def statuses_at(self, places: Sequence[Place]) -> dict[Place, TransactionStatus | Poison]:
         self._called("statuses")
