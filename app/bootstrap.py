@@ -175,13 +175,15 @@ def create_app(
 
     if "statuses" in role.agents:
         pending, state = PendingWriter(resources.recent), ReadModelState()
-        maintained = maintainer(resources.recent, LogReader(resources), pending, state)
+        log_reader = LogReader(resources)
+        maintained = maintainer(resources.recent, log_reader, pending, state)
         reads = read_model(
             resources.recent,
             resources.table,
             pending,
             state,
             lambda: app.consumer.length(topics.STATUS) if _is_consuming(app) else None,
+            log_reader.is_decided,
         )
         events, status_waits, audit = EventStream(values.max_event_clients), StatusWaits(), Audit()
         unassessed = Unassessed()

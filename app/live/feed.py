@@ -104,7 +104,7 @@ class LiveFeed:
 
     def begin_at(self, offsets: Mapping[int, int]) -> None:
         """If it does not run yet: begin no later than at these offsets of transaction_status."""
-        if self._consumer is None:
+        if self._consumer is None and not self._ends_at_start:
             for partition, offset in offsets.items():
                 tp = TopicPartition(topics.STATUS, partition)
                 self._next[tp] = min(offset, self._next.get(tp, offset))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.errors import LogUnavailable, Poison
@@ -49,9 +49,10 @@ class Resume:
                 continue
             try:
                 async with self._readers:
-                    await self._send_missing(client, seen)
+                    await self._send_some(client, seen, missing)
             except LogUnavailable:
                 await asyncio.sleep(next(waits))
+            await _until_taken(client)  # without a turn: who takes nothing holds up nobody else
         self._stream.join(client, seen)
 
     async def _of_this_log(self, client: Client, seen: Vector) -> Vector | None:
@@ -84,13 +85,12 @@ class Resume:
         seen |= {partition: end for partition, (_, end) in self._missing(seen).items()}
         self._stream.gap(client, before, text_of(seen), reason)
 
-    async def _send_missing(self, client: Client, seen: Vector) -> None:
-        for partition, (start, end) in self._missing(seen).items():
-            for first in range(start, end, STEP):
-                last = min(first + STEP, end)
-                found = await self._resources.tail.at(topics.STATUS, partition, range(first, last))
-                await self._send(client, seen, [found[offset] for offset in sorted(found)])
-                seen[partition] = last
+    async def _send_some(self, client: Client, seen: Vector, missing: Mapping[int, tuple[int, int]]) -> None:
+        partition, (start, end) = next(iter(missing.items()))
+        last = min(start + STEP, end)
+        found = await self._resources.tail.at(topics.STATUS, partition, range(start, last))
+        await self._send(client, seen, [found[offset] for offset in sorted(found)])
+        seen[partition] = last
 
     async def _send(self, client: Client, seen: Vector, records: Sequence[Any]) -> None:
         values = await self._resources.status_without_history.decode([record.value for record in records])
@@ -105,7 +105,6 @@ class Resume:
                 chunks.append(b"id: %s\n%s" % (text_of(seen).encode(), status_data(one)))
         client.connection.write(b"".join(chunks))
         client.vector = text_of(seen)
-        await _until_taken(client)
 
 
 async def _until_taken(client: Client) -> None:

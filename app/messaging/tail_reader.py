@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from app import connections
+from app.errors import LogUnavailable
 from app.messaging.fetching import Fetching
 from app.messaging.kafka_errors import log_unavailable
 from app.messaging.log_consumer import LogConsumer
@@ -120,6 +121,21 @@ class TailReader:
                 records = await look.read(first, min(first + FIRST_STEP, last))
                 if found := next(filter(is_wanted, records), None):
                     return found
+            return None
+
+    async def first_from(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
+        """The first record from an offset on, among the next MARKS_MOST; None at the end.
+
+        LogUnavailable, also where an open transaction hides what is there.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._look(tp) as look:
+            start = max(look.beginning, offset)
+            last = min(look.end, start + MARKS_MOST)
+            if start < last and (records := await look.read(start, last)):
+                return records[0]
+            if last < look.end or (await look.consumer.end_offsets([tp]))[tp] < look.end:
+                raise LogUnavailable(f"{topic}[{partition}] from {start} on cannot be read yet")
             return None
 
     async def has_none(self, topic: str, partition: int, start: int, end: int) -> bool:

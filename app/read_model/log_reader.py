@@ -85,6 +85,21 @@ class LogReader:
 
     def __init__(self, resources: Resources):
         self._resources = resources
+        self._asks = asyncio.Lock()
+        self._decided_until = 0.0  # and it stays so
+
+    async def is_decided(self, until: float) -> bool:
+        """Whether all that was taken until then, in seconds since 1970, is decided and stored; LogUnavailable."""
+        async with self._asks:
+            if until > self._decided_until and await self._is_done(until):
+                self._decided_until = until
+        return until <= self._decided_until
+
+    async def _is_done(self, until: float) -> bool:
+        done = await consumer_groups.committed_offsets(self._resources.settings, topics.CREATED)
+        first_from = self._resources.tail.first_from
+        waiting = await _all(first_from(topics.CREATED, *place) for place in done.items())
+        return all(one is None or one.timestamp / 1000 > until + CLOCKS_APART for one in waiting)
 
     async def write_newest(self, write: Write) -> Newest:
         """The newest transactions, as many as Redis keeps: the highest revision of each, or pending."""

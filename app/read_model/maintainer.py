@@ -64,11 +64,14 @@ class ReadModelMaintainer:
             await asyncio.sleep(pause)
 
     async def _look(self) -> None:
+        waits_for, self._waits_for = (
+            self._waits_for,
+            None,
+        )  # what it has filled may be gone when this look fails
         complete = await self._answer()
         await self._warn_of_evictions()
-        if complete and self._waits_for and await self._recent.was_filled_by(self._waits_for):
+        if complete and waits_for and await self._recent.was_filled_by(waits_for):
             self._state.redis = RedisState.MARKED  # what we would have written
-        self._waits_for = None
         if self._state.is_behind or not complete:
             metrics.READ_MODEL_COMPLETE.labels("redis").set(0)
             self._state.complete_since = None
@@ -140,9 +143,7 @@ class ReadModelMaintainer:
 
     async def _from_log(self, read: Callable[[Write], Awaitable[T]]) -> T:
         """Write what `read` finds into Redis: notes of pending transactions may be lost, the log is not."""
-        self._notes.lost = False  # before the log is read: what is lost from now on is found next time
-        try:
-            return await read(self._recent.remember)
-        except BaseException:
-            self._notes.lost = True
-            raise
+        losses = self._notes.losses  # what is lost from now on is found next time
+        found = await read(self._recent.remember)
+        self._notes.made_good(losses)
+        return found

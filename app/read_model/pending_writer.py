@@ -6,6 +6,7 @@ A POST waits for it only while other bffs show what this one has taken.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 from app.errors import Transient
@@ -26,15 +27,28 @@ class PendingWriter:
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
-        self._written: asyncio.Future[None] | None = None  # done when the next write is, or has failed
+        self._write_ends = asyncio.Event()  # of the write under way, or the next one
+        self._count = self._in_redis = 0  # of all that was noted, and of these what needs no writing any more
         self.has_backlog = False  # what was noted could not be written yet: a list in Redis lacks it
-        #: Some may never be written: too many at once, or in the hands of a bff that ended, as one may have before us.
-        self.lost = True
+        #: How often some may have been lost, by now: too many at once, or in the hands of a bff that ended, as one may
+        #: have before us.
+        self.losses = 1
+        self._made_good = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether some may never be written by this."""
+        return self.losses > self._made_good
+
+    def made_good(self, losses: int) -> None:
+        """Those of so many losses are in Redis."""
+        self._made_good = max(losses, self._made_good)
 
     def add(self, transaction: Transaction) -> None:
         """Show it as pending, soon."""
         entry = pending_entry(transaction)
-        self.lost = self.lost or len(self._entries) == AT_MOST
+        self.losses += len(self._entries) == AT_MOST
+        self._count += 1
         self._entries.append(entry)
         self._noted.append(entry)
         self._some.set()
@@ -43,11 +57,16 @@ class PendingWriter:
         """One that was noted lately, by its sort key, as JSON: pending, unless it has been decided since."""
         return next((detail_of(entry) for noted, _, entry in self._noted if noted == key), None)
 
-    async def written(self, timeout: float) -> None:
-        """Wait until all that was noted so far is in Redis; not longer than so many seconds, and not for a dead one."""
-        if self._written is None:
-            self._written = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._written], timeout=timeout)
+    async def written(self, timeout: float) -> bool:
+        """Whether all that was noted so far is in Redis, within so many seconds; a dead Redis is not waited for."""
+        noted = self._count
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._in_redis < noted:
+                    await self._write_ends.wait()
+                    if self.has_backlog:
+                        break
+        return self._in_redis >= noted
 
     async def run(self) -> None:
         """Write what was noted, all at once, again and again, until cancelled."""
@@ -55,20 +74,20 @@ class PendingWriter:
         while True:
             await self._some.wait()
             self._some.clear()
-            entries = list(self._entries)
+            entries, count = list(self._entries), self._count
             self._entries.clear()
-            written, self._written = self._written, None
             try:
                 await self._recent.remember(entries)
             except Transient:
-                self.lost = self.lost or len(entries) + len(self._entries) > AT_MOST
+                self.losses += len(entries) + len(self._entries) > AT_MOST
                 self._entries.extendleft(reversed(entries))
                 self._some.set()
                 self.has_backlog = True
             else:
                 self.has_backlog, waits = False, pauses(PAUSE, PAUSE_MOST)
+                self._in_redis = count
             finally:
-                if written is not None:
-                    written.set_result(None)
+                self._write_ends.set()
+                self._write_ends = asyncio.Event()
             if self.has_backlog:
                 await asyncio.sleep(next(waits))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.errors import BeingRebuilt, NotReadableYet, StoreUnavailable
+from app.errors import BeingRebuilt, LogUnavailable, NotReadableYet, StoreUnavailable
 from app.models.status import TransactionStatus, assessed, key_of_row, place_of, shown, sort_key
 from app.models.transaction import millis_of_id
 from app.observability import metrics
@@ -22,9 +25,13 @@ T = TypeVar("T")
 
 #: Seconds that a bff, this one or another, may take to note in Redis what it has answered with 201.
 NOTED_WITHIN = 5.0
+#: Seconds that a list waits for what its own bff is noting.
+NOTED_SOON = 0.05
 #: Seconds back to which an id that nobody has may be pending, while Redis lacks something: what is pending, the log and
 #: Redis alone know. As long as a worker may be behind in an outage.
 PENDING_AT_MOST = 24 * 3600.0
+#: Seconds that a GET waits for Kafka's word on that.
+LOG_ANSWERS_WITHIN = 2.0
 #: Offsets of transaction_status for a row, at most: records of up to four revisions, each of which had the marker of a
 #: transaction behind it in earlier releases. A table with fewer rows is not whole.
 OFFSETS_A_ROW = 8
@@ -58,29 +65,40 @@ class ReadModel:
         notes: PendingWriter,
         state: ReadModelState,
         log_length: Callable[[], int | None],
+        is_decided: Callable[[float], Awaitable[bool]],
     ):
-        """`log_length`: how many offsets transaction_status has, None while nobody knows."""
+        """`log_length`: how many offsets transaction_status has, None while nobody knows.
+
+        `is_decided`: whether all that was taken until then, in seconds since 1970, is decided and stored.
+        """
         self._recent = recent
         self._table = table
         self._notes = notes
         self._state = state
         self._log_length = log_length
+        self._is_decided = is_decided
 
     async def newest(self, limit: int, before: str | None) -> Listing:
         """A page; StoreUnavailable when neither store can give it."""
+        # Before Redis is asked: what is mended behind that is not on the page.
+        was_behind, may_lack = self._state.is_behind, not await self._has_all_notes()
         page = await self._of_redis(lambda: self._recent.newest(limit, before))
         whole = page if page and page.complete and (page.last_key or not page.trimmed) else None
-        if whole and not self._state.is_behind:
+        if whole and not was_behind and not self._state.is_behind:
             metrics.READS.labels("redis").inc()
-            return Listing(
-                whole.entries, whole.last_key, "redis", may_lack=self._notes.has_backlog or self._notes.lost
-            )
+            return Listing(whole.entries, whole.last_key, "redis", may_lack)
         try:
             return await self._from_cassandra(limit, before)
         except StoreUnavailable:
             if not whole:
                 raise
             return Listing(whole.entries, whole.last_key, "redis", may_lack=True)
+
+    async def _has_all_notes(self) -> bool:
+        """Whether Redis has all that was answered with 201 here; a moment is waited for what is being written."""
+        if self._notes.lost or self._notes.has_backlog or not self._state.answers:
+            return False
+        return await self._notes.written(NOTED_SOON)
 
     async def _from_cassandra(self, limit: int, before: str | None) -> Listing:
         reading = Reading()
@@ -111,7 +129,7 @@ class ReadModel:
         if row is None:
             if pending := self._notes.find(key):
                 return pending
-            await self._check_that_none_is_hidden(transaction_id)
+            row = await self._if_none_is_hidden(transaction_id, key)
         metrics.READS.labels("cassandra").inc()
         return row and _detail(row)
 
@@ -126,7 +144,8 @@ class ReadModel:
             return found
         return _detail(row) if row and row["revision"] >= json.loads(found)["revision"] else found
 
-    async def _check_that_none_is_hidden(self, transaction_id: str) -> None:
+    async def _if_none_is_hidden(self, transaction_id: str, key: str) -> TransactionStatus | None:
+        """None, or what has been stored meanwhile."""
         reach = await self._of_redis(lambda: self._recent.reach(OLDEST))
         if self._state.being_rebuilt:
             raise BeingRebuilt("it may exist: Cassandra's table is being written again from the log")
@@ -135,9 +154,22 @@ class ReadModel:
         made, since, now = millis_of_id(transaction_id), self._state.complete_since, time.monotonic()
         # What other bffs noted during an outage comes into a Redis that is complete again a moment later.
         complete = reach and reach.complete and since is not None and now - since > NOTED_WITHIN
-        within = NOTED_WITHIN if complete else PENDING_AT_MOST
-        if made is not None and -CLOCKS_APART <= time.time() - made / 1000 <= within:
+        age = math.inf if made is None else time.time() - made / 1000
+        if -CLOCKS_APART <= age <= (NOTED_WITHIN if complete else PENDING_AT_MOST):
             raise NotReadableYet("it may have been taken: no store that answers shows it yet; ask again")
+        is_below = reach and reach.trimmed and reach.oldest and key < reach.oldest[0]
+        if not is_below or age > PENDING_AT_MOST:
+            return None
+        # Redis keeps the newest, decided or not.
+        if not await self._all_is_decided(time.time() - age):
+            raise NotReadableYet("it may wait for its decision, older than all that is listed; ask again")
+        return await self._table.find(transaction_id)
+
+    async def _all_is_decided(self, until: float) -> bool:
+        with contextlib.suppress(LogUnavailable, TimeoutError):
+            async with asyncio.timeout(LOG_ANSWERS_WITHIN):
+                return await self._is_decided(until)
+        return False
 
     async def _lacks_rows(self, reach: Reach) -> bool:
         """Whether Cassandra has none of Redis' oldest: then it may also lack older ones, which Redis has removed."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from app.errors import StoreUnavailable
 from app.models.label import StoredLabel, shown_label
+from app.stores.consistency import OneReplicaLacksIt
 
 #: Seconds that a GET waits for a label, and for which nobody asks again after it did not come.
 WITHIN, SILENT_FOR = 0.5, 1.0
@@ -37,6 +38,8 @@ class ShownLabels:
             self._silent_until = now + SILENT_FOR  # one asks for all
         try:
             found = await self._table.find(transaction_id, WITHIN)
+        except OneReplicaLacksIt:
+            return MAY_BE_MISSING
         except StoreUnavailable:
             self._silent_until = time.monotonic() + SILENT_FOR
             return MAY_BE_MISSING

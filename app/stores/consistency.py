@@ -33,6 +33,10 @@ class TooFewReplicas(StoreUnavailable):
         self.said_by = said_by
 
 
+class OneReplicaLacksIt(StoreUnavailable):
+    """The only replica that answers has no such row: others may have it."""
+
+
 class ConsistencyStepDown(ABC):
     """Reads and writes over a session that runs single statements."""
 
@@ -108,6 +112,13 @@ class ConsistencyStepDown(ABC):
         replicas = self._replication
         needed = {ConsistencyLevel.ALL: replicas, STRONGEST: replicas // 2 + 1}
         return len(self.living_hosts()) < needed.get(level, 1)
+
+
+def only(rows: Rows, level: int) -> dict[str, Any] | None:
+    """The row, or None; OneReplicaLacksIt where one replica alone (`level`) says that there is none."""
+    if not rows and level == WEAKEST:
+        raise OneReplicaLacksIt("the only replica of Cassandra that answers has no such row, and may lack it")
+    return rows[0] if rows else None
 
 
 def bound_at(statement: Any, values: Sequence[Any], level: int) -> Any:

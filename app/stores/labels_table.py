@@ -11,7 +11,7 @@ from pathlib import Path
 from app.errors import StoreUnavailable
 from app.models.label import StoredLabel
 from app.stores.cassandra import Cassandra
-from app.stores.consistency import LEVELS, bound_at
+from app.stores.consistency import LEVELS, bound_at, only
 
 DDL = Path(__file__).parent.parent.parent / "schemas" / "cql" / "labels.cql"
 
@@ -64,10 +64,10 @@ class LabelsTable:
         self.reached[level] += 1
 
     async def find(self, transaction_id: str, timeout: float) -> StoredLabel | None:
-        """The label that counts, if there is one."""
+        """The label that counts, if there is one; OneReplicaLacksIt where a single replica says that there is none."""
         self._check_made()
-        rows = await self._cassandra.read(ONE, (transaction_id,), timeout)
-        return rows[0] if rows else None  # type: ignore[return-value]
+        rows, level = await self._cassandra.read_as_can_be(ONE, (transaction_id,), timeout)
+        return only(rows, level)  # type: ignore[return-value]
 
     def _check_made(self) -> None:
         # At once: to prepare a statement of a table that may not be there would wait for its time-out.

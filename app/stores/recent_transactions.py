@@ -99,8 +99,8 @@ SCANNED = 500
 SCRIPT_ENTRIES = 500
 
 #: Calls at once. Redis does one after another and so do we: more of them would only share the time that each has, and
-#: a busy moment of ours would look like a dead Redis.
-CONNECTIONS = 16
+#: a busy moment of ours would look like a dead Redis. Writes do not wait behind hundreds of lists.
+READS, WRITES = 16, 4
 #: Seconds that a call may wait for its turn: 800 clients at once are served within less.
 QUEUE_TIMEOUT = 5.0
 
@@ -143,7 +143,7 @@ class RecentTransactions:
         url = settings.redis_url.get_secret_value()
         self._refusal = connections.Refusal(lambda: connections.look(url, settings, "REDIS_URL"))
         self._timeout = settings.redis_timeout
-        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._turns, self._turns_of_writes = asyncio.Semaphore(READS), asyncio.Semaphore(WRITES)
         self._failures = 0
         self._redis: Any = None
         self._remember: Any = None
@@ -160,7 +160,7 @@ class RecentTransactions:
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             decode_responses=True,
-            max_connections=CONNECTIONS,
+            max_connections=READS + WRITES,
             retry=None,
         )
         self._remember = self._redis.register_script(SCRIPT)
@@ -324,9 +324,10 @@ class RecentTransactions:
     async def _asked(self, call: Any, request: str = "read") -> Any:
         """The answer to one call (`request`: read, write or ping); Overloaded when its turn does not come in time."""
         failures = self._failures
+        turns = self._turns_of_writes if request == "write" else self._turns
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT):
-                await self._turns.acquire()
+                await turns.acquire()
         except BaseException as exc:
             call.close()
             if isinstance(exc, TimeoutError):
@@ -342,7 +343,7 @@ class RecentTransactions:
             self._failures += 1
             raise StoreUnavailable(f"Redis: {type(exc).__name__}: {exc}") from exc
         finally:
-            self._turns.release()
+            turns.release()
 
 
 def _span(operation: str) -> AbstractContextManager[Any]:

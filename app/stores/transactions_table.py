@@ -19,7 +19,7 @@ from app.errors import StoreUnavailable
 from app.models.status import FIRST_VERDICT, StoredStatus, TransactionStatus
 from app.models.transaction import AHEAD_AT_MOST, SHARDS, Transaction, bucket_of, bucket_of_id, shard_of
 from app.stores.cassandra import Cassandra
-from app.stores.consistency import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Rows, bound_at
+from app.stores.consistency import EVERY_REPLICA, LEVELS, STRONGEST, WEAKEST, Rows, bound_at, only
 
 COLUMNS = tuple(StoredStatus.__annotations__)
 _NAMES = ", ".join(COLUMNS)
@@ -150,9 +150,12 @@ class TransactionsTable:
         self._filed.clear()
 
     async def find(self, transaction_id: str) -> TransactionStatus | None:
-        """The row of an id: from its own bucket, or for a foreign id through the index."""
-        rows = await self._cassandra.read(*_one(transaction_id), self._read_timeout)
-        return rows[0] if rows else None  # type: ignore[return-value]
+        """The row of an id: from its own bucket, or for a foreign id through the index.
+
+        OneReplicaLacksIt where a single replica says that there is none.
+        """
+        rows, level = await self._cassandra.read_as_can_be(*_one(transaction_id), self._read_timeout)
+        return only(rows, level)  # type: ignore[return-value]
 
     async def find_at(self, level: int, transaction_id: str) -> TransactionStatus | None:
         """The same, at this consistency level and no other."""

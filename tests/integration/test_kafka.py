@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import faust
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import BrokerMetadata
 
@@ -253,6 +253,35 @@ def test_records_at_given_offsets_are_read_and_missing_ones_left_out(
         1500: [1500],
         2999: [2999],
     }
+
+
+def test_what_an_open_transaction_hides_is_not_taken_for_the_end(names: tuple[str, str, str]) -> None:
+    """Only for a while: then it is refused, or there is a record, or the end of the partition."""
+    ensure()
+
+    async def looks(tail: TailReader) -> None:
+        assert (await tail.first_from(names[0], 1, 1)).offset == 1  # type: ignore[union-attr]
+        assert await tail.first_from(names[0], 1, 3) is None
+        other = AIOKafkaProducer(bootstrap_servers=Settings().kafka_brokers, transactional_id=names[0])
+        await other.start()
+        try:
+            await other.begin_transaction()
+            await other.send_and_wait(names[0], b"hidden", partition=1)
+            with pytest.raises(LogUnavailable, match="cannot be read yet"):
+                await tail.first_from(names[0], 1, 3)
+            await other.abort_transaction()
+        finally:
+            await other.stop()
+        for _ in range(50):  # the mark is written a moment later
+            try:
+                assert await tail.first_from(names[0], 1, 3) is None
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+            else:
+                return
+        raise AssertionError("it is still hidden")
+
+    after_publishing(names[0], 3, looks)
 
 
 def test_the_tail_of_an_empty_partition_is_nothing(names: tuple[str, str, str]) -> None:

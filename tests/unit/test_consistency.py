@@ -12,7 +12,9 @@ from cassandra import ConsistencyLevel
 from app.errors import StoreUnavailable
 from app.settings import Settings
 from app.stores.cassandra import Cassandra
-from app.stores.consistency import LEVELS, REPAIR_LEVELS, TooFewReplicas
+from app.stores.consistency import LEVELS, REPAIR_LEVELS, OneReplicaLacksIt, TooFewReplicas
+from app.stores.labels_table import LabelsTable
+from app.stores.transactions_table import TransactionsTable
 
 ALL, QUORUM, ONE = ConsistencyLevel.ALL, ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE
 SLOW, FEW = StoreUnavailable("time-out"), TooFewReplicas("1 of 2", said_by="a node")
@@ -26,6 +28,7 @@ class Stepping(Cassandra):
         self._living = living
         self._fails = fails
         self.tried: list[int] = []
+        self.rows: list[dict[str, Any]] = []
         self.hosts: list[Any] = []
 
     def living_hosts(self) -> list[Any]:
@@ -39,7 +42,7 @@ class Stepping(Cassandra):
         self.hosts.append(host)
         if failure := self._fails.get(statement.consistency_level):
             raise failure
-        return []
+        return self.rows
 
 
 class Statement:
@@ -104,3 +107,20 @@ def test_a_read_steps_down_for_any_failure(
     cassandra = Stepping(living, fails)
     assert asyncio.run(cassandra.read("SELECT", (), 1.0)) == []
     assert cassandra.tried == tried
+
+
+@pytest.mark.parametrize("find", [TransactionsTable.find, LabelsTable.find])
+def test_a_single_replica_can_say_what_there_is_and_not_that_there_is_nothing(find: Any) -> None:
+    async def found(living: int, rows: Sequence[Mapping[str, Any]]) -> Any:
+        cassandra = Stepping(living, {})
+        cassandra.rows = [dict(row) for row in rows]
+        if find is LabelsTable.find:
+            table = LabelsTable(cassandra, 5)
+            table.is_made = True
+            return await find(table, "an id", 1.0)
+        return await find(TransactionsTable(cassandra, 5.0, 1.0), "an id")
+
+    assert asyncio.run(found(2, [])) is None
+    assert asyncio.run(found(1, [{"transaction_id": "an id"}])) == {"transaction_id": "an id"}
+    with pytest.raises(OneReplicaLacksIt):
+        asyncio.run(found(1, []))

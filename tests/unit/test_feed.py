@@ -74,3 +74,12 @@ def test_a_partition_that_there_is_not_is_nobodys_position() -> None:
     feed, listener = begun_at({0: END - 3, 77: 9})
     assert listener.offsets.keys() == {0, 1}
     assert {tp.partition for tp in feed._next if tp.topic == topics.STATUS} == {0, 1}
+
+
+def test_once_it_has_begun_no_clients_id_moves_it() -> None:
+    """Also not while it connects anew: all others would get old ones again."""
+    feed, _ = begun_at({0: END - 3})
+    stood = dict(feed._next)
+    feed.begin_at({0: 0})
+    asyncio.run(feed._assign(Consumer()))
+    assert feed._next == stood

@@ -23,6 +23,7 @@ from app.processing.assignment import MicroBatch
 from app.processing.back_pressure import Batch
 from app.read_model.shown_labels import MAY_BE_MISSING, SILENT_FOR, ShownLabels
 from app.settings import Settings
+from app.stores.consistency import OneReplicaLacksIt
 from app.stores.labels_table import LabelsTable, write_time
 from app.web.labels import LabelCalls
 from app.web.transactions import PATH
@@ -425,6 +426,23 @@ def test_get_says_that_a_label_may_be_missing_and_asks_a_silent_store_once_a_sec
         assert await labels.of(ID) == {"label": "fraud", "labelled_at": 1}
         await asyncio.gather(*(labels.of(ID) for _ in range(100)))
         assert table.asked == 103
+
+    run(situation())
+
+
+def test_where_one_replica_alone_knows_of_no_label_get_says_so_and_goes_on_showing_those_it_has() -> None:
+    class One:
+        """One of three replicas, that has the label of ID."""
+
+        async def find(self, transaction_id: str, timeout: float) -> StoredLabel | None:
+            if transaction_id != ID:
+                raise OneReplicaLacksIt("of three")
+            return given("fraud", 1)
+
+    async def situation() -> None:
+        labels = ShownLabels(One())
+        assert await labels.of("another") == MAY_BE_MISSING
+        assert await labels.of(ID) == {"label": "fraud", "labelled_at": 1}
 
     run(situation())
 

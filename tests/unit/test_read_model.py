@@ -16,7 +16,7 @@ from app.models.transaction import Transaction, uuid7
 from app.read_model.log_reader import Newest, Write
 from app.read_model.maintainer import CHECK_EVERY, REFILL_EVERY_MOST, ReadModelMaintainer
 from app.read_model.pending_writer import AT_MOST, PendingWriter
-from app.read_model.read_model import NOTED_WITHIN, PENDING_AT_MOST, ReadModel
+from app.read_model.read_model import NOTED_SOON, NOTED_WITHIN, PENDING_AT_MOST, ReadModel
 from app.read_model.state import ReadModelState
 from app.stores.recent_transactions import (
     BeingRefilled,
@@ -140,7 +140,14 @@ class Log:
         self.floor: str | None = None
         self.dead = False
         self.reads = 0
+        self.decided_until = 0.0
+        self.takes = 0.0  # seconds, of a read
         self.meanwhile: Callable[[], None] = lambda: None
+
+    async def is_decided(self, until: float) -> bool:
+        if self.dead:
+            raise LogUnavailable("dead")
+        return until <= self.decided_until
 
     async def write_newest(self, write: Write) -> Newest:
         await self.write_pending(write)
@@ -153,6 +160,7 @@ class Log:
     async def write_pending(self, write: Write) -> None:
         if self.dead:
             raise LogUnavailable("dead")
+        await asyncio.sleep(self.takes)
         await write([pending_entry(one) for one in self.undecided])
 
 
@@ -176,6 +184,7 @@ class World:
             self.pending,
             state,
             lambda: self.log_length,
+            self.log.is_decided,
         )
 
     def stored(self) -> None:
@@ -393,6 +402,59 @@ def test_who_waits_for_a_note_waits_for_the_write_and_not_for_a_dead_redis() -> 
         world.pending.add(transaction())
         await world.pending.written(0.01)  # the writer pauses: nobody waits longer than asked
         assert loop.time() - began < 1
+
+    virtual_time.run(world.during(situation))
+
+
+def test_a_list_has_what_was_answered_with_201_before_it_or_says_that_it_may_lack_it() -> None:
+    world = World()
+
+    async def situation() -> None:
+        for takes, is_listed in ((NOTED_SOON / 3, True), (1.0, False)):
+            world.recent.takes = takes
+            world.pending.add(transaction(transaction_id=f"first {takes}"))
+            await asyncio.sleep(takes / 10)  # it is being written
+            world.pending.add(transaction(transaction_id=f"second {takes}"))
+            listing = await world.reads.newest(100, None)
+            assert any(f"second {takes}" in entry for entry in listing.entries) == is_listed
+            assert listing.may_lack != is_listed
+
+    virtual_time.run(world.during(situation))
+
+
+def test_what_is_found_again_in_the_log_may_be_missing_until_all_of_it_was_read() -> None:
+    world = World()
+    world.recent.sign = "1"  # by another bff
+    world.log.undecided, world.log.takes = [transaction()], 60
+
+    async def situation() -> None:
+        await asyncio.sleep(30)
+        assert (await world.reads.newest(100, None)).may_lack
+        await asyncio.sleep(60)
+        listing = await world.reads.newest(100, None)
+        assert (len(listing.entries), listing.may_lack) == (1, False)
+
+    virtual_time.run(world.during(situation))
+
+
+@pytest.mark.parametrize("waits", ["it waits", "it was decided", "nobody knows"])
+def test_an_id_older_than_all_that_redis_keeps_is_no_404_while_it_may_wait_for_its_decision(
+    waits: str,
+) -> None:
+    world = World()
+    world.log.statuses = world.table.rows = [status(transaction(transaction_id=uuid7(time.time())))]
+    world.log.floor = key_of_row(world.table.rows[0])
+
+    async def situation() -> None:
+        await asyncio.sleep(2 * NOTED_WITHIN)
+        id_ = uuid7(time.time() - 3600)
+        world.log.dead = waits == "nobody knows"
+        world.log.decided_until = time.time() - (1800 if waits == "it was decided" else 7200)
+        if waits == "it was decided":
+            assert await world.reads.find(id_) is None
+        else:
+            with pytest.raises(NotReadableYet):
+                await world.reads.find(id_)
 
     virtual_time.run(world.during(situation))
 

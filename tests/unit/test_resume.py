@@ -15,6 +15,7 @@ from app.live.event_stream import Client, EventStream, vector_of
 from app.live.feed import Written
 from app.live.resume import Resume
 from app.models.status import Filter
+from tests.unit import virtual_time
 from tests.unit.test_event_stream import Wire, places, status
 
 
@@ -112,3 +113,32 @@ def test_a_client_that_takes_nothing_is_cut_off_while_it_catches_up(monkeypatch:
     monkeypatch.setattr(resume, "BUFFER", 0)
     monkeypatch.setattr(resume, "STALLED_LOOKS", 2)
     assert joined("0:0", Log(12), ring_from=8).closed
+
+
+def test_clients_that_take_nothing_hold_up_no_other_one(monkeypatch: Any) -> None:
+    """They catch up in turns: who waits for a client does it without one."""
+    monkeypatch.setattr(resume, "BUFFER", 1)
+    monkeypatch.setattr(resume, "STEP", 3)
+    monkeypatch.setattr(resume, "LOOK_AGAIN", 0.05)
+    stream, log = EventStream(100), Log(12)
+    stream.begin({0: 12})
+    resources: Any = SimpleNamespace(tail=log, status_without_history=log)
+    resuming = Resume(resources, SimpleNamespace(until_live=_live, beginnings={0: 0}), stream)  # type: ignore[arg-type]
+
+    async def situation() -> None:
+        stuck = [Wire(takes=False) for _ in range(3 * resume.READERS)]
+        others = [asyncio.create_task(join(wire)) for wire in stuck]
+        await asyncio.sleep(1)
+        began = virtual_time.now()
+        await join(Wire())
+        assert virtual_time.now() - began < 1
+        await asyncio.gather(*others)
+        assert all(wire.closed for wire in stuck)
+        assert all(len(places(wire)) == 3 for wire in stuck), "nothing more is read for who was cut off"
+
+    async def join(wire: Wire) -> None:
+        client = Client(wire, Filter())
+        stream._clients.add(client)
+        await resuming.join(client, {0: 0})
+
+    virtual_time.run(situation())
