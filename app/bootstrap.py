@@ -234,6 +234,7 @@ def create_app(
     watchdog = Watchdog(
         app.processors,
         lambda topic: monitor.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
+        lambda: monitor.is_up("kafka") and app.started and not _is_consuming(app),
         values.liveness_timeout,
     )
     passed_over = PassedOver(resources.tail, app.consumer)

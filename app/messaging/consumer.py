@@ -30,8 +30,9 @@ from app.messaging.offset_commits import OffsetCommits
 SHOWS_WORK_EVERY = 5.0
 #: Of a consumer that its group does not count in.
 NO_GENERATION = -1
-#: Seconds that Kafka has to say where the group goes on.
-ANSWERS_WITHIN = 10.0
+#: Seconds that Kafka has to say where the group goes on; and at the begin of an assignment, where Faust itself gives up
+#: after 90 s (broker_request_timeout).
+ANSWERS_WITHIN, SEEKS_WITHIN = 10.0, 60.0
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -72,13 +73,33 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         holds.note(found, unreadable)
         return found
 
+    @property
+    def is_joining(self) -> bool:
+        """Whether it is in its group, or tries to be."""
+        return self._consumer is not None and getattr(self._consumer, "_coordinator", None) is not None
+
     async def show_work(self) -> None:
-        """As a fetch does: the group's clock for a consumer that does nothing (max.poll.interval) starts anew."""
+        """As a fetch does: the group's clock for a consumer that does nothing (max.poll.interval) starts anew.
+
+        What Kafka has refused it is logged and tried again: aiokafka waits until somebody has taken the error.
+        """
         await self.call_thread(self._show_work)
 
     async def _show_work(self) -> None:
-        with self._ensure_consumer()._subscription.fetch_context():
+        consumer = self._ensure_consumer()
+        with consumer._subscription.fetch_context():
             pass
+        try:
+            consumer._coordinator.check_errors()
+        except KafkaError as exc:
+            self.log.error("Kafka refuses this worker in its group, it is tried again: %r", exc)
+
+    async def join_anew(self) -> None:
+        """Leave the assignment for another one."""
+        await self.call_thread(self._join_anew)
+
+    async def _join_anew(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()
 
     async def committed(self, tp: TP) -> int | None:
         """Kafka's answer; asked in the thread that has the connection."""
@@ -129,6 +150,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 class BatchConsumer(driver.Consumer):
     """A Faust consumer whose messages are batches: value = records of one fetch, offset = the last one's."""
 
+    def __init__(self, *args: Any, **options: Any):
+        """See Faust's."""
+        super().__init__(*args, **options)
+        self._read_offset = _NothingRead()
+        self._is_between_assignments = False
+
     def on_init(self) -> None:
         """Nothing is finished yet."""
         self.holds = Holds()
@@ -155,6 +182,26 @@ class BatchConsumer(driver.Consumer):
             if batch:
                 self._commits.handed_out(tp, batch)
                 yield tp, _message(tp, batch, generation)
+
+    def resume_flow(self) -> None:
+        """Let records come, but for those of an assignment that is over: its recovery may end behind the revocation."""
+        if not self._is_between_assignments:
+            super().resume_flow()
+
+    async def perform_seek(self) -> None:
+        """To where the group goes on; where Kafka does not say it in time, the group is joined anew instead.
+
+        Faust's recovery would give up at its own time-out, and nothing would flow again.
+        """
+        try:
+            async with asyncio.timeout(SEEKS_WITHIN):
+                await super().perform_seek()
+        except TimeoutError:
+            self.log.warning(
+                "Kafka has not said within %g s where to go on: joining the group anew", SEEKS_WITHIN
+            )
+            self._is_between_assignments = True
+            await self._thread.join_anew()
 
     async def _seek_again(self) -> None:
         """What was fetched is dropped: fetch it again."""
@@ -183,7 +230,7 @@ class BatchConsumer(driver.Consumer):
         """
         while True:
             await asyncio.sleep(SHOWS_WORK_EVERY)
-            if self.app.consumer_generation_id:
+            if self._thread.is_joining:
                 await self._thread.show_work()
 
     async def pass_over(self, tp: TP, offset: int) -> bool:
@@ -269,11 +316,33 @@ class BatchConsumer(driver.Consumer):
         return True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let the batch processor end what it holds of them, commit, and forget them."""
+        """Let the batch processor end what it holds of them, commit, and forget them.
+
+        Nothing flows from here to the end of the next assignment's recovery. Faust stops only workers with partitions:
+        another one would be given its first records while their place is still sought, and lose them.
+        """
+        self._is_between_assignments = True
+        self.stop_flow()
+        self.app.flow_control.suspend()
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._commits.forget(tp)
             self.holds.release(tp)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """The recovery that begins here lets them flow."""
+        self._is_between_assignments = False
+        await super().on_partitions_assigned(assigned, generation_id)
+
+
+class _NothingRead(dict[TP, int | None]):
+    """What Faust remembers to have read, to drop silently what comes with a lower offset. Here it may come again.
+
+    After a failover of Kafka a log may be shorter than what was committed, and new records have offsets that were read.
+    """
+
+    def __getitem__(self, _: TP) -> None:
+        return None
 
 
 class BatchTransport(driver.Transport):

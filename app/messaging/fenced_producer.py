@@ -23,6 +23,10 @@ TRANSACTION_TIMEOUT = 10.0
 #: Seconds without a write after which a claim is to be renewed: a leader forgets a producer, and with it whom it has
 #: fenced, after producer.id.expiration.ms, a day by default.
 CLAIM_LASTS = 3600.0
+#: Seconds after which one in use is renewed too: of plain batches the coordinator hears nothing. It forgets an id after
+#: transactional.id.expiration.ms, a week by default, and gives the next owner another producer id: no epoch of that one
+#: would be a reason to refuse the last one's batches.
+CLAIM_IS_KNOWN = 86_400.0
 #: Epochs end at 32,766; the next claim gets a new producer id, and the leader would take the old one's plain batches as
 #: before. From here on to there each batch has a transaction, which the coordinator refuses to the old id.
 LAST_PLAIN_EPOCH = 32_000
@@ -34,7 +38,7 @@ class FencedProducer:
     def __init__(self, settings: Settings, transactional_id: str, stable: LastStableOffset, **options: Any):
         """`options`: aiokafka's."""
         self._stable = stable
-        self._written = 0.0, 0.0  # when, by two clocks
+        self._written = self._in_transaction = 0.0, 0.0  # when, by two clocks
         self._producer = AIOKafkaProducer(
             **connections.kafka(settings),
             transactional_id=transactional_id,
@@ -57,7 +61,7 @@ class FencedProducer:
             sent = {tp: await self._send(tp, [(None, b"", [])]) for tp in partitions}
             await self._producer.abort_transaction()
             await self.wait_until_readable(sent)  # until then plain batches are refused (InvalidTxnState)
-        self._touch()
+        self._written = self._in_transaction = _now()
 
     async def publish(
         self, records: Mapping[TopicPartition, Iterable[Record]]
@@ -81,20 +85,17 @@ class FencedProducer:
             published = await self.publish({tp: records})
             await self.wait_until_readable(published)
             offsets = published[tp]
+            self._in_transaction = _now()
         else:
             self._producer._txn_manager.transactional_id = None  # aiokafka asks for a transaction otherwise
             offsets = await self._send(tp, records)
-        self._touch()
+        self._written = _now()
         return offsets
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the leaders still remember the claim; by two clocks, since one may stop while a machine sleeps."""
-        wall, steady = self._written
-        return max(time.time() - wall, time.monotonic() - steady) < CLAIM_LASTS
-
-    def _touch(self) -> None:
-        self._written = time.time(), time.monotonic()
+        """Whether the leaders and the coordinator still remember the claim."""
+        return _age(self._written) < CLAIM_LASTS and _age(self._in_transaction) < CLAIM_IS_KNOWN
 
     async def wait_until_readable(self, published: Mapping[TopicPartition, list[int]]) -> None:
         """Return once what `publish` gave is below the last stable offset. No time-out."""
@@ -116,3 +117,13 @@ class FencedProducer:
     async def close(self) -> None:
         """Disconnect; what it might still send is refused once its id is claimed again."""
         await stop(self._producer)
+
+
+def _now() -> tuple[float, float]:
+    """By two clocks, since one may stop while a machine sleeps."""
+    return time.time(), time.monotonic()
+
+
+def _age(moment: tuple[float, float]) -> float:
+    wall, steady = moment
+    return max(time.time() - wall, time.monotonic() - steady)

@@ -16,6 +16,9 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from app.messaging.raw_batch import fetch_batch, lenient_records, offset_after
 
+#: Seconds that a broker has to give a batch once more.
+ANSWERS_WITHIN = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -47,6 +50,10 @@ class Fetching:
     def _subscriptions(self) -> Any:
         return self._consumer._subscription
 
+    @property
+    def _assignment(self) -> Any:
+        return self._subscriptions.subscription.assignment
+
     async def records(self, partitions: Collection[Any], timeout: float, most: int) -> Fetched:
         """At most `most` records within `timeout` seconds, by partition; and the partitions that cannot go on.
 
@@ -57,7 +64,10 @@ class Fetching:
         while True:
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
+            before = self._assignment
             found, unreadable = await self._ready(partitions, most)
+            if self._assignment is not before:
+                return {}, {}  # of an assignment that is over: the new one begins where the group had come to
             left = until - loop.time()
             if found or unreadable or left <= 0 or self._fetcher._closed:
                 return found, unreadable
@@ -127,12 +137,18 @@ class Fetching:
     ) -> list[ConsumerRecord] | Unreadable:
         """What is at the offset that aiokafka cannot read: other producers' header names may be any bytes."""
         if isinstance(exc, UnicodeDecodeError):
+            assignment = self._assignment
             try:
-                batch = await fetch_batch(self._consumer, tp, offset)
+                async with asyncio.timeout(ANSWERS_WITHIN):  # no other partition is read meanwhile
+                    batch = await fetch_batch(self._consumer, tp, offset)
+                if self._assignment is not assignment:
+                    return []
                 records, after = lenient_records(batch, tp, offset)
                 self._seek(tp, records[most].offset if len(records) > most else after)
                 self._check_place(tp, offset, records[:most], 1)
             except Exception as again:  # noqa: BLE001
+                if self._assignment is not assignment:
+                    return []
                 self._seek(tp, offset)
                 exc = again
             else:

@@ -44,10 +44,11 @@ class Holds:
     def to_read(self, partitions: Collection[TP]) -> set[TP]:
         """Those that are not held, or are to be tried again now."""
         now = time.monotonic()
+        # A copy, made at once: this is the consumer's thread, and Faust's own changes the set.
         return {
             tp
-            for tp in partitions
-            if (tp not in self._held or self._held[tp].again_at <= now)
+            for tp in frozenset(partitions)
+            if ((hold := self._held.get(tp)) is None or hold.again_at <= now)
             and tp.partition not in self.not_yet.get(tp.topic, ())
         }
 

@@ -130,11 +130,11 @@ class TailReader:
         """
         tp = TopicPartition(topic, partition)
         async with self._look(tp) as look:
-            start = max(look.beginning, offset)
-            last = min(look.end, start + MARKS_MOST)
+            start, stable = max(look.beginning, offset), (await look.consumer.end_offsets([tp]))[tp]
+            last = min(stable, start + MARKS_MOST)
             if start < last and (records := await look.read(start, last)):
                 return records[0]
-            if last < look.end or (await look.consumer.end_offsets([tp]))[tp] < look.end:
+            if last < look.end:
                 raise LogUnavailable(f"{topic}[{partition}] from {start} on cannot be read yet")
             return None
 

@@ -22,7 +22,7 @@ from schema_registry.client.errors import ClientError
 from app import connections
 from app.errors import LogUnavailable, Poison
 from app.messaging.codec import Codec, Fetch
-from app.messaging.fenced_producer import CLAIM_LASTS
+from app.messaging.fenced_producer import CLAIM_IS_KNOWN, CLAIM_LASTS
 from app.settings import Settings, without_secrets
 
 CREATED = "transaction_created"
@@ -52,6 +52,8 @@ MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 #: How long a partition's leader remembers a producer, in ms; twice as long as a claim lasts.
 EXPIRATION = "producer.id.expiration.ms"
 EXPIRATION_LEAST = int(2 * CLAIM_LASTS * 1000)
+ID_EXPIRATION = "transactional.id.expiration.ms"
+ID_EXPIRATION_LEAST = int(2 * CLAIM_IS_KNOWN * 1000)
 
 #: A new schema must read every older one: a replay goes back to the first record.
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
@@ -173,13 +175,13 @@ def check_config(topic: str, found: Mapping[str, str], replicas: int) -> None:
 
 def check_broker(found: Mapping[str, str]) -> None:
     """Whether a broker remembers for long enough which producers are fenced; WrongTopic if not."""
-    remembers = int(found.get(EXPIRATION, EXPIRATION_LEAST))
-    if remembers < EXPIRATION_LEAST:
-        raise WrongTopic(
-            f"the brokers have {EXPIRATION}={remembers}, less than {EXPIRATION_LEAST}: a worker that was paused could "
-            f"publish what another has decided meanwhile; set it: kafka-configs --alter --entity-type brokers "
-            f"--entity-default --add-config {EXPIRATION}={EXPIRATION_LEAST}"
-        )
+    for name, least in ((EXPIRATION, EXPIRATION_LEAST), (ID_EXPIRATION, ID_EXPIRATION_LEAST)):
+        if (remembers := int(found.get(name, least))) < least:
+            raise WrongTopic(
+                f"the brokers have {name}={remembers}, less than {least}: a worker that was paused could "
+                f"publish what another has decided meanwhile; set it: kafka-configs --alter --entity-type brokers "
+                f"--entity-default --add-config {name}={least}"
+            )
 
 
 def in_sync_at_least(replicas: int) -> int:

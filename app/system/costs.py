@@ -40,7 +40,8 @@ COSTS = {
     ),
     "cassandra without quorum": Row(
         "Cassandra nodes, no quorum left",
-        "POST and GET work, on the word of the nodes that are left; what these do not have is a 503, as is a POST with an Idempotency-Key.",
+        "POST and GET work, on the word of the nodes that are left; what these do not have is a 503, as is a POST "
+        "with an Idempotency-Key.",
     ),
     "cassandra, all": Row(
         "all Cassandra nodes",

@@ -12,16 +12,24 @@ from typing import Any, cast
 
 import faust
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import NodeNotReadyError
+from aiokafka.errors import InconsistentGroupProtocolError, NodeNotReadyError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.bootstrap import create_app
 from app.errors import LogUnavailable
 from app.messaging import consumer
-from app.messaging.consumer import NO_GENERATION, SHOWS_WORK_EVERY, BatchConsumer, BatchTransport
+from app.messaging.consumer import (
+    NO_GENERATION,
+    SEEKS_WITHIN,
+    SHOWS_WORK_EVERY,
+    BatchConsumer,
+    BatchTransport,
+)
+from tests.unit import virtual_time
 from tests.unit.virtual_time import run
 
 THE_TOPIC = "transaction_created"
@@ -161,6 +169,91 @@ def test_what_was_fetched_before_a_rebalance_is_dropped(rebalanced: str) -> None
     in_a_loop(situation)
 
 
+def test_from_a_revocation_to_the_next_assignment_nothing_flows_whoever_says_so() -> None:
+    """Also at a worker without partitions, and where the recovery of an assignment that is over ends late."""
+
+    async def situation() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        consumer._on_partitions_assigned = _nobody_in
+        consumer.app.on_rebalance_return = lambda: None
+        consumer.resume_flow()
+        assert consumer.flow_active
+        await consumer.on_partitions_revoked(set())
+        assert not consumer.flow_active
+        assert not consumer.app.flow_control.is_active()
+        consumer.resume_flow()
+        assert not consumer.flow_active
+        await consumer.on_partitions_assigned({PARTITION}, 2)
+        assert not consumer.flow_active
+        consumer.resume_flow()
+        assert consumer.flow_active
+
+    in_a_loop(situation)
+
+
+async def _nobody_in(_: Any, generation: int) -> None:
+    """Of the group."""
+
+
+def test_where_kafka_does_not_say_where_to_go_on_the_group_is_joined_anew() -> None:
+    """Faust's recovery would end for good at its own time-out."""
+
+    async def situation() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        joined = []
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        async def join_anew() -> None:
+            joined.append(virtual_time.now())
+
+        consumer._thread = SimpleNamespace(seek_to_committed=never, join_anew=join_anew)
+        await consumer.perform_seek()
+        assert joined == [SEEKS_WITHIN]
+        assert create_app("transactions").conf.broker_request_timeout > SEEKS_WITHIN
+        consumer.resume_flow()
+        consumer.stop_flow()
+        consumer.resume_flow()
+        assert not consumer.flow_active, "what was not sought does not flow"
+
+    run(situation())
+
+
+def test_what_a_shorter_log_has_at_offsets_that_were_read_is_not_dropped() -> None:
+    """Faust drops what comes below its own note, silently: after a failover of Kafka new records have such offsets."""
+
+    async def situation() -> None:
+        consumer = consumer_of(BatchTransport, committed=100)
+        consumer._read_offset[PARTITION] = 5000
+        consumer._read_offset.update({PARTITION: 5000})
+        assert consumer._read_offset[PARTITION] is None
+
+    in_a_loop(situation)
+
+
+def test_what_kafka_refuses_a_worker_in_its_group_is_logged_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """aiokafka waits until somebody has taken the error."""
+
+    async def situation() -> None:
+        consumer: Any = consumer_of(BatchTransport, committed=100)
+        coordinator: Any = object.__new__(GroupCoordinator)
+        coordinator._coordination_task = asyncio.create_task(asyncio.sleep(1))
+        coordinator._error_consumed_fut = waits = asyncio.get_running_loop().create_future()
+        coordinator._pending_exception = InconsistentGroupProtocolError()
+        consumer._thread._consumer = SimpleNamespace(
+            _subscription=SubscriptionState(), _coordinator=coordinator
+        )
+        await consumer._thread._show_work()
+        assert waits.done()
+        await consumer._thread._show_work()
+
+    in_a_loop(situation)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
 def test_the_group_goes_on_where_it_has_committed_or_at_the_beginning() -> None:
     async def situation() -> None:
         consumer = consumer_of(BatchTransport, committed=100)
@@ -208,7 +301,8 @@ def test_a_worker_that_holds_batches_and_fetches_nothing_stays_in_its_group() ->
         consumer: Any = consumer_of(BatchTransport, committed=100)
         consumer.app = SimpleNamespace(consumer_generation_id=1)
         subscription = SubscriptionState()
-        consumer._thread._ensure_consumer = lambda: SimpleNamespace(_subscription=subscription)
+        coordinator = SimpleNamespace(check_errors=lambda: None)
+        consumer._thread._consumer = SimpleNamespace(_subscription=subscription, _coordinator=coordinator)
         consumer._thread.call_thread = lambda call: call()
         await asyncio.sleep(900)
         staying = asyncio.create_task(consumer.stay_in_the_group())

@@ -79,6 +79,7 @@ def test_a_partition_that_there_is_not_is_nobodys_position() -> None:
 def test_once_it_has_begun_no_clients_id_moves_it() -> None:
     """Also not while it connects anew: all others would get old ones again."""
     feed, _ = begun_at({0: END - 3})
+    feed._next = dict.fromkeys(feed._next, END - 1)  # it has read on
     stood = dict(feed._next)
     feed.begin_at({0: 0})
     asyncio.run(feed._assign(Consumer()))

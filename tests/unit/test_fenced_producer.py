@@ -198,6 +198,26 @@ def test_a_claim_that_the_broker_may_have_forgotten_is_none(
     played(monkeypatch, Partition(), situation)
 
 
+@pytest.mark.parametrize("clock", ["time", "monotonic"])
+def test_a_claim_in_use_is_renewed_before_the_coordinator_forgets_it(
+    monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """The next owner would have another producer id, and what this one still sends would be taken."""
+
+    async def situation(one: StatusLog) -> None:
+        now = getattr(time, clock)()
+        monkeypatch.setattr(fenced_producer, "time", SimpleNamespace(**CLOCKS | {clock: lambda: now}))
+        await one.claim(0)
+        published = 0
+        while one.is_claimed(0):
+            await one.publish(0, RECORDS)
+            now += fenced_producer.CLAIM_LASTS / 2
+            published += 1
+        assert 24 <= published <= 48
+
+    played(monkeypatch, Partition(), situation)
+
+
 def test_near_the_end_of_the_epochs_each_batch_has_its_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next owner has another producer id then, and no epoch of it refuses plain batches of this one."""
 

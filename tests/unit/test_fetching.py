@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
+from typing import Any
 
 from aiokafka.structs import TopicPartition
 
-from app.messaging.fetching import Fetching, Unreadable
+from app.messaging.fetching import ANSWERS_WITHIN, Fetching, Unreadable
 from app.messaging.raw_batch import offset_after
 from tests.support.broken_log import BASE_OFFSET, Log, batch, checked
-from tests.unit.virtual_time import run
+from tests.unit.virtual_time import now, run
 
 BAD, GOOD = TopicPartition("transaction_created", 0), TopicPartition("transaction_created", 1)
 COUNT, SEED = 5_000, 18
@@ -94,6 +96,52 @@ def test_a_header_that_leads_back_or_beyond_the_end_is_not_followed() -> None:
         assert bad == list(range(10))
         assert where is not None
         assert where.offset == 10
+
+
+class Rebalanced(Log):
+    """While a batch is asked for once more, the group gives this partition anew, to be read from `goes_on_at`."""
+
+    def __init__(self, goes_on_at: int, takes: float, end: int) -> None:
+        batches = [bytes(ten(0)), bytes(ten(1, header=b"\xff")), bytes(ten(2))]
+        super().__init__({BAD: batches, GOOD: [bytes(ten(0))]}, {BAD: end, GOOD: 10})
+        self.goes_on_at, self.takes = goes_on_at, takes
+        self.seek_to(BAD, 10)
+        self.fetch()
+
+    async def send(self, node: int, request: Any) -> Any:
+        await asyncio.sleep(self.takes)
+        if self.goes_on_at >= 0:
+            self.assignment = object()  # type: ignore[assignment]
+            self.seek_to(BAD, self.goes_on_at)
+        return await super().send(node, request)
+
+
+def test_what_was_asked_for_in_an_assignment_that_is_over_moves_nothing_in_the_next_one() -> None:
+    """It would pass over what lies between, or bring records that another worker has decided."""
+
+    async def main() -> None:
+        log = Rebalanced(0, 0.0, 30)
+        fetching = Fetching(log)
+        await fetching.records([BAD], 0, 1000)
+        log.fetch()
+        found, unreadable = await fetching.records([GOOD, BAD], 0, 1000)  # record by record
+        assert (found, unreadable) == ({}, {})
+        assert log.position(BAD) == 0
+
+    run(main())
+
+
+def test_a_broker_that_does_not_give_a_batch_once_more_holds_up_the_other_partitions_for_seconds() -> None:
+    async def main() -> None:
+        log = Rebalanced(-1, 3600.0, 30)
+        fetching = Fetching(log)
+        await fetching.records([BAD], 0, 1000)
+        log.fetch()
+        found, unreadable = await fetching.records([BAD, GOOD], 0, 1000)
+        assert (list(found), unreadable[BAD].offset) == ([GOOD], 10)
+        assert now() <= 2 * ANSWERS_WITHIN
+
+    run(main())
 
 
 def test_where_a_batch_ends_is_read_in_it_unless_that_cannot_be() -> None:

@@ -158,8 +158,14 @@ def test_a_registry_that_answers_with_a_proxys_page_is_waited_for() -> None:
 def test_brokers_that_forget_early_whom_they_have_fenced_are_refused() -> None:
     with pytest.raises(topics.WrongTopic, match=r"producer\.id\.expiration\.ms=60000, less than 7200000"):
         topics.check_broker({topics.EXPIRATION: "60000"})
+    with pytest.raises(
+        topics.WrongTopic, match=r"transactional\.id\.expiration\.ms=86400000, less than 172800000"
+    ):
+        topics.check_broker({topics.ID_EXPIRATION: "86400000"})
 
 
-@pytest.mark.parametrize("found", [{}, {topics.EXPIRATION: "86400000"}])
+@pytest.mark.parametrize(
+    "found", [{}, {topics.EXPIRATION: "86400000"}, {topics.ID_EXPIRATION: str(7 * 86_400_000)}]
+)
 def test_brokers_with_the_default_or_that_do_not_say_will_do(found: dict[str, str]) -> None:
     topics.check_broker(found)

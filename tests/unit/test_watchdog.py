@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.errors import StoreUnavailable
-from app.health.watchdog import Watchdog
+from app.health.watchdog import OUT_AFTER, Watchdog
 from app.processing.assignment import MicroBatch, Step, Steps
 from app.processing.back_pressure import Batch
 from app.processing.batch_processor import BatchProcessor
@@ -27,12 +27,14 @@ class Lag:
 
 @asynccontextmanager
 async def watched(
-    step: Step, lag: Callable[[str], bool] = lambda _: False
+    step: Step,
+    lag: Callable[[str], bool] = lambda _: False,
+    is_out: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[tuple[BatchProcessor, Watchdog]]:
     """A batch processor with one step, and its watchdog, both at work."""
     processor = BatchProcessor(lambda _: Steps([step], nothing), lambda *_: None, most=1000, pause_most=5)
     processor.assign(1, [])
-    watchdog = Watchdog({"created": processor}, lag, AFTER)
+    watchdog = Watchdog({"created": processor}, lag, is_out, AFTER)
     tasks = [asyncio.create_task(processor.run()), asyncio.create_task(watchdog.run())]
     try:
         yield processor, watchdog
@@ -100,10 +102,30 @@ def test_records_that_no_fetch_brings_are_reported() -> None:
     assert after(AFTER + 2, work, lag, batches=0) is not None
 
 
+def test_a_worker_that_does_not_come_back_into_its_group_is_reported_and_one_that_does_is_not() -> None:
+    """Rebalances take a while; a hung one, or a consumer that has given up, for ever."""
+
+    async def situation() -> list[str | None]:
+        out = [True]
+        async with watched(work, is_out=lambda: out[0]) as (_, watchdog):
+            await asyncio.sleep(OUT_AFTER - 2)
+            said = [watchdog.stuck]
+            await asyncio.sleep(4)
+            said.append(watchdog.stuck)
+            out[0] = False
+            await asyncio.sleep(2)
+            return [*said, watchdog.stuck]
+
+    soon, late, back = run(situation())
+    assert (soon, back) == (None, None)
+    assert late is not None
+    assert "group" in late
+
+
 def test_batches_that_nobody_processes_are_reported() -> None:
     async def situation() -> str | None:
         processor = BatchProcessor(lambda _: Steps([work], nothing), lambda *_: None, most=1000, pause_most=5)
-        watchdog = Watchdog({"created": processor}, lambda _: False, AFTER)
+        watchdog = Watchdog({"created": processor}, lambda _: False, lambda: False, AFTER)
         looking = asyncio.create_task(watchdog.run())  # the processor itself does not run
         processor.assign(1, [])
         await processor.put(batch(1), 1)
