@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from app.bootstrap import create_app
 from app.errors import StoreUnavailable
+from app.health.dependency_monitor import DependencyMonitor
 from app.health.watchdog import OUT_AFTER, Watchdog
 from app.processing.assignment import MicroBatch, Step, Steps
 from app.processing.back_pressure import Batch
@@ -120,6 +124,22 @@ def test_a_worker_that_does_not_come_back_into_its_group_is_reported_and_one_tha
     assert (soon, back) == (None, None)
     assert late is not None
     assert "group" in late
+
+
+def test_a_worker_that_waits_for_something_at_its_start_is_not_out_of_its_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As for the registry: a restart would not bring that back."""
+    monkeypatch.setattr(DependencyMonitor, "is_up", lambda *_: True)
+
+    async def situation() -> list[bool]:
+        app = create_app("transactions")
+        (watchdog,) = (job.__self__ for job in app.background if isinstance(job.__self__, Watchdog))
+        said = [watchdog._is_out()]
+        app.is_open = True
+        return [*said, watchdog._is_out()]
+
+    assert asyncio.run(situation()) == [False, True]
 
 
 def test_batches_that_nobody_processes_are_reported() -> None:
