@@ -1,6 +1,6 @@
 """What each part costs, a model of it, and whether that predicts five loads it has not seen: benchmarks/capacity.md.
 
-    python -m benchmarks.capacity [--quick]    # 25 minutes on a quiet machine; a quick one is for a look
+    python -m benchmarks.capacity [--quick]    # half an hour on a quiet machine; a quick one is for a look
 
 The stack is started with nothing stored, and what a user had stored is put back at the end.
 """
