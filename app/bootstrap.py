@@ -90,7 +90,6 @@ class PaymentsApp(faust.App):
     on_stopping: list[Callable[[], None]]
     hand_over: Callable[[], Awaitable[None]] | None = None  # at a stop, once no work is under way
     on_assigned: list[Callable[[], None]]
-    is_open = False  # all that is waited for at the start is there, and Faust joins the group
     is_alone = False  # whether all partitions of the status topic are ours: no other bff is there
 
     def _new_web(self) -> BoundedWeb:
@@ -128,7 +127,6 @@ class PaymentsApp(faust.App):
             "the consumer groups", lambda: adopt_offsets(self.conf.id, self.resources.settings)
         )
         freeze_gc()
-        self.is_open = True
 
     async def _open_log(self) -> None:
         try:
@@ -236,7 +234,7 @@ def create_app(
     watchdog = Watchdog(
         app.processors,
         lambda topic: monitor.is_up("kafka") and _is_consuming(app) and app.consumer.is_behind(topic),
-        lambda: monitor.is_up("kafka") and app.is_open and not _is_consuming(app),
+        lambda: monitor.is_up("kafka") and app.consumer.started and not _is_consuming(app),
         values.liveness_timeout,
     )
     passed_over = PassedOver(resources.tail, app.consumer)

@@ -30,8 +30,8 @@ from app.messaging.offset_commits import OffsetCommits
 SHOWS_WORK_EVERY = 5.0
 #: Of a consumer that its group does not count in.
 NO_GENERATION = -1
-#: Seconds that Kafka has to say where the group goes on; and at the begin of an assignment, where Faust itself gives up
-#: after 90 s (broker_request_timeout).
+#: Seconds that Kafka has to say where the group goes on; and where an assignment begins; there Faust itself would give
+#: up after 90 s (broker_request_timeout).
 ANSWERS_WITHIN, SEEKS_WITHIN = 10.0, 60.0
 
 
@@ -72,11 +72,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             )
         holds.note(found, unreadable)
         return found
-
-    @property
-    def is_joining(self) -> bool:
-        """Whether it is in its group, or tries to be."""
-        return self._consumer is not None and getattr(self._consumer, "_coordinator", None) is not None
 
     async def show_work(self) -> None:
         """As a fetch does: the group's clock for a consumer that does nothing (max.poll.interval) starts anew.
@@ -230,7 +225,7 @@ class BatchConsumer(driver.Consumer):
         """
         while True:
             await asyncio.sleep(SHOWS_WORK_EVERY)
-            if self._thread.is_joining:
+            if self._coordinator:
                 await self._thread.show_work()
 
     async def pass_over(self, tp: TP, offset: int) -> bool:
@@ -289,8 +284,12 @@ class BatchConsumer(driver.Consumer):
     @property
     def member_id(self) -> str | None:
         """Under which the group's coordinator knows this worker; None before it has joined."""
-        coordinator = self._thread._consumer and self._thread._consumer._coordinator
-        return getattr(coordinator, "member_id", None) or None
+        return getattr(self._coordinator, "member_id", None) or None
+
+    @property
+    def _coordinator(self) -> Any:
+        """aiokafka's side of the group, in which it is or tries to be; None before its start."""
+        return self._thread._consumer and self._thread._consumer._coordinator
 
     def is_whole(self, topic: str) -> bool:
         """Whether all partitions of a topic are assigned: nobody else is in the group."""

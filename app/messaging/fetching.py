@@ -41,6 +41,7 @@ class Fetching:
         self._careful: set[TopicPartition] = set()
         # Of these, what is in hand has been fetched since the last failure.
         self._fresh: set[TopicPartition] = set()
+        self._begun_in: Any = None  # the assignment of the call to `records` that is under way
 
     @property
     def _fetcher(self) -> Any:
@@ -64,9 +65,9 @@ class Fetching:
         while True:
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
-            before = self._assignment
+            self._begun_in = self._assignment
             found, unreadable = await self._ready(partitions, most)
-            if self._assignment is not before:
+            if self._assignment is not self._begun_in:
                 return {}, {}  # of an assignment that is over: the new one begins where the group had come to
             left = until - loop.time()
             if found or unreadable or left <= 0 or self._fetcher._closed:
@@ -137,18 +138,13 @@ class Fetching:
     ) -> list[ConsumerRecord] | Unreadable:
         """What is at the offset that aiokafka cannot read: other producers' header names may be any bytes."""
         if isinstance(exc, UnicodeDecodeError):
-            assignment = self._assignment
             try:
                 async with asyncio.timeout(ANSWERS_WITHIN):  # no other partition is read meanwhile
                     batch = await fetch_batch(self._consumer, tp, offset)
-                if self._assignment is not assignment:
-                    return []
                 records, after = lenient_records(batch, tp, offset)
                 self._seek(tp, records[most].offset if len(records) > most else after)
                 self._check_place(tp, offset, records[:most], 1)
             except Exception as again:  # noqa: BLE001
-                if self._assignment is not assignment:
-                    return []
                 self._seek(tp, offset)
                 exc = again
             else:
@@ -179,6 +175,8 @@ class Fetching:
             raise ValueError(f"its header leads to offset {now}")
 
     def _seek(self, tp: TopicPartition, offset: int | None) -> None:
-        if offset is not None and self._subscriptions.is_assigned(tp):
+        """In the assignment in which it was read; another one has its own places."""
+        is_over = self._assignment is not self._begun_in
+        if offset is not None and not is_over and self._subscriptions.is_assigned(tp):
             self._fetcher.seek_to(tp, offset)
             self._fresh.add(tp)

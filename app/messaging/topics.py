@@ -49,7 +49,8 @@ IN_SYNC = "min.insync.replicas"
 #: Beyond Kafka's default of 1 MiB: a status or a dead letter is its source record and more.
 MAX_MESSAGE = {"max.message.bytes": str(2 * 1024 * 1024)}
 
-#: How long a partition's leader remembers a producer, in ms; twice as long as a claim lasts.
+#: How long a partition's leader remembers a producer, and the coordinator a transactional id, in ms; at least twice as
+#: long as a claim is relied on.
 EXPIRATION = "producer.id.expiration.ms"
 EXPIRATION_LEAST = int(2 * CLAIM_LASTS * 1000)
 ID_EXPIRATION = "transactional.id.expiration.ms"

@@ -64,10 +64,8 @@ class ReadModelMaintainer:
             await asyncio.sleep(pause)
 
     async def _look(self) -> None:
-        waits_for, self._waits_for = (
-            self._waits_for,
-            None,
-        )  # what it has filled may be gone when this look fails
+        # Forgotten also where this look fails: what the other one has filled may be gone then.
+        waits_for, self._waits_for = self._waits_for, None
         complete = await self._answer()
         await self._warn_of_evictions()
         if complete and waits_for and await self._recent.was_filled_by(waits_for):

@@ -27,7 +27,7 @@ class PendingWriter:
         self._entries: deque[Entry] = deque(maxlen=AT_MOST)
         self._noted: deque[Entry] = deque(maxlen=AT_MOST)
         self._some = asyncio.Event()
-        self._write_ends = asyncio.Event()  # of the write under way, or the next one
+        self._write_ends = asyncio.Event()  # set for a moment
         self._count = self._in_redis = 0  # of all that was noted, and of these what needs no writing any more
         self.has_backlog = False  # what was noted could not be written yet: a list in Redis lacks it
         #: How often some may have been lost, by now: too many at once, or in the hands of a bff that ended, as one may
@@ -88,6 +88,6 @@ class PendingWriter:
                 self._in_redis = count
             finally:
                 self._write_ends.set()
-                self._write_ends = asyncio.Event()
+                self._write_ends.clear()
             if self.has_backlog:
                 await asyncio.sleep(next(waits))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -154,14 +153,16 @@ class ReadModel:
         made, since, now = millis_of_id(transaction_id), self._state.complete_since, time.monotonic()
         # What other bffs noted during an outage comes into a Redis that is complete again a moment later.
         complete = reach and reach.complete and since is not None and now - since > NOTED_WITHIN
-        age = math.inf if made is None else time.time() - made / 1000
+        if made is None:
+            return None
+        age = time.time() - made / 1000
         if -CLOCKS_APART <= age <= (NOTED_WITHIN if complete else PENDING_AT_MOST):
             raise NotReadableYet("it may have been taken: no store that answers shows it yet; ask again")
         is_below = reach and reach.trimmed and reach.oldest and key < reach.oldest[0]
         if not is_below or age > PENDING_AT_MOST:
             return None
         # Redis keeps the newest, decided or not.
-        if not await self._all_is_decided(time.time() - age):
+        if not await self._all_is_decided(made / 1000):
             raise NotReadableYet("it may wait for its decision, older than all that is listed; ask again")
         return await self._table.find(transaction_id)
 

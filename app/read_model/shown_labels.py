@@ -39,6 +39,7 @@ class ShownLabels:
         try:
             found = await self._table.find(transaction_id, WITHIN)
         except OneReplicaLacksIt:
+            self._silent_until = 0.0  # it answers, and may have others
             return MAY_BE_MISSING
         except StoreUnavailable:
             self._silent_until = time.monotonic() + SILENT_FOR

@@ -434,13 +434,24 @@ def test_where_one_replica_alone_knows_of_no_label_get_says_so_and_goes_on_showi
     class One:
         """One of three replicas, that has the label of ID."""
 
+        is_down = False
+
         async def find(self, transaction_id: str, timeout: float) -> StoredLabel | None:
+            if self.is_down:
+                raise StoreUnavailable("Cassandra: down")
             if transaction_id != ID:
                 raise OneReplicaLacksIt("of three")
             return given("fraud", 1)
 
     async def situation() -> None:
-        labels = ShownLabels(One())
+        one = One()
+        labels = ShownLabels(one)
+        assert await labels.of("another") == MAY_BE_MISSING
+        assert await labels.of(ID) == {"label": "fraud", "labelled_at": 1}
+        one.is_down = True
+        assert await labels.of(ID) == MAY_BE_MISSING
+        one.is_down = False
+        await asyncio.sleep(SILENT_FOR)
         assert await labels.of("another") == MAY_BE_MISSING
         assert await labels.of(ID) == {"label": "fraud", "labelled_at": 1}
 

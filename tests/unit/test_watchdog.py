@@ -136,7 +136,7 @@ def test_a_worker_that_waits_for_something_at_its_start_is_not_out_of_its_group(
         app = create_app("transactions")
         (watchdog,) = (job.__self__ for job in app.background if isinstance(job.__self__, Watchdog))
         said = [watchdog._is_out()]
-        app.is_open = True
+        app.consumer._started.set()  # when all is there that is waited for
         return [*said, watchdog._is_out()]
 
     assert asyncio.run(situation()) == [False, True]
