@@ -101,6 +101,10 @@ def fitted(observed: Sequence[Observed]) -> Model:
         raise SystemExit("the stack kept up with none of the loads: the machine is too busy to be measured")
     full, beyond = sorted((one for one in observed if one.rounds), key=lambda one: one.offered)[-2:]
     idle = min(observed, key=lambda one: one.accepted + one.decided)
+    if full.decided >= ENOUGH * full.offered:
+        raise SystemExit(
+            "the stack kept up with every load but the last: what is too much for it was not seen"
+        )
     took = [1 / one.rounds - 1 / one.decided for one in kept_up]
     late = _relative([[1.0, one.offered] for one in kept_up], [one.behind / one.offered for one in kept_up])
     batch = _relative([[1.0, one.offered] for one in kept_up], took)

@@ -86,7 +86,7 @@ def seen() -> list[Observed]:
     ]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 1.6])
+@pytest.mark.parametrize("share", capacity.PREDICTED)
 def test_a_model_predicts_loads_that_it_was_not_fitted_on(share: float) -> None:
     model, rate = fitted(seen()), share * WORLD.capacity
     assert model.capacity == pytest.approx(WORLD.capacity, rel=0.05)
@@ -164,6 +164,11 @@ def test_nothing_costs_less_than_nothing(rows: list[tuple[float, float, float]])
 def test_a_machine_on_which_nothing_keeps_up_is_not_measured() -> None:
     with pytest.raises(SystemExit, match="kept up with none"):
         fitted([observed(500, 100, 1), observed(900, 100, 1)])
+
+
+def test_a_machine_that_keeps_up_with_what_should_be_too_much_is_not_measured() -> None:
+    with pytest.raises(SystemExit, match="was not seen"):
+        fitted([observed(500, 500, 1), observed(900, 890, 1), observed(1_800, 900, 1)])
 
 
 def test_terms_that_are_not_negative_are_found_as_they_are() -> None:
@@ -313,7 +318,7 @@ def test_a_run_on_a_machine_that_is_as_the_model_says_predicts_all_of_its_loads(
 ) -> None:
     found = measured(monkeypatch)
     errors = [abs(error) for one in found["loads"] for error in one["error"].values()]
-    assert len(errors) == 15
-    assert max(errors) < capacity.WITHIN
+    assert len(errors) == 18
+    assert max(errors) < capacity_page.WITHIN
     assert len(found["observed"]) == 12
     json.dumps(found)
