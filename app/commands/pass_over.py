@@ -16,7 +16,7 @@ from app.messaging.dead_letters import NEXT, dead_letter_of, place_of
 from app.messaging.fenced_writer import FencedWriter, Outgoing
 from app.messaging.fetching import Fetching, Unreadable
 from app.messaging.holds import AGAIN_AFTER
-from app.messaging.raw_batch import fetch_batch, offset_after
+from app.messaging.raw_batch import unread
 from app.settings import Settings
 
 #: Seconds to read the one batch.
@@ -31,10 +31,13 @@ def register(app: faust.App, settings: Settings) -> None:
         """Put a batch that cannot be read into the dead letters; its partition goes on behind it."""
         tp, offset = placed(place)
         with friendly_errors("pass-over"):
-            batch, why = await _unreadable(settings, tp, offset)
-            after = offset_after(batch, offset)
+            batch, after, why = await _unreadable(settings, tp, offset)
             await _dead_letter(settings, tp, offset, batch, why, after)
         print(f"{place_of((*tp, offset))}, {len(batch)} bytes, is in the dead letters ({why.reason}).")
+        if not batch:
+            print(
+                f"Kafka cannot read on before {after}: the offsets {offset} to {after - 1} are passed over."
+            )
         print(f"Whoever reads the partition goes on at {after} within {2 * AGAIN_AFTER:g} s; see make lag")
 
 
@@ -52,8 +55,8 @@ def placed(place: str) -> tuple[TopicPartition, int]:
     return tp, at
 
 
-async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tuple[bytes, Unreadable]:
-    """The bytes there, and why nobody can read them; SystemExit when they can be read."""
+async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tuple[bytes, int, Unreadable]:
+    """The bytes there, the offset behind them, and why nobody can read them; SystemExit when they can be read."""
     async with connected(settings) as (consumer, admin):
         if tp not in await topics.partitions(admin, tp.topic):
             raise SystemExit(f"there is no partition {tp.partition} of {tp.topic}")
@@ -68,7 +71,7 @@ async def _unreadable(settings: Settings, tp: TopicPartition, offset: int) -> tu
             raise SystemExit(
                 f"what cannot be read begins at {where.offset}: say AT={tp.topic}:{tp.partition}:{where.offset}"
             )
-        return await fetch_batch(consumer, tp, offset), where
+        return *await unread(consumer, tp, offset), where
 
 
 async def _dead_letter(

@@ -208,7 +208,7 @@ class LiveFeed:
             for tp, where in unreadable.items():
                 await fetching.leave_out(tp, where)  # the agents report it
             written = await self._written(found)
-            self._next |= {tp: records[-1].offset + 1 for tp, records in found.items()}
+            self._next |= {tp: records[-1].offset + 1 for tp, records in found.items() if records}
             for listener in self._listeners:
                 listener.take(written)
             self._passed.set()

@@ -1,7 +1,8 @@
 """What a consumer has fetched, one partition at a time: a batch that cannot be read stops its own partition alone.
 
 aiokafka reads all partitions in one loop, and an exception in it (a bad CRC, an unknown codec) throws away what it had
-already taken of the others, whose positions have moved on. This file leans on aiokafka 0.14, pinned.
+already taken of the others, whose positions have moved on. And what the broker itself cannot read it asks for again and
+again, without a pause. This file leans on aiokafka 0.14, pinned.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from app.messaging.raw_batch import fetch_batch, lenient_records, offset_after
+from app.messaging.raw_batch import REFUSALS, fetch_batch, lenient_records, unread
 
 #: Seconds that a broker has to give a batch once more.
 ANSWERS_WITHIN = 5.0
+#: Seconds without an answer. Kafka gives one each half second (fetch_max_wait_ms) where nothing is new.
+SILENT_AFTER = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Fetching:
         # Of these, what is in hand has been fetched since the last failure.
         self._fresh: set[TopicPartition] = set()
         self._begun_in: Any = None  # the assignment of the call to `records` that is under way
+        # When Kafka last answered for a partition, by aiokafka's own time stamp, and when that was seen here.
+        self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
+        # What Kafka refuses to read on: no fetch asks for it until Kafka gives it to us.
+        self._refused: set[TopicPartition] = set()
 
     @property
     def _fetcher(self) -> Any:
@@ -58,7 +66,8 @@ class Fetching:
     async def records(self, partitions: Collection[Any], timeout: float, most: int) -> Fetched:
         """At most `most` records within `timeout` seconds, by partition; and the partitions that cannot go on.
 
-        An unreadable partition keeps its position: asked again, it is fetched again.
+        An unreadable partition keeps its position: asked again, it is fetched again. One that Kafka had refused and
+        gives again has no records at first.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
@@ -66,9 +75,11 @@ class Fetching:
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
             self._begun_in = self._assignment
+            given_again, refused = await self._ask_for_a_silent_one(partitions)
             found, unreadable = await self._ready(partitions, most)
             if self._assignment is not self._begun_in:
                 return {}, {}  # of an assignment that is over: the new one begins where the group had come to
+            found, unreadable = given_again | found, unreadable | refused
             left = until - loop.time()
             if found or unreadable or left <= 0 or self._fetcher._closed:
                 return found, unreadable
@@ -76,9 +87,8 @@ class Fetching:
 
     async def leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
         """Go on behind the batch that cannot be read; KafkaError."""
-        self._consumer.seek(
-            tp, offset_after(await fetch_batch(self._consumer, tp, where.offset), where.offset)
-        )
+        _, after = await unread(self._consumer, tp, where.offset)
+        self._consumer.seek(tp, after)
 
     async def _news(self, within: float) -> None:
         waiter = self._fetcher._create_fetch_waiter()
@@ -88,6 +98,45 @@ class Fetching:
                 waiter.result()  # raises what the group's coordinator refused
         finally:
             waiter.cancel()
+
+    async def _ask_for_a_silent_one(self, partitions: Collection[Any]) -> Fetched:
+        """Ask for what Kafka has not answered for; one at a time, the others are not read meanwhile."""
+        silent = [tp for tp in partitions if self._is_silent(tp)]
+        if not silent:
+            return {}, {}
+        tp = min(silent, key=lambda one: self._answers[one][1])
+        offset, state = self.position(tp), self._state(tp)
+        self._answers[tp] = state.timestamp, asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await fetch_batch(self._consumer, tp, offset)  # type: ignore[arg-type]  # silent ones have a position
+        except REFUSALS as exc:
+            self._consumer._client.force_metadata_update()  # another replica may lead by now
+            if self.position(tp) != offset:
+                return {}, {}  # passed over meanwhile
+            self._refused.add(tp)
+            state.pause()
+            return {}, {tp: Unreadable(offset, f"Kafka cannot read it ({exc.message})")}  # type: ignore[arg-type]
+        except (KafkaError, TimeoutError):
+            return {}, {}  # Kafka is down, or the partition is elsewhere: no matter of this partition alone
+        if tp not in self._refused:
+            return {}, {}
+        self._refused.remove(tp)
+        state.resume()
+        return {tp: []}, {}
+
+    def _is_silent(self, tp: TopicPartition) -> bool:
+        state, now = self._state(tp), asyncio.get_running_loop().time()
+        if state is None or not state.has_valid_position:
+            return False
+        if not state.paused:
+            self._refused.discard(tp)  # of an assignment that is over
+        elif tp in self._refused:
+            return True
+        answered, since = self._answers.get(tp, (None, now))
+        is_waiting = not state.paused and tp not in self._fetcher._records and answered == state.timestamp
+        self._answers[tp] = state.timestamp, since if is_waiting else now
+        return is_waiting and now - since >= SILENT_AFTER
 
     async def _ready(self, partitions: Collection[Any], most: int) -> Fetched:
         found: dict[TopicPartition, list[ConsumerRecord]] = {}

@@ -8,7 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import LeaderNotAvailableError, for_code
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    KafkaStorageError,
+    LeaderNotAvailableError,
+    OffsetOutOfRangeError,
+    UnknownError,
+    for_code,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.util import decode_varint
@@ -18,6 +26,10 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 FETCH_BYTES = 1024 * 1024
 WAIT_MS = 500
 READ_COMMITTED = 1
+#: What a broker answers that cannot read its own files: a damaged header of a batch, or a disk that fails.
+REFUSALS = (CorruptRecordException, KafkaStorageError, UnknownError)
+#: Doublings of a step that find any offset.
+DOUBLINGS = 62
 _LENGTH = struct.Struct(">qi")  # base offset, bytes that follow
 _LATEST_MAGIC = 2
 
@@ -36,6 +48,50 @@ async def fetch_batch(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: in
     if code:
         raise error(f"{tp.topic}[{tp.partition}] at {offset}")
     return _first(bytes(fetched or b""))
+
+
+async def unread(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> tuple[bytes, int]:
+    """Of a batch that cannot be read its bytes, and the offset behind it; KafkaError.
+
+    Where the broker itself cannot read it there are no bytes, and it is the next offset that can be fetched. A broker
+    finds an offset from one that its index has: so that may be some batches, intact ones too.
+    """
+    try:
+        batch = await fetch_batch(consumer, tp, offset)
+    except REFUSALS as exc:
+        return b"", await _next_served(consumer, tp, offset, exc)
+    return batch, offset_after(batch, offset)
+
+
+async def _next_served(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, refusal: KafkaError
+) -> int:
+    refused, step = offset, 1
+    for _ in range(DOUBLINGS):
+        if await _is_served(consumer, tp, offset + step):
+            break
+        refused, step = offset + step, 2 * step
+    else:
+        raise refusal  # the partition as a whole
+    served = offset + step
+    while served - refused > 1:
+        middle = (refused + served) // 2
+        if await _is_served(consumer, tp, middle):
+            served = middle
+        else:
+            refused = middle
+    return served
+
+
+async def _is_served(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> bool:
+    """Whether the broker finds the offset, or it is behind the end."""
+    try:
+        await fetch_batch(consumer, tp, offset)
+    except REFUSALS:
+        return False
+    except OffsetOutOfRangeError:
+        return True
+    return True
 
 
 def _first(fetched: bytes) -> bytes:

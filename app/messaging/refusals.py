@@ -33,6 +33,8 @@ def install() -> None:
     """For every client of this process, Faust's among them."""
     aiokafka_client.create_conn = _noting
     logging.getLogger("aiokafka.conn").setLevel(logging.WARNING)  # below that it says each time who we are
+    # At each try, hundreds a second, that a broker cannot read its log: app.messaging.fetching says it once.
+    logging.getLogger("aiokafka.consumer.fetcher").setLevel(logging.ERROR)
 
 
 def reason() -> str | None:

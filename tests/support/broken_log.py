@@ -12,6 +12,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
+OUT_OF_RANGE = 1
 BASE_OFFSET, CRC, CHECKED = 0, 17, 21
 
 
@@ -34,6 +35,13 @@ def checked(raw: bytearray) -> bytearray:
 class _State:
     def __init__(self) -> None:
         self.position, self.highwater, self.paused, self.has_valid_position = 0, 0, False, True
+        self.timestamp: int | None = None
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
 
     def consumed_to(self, offset: int) -> None:
         self.position = offset
@@ -48,6 +56,11 @@ class Log:
         for tp, end in ends.items():
             self._states[tp].highwater = end
         self._records: dict[TopicPartition, Any] = {}
+        #: What the broker answers for which offsets of which partition, and how often a fetch has asked for them.
+        self.refuses: dict[TopicPartition, tuple[range, int]] = {}
+        self.refused = 0
+        self.asked_once_more = 0
+        self._answers = 0
         self._fetcher = self._subscription = self.subscription = self.assignment = self._client = self
         self.reassignment_in_progress, self._closed, self.active, self.cluster = False, False, True, self
         self.fetch()
@@ -67,11 +80,26 @@ class Log:
 
     def fetch(self) -> None:
         """As the fetcher's own task does: fetch each partition without records at its position."""
-        for tp in self._partitions:
-            if tp not in self._records:
-                fetched = self._at(tp, self._states[tp].position)
+        for tp, state in self._states.items():
+            if tp not in self._records and not state.paused:
+                if self._code(tp, state.position):
+                    self.refused += 1
+                    continue
+                self._answers += 1
+                state.timestamp = self._answers
+                fetched = self._at(tp, state.position)
                 if MemoryRecords(fetched).has_next():
                     self._records[tp] = self._result(tp, fetched)
+
+    def _code(self, tp: TopicPartition, offset: int) -> int:
+        offsets, code = self.refuses.get(tp, (range(0), 0))
+        return code if offset in offsets else 0
+
+    def force_metadata_update(self) -> None:
+        pass
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.seek_to(tp, offset)
 
     def _at(self, tp: TopicPartition, offset: int) -> bytes:
         """A broker finds the batch by its files' index of offsets, damaged or not."""
@@ -97,5 +125,8 @@ class Log:
 
     async def send(self, _: int, request: Any) -> Any:
         ((topic, ((partition, offset, _),)),) = request.topics
-        fetched = self._at(TopicPartition(topic, partition), offset)
-        return type("Answer", (), {"topics": [(topic, [(partition, 0, 0, 0, [], fetched)])]})
+        self.asked_once_more += 1
+        tp = TopicPartition(topic, partition)
+        code = self._code(tp, offset) or OUT_OF_RANGE * (offset > self._states[tp].highwater)
+        fetched = b"" if code else self._at(tp, offset)
+        return type("Answer", (), {"topics": [(topic, [(partition, code, 0, 0, [], fetched)])]})

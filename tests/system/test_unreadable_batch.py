@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,27 @@ def damaged() -> Iterator[log.Place]:
         overwrite(where, MARK[:1])
 
 
+#: A batch of more bytes than 4,096 has an entry of the broker's index behind it: so nothing else is lost with it.
+LONG = 5_000 * b"."
+HEADER = 12  # bytes: the base offset, and how many bytes follow
+
+
+@pytest.fixture
+def without_a_header() -> Iterator[log.Place]:
+    """A batch of one poison record whose header is zeroes; repaired at the end."""
+    name, _ = worker()
+    stack.stop(name)
+    mark = MARK + new_id().encode()
+    (place,) = log.produce([(HELD, b"key", mark + LONG)])
+    found = segment().read_bytes()
+    where = found.rindex(struct.pack(">q", place.offset), 0, found.index(mark))
+    overwrite(where, HEADER * b"\0")
+    try:
+        yield place
+    finally:
+        overwrite(where, found[where : where + HEADER])
+
+
 def metric(name: str) -> list[str]:
     answer = http.call("GET", "/metrics", url=worker()[1]).body.decode()
     return [line for line in answer.splitlines() if line.startswith(name)]
@@ -93,4 +115,35 @@ def test_it_holds_its_partition_alone_and_in_sight_until_it_is_passed_over(damag
     stack.restart(name)  # what was passed over is not read again
     time.sleep(1)
     http.final(http.taken(), within=30)
+    assert len(said.lines("CRITICAL", place)) == 1
+
+
+def test_what_kafka_itself_cannot_read_is_held_in_sight_too_and_not_asked_for_without_a_pause(
+    without_a_header: log.Place,
+) -> None:
+    name, _ = worker()
+    said, asked, feed = PartLog(name), PartLog("kafka"), Feed()
+    ids = {number: new_id() for number in range(log.PARTITIONS)}
+    log.produce([(number, id_.encode(), feed.value(id_)) for number, id_ in ids.items()])
+    stack.start(name)
+    behind = ids.pop(HELD)
+    for id_ in ids.values():
+        http.final(id_, within=30)
+    place = f"{log.CREATED}[{HELD}]@{without_a_header.offset}"
+    reason = "Kafka cannot read it (CORRUPT_MESSAGE)"
+    log.wait_until(lambda: bool(said.lines("CRITICAL", place, reason)), 20, "the alarm")
+    assert metric(f'payments_partition_held_seconds{{partition="{HELD}",topic="{log.CREATED}"}}')
+    before = len(asked.lines("Error processing fetch"))
+    time.sleep(6)
+    assert len(asked.lines("Error processing fetch")) - before < 10
+    assert f"AT={log.CREATED}:{HELD}:{without_a_header.offset}" in commands.done("lag")
+    code, verified = commands.run("verify")
+    named = [line for line in verified.splitlines() if line.startswith("unreadable") and place in line]
+    assert (code, len(named)) == (1, 1), verified
+    assert len(verified.splitlines()) < 30
+
+    passed = commands.done("pass-over", f"{log.CREATED}:{HELD}:{without_a_header.offset}")
+    assert f"the offsets {without_a_header.offset} to {without_a_header.offset} are passed over" in passed
+    http.final(behind, within=30)
+    assert not metric("payments_partition_held_seconds{")
     assert len(said.lines("CRITICAL", place)) == 1

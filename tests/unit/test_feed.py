@@ -23,6 +23,12 @@ class Listener:
     def begin(self, offsets: Mapping[int, int]) -> None:
         self.offsets = dict(offsets)
 
+    def take(self, written: Any) -> None:
+        self.taken = written
+
+    def went_live(self) -> None:
+        pass
+
 
 class Consumer:
     """Of topics that have END records in each partition, none of them of lately."""
@@ -42,6 +48,12 @@ class Consumer:
     def seek(self, partition: Any, offset: int) -> None:
         pass
 
+    async def position(self, partition: Any) -> int:
+        return END
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0, 1}
+
 
 @pytest.fixture(autouse=True)
 def _two_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +70,7 @@ def _two_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun_at(offsets: dict[int, int]) -> tuple[LiveFeed, Listener]:
     listener = Listener()
-    feed = LiveFeed(SimpleNamespace(settings=None), [listener])  # type: ignore[arg-type, list-item]
+    feed = LiveFeed(SimpleNamespace(settings=None), [listener])  # type: ignore[arg-type]
     feed.begin_at(offsets)
     asyncio.run(feed._assign(Consumer()))
     return feed, listener
@@ -84,3 +96,21 @@ def test_once_it_has_begun_no_clients_id_moves_it() -> None:
     feed.begin_at({0: 0})
     asyncio.run(feed._assign(Consumer()))
     assert feed._next == stood
+
+
+def test_a_partition_that_kafka_gives_again_without_a_record_yet_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, listener = begun_at({})
+
+    class GivenAgain:
+        def __init__(self, _: Any) -> None:
+            pass
+
+        async def records(self, *_: Any) -> Any:
+            feed._idle_since = float("-inf")  # nobody listens any more: the last look
+            return {TopicPartition(topics.DEAD_LETTER, 0): []}, {}
+
+    monkeypatch.setattr("app.live.feed.Fetching", GivenAgain)
+    asyncio.run(feed._follow(Consumer(), []))
+    assert listener.taken.dead_letters == []

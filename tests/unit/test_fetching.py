@@ -7,9 +7,11 @@ import random
 import struct
 from typing import Any
 
+import pytest
+from aiokafka.errors import KafkaStorageError
 from aiokafka.structs import TopicPartition
 
-from app.messaging.fetching import ANSWERS_WITHIN, Fetching, Unreadable
+from app.messaging.fetching import ANSWERS_WITHIN, SILENT_AFTER, Fetching, Unreadable
 from app.messaging.raw_batch import offset_after
 from tests.support.broken_log import BASE_OFFSET, Log, batch, checked
 from tests.unit.virtual_time import now, run
@@ -140,6 +142,119 @@ def test_a_broker_that_does_not_give_a_batch_once_more_holds_up_the_other_partit
         found, unreadable = await fetching.records([BAD, GOOD], 0, 1000)
         assert (list(found), unreadable[BAD].offset) == ([GOOD], 10)
         assert now() <= 2 * ANSWERS_WITHIN
+
+    run(main())
+
+
+CORRUPT, STORAGE, NOT_LEADER = 2, 56, 6
+
+
+def whole() -> Log:
+    """Two partitions of thirty records."""
+    batches = [bytes(ten(n)) for n in range(3)]
+    return Log({BAD: batches, GOOD: batches}, {BAD: 30, GOOD: 30})
+
+
+async def until(log: Log, fetching: Fetching, tp: TopicPartition, seconds: float) -> list[Any]:
+    """What is found of a partition at each look, or why it cannot go on, while the broker is asked all the time."""
+    seen, ends = list[Any](), now() + seconds
+    while now() < ends:
+        found, unreadable = await fetching.records([BAD, GOOD], 0, 1000)
+        if tp in found or tp in unreadable:
+            seen.append(unreadable.get(tp) or [record.offset for record in found[tp]])
+        await fetching.records([GOOD], 0, 1000)  # there are more looks than answers
+        await asyncio.sleep(0.1)
+        log.fetch()
+    return seen
+
+
+def test_what_the_broker_itself_cannot_read_is_named_and_not_asked_for_all_the_time() -> None:
+    async def main() -> None:
+        log = whole()
+        fetching = Fetching(log)
+        log.refuses[BAD] = range(20, 25), CORRUPT
+        log.seek_to(BAD, 20)
+        seen = await until(log, fetching, BAD, SILENT_AFTER + 1)
+        assert {where.offset for where in seen} == {20}
+        assert "CORRUPT_MESSAGE" in seen[0].reason
+        asked = log.refused
+        await until(log, fetching, BAD, 3)
+        assert log.refused == asked
+        assert log.position(GOOD) == 30
+        log.refuses.clear()
+        assert await until(log, fetching, BAD, 1) == [[], list(range(20, 30))]
+
+    run(main())
+
+
+def test_behind_it_is_the_next_offset_that_the_broker_gives() -> None:
+    async def main() -> None:
+        for last in (20, 24, 29):
+            log = whole()
+            fetching = Fetching(log)
+            log.refuses[BAD] = range(20, last + 1), CORRUPT
+            log.seek_to(BAD, 20)
+            (where, *_) = await until(log, fetching, BAD, SILENT_AFTER + 1)
+            await fetching.leave_out(BAD, where)
+            assert log.position(BAD) == last + 1
+            found = await until(log, fetching, BAD, 1)
+            assert [offset for some in found for offset in some] == list(range(last + 1, 30))
+
+    run(main())
+
+
+def test_of_a_disk_that_gives_nothing_no_offset_is_left_out() -> None:
+    async def main() -> None:
+        log = whole()
+        fetching = Fetching(log)
+        log.refuses[BAD] = range(2**63), STORAGE
+        log.seek_to(BAD, 20)
+        (where, *_) = await until(log, fetching, BAD, SILENT_AFTER + 1)
+        with pytest.raises(KafkaStorageError):
+            await fetching.leave_out(BAD, where)
+        assert log.position(BAD) == 20
+
+    run(main())
+
+
+def test_what_is_passed_over_while_it_is_asked_for_is_not_held_again() -> None:
+    class PassedOver(Log):
+        async def send(self, node: int, request: Any) -> Any:
+            answer = await super().send(node, request)
+            self.seek_to(BAD, 25)
+            return answer
+
+    async def main() -> None:
+        log = PassedOver({BAD: [bytes(ten(n)) for n in range(3)], GOOD: [bytes(ten(0))]}, {BAD: 30, GOOD: 10})
+        fetching = Fetching(log)
+        log.refuses[BAD] = range(20, 25), CORRUPT
+        log.seek_to(BAD, 20)
+        seen = await until(log, fetching, BAD, SILENT_AFTER + 1)
+        assert [offset for some in seen for offset in some] == list(range(25, 30))
+
+    run(main())
+
+
+def test_a_partition_that_moves_and_one_that_has_nothing_new_are_not_unreadable() -> None:
+    async def main() -> None:
+        log = whole()
+        fetching = Fetching(log)
+        await until(log, fetching, BAD, 0.5)
+        assert await until(log, fetching, BAD, 3 * SILENT_AFTER) == []
+        assert log.asked_once_more == 0
+        log.refuses[BAD] = range(100), NOT_LEADER
+        assert await until(log, fetching, BAD, 3 * SILENT_AFTER) == []
+
+    run(main())
+
+
+def test_a_broker_that_gives_no_answer_at_all_is_no_unreadable_partition() -> None:
+    async def main() -> None:
+        log = Rebalanced(-1, 3600.0, 30)
+        fetching = Fetching(log)
+        log.refuses[BAD] = range(100), CORRUPT
+        log.seek_to(BAD, 20)
+        assert await until(log, fetching, BAD, 3 * SILENT_AFTER) == []
 
     run(main())
 
