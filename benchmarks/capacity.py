@@ -25,6 +25,7 @@ TOO_MUCH, MORE, TRIES = 1.3, 1.5, 4
 FITTED = (0.05, 0.2, 0.4, 0.6, 0.85, 1.5, 2.5)
 # and predicts
 PREDICTED = (0.1, 0.3, 0.5, 0.7, 0.8, 1.9)
+PASSES = 5  # a machine that stands still for half a minute does so in two of them at most
 MINUTES = 32.0
 SEED = 21
 
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
     idle: float
 
 
-FULL = Plan(60_000, (200.0, 1000.0, 2500.0), 20.0, 5.0, 10.0)
+FULL = Plan(60_000, (200.0, 1000.0, 2500.0), 11.0, 4.0, 10.0)
 QUICK = Plan(10_000, (100.0, 300.0), 6.0, 2.0, 4.0)
 
 
@@ -56,14 +57,18 @@ async def measure(plan: Plan) -> dict[str, Any]:
     # Again: POSTs make Java's compilers go on, which the backlogs of the warm-up do not.
     full = await _too_much(plan, full.offered)
     # One after another by size, whatever they are for: a machine that becomes slower does so for both.
-    medians = await _thrice(plan, [share * full.decided for share in sorted(FITTED + PREDICTED)])
+    medians = await _medians(plan, [share * full.decided for share in sorted(FITTED + PREDICTED)])
     by_share = dict(zip(sorted(FITTED + PREDICTED), medians, strict=True))
     seen += [nothing, worked_off, *(by_share[share] for share in FITTED)]
     found = [by_share[share] for share in PREDICTED]
     model = fitted(seen)
     return {
         "settings": plan._asdict()
-        | {"fitted at": FITTED, "predicted at": PREDICTED, "each": "up, down, up: the median"},
+        | {
+            "fitted at": FITTED,
+            "predicted at": PREDICTED,
+            "each": f"{PASSES} times, up and down in turn: the median",
+        },
         "observed": [asdict(one) for one in seen],
         "model": asdict(model),
         "loads": [compared(model.predicted(one.offered, _until(plan)), one) for one in found],
@@ -126,12 +131,13 @@ async def _load(plan: Plan, rate: float) -> Observed:
     return seen
 
 
-async def _thrice(plan: Plan, rates: Sequence[float]) -> list[Observed]:
-    """Each load's median of three, on the way up, down and up: neither a hiccup nor what a heavier one left counts."""
-    up = [await _load(plan, rate) for rate in rates]
-    down = [await _load(plan, rate) for rate in reversed(rates)]
-    again = [await _load(plan, rate) for rate in rates]
-    return [loads.middle(some) for some in zip(up, reversed(down), again, strict=True)]
+async def _medians(plan: Plan, rates: Sequence[float]) -> list[Observed]:
+    """Each load's median, on the way up and down in turn: neither a hiccup nor what a heavier one left counts."""
+    seen: dict[float, list[Observed]] = {rate: [] for rate in rates}
+    for number in range(PASSES):
+        for rate in reversed(rates) if number % 2 else rates:
+            seen[rate].append(await _load(plan, rate))
+    return [loads.middle(some) for some in seen.values()]
 
 
 async def _quiet() -> None:

@@ -300,7 +300,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
-def test_of_a_load_that_is_measured_three_times_a_hiccup_does_not_count() -> None:
+def test_of_a_load_that_is_measured_several_times_a_hiccup_does_not_count() -> None:
     one, other, hiccup = observed(100, 50, 1), observed(100, 60, 3), observed(100, 20, 9)
     found = loads.middle(
         [
