@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
@@ -22,6 +22,8 @@ from app.messaging.raw_batch import REFUSALS, fetch_batch, lenient_records, unre
 ANSWERS_WITHIN = 5.0
 #: Seconds without an answer. Kafka gives one each half second (fetch_max_wait_ms) where nothing is new.
 SILENT_AFTER = 2.0
+#: Seconds between two looks for what is silent, while nothing comes.
+LOOK_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Unreadable:
 
     offset: int
     reason: str
+
+
+class _Question(NamedTuple):
+    """What Kafka was asked about a silent partition, in which assignment, and its answer: see `_refusal`."""
+
+    tp: TopicPartition
+    state: Any
+    offset: int
+    answer: asyncio.Task[str | None]
 
 
 Fetched = tuple[dict[TopicPartition, list[ConsumerRecord]], dict[TopicPartition, Unreadable]]
@@ -50,6 +61,7 @@ class Fetching:
         self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
         # What Kafka refuses to read on: no fetch asks for it until Kafka gives it to us.
         self._refused: set[TopicPartition] = set()
+        self._question: _Question | None = None
 
     @property
     def _fetcher(self) -> Any:
@@ -75,15 +87,15 @@ class Fetching:
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
             self._begun_in = self._assignment
-            given_again, refused = await self._ask_for_a_silent_one(partitions)
             found, unreadable = await self._ready(partitions, most)
             if self._assignment is not self._begun_in:
                 return {}, {}  # of an assignment that is over: the new one begins where the group had come to
+            given_again, refused = self._answered(partitions)
             found, unreadable = given_again | found, unreadable | refused
             left = until - loop.time()
             if found or unreadable or left <= 0 or self._fetcher._closed:
                 return found, unreadable
-            await self._news(left)
+            await self._news(min(left, LOOK_EVERY))
 
     async def leave_out(self, tp: TopicPartition, where: Unreadable) -> None:
         """Go on behind the batch that cannot be read; KafkaError."""
@@ -92,38 +104,53 @@ class Fetching:
 
     async def _news(self, within: float) -> None:
         waiter = self._fetcher._create_fetch_waiter()
+        asked = [self._question.answer] if self._question else []
         try:
-            await asyncio.wait([waiter], timeout=within)
+            await asyncio.wait([waiter, *asked], timeout=within, return_when=asyncio.FIRST_COMPLETED)
             if waiter.done():
                 waiter.result()  # raises what the group's coordinator refused
         finally:
             waiter.cancel()
 
-    async def _ask_for_a_silent_one(self, partitions: Collection[Any]) -> Fetched:
-        """Ask for what Kafka has not answered for; one at a time, the others are not read meanwhile."""
-        silent = [tp for tp in partitions if self._is_silent(tp)]
-        if not silent:
+    def _answered(self, partitions: Collection[Any]) -> Fetched:
+        """What Kafka says of a partition that was silent; one is asked for at a time, beside the others' reading."""
+        if self._question is None:
+            self._ask(partitions)
             return {}, {}
-        tp = min(silent, key=lambda one: self._answers[one][1])
-        offset, state = self.position(tp), self._state(tp)
-        self._answers[tp] = state.timestamp, asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
-                await fetch_batch(self._consumer, tp, offset)  # type: ignore[arg-type]  # silent ones have a position
-        except REFUSALS as exc:
-            self._consumer._client.force_metadata_update()  # another replica may lead by now
-            if self.position(tp) != offset:
-                return {}, {}  # passed over meanwhile
+        if not self._question.answer.done():
+            return {}, {}
+        (tp, state, offset, answer), self._question = self._question, None
+        if self._state(tp) is not state or state.position != offset or (refusal := answer.result()) is None:
+            return {}, {}  # of an assignment that is over, or passed over meanwhile; or Kafka is down
+        if refusal:
             self._refused.add(tp)
             state.pause()
-            return {}, {tp: Unreadable(offset, f"Kafka cannot read it ({exc.message})")}  # type: ignore[arg-type]
-        except (KafkaError, TimeoutError):
-            return {}, {}  # Kafka is down, or the partition is elsewhere: no matter of this partition alone
+            return {}, {tp: Unreadable(offset, refusal)}
         if tp not in self._refused:
             return {}, {}
         self._refused.remove(tp)
         state.resume()
         return {tp: []}, {}
+
+    def _ask(self, partitions: Collection[Any]) -> None:
+        if silent := [tp for tp in partitions if self._is_silent(tp)]:
+            tp = min(silent, key=lambda one: self._answers[one][1])
+            state = self._state(tp)
+            self._answers[tp] = state.timestamp, asyncio.get_running_loop().time()
+            answer = asyncio.create_task(self._refusal(tp, state.position))
+            self._question = _Question(tp, state, state.position, answer)
+
+    async def _refusal(self, tp: TopicPartition, offset: int) -> str | None:
+        """Why Kafka does not read on there; empty if it does, None if nobody says."""
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await fetch_batch(self._consumer, tp, offset)
+        except REFUSALS as exc:
+            self._consumer._client.force_metadata_update()  # another replica may lead by now
+            return f"Kafka cannot read it ({exc.message})"
+        except (KafkaError, TimeoutError):
+            return None  # it is down, or the partition is elsewhere: no matter of this partition alone
+        return ""
 
     def _is_silent(self, tp: TopicPartition) -> bool:
         state, now = self._state(tp), asyncio.get_running_loop().time()

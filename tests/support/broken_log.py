@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -94,6 +95,14 @@ class Log:
     def _code(self, tp: TopicPartition, offset: int) -> int:
         offsets, code = self.refuses.get(tp, (range(0), 0))
         return code if offset in offsets else 0
+
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()  # a refused fetch wakes up nobody
+
+    def given_anew(self, tp: TopicPartition) -> None:
+        """As a rebalance gives it: at the same place, of another assignment."""
+        before, self._states[tp] = self._states[tp], _State()
+        self._states[tp].position, self._states[tp].highwater = before.position, before.highwater
 
     def force_metadata_update(self) -> None:
         pass

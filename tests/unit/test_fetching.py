@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -217,20 +218,44 @@ def test_of_a_disk_that_gives_nothing_no_offset_is_left_out() -> None:
     run(main())
 
 
-def test_what_is_passed_over_while_it_is_asked_for_is_not_held_again() -> None:
-    class PassedOver(Log):
-        async def send(self, node: int, request: Any) -> Any:
-            answer = await super().send(node, request)
-            self.seek_to(BAD, 25)
-            return answer
+class Meanwhile(Log):
+    """Something happens to the log while it is asked once more."""
+
+    def __init__(self, happens: Callable[[Meanwhile], None]):
+        super().__init__({BAD: [bytes(ten(n)) for n in range(3)], GOOD: [bytes(ten(0))]}, {BAD: 30, GOOD: 10})
+        self.happens = happens
+
+    async def send(self, node: int, request: Any) -> Any:
+        answer = await super().send(node, request)
+        self.happens(self)
+        return answer
+
+
+def test_what_is_passed_over_or_assigned_anew_while_it_is_asked_for_is_not_held() -> None:
+    def given_anew(log: Meanwhile) -> None:
+        log.refuses.clear()
+        log.given_anew(BAD)
 
     async def main() -> None:
-        log = PassedOver({BAD: [bytes(ten(n)) for n in range(3)], GOOD: [bytes(ten(0))]}, {BAD: 30, GOOD: 10})
-        fetching = Fetching(log)
+        for happens, begins in ((lambda log: log.seek_to(BAD, 25), 25), (given_anew, 20)):
+            log = Meanwhile(happens)
+            fetching = Fetching(log)
+            log.refuses[BAD] = range(20, 25), CORRUPT
+            log.seek_to(BAD, 20)
+            seen = await until(log, fetching, BAD, SILENT_AFTER + 1)
+            assert [offset for some in seen for offset in some] == list(range(begins, 30))
+
+    run(main())
+
+
+def test_a_single_look_that_waits_long_enough_names_it() -> None:
+    async def main() -> None:
+        log = whole()
         log.refuses[BAD] = range(20, 25), CORRUPT
         log.seek_to(BAD, 20)
-        seen = await until(log, fetching, BAD, SILENT_AFTER + 1)
-        assert [offset for some in seen for offset in some] == list(range(25, 30))
+        _, unreadable = await Fetching(log).records([BAD], 10, 1)
+        assert unreadable[BAD].offset == 20
+        assert now() < SILENT_AFTER + 1
 
     run(main())
 
@@ -248,12 +273,19 @@ def test_a_partition_that_moves_and_one_that_has_nothing_new_are_not_unreadable(
     run(main())
 
 
-def test_a_broker_that_gives_no_answer_at_all_is_no_unreadable_partition() -> None:
+def test_a_broker_that_gives_no_answer_at_all_is_no_unreadable_partition_and_holds_up_no_other_one() -> None:
     async def main() -> None:
         log = Rebalanced(-1, 3600.0, 30)
         fetching = Fetching(log)
         log.refuses[BAD] = range(100), CORRUPT
         log.seek_to(BAD, 20)
+        assert await until(log, fetching, BAD, SILENT_AFTER + 1) == []
+        assert log.asked_once_more == 0  # it hangs
+        log.seek_to(GOOD, 0)
+        log.fetch()
+        began = now()
+        found, _ = await fetching.records([BAD, GOOD], 10, 1000)
+        assert (list(found), now()) == ([GOOD], began)
         assert await until(log, fetching, BAD, 3 * SILENT_AFTER) == []
 
     run(main())
