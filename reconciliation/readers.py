@@ -27,6 +27,7 @@ from infra.native.ports import cassandra_hosts, cassandra_port
 Ids = Collection[str]
 
 AT_A_TIME = 16  # concurrent calls to a server that serves others meanwhile
+TRIES, AGAIN_AFTER = 3, 1.0  # of a GET that is answered 503; seconds, as Retry-After says
 START_WITHIN = 15.0
 ONE_BY_ONE = 2_000  # for more ids, reading the whole table is faster
 PAGE = 100
@@ -94,12 +95,17 @@ async def shown(ids: Ids) -> dict[str, str]:
 
 
 async def status_of(session: aiohttp.ClientSession, id_: str) -> str | None:
-    """The status in GET of one id, None for a 404, or for a 503 while no store shows it yet."""
-    async with session.get(f"{bff_url()}{PATH}/{id_}") as response:
-        if response.status in (404, 503):
-            return None
-        response.raise_for_status()
-        return str((await response.json())["status"])
+    """The status in GET of one id; None for a 404, and where all tries end in a 503: no store shows it yet."""
+    for tries_left in reversed(range(TRIES)):
+        async with session.get(f"{bff_url()}{PATH}/{id_}") as response:
+            if response.status == 404:
+                return None
+            if response.status != 503:
+                response.raise_for_status()
+                return str((await response.json())["status"])
+        if tries_left:
+            await asyncio.sleep(AGAIN_AFTER)
+    return None
 
 
 async def records(

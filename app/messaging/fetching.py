@@ -120,7 +120,11 @@ class Fetching:
         if not self._question.answer.done():
             return {}, {}
         (tp, state, offset, answer), self._question = self._question, None
-        if self._state(tp) is not state or state.position != offset or (refusal := answer.result()) is None:
+        if (
+            self._state(tp) is not state
+            or self.position(tp) != offset
+            or (refusal := answer.result()) is None
+        ):
             return {}, {}  # of an assignment that is over, or passed over meanwhile; or Kafka is down
         if refusal:
             self._refused.add(tp)

@@ -248,6 +248,18 @@ def test_what_is_passed_over_or_assigned_anew_while_it_is_asked_for_is_not_held(
     run(main())
 
 
+def test_a_partition_that_is_to_begin_elsewhere_while_it_is_asked_for_is_not_held() -> None:
+    """What Kafka keeps no more: aiokafka asks where the partition begins, and has no position until it knows."""
+
+    async def main() -> None:
+        log = Meanwhile(lambda log: setattr(log.state_value(BAD), "has_valid_position", False))
+        log.refuses[BAD] = range(20, 25), CORRUPT
+        log.seek_to(BAD, 20)
+        assert await until(log, Fetching(log), BAD, SILENT_AFTER + 1) == []
+
+    run(main())
+
+
 def test_a_single_look_that_waits_long_enough_names_it() -> None:
     async def main() -> None:
         log = whole()

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import fastavro
 import pytest
+from aiohttp import web
 
 from history.features import FEATURES
 from reconciliation import readers
 from reconciliation.readers import Verdict
 from reconciliation.reconcile import Reconciliation, compare
 from tests.support.feed import new_id
+from tests.unit.http_server import serving
 
 GOOD = Verdict(1, "accepted", 0.9, None, "m1")
 IDS = ("a", "b", "c")
@@ -184,3 +187,30 @@ def test_the_topics_are_read_from_when_the_oldest_id_was_made() -> None:
 def test_if_an_id_carries_no_time_the_whole_topic_is_read(ids: list[str]) -> None:
     assert readers.made(ids) is None
     assert readers.made([*ids, new_id()]) is None or not ids
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown", "asked"),
+    [
+        ([200], "accepted", 1),
+        ([503, 200], "accepted", 2),
+        ([503] * 9, None, readers.TRIES),
+        ([404, 200], None, 1),
+    ],
+)
+def test_a_get_that_no_store_could_answer_is_asked_again_and_says_nothing_of_a_loss(
+    monkeypatch: pytest.MonkeyPatch, answers: list[int], shown: str | None, asked: int
+) -> None:
+    left = iter(answers)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"status": "accepted"}, status=next(left))
+
+    async def main() -> str | None:
+        async with serving({f"{readers.PATH}/a": answer}) as port, aiohttp.ClientSession() as session:
+            monkeypatch.setattr(readers, "bff_url", lambda: f"http://127.0.0.1:{port}")
+            return await readers.status_of(session, "a")
+
+    monkeypatch.setattr(readers, "AGAIN_AFTER", 0.0)
+    assert asyncio.run(main()) == shown
+    assert len(answers) - len(list(left)) == asked
