@@ -322,3 +322,27 @@ def test_the_consumer_has_everything_that_the_app_uses() -> None:
     asked -= {"BatchConsumer"}
     assert {"mark_processed", "length", "waiting"} <= asked
     assert [name for name in sorted(asked - {"holds"}) if not hasattr(BatchConsumer, name)] == []
+
+
+def test_fausts_own_look_for_agents_that_hang_says_nothing_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """It goes by a monitor that our app has taken off: under load each look would be an error of fifteen lines."""
+
+    async def situation() -> list[str]:
+        said = []
+        for transport in (driver.Transport, BatchTransport):
+            consumer = consumer_of(transport, 0)
+            state = SimpleNamespace(highwater=10, position=5, timestamp=300_000)
+            assignment = SimpleNamespace(active=True, state_value=lambda _, state=state: state)
+            subscriptions = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+            fetcher = SimpleNamespace(_subscriptions=subscriptions)
+            consumer._thread._consumer = SimpleNamespace(_fetcher=fetcher)
+            consumer._thread.time_started = 0.0
+            consumer.app.topics.acks_enabled_for = lambda _: True
+            caplog.clear()
+            consumer.verify_event_path(301.0, PARTITION)
+            said.append(caplog.text)
+        return said
+
+    fausts, ours = asyncio.run(situation())
+    assert "Stream has not started processing" in fausts
+    assert ours == ""
