@@ -57,8 +57,7 @@ async def measure(plan: Plan) -> dict[str, Any]:
     # Again: POSTs make Java's compilers go on, which the backlogs of the warm-up do not.
     full = await _too_much(plan, full.offered)
     # One after another by size, whatever they are for: a machine that becomes slower does so for both.
-    medians = await _medians(plan, [share * full.decided for share in sorted(FITTED + PREDICTED)])
-    by_share = dict(zip(sorted(FITTED + PREDICTED), medians, strict=True))
+    by_share = await _medians(plan, full.decided, sorted(FITTED + PREDICTED))
     seen += [nothing, worked_off, *(by_share[share] for share in FITTED)]
     found = [by_share[share] for share in PREDICTED]
     model = fitted(seen)
@@ -131,13 +130,13 @@ async def _load(plan: Plan, rate: float) -> Observed:
     return seen
 
 
-async def _medians(plan: Plan, rates: Sequence[float]) -> list[Observed]:
+async def _medians(plan: Plan, whole: float, shares: Sequence[float]) -> dict[float, Observed]:
     """Each load's median, on the way up and down in turn: neither a hiccup nor what a heavier one left counts."""
-    seen: dict[float, list[Observed]] = {rate: [] for rate in rates}
+    seen: dict[float, list[Observed]] = {share: [] for share in shares}
     for number in range(PASSES):
-        for rate in reversed(rates) if number % 2 else rates:
-            seen[rate].append(await _load(plan, rate))
-    return [loads.middle(some) for some in seen.values()]
+        for share in reversed(shares) if number % 2 else shares:
+            seen[share].append(await _load(plan, share * whole))
+    return {share: loads.middle(some) for share, some in seen.items()}
 
 
 async def _quiet() -> None:

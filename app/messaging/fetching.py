@@ -137,10 +137,11 @@ class Fetching:
         return {tp: []}, {}
 
     def _ask(self, partitions: Collection[Any]) -> None:
-        if silent := [tp for tp in partitions if self._is_silent(tp)]:
+        now = asyncio.get_running_loop().time()
+        if silent := [tp for tp in partitions if self._is_silent(tp, now)]:
             tp = min(silent, key=lambda one: self._answers[one][1])
             state = self._state(tp)
-            self._answers[tp] = state.timestamp, asyncio.get_running_loop().time()
+            self._answers[tp] = state.timestamp, now
             answer = asyncio.create_task(self._refusal(tp, state.position))
             self._question = _Question(tp, state, state.position, answer)
 
@@ -156,8 +157,8 @@ class Fetching:
             return None  # it is down, or the partition is elsewhere: no matter of this partition alone
         return ""
 
-    def _is_silent(self, tp: TopicPartition) -> bool:
-        state, now = self._state(tp), asyncio.get_running_loop().time()
+    def _is_silent(self, tp: TopicPartition, now: float) -> bool:
+        state = self._state(tp)
         if state is None or not state.has_valid_position:
             return False
         if not state.paused:

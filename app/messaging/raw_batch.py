@@ -90,7 +90,7 @@ async def _is_served(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int
     except REFUSALS:
         return False
     except OffsetOutOfRangeError:
-        return True
+        pass
     return True
 
 
